@@ -1,0 +1,56 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV  := .venv
+BIN   := $(VENV)/bin
+# The first supported Python of the machine that really runs (a version manager's shim may be there and refuse).
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 && { echo $$p; break; }; done)
+LAKE  ?= demo-lake
+
+.PHONY: help setup demo test lint bench docs lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/jars.py
+	@test -n "$(PYTHON)" || { echo "shoal: no Python 3.10, 3.11 or 3.12 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "shoal: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m shoal.jars
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+setup: $(VENV)/.runtime  ## virtual environment, pinned requirements, jars (the other targets do it themselves)
+
+demo: $(VENV)/.runtime  ## the whole pipeline on a simulated world; ends with SQL results and the report's path
+	$(BIN)/shoal demo --lake $(LAKE)
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint  ## lint, then every test
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
+	$(BIN)/python -m bench
+
+docs: $(VENV)/.runtime  ## docs/tables.md from the contracts
+	$(BIN)/shoal docs --output docs/tables.md
+
+lock: $(VENV)/.runtime  ## new requirements/*.txt from requirements/*.in
+	$(BIN)/python -m venv build/lock && build/lock/bin/pip install --quiet uv
+	set -e; c=; for n in bench dev runtime; do build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 \
+	  --generate-hashes --no-header --no-annotate $${c:+-c $$c} requirements/$$n.in -o requirements/$$n.txt; \
+	  c=requirements/$$n.txt; done
+
+clean:  ## remove what the other targets made, the virtual environment too
+	rm -rf $(VENV) demo-lake build dist .mypy_cache .ruff_cache .hypothesis spark-warehouse

@@ -1,0 +1,117 @@
+"""A table's contract: the one definition of its columns, from which everything about the table is made.
+
+lib/shoal/contracts/<layer>.<table>.yaml gives grain, key, columns (type, null, comment, check, pii), checks over several
+columns, partitioning or clustering. From it come the Delta table (comments, NOT NULL, CHECK, properties), the check of every
+frame before it is written (`shoal.lake`), what ingest quarantines (`shoal.quality`) and docs/tables.md (`shoal.tables_page`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pyspark.sql.types import DataType, StructField, StructType, _parse_datatype_string
+
+from shoal.errors import UsageError
+
+LAYERS = ("bronze", "silver", "features", "gold", "ops")
+FOLDER = Path(__file__).resolve().parent / "contracts"
+_NAME = re.compile(r"^(?:" + "|".join(LAYERS) + r")\.[a-z][a-z0-9_]*$")
+
+
+class Column(BaseModel):
+    """One column: its Spark type, whether it may be null, what it means, and the check its values pass."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str
+    null: bool = True
+    comment: str = Field(min_length=3)
+    check: str | None = None
+    pii: bool = False
+
+
+class Contract(BaseModel):
+    """One table. `key` is unique and never null; `time_column` is the event time that `before` filters on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    grain: str
+    key: list[str]
+    columns: dict[str, Column]
+    checks: dict[str, str] = {}
+    partition_by: list[str] = []
+    cluster_by: list[str] = []
+    properties: dict[str, str] = {}
+    time_column: str | None = None
+
+    @property
+    def layer(self) -> str:
+        """The part of the name before the dot."""
+        return self.name.split(".")[0]
+
+    @property
+    def table(self) -> str:
+        """The part of the name after the dot."""
+        return self.name.split(".")[1]
+
+    def data_type(self, column: str) -> DataType:
+        """The Spark type of a column; needs a running Spark."""
+        return _parse_datatype_string(self.columns[column].type)
+
+    def struct(self) -> StructType:
+        """The table's schema in contract order, with nullability and comments; needs a running Spark."""
+        return StructType(
+            [StructField(n, self.data_type(n), c.null, {"comment": c.comment}) for n, c in self.columns.items()]
+        )
+
+    def constraints(self) -> dict[str, str]:
+        """Every CHECK of the table, name to SQL: a column's is named after the column, the table's by their own names."""
+        return {f"{n}_check": c.check for n, c in self.columns.items() if c.check} | self.checks
+
+    def table_properties(self) -> dict[str, str]:
+        """Delta properties: the contract's, its CHECKs, and statistics kept off personal columns.
+
+        File statistics hold smallest and largest values, which an erasure would otherwise leave behind in the log.
+        """
+        checks = {f"delta.constraints.{name}": sql for name, sql in self.constraints().items()}
+        # Delta keeps no statistics of partition columns, nested types and booleans, and refuses to be asked for them.
+        plain = {n: c for n, c in self.columns.items() if n not in self.partition_by and "<" not in c.type}
+        open_columns = [n for n, c in plain.items() if not c.pii and c.type not in ("boolean", "binary")]
+        stats = {"delta.dataSkippingStatsColumns": ",".join(open_columns)} if len(open_columns) < len(self.columns) else {}
+        return stats | checks | {"shoal.contract": self.name} | self.properties
+
+
+def contract_names() -> list[str]:
+    """Every table's name, sorted by layer in the order of the pipeline, then by name."""
+    return sorted((p.stem for p in FOLDER.glob("*.yaml")), key=lambda n: (LAYERS.index(n.split(".")[0]), n))
+
+
+@cache
+def contract(name: str) -> Contract:
+    """The contract of a table. Raises UsageError, naming the nearest table, where there is none of that name."""
+    path = FOLDER / f"{name}.yaml"
+    if not _NAME.match(name) or not path.is_file():
+        near = difflib.get_close_matches(name, contract_names(), n=1, cutoff=0.5)
+        raise UsageError(f"no table {name!r}" + (f"; did you mean {near[0]}?" if near else "; `shoal tables` lists them"))
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # YAML reads the bare key `null` as its null value.
+        said["columns"] = {
+            n: {"null" if k is None else k: v for k, v in c.items()} for n, c in said["columns"].items()
+        }
+        made = Contract.model_validate(said)
+    except (ValidationError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise UsageError(f"{path.name}: {' '.join(str(error).split())[:400]}") from None
+    named = {*made.key, *made.partition_by, *made.cluster_by, *([made.time_column] if made.time_column else [])}
+    strangers = sorted(named - set(made.columns))
+    nullable = [k for k in made.key if k in made.columns and made.columns[k].null]
+    if made.name != name or strangers or nullable:
+        faults = f"name {made.name!r}; unknown columns {strangers}; key columns that may be null {nullable}"
+        raise UsageError(f"{path.name}: {faults}")
+    return made

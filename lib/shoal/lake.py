@@ -1,0 +1,374 @@
+"""The only place that reads or writes tables, by the names of their contracts.
+
+Locally a table lies in <root>/<layer>/<table>; with a catalog (conf/databricks.yaml) it is catalog.layer.table. Every writer
+checks the frame against the contract first, puts the run's id into the rows and into the Delta history, and is one Delta
+commit: a job killed at any moment leaves the table as it was or as it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark import StorageLevel
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from shoal.conf import Settings
+from shoal.contract import Contract, contract
+from shoal.errors import ContractError, SkippedError, TransientError
+
+T = TypeVar("T")
+_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+# Rows a file: small enough to rewrite quickly, large enough that a table of millions stays a handful of files.
+ROWS_PER_FILE = 2_000_000
+CONFLICTS = ("ConcurrentAppendException", "ConcurrentDeleteReadException", "ConcurrentDeleteDeleteException",
+             "ConcurrentTransactionException", "ConcurrentWriteException", "MetadataChangedException",
+             "ProtocolChangedException", "ConcurrentModificationException", "FileAlreadyExistsException")  # fmt: skip
+
+
+@dataclass
+class Run:
+    """What one run of a job read, wrote and chose; `shoal.runs` turns it into a row of ops.runs."""
+
+    run_id: str
+    job: str = "interactive"
+    rows_in: dict[str, int] = field(default_factory=dict)
+    rows_out: dict[str, int] = field(default_factory=dict)
+    input_versions: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def note(self, **facts: object) -> None:
+        """Record a choice of the run (`engine="local"`); values are kept as text."""
+        self.facts.update({name: str(value) for name, value in facts.items()})
+
+    def wrote(self, name: str, rows: int) -> None:
+        """Add to the count of rows written to a table."""
+        self.rows_out[name] = self.rows_out.get(name, 0) + rows
+
+
+class Lake:
+    """The tables under one root, seen from one run."""
+
+    def __init__(self, spark: SparkSession, root: str | Path, settings: Settings, run: Run) -> None:
+        self.spark = spark
+        self.root = Path(root).resolve()
+        self.settings = settings
+        self.run = run
+
+    # -- names
+
+    def path(self, name: str) -> str:
+        """Where a table lies locally. Raises UsageError for a name without a contract."""
+        made = contract(name)
+        return str(self.root / made.layer / made.table)
+
+    def sql_name(self, name: str) -> str:
+        """The quoted name of a table in SQL: `layer`.`table`, with the catalog where there is one."""
+        made = contract(name)
+        parts = [self.settings.lake.catalog] if self.settings.lake.catalog else []
+        return ".".join(f"`{part}`" for part in [*parts, made.layer, made.table])
+
+    def exists(self, name: str) -> bool:
+        """Whether the table has been made; True for a table without rows."""
+        if self.settings.lake.catalog:
+            return self.spark.catalog.tableExists(self.sql_name(name))
+        return DeltaTable.isDeltaTable(self.spark, self.path(name))
+
+    def version(self, name: str) -> int:
+        """The number of the table's latest Delta commit; -1 where the table does not exist."""
+        if not self.exists(name):
+            return -1
+        return int(self._delta(name).history(1).select("version").collect()[0]["version"])
+
+    # -- reading
+
+    def read(self, name: str, on: date | None = None, before: date | None = None, missing_ok: bool = False) -> DataFrame:
+        """The rows of a table at its present version: all, those of `on` (as_of is that day), or those known `before` the
+        end of that day (the contract's time column; a row without a time is always known).
+
+        The version is recorded, so that every later look of this run at the table sees the same rows. Where the table does
+        not exist: an empty frame with `missing_ok`, else SkippedError naming it.
+        """
+        made = contract(name)
+        if not self.exists(name):
+            if missing_ok:
+                return self.spark.createDataFrame([], made.struct())
+            raise SkippedError(f"{name} does not exist in this lake")
+        version = self.run.input_versions.get(name)
+        if version is None:
+            version = self.run.input_versions[name] = self.version(name)
+        reader = self.spark.read.format("delta").option("versionAsOf", version)
+        rows = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
+        if on is not None:
+            rows = rows.where(F.col("as_of") == F.lit(on))
+        if before is not None:
+            if made.time_column is None:
+                raise ContractError(f"{name} has no time_column: `before` cannot be asked of it")
+            end = F.lit(f"{before + timedelta(days=1)} 00:00:00").cast("timestamp")
+            rows = rows.where(F.col(made.time_column).isNull() | (F.col(made.time_column) < end))
+        if name not in self.run.rows_in:
+            # Answered from the log's statistics, or from file footers where a partition is asked for.
+            whole = reader.load(self.path(name)) if not self.settings.lake.catalog else reader.table(self.sql_name(name))
+            self.run.rows_in[name] = (whole.where(F.col("as_of") == F.lit(on)) if on is not None else whole).count()
+        return rows
+
+    # -- writing
+
+    def replace(self, name: str, rows: DataFrame, on: date) -> int:
+        """Make `rows` the table's only rows of that as_of, and return how many they are. Other days stay as they were."""
+        return self._replace(name, rows, f"as_of = DATE'{on.isoformat()}'", on)
+
+    def replace_where(self, name: str, rows: DataFrame, column: str, value: str, unique: bool = False) -> int:
+        """Make `rows` the table's only rows whose `column` is `value`, and return how many they are.
+
+        `unique=True` says that the caller has made the key unique already, which saves a shuffle.
+        """
+        if column not in contract(name).columns:
+            raise ContractError(f"{name} has no column {column}")
+        text = value.replace("\\", "\\\\").replace("'", "\\'")
+        return self._replace(name, rows, f"`{column}` = '{text}'", None, unique)
+
+    def overwrite(self, name: str, rows: DataFrame) -> int:
+        """Make `rows` the whole table, and return how many they are."""
+        return self._replace(name, rows, None, None)
+
+    def append(self, name: str, rows: DataFrame, unique: bool = False) -> int:
+        """Add `rows` and return how many they are. A rerun adds them again: for logs such as ops.runs."""
+        made = self.create(name)
+        with self._checked(made, rows, None, unique) as (checked, count):
+            self._commit(name, lambda: self._writer(checked).mode("append").save(self.path(name))
+                         if not self.settings.lake.catalog
+                         else self._writer(checked).mode("append").saveAsTable(self.sql_name(name)))  # fmt: skip
+        return self._wrote(name, count)
+
+    def append_log(self, name: str, rows: DataFrame) -> None:
+        """Add rows that carry their own run_id (ops.runs) as they are; not counted as the run's output."""
+        self.create(name)
+        writer = self._writer(rows.coalesce(1)).mode("append")
+        if self.settings.lake.catalog:
+            self._commit(name, lambda: writer.saveAsTable(self.sql_name(name)))
+        else:
+            self._commit(name, lambda: writer.save(self.path(name)))
+
+    def insert_new(self, name: str, rows: DataFrame, unique: bool = False) -> int:
+        """Add the rows whose key the table does not have, and return how many these are. Rows that it has stay."""
+        return self._merge(name, rows, unique, update=False)
+
+    def merge(self, name: str, rows: DataFrame, unique: bool = False) -> int:
+        """Add the rows whose key is new, put the others over the old ones, and return how many rows changed."""
+        return self._merge(name, rows, unique, update=True)
+
+    def create(self, name: str) -> Contract:
+        """Make the table from its contract where it does not exist yet, and return the contract.
+
+        Raises ContractError, naming the columns, where a table made by another contract lies there.
+        """
+        made = contract(name)
+        if self.exists(name):
+            there = {f.name: f.dataType.simpleString() for f in self._delta(name).toDF().schema.fields}
+            wanted = {f.name: f.dataType.simpleString() for f in made.struct().fields}
+            if there != wanted:
+                odd = sorted(n for n in {*there, *wanted} if there.get(n) != wanted.get(n))
+                raise ContractError(
+                    f"{name} was made by another version of its contract: {', '.join(odd)} differ; "
+                    "migrate the table or use a new --lake"
+                )
+            return made
+        builder = DeltaTable.createIfNotExists(self.spark).comment(made.grain)
+        if self.settings.lake.catalog:
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{self.settings.lake.catalog}`.`{made.layer}`")
+            builder = builder.tableName(self.sql_name(name))
+        else:
+            builder = builder.location(self.path(name))
+        for column, spec in made.columns.items():
+            builder = builder.addColumn(column, made.data_type(column), nullable=spec.null, comment=spec.comment)
+        for key, value in made.table_properties().items():
+            builder = builder.property(key, value)
+        if made.partition_by:
+            builder = builder.partitionedBy(*made.partition_by)
+        if made.cluster_by:
+            builder = builder.clusterBy(*made.cluster_by)
+        # A path is no table name to Spark while files cannot be named in SQL; the builder needs that for this one call.
+        with self._session(**{"spark.sql.runSQLOnFiles": "true", _METADATA: self._metadata()}):
+            self._commit(name, builder.execute)
+        return made
+
+    def register(self, names: list[str]) -> list[str]:
+        """Give tables of a local lake their SQL names in this session; returns those that exist. A catalog has them already."""
+        present = [name for name in names if self.exists(name)]
+        if self.settings.lake.catalog:
+            return present
+        for layer in {contract(name).layer for name in names}:
+            where = str(self.root / layer).replace("'", "\\'")
+            self.spark.sql(f"CREATE DATABASE IF NOT EXISTS `{layer}` LOCATION '{where}'")
+        for name in present:
+            # An external table: dropping the name leaves the files.
+            self.spark.sql(f"DROP TABLE IF EXISTS {self.sql_name(name)}")
+            self.spark.catalog.createTable(name, path=self.path(name), source="delta")
+        return present
+
+    # -- how
+
+    def _delta(self, name: str) -> DeltaTable:
+        if self.settings.lake.catalog:
+            return DeltaTable.forName(self.spark, self.sql_name(name))
+        return DeltaTable.forPath(self.spark, self.path(name))
+
+    @contextmanager
+    def _session(self, **settings: str) -> Iterator[None]:
+        """The session with other settings for one statement."""
+        before: dict[str, str | None] = {key: self.spark.conf.get(key, None) for key in settings}
+        for key, value in settings.items():
+            self.spark.conf.set(key, value)
+        try:
+            yield
+        finally:
+            for key, old in before.items():
+                if old is None:
+                    self.spark.conf.unset(key)
+                else:
+                    self.spark.conf.set(key, old)
+
+    def _metadata(self) -> str:
+        return json.dumps({"run_id": self.run.run_id, "job": self.run.job})
+
+    def _writer(self, rows: DataFrame) -> Any:
+        return rows.write.format("delta").option("userMetadata", self._metadata())
+
+    def _wrote(self, name: str, count: int) -> int:
+        self.run.wrote(name, count)
+        return count
+
+    def _replace(self, name: str, rows: DataFrame, where: str | None, on: date | None, unique: bool = False) -> int:
+        made = self.create(name)
+        with self._checked(made, rows, on, unique) as (checked, count):
+            writer = self._writer(checked).mode("overwrite")
+            writer = writer.option("replaceWhere", where) if where else writer
+            if self.settings.lake.catalog:
+                self._commit(name, lambda: writer.saveAsTable(self.sql_name(name)))
+            else:
+                self._commit(name, lambda: writer.save(self.path(name)))
+        return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
+
+    def _merge(self, name: str, rows: DataFrame, unique: bool, update: bool) -> int:
+        made = self.create(name)
+        with self._checked(made, rows, None, unique) as (checked, _):
+            same = " AND ".join(f"t.`{k}` = s.`{k}`" for k in made.key)
+
+            def commit() -> None:
+                merge = self._delta(name).alias("t").merge(checked.alias("s"), same).whenNotMatchedInsertAll()
+                merge = merge.whenMatchedUpdateAll() if update else merge
+                # The MERGE builder takes no option: the session's setting is the only way to its commit info.
+                with self._session(**{_METADATA: self._metadata()}):
+                    merge.execute()
+
+            before = self.version(name)
+            self._commit(name, commit)
+            if self.version(name) == before:
+                return self._wrote(name, 0)
+        inserted = self._metric(name, "numTargetRowsInserted")
+        return self._wrote(name, inserted + (self._metric(name, "numTargetRowsUpdated") if update else 0))
+
+    def _metric(self, name: str, metric: str) -> int:
+        """A count of the table's latest commit of this run."""
+        last = self._delta(name).history(5).select("userMetadata", "operationMetrics").collect()
+        ours = next(row for row in last if self.run.run_id in (row["userMetadata"] or ""))
+        return int((ours["operationMetrics"] or {}).get(metric, 0))
+
+    @contextmanager
+    def _checked(self, made: Contract, rows: DataFrame, on: date | None, unique: bool) -> Iterator[tuple[DataFrame, int]]:
+        """The frame in contract order with its run_id, computed once, and its number of rows (-1: not counted, `unique`)."""
+        ready = self._conform(made, rows, on)
+        if unique:
+            yield ready, -1
+            return
+        ready = ready.persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            groups = ready.groupBy(*made.key).agg(F.count(F.lit(1)).alias("_n"))
+            seen = _translated(
+                made.name, lambda: groups.agg(F.sum("_n").alias("rows"), F.max("_n").alias("most")).collect()[0]
+            )
+            count = int(seen["rows"] or 0)
+            if (seen["most"] or 0) > 1:
+                twice = groups.where("_n > 1").orderBy(*made.key).limit(1).collect()[0]
+                shown = ", ".join(f"{k}={twice[k]!r}" for k in made.key if not made.columns[k].pii)
+                key = ", ".join(made.key)
+                raise ContractError(f"{made.name}: the key ({key}) is not unique: {twice['_n']} rows have {shown}")
+            yield ready.coalesce(max(1, min(count // ROWS_PER_FILE + 1, ready.rdd.getNumPartitions()))), count
+        finally:
+            ready.unpersist()
+
+    def _conform(self, made: Contract, rows: DataFrame, on: date | None) -> DataFrame:
+        """`rows` with the contract's columns in its order, as_of and run_id filled in; ContractError where it does not fit."""
+        if on is not None and "as_of" in made.columns and "as_of" not in rows.columns:
+            rows = rows.withColumn("as_of", F.lit(on))
+        if "run_id" in made.columns:
+            rows = rows.withColumn("run_id", F.lit(self.run.run_id))
+        missing = [n for n in made.columns if n not in rows.columns]
+        extra = [n for n in rows.columns if n not in made.columns]
+        there = {f.name: f.dataType for f in rows.schema.fields}
+        wanted = {f.name: f.dataType for f in made.struct().fields}
+        wrong = [
+            f"{n} is {there[n].simpleString()}, not {wanted[n].simpleString()}"
+            for n in made.columns
+            if n in there and there[n].simpleString() != wanted[n].simpleString()
+        ]
+        if missing or extra or wrong:
+            faults = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(extra)}"] * bool(extra)
+            raise ContractError(f"{made.name}: the frame does not fit its contract: {'; '.join(faults + wrong)}")
+        return rows.select(*made.columns)
+
+    def _commit(self, name: str, write: Callable[[], T]) -> T:
+        """Run one Delta commit; a conflict with another writer is tried again after a jittered, doubling wait."""
+        lake = self.settings.lake
+        for attempt in range(lake.retries + 1):
+            try:
+                return _translated(name, write)
+            except _ConflictError as conflict:
+                if attempt == lake.retries:
+                    raise TransientError(
+                        f"{name}: other writers got in the way {attempt + 1} times; run the command again"
+                    ) from conflict
+                # Jitter, so that two writers that met once do not meet again.
+                time.sleep(lake.backoff_seconds * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
+        raise AssertionError("unreachable")
+
+
+class _ConflictError(Exception):
+    """Another writer changed what this commit rests on."""
+
+
+def _translated(name: str, action: Callable[[], T]) -> T:
+    """`action()`, with the failures that a user can act on told in their own words; all others pass as they are."""
+    try:
+        return action()
+    except (Py4JJavaError, PySparkException) as error:
+        text = str(error)
+        if any(conflict in text for conflict in CONFLICTS):
+            raise _ConflictError(text[:500]) from error
+        raise storage_error(name, text) or error from error
+
+
+def storage_error(name: str, text: str) -> Exception | None:
+    """The user's view of a Spark failure while `name` was written: a full disk, a broken CHECK or NOT NULL; else None."""
+    if "No space left on device" in text or "Disk quota exceeded" in text:
+        return TransientError(f"{name}: the disk is full; the table is as it was; make room and run the command again")
+    if "Permission denied" in text or "Read-only file system" in text:
+        return TransientError(f"{name}: the lake cannot be written: permission denied")
+    for mark in ("CHECK constraint", "NOT NULL constraint violated", "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"):
+        if mark in text:
+            # The values that Delta prints after the rule may be personal: only the rule is told.
+            rule = text[text.find(mark) :].split(" violated by row", maxsplit=1)[0].split("\n", maxsplit=1)[0]
+            return ContractError(f"{name}: {' '.join(rule.split())[:200]} (violated by a row that was to be written)")
+    return None

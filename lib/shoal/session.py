@@ -1,0 +1,51 @@
+"""The one place that makes a Spark session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from shoal.errors import UsageError
+from shoal.home import home
+from shoal.java import java_home
+
+
+def spark_properties(path: Path) -> dict[str, str]:
+    """The settings of a Spark properties file, name to value; comments and blank lines left out."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    pairs = [line.split(None, 1) for line in lines if line and not line.startswith("#")]
+    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
+
+
+def session_settings(env: str, overrides: Mapping[str, str] | None = None) -> dict[str, str]:
+    """conf/spark/<env>.conf (none for an environment without one: a cluster brings its own), overridden by `spark.*` keys."""
+    path = home() / "conf" / "spark" / f"{env}.conf"
+    settings = spark_properties(path) if path.is_file() else {}
+    return settings | dict(overrides or {})
+
+
+def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | None = None) -> SparkSession:
+    """The running session, or a new one with conf/spark/<env>.conf and `overrides` (`spark.*` keys).
+
+    Options of the driver's Java (memory, jars) act only where no session runs yet. Raises UsageError for a key that is no
+    Spark setting.
+    """
+    settings = session_settings(env, overrides)
+    for key in settings:
+        if not key.startswith("spark."):
+            raise UsageError(f"{key}: a Spark setting starts with `spark.`")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(app)
+    if SparkSession.getActiveSession() is None and env == "local":
+        os.environ["JAVA_HOME"] = java_home()
+        log4j = home() / "conf" / "spark" / "log4j2.properties"
+        java_options = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} -XX:+UseParallelGC"
+        settings.setdefault("spark.driver.extraJavaOptions", java_options)
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()

@@ -1,0 +1,35 @@
+"""One Spark session for the whole suite, and the folder of sample data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from shoal.session import spark_session
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The suite's session: the product's own settings, fewer shuffle partitions for its tiny tables."""
+    session = spark_session(
+        "shoal-tests",
+        overrides={
+            "spark.master": "local[2]",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        },
+    )
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real sample data; the test is skipped where it is not on this machine."""
+    if not DATA.is_dir():
+        pytest.skip(f"no sample data at {DATA}")
+    return DATA
