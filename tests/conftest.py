@@ -9,6 +9,10 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.session import spark_session
 
+# Literal times in tests are UTC, as all times in the lake are, wherever the tests run.
+os.environ["TZ"] = "UTC"
+time.tzset()
+
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -33,3 +37,25 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no sample data at {DATA}")
     return DATA
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The local settings as they are shipped."""
+    return load()
+
+
+@pytest.fixture
+def make_lake(spark: SparkSession, settings: Settings, tmp_path: Path) -> Callable[..., Lake]:
+    """A function that opens the test's own lake: `make_lake()`, `make_lake(run_id="second")`."""
+
+    def opened(run_id: str = "run-1", root: Path | None = None) -> Lake:
+        return Lake(spark, root or tmp_path / "lake", settings, Run(run_id, "test"))
+
+    return opened
+
+
+@pytest.fixture
+def lake(make_lake: Callable[..., Lake]) -> Lake:
+    """An empty lake of the test's own."""
+    return make_lake()

@@ -53,6 +53,7 @@ class FeaturesConf(Section):
     """How feature tables are made."""
 
     half_life_days: float = Field(gt=0)
+    whole_below_rows: int = Field(ge=0)
 
 
 class TrainRecommenderConf(Section):

@@ -93,22 +93,29 @@ class Lake:
 
     # -- reading
 
-    def read(self, name: str, on: date | None = None, before: date | None = None, missing_ok: bool = False) -> DataFrame:
+    def read(
+        self,
+        name: str,
+        on: date | None = None,
+        before: date | None = None,
+        missing_ok: bool = False,
+        version: int | None = None,
+    ) -> DataFrame:
         """The rows of a table at its present version: all, those of `on` (as_of is that day), or those known `before` the
         end of that day (the contract's time column; a row without a time is always known).
 
-        The version is recorded, so that every later look of this run at the table sees the same rows. Where the table does
-        not exist: an empty frame with `missing_ok`, else SkippedError naming it.
+        The version is recorded, so that every later look of this run at the table sees the same rows; another `version`
+        can be asked for. Where the table does not exist: an empty frame with `missing_ok`, else SkippedError naming it.
         """
         made = contract(name)
         if not self.exists(name):
             if missing_ok:
                 return self.spark.createDataFrame([], made.struct())
             raise SkippedError(f"{name} does not exist in this lake")
-        version = self.run.input_versions.get(name)
-        if version is None:
-            version = self.run.input_versions[name] = self.version(name)
-        reader = self.spark.read.format("delta").option("versionAsOf", version)
+        if name not in self.run.input_versions:
+            self.run.input_versions[name] = self.version(name)
+        wanted = self.run.input_versions[name] if version is None else version
+        reader = self.spark.read.format("delta").option("versionAsOf", wanted)
         rows = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
         if on is not None:
             rows = rows.where(F.col("as_of") == F.lit(on))
@@ -122,6 +129,29 @@ class Lake:
             whole = reader.load(self.path(name)) if not self.settings.lake.catalog else reader.table(self.sql_name(name))
             self.run.rows_in[name] = (whole.where(F.col("as_of") == F.lit(on)) if on is not None else whole).count()
         return rows
+
+    def inserted(self, name: str, since: int) -> DataFrame | None:
+        """The rows added to a table after version `since`, up to the version this run reads; None where that cannot be
+        known, because rows were changed or removed, or files were vacuumed away.
+
+        Needs the contract's property delta.enableChangeDataFeed. Reads only the files that were added.
+        """
+        if name not in self.run.input_versions:
+            self.run.input_versions[name] = self.version(name)
+        until = self.run.input_versions[name]
+        history = self._delta(name).history().where((F.col("version") > since) & (F.col("version") <= until))
+        # One row a commit since the last snapshot; the log's retention bounds them.
+        operations = {row["operation"] for row in history.select("operation").distinct().collect()}
+        if since > until or any("VACUUM" in operation or operation == "RESTORE" for operation in operations):
+            return None
+        if since == until:
+            return self.read(name).limit(0)
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
+        changes = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
+        if changes.where("_change_type != 'insert'").limit(1).count():
+            return None
+        return changes.drop("_change_type", "_commit_version", "_commit_timestamp")
 
     # -- writing
 

@@ -1,0 +1,34 @@
+"""Write what is known of each item at the end of a day, its decayed popularity above all.
+
+Reads:  silver.interactions   events up to as_of
+        silver.items          the catalogue; none where there is no such table
+        features.items        the latest earlier snapshot, where it can be carried forward
+Writes: features.items        one row per item, with or without events; replaces as_of
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+from shoal.carry import events_to_count
+from shoal.conf import FeaturesConf
+from shoal.features.snapshot import item_snapshot
+from shoal.lake import Lake
+from shoal.runs import run_job
+
+
+def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
+    """Count the events and replace the day's rows."""
+    events = events_to_count(lake, "features.items", conf, as_of)
+    items = lake.read("silver.items", missing_ok=True)
+    lake.replace("features.items", item_snapshot(lake.spark, events, items, as_of, conf.half_life_days), on=as_of)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; see shoal.runs for arguments and exit codes."""
+    return run_job(__doc__, run, FeaturesConf, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""Write what is known of each user at the end of a day.
+
+Reads:  silver.interactions   events up to as_of
+        features.users        the latest earlier snapshot, where it can be carried forward
+Writes: features.users        one row per user with an event; replaces as_of
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+from shoal.carry import events_to_count
+from shoal.conf import FeaturesConf
+from shoal.features.snapshot import user_snapshot
+from shoal.lake import Lake
+from shoal.runs import run_job
+
+
+def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
+    """Count the events and replace the day's rows."""
+    events = events_to_count(lake, "features.users", conf, as_of)
+    lake.replace("features.users", user_snapshot(lake.spark, events, as_of), on=as_of)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; see shoal.runs for arguments and exit codes."""
+    return run_job(__doc__, run, FeaturesConf, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

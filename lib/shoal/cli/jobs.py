@@ -1,0 +1,207 @@
+"""`shoal run`, `shoal pipeline`, `shoal demo`: the jobs, from a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from shoal import pipeline as stages
+from shoal.ask import answer
+from shoal.cli.ask import as_text, render
+from shoal.cli.options import DEFAULT_LAKE, AsOfOption, EnvOption, LakeOption, SetOption
+from shoal.conf import load, section_name
+from shoal.errors import UsageError
+from shoal.lake import Lake, Run
+from shoal.runs import Job, Result, execute, find_job, parse_as_of, plan
+from shoal.session import spark_session
+from shoal.simulate.world import DEMO_AS_OF, demo_world
+from shoal.simulate.write import write_world
+
+# What a person asks first of each of the demo's ends: recommendations, communities, drift.
+DEMO_QUERIES = {
+    "What should a user see next?": """
+        select r.user_id, r.rank, i.title, round(r.score, 3) as score, r.source, r.reason
+        from gold.recommendations r join silver.items i using (item_id)
+        where r.as_of = date'{as_of}' and r.user_id = (select min(user_id) from gold.recommendations where source = 'als')
+        order by r.rank limit 5""",
+    "Which communities are there?": """
+        select community_id, nodes, round(conductance, 3) as conductance, top_members
+        from gold.community_summary where as_of = date'{as_of}' order by nodes desc, community_id limit 5""",
+    "What has drifted?": """
+        select table_name, column_name, comparison, metric, round(statistic, 4) as statistic, severity
+        from ops.drift where as_of = date'{as_of}' and is_drifted
+        order by severity, statistic desc, table_name, column_name, metric limit 5""",
+}
+
+
+def run(
+    context: typer.Context,
+    job: Annotated[str, typer.Argument(help="The job: the name of a file under jobs/ without .py.")],
+    lake: LakeOption = DEFAULT_LAKE,
+    env: EnvOption = "local",
+    as_of: AsOfOption = None,
+    sets: SetOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and written, and stop.")] = False,
+) -> int:
+    """Run one job. Example: shoal run build_recommendations --as-of 2018-09-25 --set k=10 --lake lake"""
+    found = find_job(job)
+    extras = job_arguments(found, context.args)
+    settings = load(env, sets or [], section_name(found.model))
+    day = parse_as_of(as_of)
+    spark = spark_session(f"shoal-{job}", env, settings.spark)
+    if dry_run:
+        sys.stdout.write(json.dumps(plan(Lake(spark, lake, settings, Run("dry-run", job)), found, day)) + "\n")
+        return 0
+    with progress(1) as show:
+        show.starting(found)
+        result = execute(spark, found, settings, lake, day, extras)
+        show.ended(result)
+    sys.stdout.write(json.dumps(result.summary()) + "\n")
+    return result.exit_code
+
+
+def job_arguments(job: Job, given: list[str]) -> dict[str, str]:
+    """A job's own arguments from `--name value` pairs. Raises UsageError for one that is missing or unknown."""
+    names = [g[2:] for g in given[::2]]
+    if len(given) % 2 or any(not g.startswith("--") for g in given[::2]) or set(names) != set(job.extras()):
+        wanted = " ".join(f"--{name} VALUE" for name in job.extras()) or "no arguments of its own"
+        raise UsageError(f"{job.name} takes {wanted}, found {' '.join(given) or 'none'}")
+    return dict(zip(names, given[1::2], strict=True))
+
+
+def pipeline(
+    lake: LakeOption = DEFAULT_LAKE,
+    env: EnvOption = "local",
+    as_of: AsOfOption = None,
+    sets: SetOption = None,
+    first: Annotated[Optional[str], typer.Option("--from", metavar="STAGE", help="Default: the first stage.")] = None,
+    last: Annotated[Optional[str], typer.Option("--to", metavar="STAGE", help="Default: the last stage.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run what is done, too.")] = False,
+) -> int:
+    """Run the jobs in order; what is done for this day is passed over. Example: shoal pipeline --lake lake --as-of 2018-09-25"""
+    settings = load(env, sets or [])
+    day = parse_as_of(as_of)
+    chosen = stages.jobs_between(settings, first, last)
+    if not settings.lake.catalog and not Path(lake).is_dir():
+        raise UsageError(f"--lake {lake}: no such folder; `shoal ingest` makes a lake")
+    spark = spark_session("shoal-pipeline", env, settings.spark)
+    with progress(len(chosen)) as show:
+        steps = stages.run_pipeline(spark, settings, lake, day, chosen, force, show.starting, show.ended)
+    sys.stderr.write(steps_table(steps))
+    summary = {"as_of": day.isoformat(), "lake": str(Path(lake).resolve()), "steps": [_summary(step) for step in steps]}
+    sys.stdout.write(json.dumps(summary) + "\n")
+    return next((step.exit_code for step in steps if isinstance(step, Result) and step.exit_code), 0)
+
+
+def demo(
+    lake: LakeOption = "demo-lake",
+    env: EnvOption = "local",
+    sets: SetOption = None,
+    seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 42,
+) -> int:
+    """Simulate a world, run every stage on it, and show what came out. Example: shoal demo --lake demo-lake"""
+    settings = load(env, sets or [], "ingest")
+    root, day = Path(lake).resolve(), DEMO_AS_OF
+    # The raw world lies beside the lake's layers; its planted truth lies where no job looks.
+    raw, truth = root / "raw", root / "raw-truth"
+    jobs = stages.jobs_between(settings)
+    ingest_job = find_job("ingest_files")
+    with progress(len(jobs) + 5) as show:
+        show.says("start", "spark")
+        spark = spark_session("shoal-demo", env, settings.spark)
+        show.says("simulate", "world")
+        write_world(spark, demo_world(seed), raw, truth)
+        steps: list[stages.Step] = []
+        for source in ("items", "events", "texts", "edges"):
+            show.says("ingest", source)
+            steps.append(execute(spark, ingest_job, settings, root, day, {"source": source, "input": str(raw / source)}))
+            show.ended(steps[-1])
+            if steps[-1].exit_code:  # type: ignore[union-attr]
+                break
+        else:
+            steps += stages.run_pipeline(spark, settings, root, day, jobs, True, show.starting, show.ended)
+    sys.stdout.write(steps_table(steps))
+    code = next((step.exit_code for step in steps if isinstance(step, Result) and step.exit_code), 0)
+    if code:
+        return code
+    reader = Lake(spark, root, settings, Run("ask", "demo"))
+    for title, query in DEMO_QUERIES.items():
+        sys.stdout.write(f"\n{title}\n")
+        sys.stdout.write("".join(as_text(answer(reader, query.format(as_of=day.isoformat())), "table", None)))
+    sys.stdout.write(f"\nask more:  shoal sql \"select ...\" --lake {lake}\nreport:    {report_path(steps)}\n")
+    return 0
+
+
+def report_path(steps: list[stages.Step]) -> str:
+    """Where the report that these steps wrote lies."""
+    return next((s.facts["report"] for s in reversed(steps) if isinstance(s, Result) and "report" in s.facts), "none")
+
+
+def _summary(step: stages.Step) -> dict[str, Any]:
+    if isinstance(step, Result):
+        return step.summary()
+    return {"run_id": step.run_id, "job": step.job, "stage": step.stage, "status": "done before"}
+
+
+def steps_table(steps: list[stages.Step]) -> str:
+    """One line a step: stage, job, status, rows in, rows out, seconds, and what it has to say."""
+    cells = []
+    for step in steps:
+        if isinstance(step, Result):
+            rows_in, rows_out = (f"{sum(rows.values()):,}" for rows in (step.rows_in, step.rows_out))
+            cells.append([step.stage, step.job, step.status, rows_in, rows_out, f"{step.seconds:.1f}", step.message or ""])
+        else:
+            cells.append([step.stage, step.job, "done before", "", "", "", f"run {step.run_id}; --force runs it again"])
+    return render(["stage", "job", "status", "rows in", "rows out", "seconds", ""], cells)
+
+
+class Show:
+    """The progress display: a bar on a terminal, one line a step on stderr elsewhere."""
+
+    def __init__(self, bar: Progress | None, total: int) -> None:
+        self.bar = bar
+        self.task = bar.add_task("starting", total=total) if bar else None
+
+    def says(self, stage: str, what: str) -> None:
+        """Name what is being done."""
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, description=f"{stage}: {what}")
+
+    def starting(self, job: Job) -> None:
+        """A job begins."""
+        self.says(job.stage, job.name)
+
+    def ended(self, step: stages.Step) -> None:
+        """A job has ended."""
+        if self.bar is not None and self.task is not None:
+            self.bar.advance(self.task)
+        status = step.status if isinstance(step, Result) else "done before"
+        seconds = f" in {step.seconds:.1f} s" if isinstance(step, Result) else ""
+        message = f": {step.message}" if isinstance(step, Result) and step.message else ""
+        line = f"shoal: {step.stage}/{step.job} {status}{seconds}{message}"
+        if self.bar is not None:
+            if message:
+                self.bar.console.print(line, markup=False, highlight=False)
+        else:
+            sys.stderr.write(line + "\n")
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Show]:
+    """A progress display on stderr for `total` steps."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Show(None, total)
+        return
+    texts = (TextColumn("{task.description}"), TextColumn("{task.completed}/{task.total}"))
+    columns = (SpinnerColumn(), *texts, TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield Show(bar, total)

@@ -1,0 +1,107 @@
+"""The jobs in order, resumable: what is done for this as-of, with these settings and inputs, is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from shoal.conf import Settings
+from shoal.errors import UsageError
+from shoal.lake import Lake, Run
+from shoal.runs import Job, Result, conf_hash, execute, find_job
+
+
+@dataclass(frozen=True)
+class Done:
+    """An earlier run that made this one needless."""
+
+    run_id: str
+    job: str
+    stage: str
+
+
+Step = Result | Done
+
+
+def jobs_between(settings: Settings, first: str | None = None, last: str | None = None) -> list[Job]:
+    """The pipeline's jobs from stage `first` to stage `last`, both included. Raises UsageError for an unknown stage."""
+    stages = list(settings.pipeline)
+    for option, stage in (("--from", first), ("--to", last)):
+        if stage is not None and stage not in stages:
+            raise UsageError(f"{option} {stage}: no such stage; the stages are {', '.join(stages)}")
+    start = stages.index(first) if first else 0
+    end = stages.index(last) if last else len(stages) - 1
+    if start > end:
+        raise UsageError(f"--from {first} --to {last}: {first} comes after {last}; the order is {', '.join(stages)}")
+    return [find_job(name) for stage in stages[start : end + 1] for name in settings.pipeline[stage]]
+
+
+def latest_successes(runs: DataFrame, as_of: date) -> DataFrame:
+    """Each job's last successful run for `as_of`: job, run_id, conf_hash, code_version, input_versions. One shuffle."""
+    fields = F.struct("started_at", "run_id", "conf_hash", "code_version", "input_versions")
+    wanted = runs.where((F.col("as_of") == F.lit(as_of)) & (F.col("status") == "succeeded"))
+    return wanted.groupBy("job").agg(F.max_by(fields, "started_at").alias("last")).select("job", "last.*")
+
+
+def done_before(lake: Lake, jobs: list[Job], settings: Settings, as_of: date) -> dict[str, Done]:
+    """Those of `jobs` whose last success for `as_of` had these settings, this code and the inputs of now.
+
+    Collects one row a job. A job's own tables do not count as its inputs.
+    """
+    if not lake.exists("ops.runs"):
+        return {}
+    from shoal.runs import code_version
+
+    rows = latest_successes(lake.read("ops.runs"), as_of).where(F.col("job").isin([j.name for j in jobs])).collect()
+    last = {row["job"]: row for row in rows}
+    now: dict[str, int] = {}
+    done = {}
+    for job in jobs:
+        row = last.get(job.name)
+        if row is None or (row["conf_hash"], row["code_version"]) != (conf_hash(settings), code_version()):
+            continue
+        inputs = {t: v for t, v in (row["input_versions"] or {}).items() if t not in job.tables("Writes")}
+        for table in inputs:
+            now.setdefault(table, lake.version(table))
+        if all(now[table] == version for table, version in inputs.items()):
+            done[job.name] = Done(row["run_id"], job.name, job.stage)
+    return done
+
+
+def run_pipeline(
+    spark: SparkSession,
+    settings: Settings,
+    root: str | Path,
+    as_of: date,
+    jobs: list[Job],
+    force: bool = False,
+    starting: Callable[[Job], Any] = lambda job: None,
+    ended: Callable[[Step], Any] = lambda step: None,
+) -> list[Step]:
+    """Run `jobs` in order and return how each ended; stops after the first that failed.
+
+    A job that is done is passed over, until one has run: what comes after it may rest on it (a model, a table), and runs.
+    """
+    lake = Lake(spark, root, settings, Run("pipeline", "pipeline"))
+    done = {} if force else done_before(lake, jobs, settings, as_of)
+    steps: list[Step] = []
+    stale = False
+    for job in jobs:
+        starting(job)
+        step: Step
+        if job.name in done and not stale:
+            step = done[job.name]
+        else:
+            step = execute(spark, job, settings, root, as_of)
+            stale = stale or step.status == "succeeded"
+        steps.append(step)
+        ended(step)
+        if isinstance(step, Result) and step.exit_code:
+            break
+    return steps

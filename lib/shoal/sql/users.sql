@@ -1,0 +1,82 @@
+-- One row per user with an event: what {previous} knew of the user, and {events} added.
+--
+-- A first run hands over every event before :end as {events}, with {previous} and {counted} empty. A later run hands over the
+-- rows of an earlier features.users as {previous}, the events that those had not seen as {events}, and the events that they
+-- had seen as {counted}, which only serves to tell a new item or day of a user from one that was counted.
+with pairs as (
+  select user_id, item_id from {events} group by user_id, item_id
+),
+days as (
+  select user_id, to_date(occurred_at) as day from {events} group by user_id, to_date(occurred_at)
+),
+-- The few new pairs go to the many old events, not the other way round.
+counted_pairs as (
+  select /*+ broadcast(pairs) */ distinct user_id, item_id from {counted} left semi join pairs using (user_id, item_id)
+),
+counted_days as (
+  select /*+ broadcast(days) */ distinct old.user_id, to_date(old.occurred_at) as day
+  from {counted} old left semi join days on old.user_id = days.user_id and to_date(old.occurred_at) = days.day
+),
+new_items as (
+  select user_id, count(*) as items from pairs left anti join counted_pairs using (user_id, item_id) group by user_id
+),
+new_days as (
+  select user_id, count(*) as days from days left anti join counted_days using (user_id, day) group by user_id
+),
+new_events as (
+  select
+    user_id,
+    count(*) as event_count,
+    count_if(event = 'view') as view_count,
+    count_if(event = 'click') as click_count,
+    count_if(event = 'like') as like_count,
+    count_if(event = 'comment') as comment_count,
+    count_if(event = 'share') as share_count,
+    count_if(event = 'save') as save_count,
+    count_if(event = 'purchase') as purchase_count,
+    count_if(event = 'rating') as rating_count,
+    coalesce(sum(value) filter (where event = 'rating'), 0D) as rating_sum,
+    min(occurred_at) as first_event_at,
+    max(occurred_at) as last_event_at
+  from {events}
+  group by user_id
+),
+parts as (
+  select
+    user_id, event_count, view_count, click_count, like_count, comment_count, share_count, save_count, purchase_count,
+    rating_count, rating_sum, coalesce(items, 0L) as distinct_items, coalesce(days, 0L) as active_days,
+    first_event_at, last_event_at
+  from new_events left join new_items using (user_id) left join new_days using (user_id)
+  union all
+  select
+    user_id, event_count, view_count, click_count, like_count, comment_count, share_count, save_count, purchase_count,
+    rating_count, rating_sum, distinct_items, active_days, first_event_at, last_event_at
+  from {previous}
+),
+totals as (
+  select
+    user_id,
+    sum(event_count) as event_count,
+    sum(view_count) as view_count,
+    sum(click_count) as click_count,
+    sum(like_count) as like_count,
+    sum(comment_count) as comment_count,
+    sum(share_count) as share_count,
+    sum(save_count) as save_count,
+    sum(purchase_count) as purchase_count,
+    sum(rating_count) as rating_count,
+    sum(rating_sum) as rating_sum,
+    sum(distinct_items) as distinct_items,
+    sum(active_days) as active_days,
+    min(first_event_at) as first_event_at,
+    max(last_event_at) as last_event_at
+  from parts
+  group by user_id
+)
+select
+  *,
+  case when rating_count > 0 then rating_sum / rating_count end as mean_rating,
+  (unix_micros(:end) - unix_micros(last_event_at)) / 86400e6 as recency_days,
+  -- Whole days from the first event's day to as_of, both included, so that a user of one day has one day.
+  event_count / cast(datediff(:end, first_event_at) as double) as events_per_day
+from totals

@@ -1,0 +1,146 @@
+"""The lake: one commit a write, contracts enforced, reruns idempotent, the run in the history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from shoal.contract import contract
+from shoal.errors import ContractError, SkippedError, UsageError
+from shoal.lake import Lake
+
+TABLE, DAY, NEXT = "features.users", date(2024, 1, 1), date(2024, 1, 2)
+
+
+def users(spark: SparkSession, *ids: str, **changed: Any) -> DataFrame:
+    """One sound row of features.users per id, without as_of and run_id, with some columns changed."""
+    made = contract(TABLE)
+    row: dict[str, Any] = {n: 1 if c.type == "bigint" else 1.0 if c.type == "double" else None for n, c in made.columns.items()}
+    row |= {"first_event_at": datetime(2024, 1, 1), "last_event_at": datetime(2024, 1, 1)} | changed
+    names = [n for n in made.columns if n not in ("as_of", "run_id")]
+    fields = ", ".join(f"{n} {made.columns[n].type}" for n in names)
+    return spark.createDataFrame([tuple({**row, "user_id": i}[n] for n in names) for i in ids], fields)
+
+
+def ids(lake: Lake, on: date = DAY) -> list[str]:
+    return sorted(row["user_id"] for row in lake.read(TABLE, on=on).select("user_id").collect())
+
+
+def test_replace_writes_one_day_and_leaves_the_others(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    assert lake.replace(TABLE, users(spark, "a", "b"), on=DAY) == 2
+    assert lake.replace(TABLE, users(spark, "c"), on=NEXT) == 1
+    assert lake.replace(TABLE, users(spark, "b"), on=DAY) == 1
+    assert lake.run.rows_out == {TABLE: 4}
+    later = make_lake(run_id="run-2")
+    assert (ids(later), ids(later, NEXT)) == (["b"], ["c"])
+
+
+def test_the_table_is_made_from_its_contract(spark: SparkSession, lake: Lake) -> None:
+    lake.replace(TABLE, users(spark, "a"), on=DAY)
+    table = DeltaTable.forPath(spark, lake.path(TABLE))
+    detail = table.detail().collect()[0]
+    assert detail["partitionColumns"] == ["as_of"]
+    assert detail["properties"]["delta.constraints.distinct_items_check"] == "distinct_items between 1 and event_count"
+    fields = {f.name: f for f in table.toDF().schema.fields}
+    assert fields["user_id"].metadata["comment"] == "the user"
+    assert detail["description"] == contract(TABLE).grain
+
+
+def test_every_commit_carries_the_run(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    first = make_lake(run_id="run-1")
+    first.replace(TABLE, users(spark, "a"), on=DAY)
+    make_lake(run_id="run-2").merge(TABLE, users(spark, "a", "b").withColumn("as_of", F.lit(DAY)))
+    history = DeltaTable.forPath(spark, first.path(TABLE)).history().orderBy("version").collect()
+    assert [json.loads(row["userMetadata"])["run_id"] for row in history] == ["run-1", "run-1", "run-2"]
+
+
+def test_merge_updates_and_insert_new_does_not(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    lake.replace(TABLE, users(spark, "a", event_count=5), on=DAY)
+    rows = users(spark, "a", "b", event_count=7).withColumn("as_of", F.lit(DAY))
+    assert lake.insert_new(TABLE, rows) == 1
+    seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
+    assert seen == {"a": 5, "b": 7}
+    assert make_lake(run_id="r3").merge(TABLE, rows) == 2
+    seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r4").read(TABLE).collect()}
+    assert seen == {"a": 7, "b": 7}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda f: f.withColumn("event_count", F.lit(float("nan"))), "event_count is double, not bigint"),
+        (lambda f: f.drop("rating_sum"), "missing rating_sum"),
+        (lambda f: f.withColumn("userId", F.lit("x")), "unknown userId"),
+        (lambda f: f.unionByName(f), r"the key \(as_of, user_id\) is not unique: 2 rows"),
+        (lambda f: f.withColumn("rating_sum", F.lit(float("nan"))), "CHECK constraint rating_sum_check"),
+        (lambda f: f.withColumn("rating_sum", F.lit(float("inf"))), "CHECK constraint rating_sum_check"),
+        (lambda f: f.withColumn("event_count", F.lit(-1).cast("bigint")), "CHECK constraint"),
+        (lambda f: f.withColumn("user_id", F.lit(None).cast("string")), "NOT NULL constraint"),
+    ],
+)
+def test_a_frame_that_breaks_the_contract_is_refused_and_the_table_stays(
+    spark: SparkSession, make_lake: Callable[..., Lake], change: Callable[[DataFrame], DataFrame], says: str
+) -> None:
+    lake = make_lake()
+    lake.replace(TABLE, users(spark, "a"), on=DAY)
+    with pytest.raises(ContractError, match=says) as caught:
+        lake.replace(TABLE, change(users(spark, "b")), on=DAY)
+    assert "\n" not in str(caught.value)
+    assert ids(make_lake(run_id="after")) == ["a"]
+
+
+def test_a_run_keeps_seeing_the_version_it_first_read(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    lake.replace(TABLE, users(spark, "a"), on=DAY)
+    reader = make_lake(run_id="reader")
+    assert ids(reader) == ["a"]
+    make_lake(run_id="writer").replace(TABLE, users(spark, "b"), on=DAY)
+    assert ids(reader) == ["a"]
+    assert reader.run.input_versions == {TABLE: 1}
+    assert reader.run.rows_in == {TABLE: 1}
+
+
+def test_a_table_that_was_not_made_is_a_reason_to_skip(lake: Lake) -> None:
+    with pytest.raises(SkippedError, match="features.users does not exist"):
+        lake.read(TABLE)
+    assert lake.read(TABLE, missing_ok=True).columns == list(contract(TABLE).columns)
+    assert lake.version(TABLE) == -1
+
+
+def test_a_table_of_another_contract_is_named_with_its_columns(spark: SparkSession, lake: Lake) -> None:
+    spark.range(1).write.format("delta").save(lake.path(TABLE))
+    with pytest.raises(ContractError, match="features.users was made by another version of its contract: active_days"):
+        lake.replace(TABLE, users(spark, "a"), on=DAY)
+
+
+def test_names_never_become_paths(lake: Lake) -> None:
+    for name in ("../../etc", "gold.`/etc/hostname`", "text./etc/hostname"):
+        with pytest.raises(UsageError):
+            lake.read(name)
+
+
+def test_files_cannot_be_named_in_sql(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    with pytest.raises(Exception, match="TABLE_OR_VIEW_NOT_FOUND|not found|UNSUPPORTED"):
+        spark.sql(f"select * from text.`{tmp_path / 'secret'}`").collect()
+
+
+def test_before_keeps_the_day_itself_and_rows_without_a_time(spark: SparkSession, lake: Lake) -> None:
+    made = contract("silver.follows")
+    rows = [("a", "b", datetime(2024, 1, 1, 23, 59, 59)), ("a", "c", datetime(2024, 1, 2)), ("a", "d", None)]
+    frame = spark.createDataFrame(rows, "src_id string, dst_id string, followed_at timestamp")
+    for name, column in made.columns.items():
+        if name not in (*frame.columns, "run_id"):
+            value = F.lit(1.0) if column.type == "double" else F.lit("x")
+            frame = frame.withColumn(name, value.cast(column.type))
+    lake.append("silver.follows", frame)
+    assert sorted(r["dst_id"] for r in lake.read("silver.follows", before=DAY).collect()) == ["b", "d"]
