@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from shoal.conf import Settings, load
+from shoal.lake import Lake, Run
 from shoal.session import spark_session
 
 # Literal times in tests are UTC, as all times in the lake are, wherever the tests run.

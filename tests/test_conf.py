@@ -34,7 +34,11 @@ def test_spark_settings_keep_their_dots() -> None:
         (["grahp.damping=1"], None, "--set grahp.damping: no such setting; did you mean graph.damping?"),
         (["max_reject_rate=1"], "ingest", "--set max_reject_rate: no such setting; did you mean max_reject_ratio?"),
         (["recommend.k=0"], None, "recommend.k: input should be greater than or equal to 1, found 0"),
-        (["recommend.k=ten"], None, "recommend.k: input should be a valid integer, unable to parse string as an integer, found 'ten'"),
+        (
+            ["recommend.k=ten"],
+            None,
+            "recommend.k: input should be a valid integer, unable to parse string as an integer, found 'ten'",
+        ),
         (["recommend.k"], None, "--set recommend.k: expected key=value"),
         (["recommend.k.x=1"], None, "--set recommend.k.x: k is a value, it has no keys of its own"),
         (["lake.catalog=a`b"], None, "lake.catalog: string should match pattern '^[A-Za-z0-9_]+$', found 'a`b'"),

@@ -33,7 +33,9 @@ def test_personal_columns_are_kept_out_of_file_statistics() -> None:
     assert "as_of" not in listed  # Delta refuses statistics of a partition column
 
 
-@pytest.mark.parametrize("name", ["gold.recomendations", "gold.a`b", "../etc.passwd", "gold.x; drop table y", "gold", "gold.'", ""])
+@pytest.mark.parametrize(
+    "name", ["gold.recomendations", "gold.a`b", "../etc.passwd", "gold.x; drop table y", "gold", "gold.'", ""]
+)
 def test_a_name_without_a_contract_is_refused_before_any_path_or_sql_is_made(name: str) -> None:
     with pytest.raises(UsageError, match="no table"):
         contract(name)
