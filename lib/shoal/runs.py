@@ -306,9 +306,8 @@ def plan(lake: Lake, job: Job, as_of: date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def run_job(doc: str | None, run: Callable[..., None], model: type[Section], argv: Sequence[str] | None = None) -> int:
-    """The body of a job file's `main`: parse `argv`, run, print the JSON summary on stdout, and return the exit code."""
-    job = job_of(run, doc, model)
+def job_parser(job: Job) -> argparse.ArgumentParser:
+    """The arguments of a job file: the common ones, and those of its own."""
     parser = argparse.ArgumentParser(
         prog=job.name, description=job.doc, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"example: spark-submit jobs/{job.stage}/{job.name}.py --lake lake --as-of 2018-09-25",
@@ -321,7 +320,13 @@ def run_job(doc: str | None, run: Callable[..., None], model: type[Section], arg
     parser.add_argument("--dry-run", action="store_true", help="say what would be read and written, and stop")
     for name in job.extras():
         parser.add_argument(f"--{name}", required=True)
-    said = parser.parse_args(argv)
+    return parser
+
+
+def run_job(doc: str | None, run: Callable[..., None], model: type[Section], argv: Sequence[str] | None = None) -> int:
+    """The body of a job file's `main`: parse `argv`, run, print the JSON summary on stdout, and return the exit code."""
+    job = job_of(run, doc, model)
+    said = job_parser(job).parse_args(argv)
     try:
         settings = load(said.env, said.sets, section_name(model))
         as_of = parse_as_of(said.as_of)

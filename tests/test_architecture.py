@@ -1,0 +1,103 @@
+"""The rules of the layout, checked from the syntax tree: who may import, read, write, open a session or look at the clock."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LIB, JOBS = ROOT / "lib" / "shoal", ROOT / "jobs"
+# DataFrames in, DataFrames out. `simulate` writes raw files and `report` an HTML page, which is what they are for.
+PURE = ("recommend", "text", "image", "graph", "mine", "drift", "experiment", "features", "report", "sql")
+LAKE_ONLY = {"saveAsTable", "insertInto", "forPath", "forName", "writeTo", "createIfNotExists"}
+SESSION_MAKERS = {"getOrCreate", "newSession", "spark_session"}
+CLOCKS = {"now", "utcnow", "today", "current_timestamp", "current_date"}
+
+
+def python_files(*folders: Path) -> list[Path]:
+    return sorted(p for folder in folders for p in folder.rglob("*.py"))
+
+
+def pure_files() -> list[Path]:
+    return [p for name in PURE for p in python_files(LIB / name)]
+
+
+def calls(path: Path) -> Iterator[tuple[str, int]]:
+    """Every call's last name and line: `a.b.c()` is c."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            yield name, node.lineno
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def test_lib_never_imports_jobs() -> None:
+    wrong = [str(p) for p in python_files(LIB) for name in imports(p) if name.split(".")[0] == "jobs"]
+    assert wrong == []
+
+
+def test_only_the_lake_touches_tables() -> None:
+    wrong = [where(p, n) for p in python_files(LIB, JOBS) if p.name != "lake.py" for name, n in calls(p) if name in LAKE_ONLY]
+    assert wrong == []
+
+
+def test_pure_folders_make_no_session_and_know_no_lake() -> None:
+    makers = [where(p, n) for p in pure_files() for name, n in calls(p) if name in SESSION_MAKERS]
+    known = [f"{p.relative_to(ROOT)}: {m}" for p in pure_files() for m in imports(p) if m in ("shoal.lake", "shoal.session")]
+    assert makers + known == []
+
+
+def test_nobody_looks_at_the_clock_but_the_log_of_runs() -> None:
+    allowed = {LIB / "runs.py"}
+    wrong = [where(p, n) for p in python_files(LIB, JOBS) if p not in allowed for name, n in calls(p) if name in CLOCKS]
+    assert wrong == []
+
+
+def test_nothing_is_swallowed() -> None:
+    """An `except` that only passes hides the fault; `contextlib.suppress` is the same by another name."""
+    wrong = []
+    for path in python_files(LIB, JOBS):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler) and all(isinstance(s, ast.Pass) for s in node.body):
+                wrong.append(where(path, node.lineno))
+        wrong += [where(path, n) for name, n in calls(path) if name == "suppress"]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", python_files(JOBS), ids=lambda p: p.stem)
+def test_a_job_has_the_shape_of_a_job(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    doc = ast.get_docstring(tree) or ""
+    assert "Writes:" in doc
+    assert "Reads:" in doc
+    functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+    assert {"run", "main"} <= functions
+    undocumented = [n.name for n in tree.body if isinstance(n, ast.FunctionDef) and not ast.get_docstring(n)]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("path", python_files(LIB), ids=lambda p: str(p.relative_to(LIB)))
+def test_public_things_say_what_they_are(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    public = [n for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and not n.name.startswith("_")]
+    assert ast.get_docstring(tree) or not tree.body, "module docstring"
+    assert [n.name for n in public if not ast.get_docstring(n)] == []
+
+
+def test_folder_names_say_nothing_vague() -> None:
+    vague = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
+    assert [str(p) for p in [*LIB.rglob("*"), *JOBS.rglob("*")] if p.stem in vague] == []
