@@ -1,0 +1,121 @@
+"""`shoal evaluate recommender`: plain files in, metrics out; no lake."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from shoal.cli.options import EnvOption, SetOption
+from shoal.conf import EvaluateRecommenderConf, load, section_name
+from shoal.errors import InputError, UsageError
+from shoal.files import check_output, read_rows, write_rows
+from shoal.recommend.evaluate import MODELS, Protocol, evaluate_models
+from shoal.recommend.preferences import preferences
+from shoal.recommend.search import SearchSpace, Trial
+from shoal.session import spark_session
+
+evaluate_app = typer.Typer(help="Judge models on held-out files.", rich_markup_mode=None)
+
+ALIASES = {
+    "user_id": ("userId", "user", "UserId", "userID", "uid"),
+    "item_id": ("movieId", "itemId", "item", "ItemId", "itemID", "ProductId", "product_id", "iid"),
+    "rating": ("Rating", "value", "Score", "score"),
+    "timestamp": ("Timestamp", "occurred_at", "time", "Time"),
+}
+
+
+@evaluate_app.callback()
+def evaluate() -> None:
+    """Judge models on held-out files."""
+
+
+@evaluate_app.command()
+def recommender(
+    train: Annotated[Path, typer.Option(help="Events to learn from: user_id, item_id[, rating, timestamp].", metavar="FILE")],
+    test: Annotated[Path, typer.Option(help="Events to be found: user_id, item_id.", metavar="FILE")],
+    k: Annotated[Optional[int], typer.Option("--k", min=1, max=1000, help="Length of the lists. Default: conf, 10.")] = None,
+    model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}, or all.", metavar="NAME")] = "all",
+    recommendations: Annotated[
+        Optional[Path], typer.Option(help="Write the lists here: model,user_id,rank,item_id,score.", metavar="FILE")
+    ] = None,
+    env: EnvOption = "local",
+    sets: SetOption = None,
+) -> None:
+    """Train each model on one file and judge its ranked lists on another.
+
+    Every row is an event; items of the training file that a user has there are not listed again; every user with a test
+    event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file. Prints
+    {"models": {NAME: {"ndcg@10": ...}}}; docs/metrics.md defines each metric.
+
+    Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
+    """
+    if model != "all" and model not in MODELS:
+        raise UsageError(f"--model {model}: no such model; there are {', '.join(MODELS)}, all")
+    if recommendations is not None:
+        check_output(recommendations)
+    settings = load(env, sets or [], section_name(EvaluateRecommenderConf))
+    conf: EvaluateRecommenderConf = settings.section(EvaluateRecommenderConf)
+    spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
+    learned = preferences(read_events(spark, train)).persist()
+    held_out = read_events(spark, test).select("user_id", "item_id").persist()
+    space = SearchSpace(
+        conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
+    )
+    protocol = Protocol(k or conf.k, space, conf.validation_ratio, settings.recommend.user_block)
+    names = list(MODELS) if model == "all" else [model]
+    found = evaluate_models(learned, held_out, names, protocol, _tell)
+    if recommendations is not None:
+        write_rows(found.lists.orderBy("model", "user_id", "rank"), recommendations)
+    said = {"models": found.metrics, "settings": {name: chosen.named() for name, chosen in found.settings.items()}}
+    sys.stdout.write(json.dumps(said) + "\n")
+    for frame in (found.lists, held_out, learned):
+        frame.unpersist()
+
+
+def read_events(spark: SparkSession, path: Path) -> DataFrame:
+    """The events of a file: user_id, item_id, value (double, null without a rating), occurred_at (null without a time).
+
+    Columns go by our names or ALIASES. A number in the time column is unix seconds, or milli- or microseconds by its size: here
+    only the order matters. Raises InputError, one line with the number of rows and an example, for rows without a user or item,
+    ratings that are no finite number, times that are none. Cost: one pass over the file for the check.
+    """
+    rows = read_rows(spark, path, ["user_id", "item_id"], ["rating", "timestamp"], ALIASES)
+    value, occurred_at = F.col("rating").cast("double"), _time(F.col("timestamp"))
+    is_number = value.isNotNull() & ~F.isnan(value) & (F.abs(value) < F.lit(float("inf")))
+    faults = {
+        "user_id": (F.col("user_id").isNull(), "an id"),
+        "item_id": (F.col("item_id").isNull(), "an id"),
+        "rating": (F.col("rating").isNotNull() & ~is_number, "a number"),
+        "timestamp": (F.col("timestamp").isNotNull() & occurred_at.isNull(), "unix seconds or a time as 2018-09-25 12:00:00"),
+    }
+    counts = [F.count_if(fault).alias(f"{name}_count") for name, (fault, _) in faults.items()]
+    examples = [F.min(F.when(fault, F.col(name))).alias(f"{name}_example") for name, (fault, _) in faults.items()]
+    seen = rows.agg(*counts, *examples).first()
+    for name, (_, expected) in faults.items():
+        if seen is not None and seen[f"{name}_count"]:
+            example = seen[f"{name}_example"]
+            shown = f"such as {example[:40]!r}" if example is not None else "left empty"
+            raise InputError(f"{path}: column {name}: {seen[f'{name}_count']} rows {shown}; expected {expected}")
+    return rows.select("user_id", "item_id", value.alias("value"), occurred_at.alias("occurred_at"))
+
+
+def _time(text: Column) -> Column:
+    """A time of unix seconds, milliseconds or microseconds, or of a timestamp's text; null for anything else."""
+    number = text.cast("double")
+    micros = F.when(F.abs(number) < 1e11, number * 1e6).when(F.abs(number) < 1e14, number * 1e3).when(F.abs(number) < 1e17, number)
+    return F.coalesce(F.timestamp_micros(micros.cast("bigint")), F.when(number.isNull(), text.cast("timestamp")))
+
+
+def _tell(trial: Trial) -> None:
+    """One line of progress on stderr."""
+    chosen = trial.settings
+    judged = {name: value for name, value in trial.metrics.items() if name.startswith("ndcg@") and value is not None}
+    told = ", ".join(f"{name} {value:.4f}" for name, value in judged.items())
+    alpha = f" alpha {chosen.alpha:g}" if chosen.is_implicit else ""
+    sys.stderr.write(f"als {chosen.feedback} rank {chosen.rank} reg {chosen.reg_param:g}{alpha}: validation {told}\n")

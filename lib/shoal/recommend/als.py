@@ -1,0 +1,147 @@
+"""Alternating least squares on MLlib, with string ids, and lists from the top-k engine.
+
+Explicit ALS predicts the rating that a user would give. It is fitted on what users chose to rate, so its order says little about
+what they will choose next (Cremonesi, Koren and Turrin, RecSys 2010): lists are best made by implicit ALS, which models the
+choice itself (Hu, Koren and Volinsky, ICDM 2008). Which one serves is decided on validation data (`shoal.recommend.search`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from shoal.errors import InputError
+from shoal.recommend.reason import als_reason
+from shoal.recommend.top_k import rank_top_k
+
+# Ids are numbered inside so many hash buckets, in parallel and the same way every time.
+BUCKETS = 64
+
+
+@dataclass(frozen=True)
+class AlsSettings:
+    """What is fitted. `reg_param` is per rating of a user or item (MLlib's ALS-WR scaling); `alpha`: confidence is
+    1 + alpha * weight; it means nothing where feedback is explicit."""
+
+    feedback: str
+    rank: int
+    reg_param: float
+    alpha: float
+    max_iter: int
+    seed: int
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether preferences are fitted by weight, and not ratings by value."""
+        return self.feedback == "implicit"
+
+    def named(self) -> dict[str, Any]:
+        """The settings by name, for logs."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class AlsModel:
+    """`user_factors`: user_id, features (array<float>); `item_factors`: item_id, features. Ids are unique; no order."""
+
+    settings: AlsSettings
+    user_factors: DataFrame
+    item_factors: DataFrame
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Preferences with their ids as dense numbers: `ratings` (user, item, weight, value), `users` (user_id, user), `items`."""
+
+    ratings: DataFrame
+    users: DataFrame
+    items: DataFrame
+
+
+def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
+    """One row per distinct id of `column`: the id and `name`, an int from 0 without gaps; the same at every call.
+
+    Null ids are left out. Cost: two shuffles of the distinct ids; no single partition sorts them all. Raises nothing below
+    2,147,483,648 ids, which is what MLlib's ALS can hold.
+    """
+    bucketed = rows.select(column).where(F.col(column).isNotNull()).distinct()
+    bucketed = bucketed.withColumn("_bucket", F.pmod(F.xxhash64(column), F.lit(BUCKETS)))
+    sizes = bucketed.groupBy("_bucket").agg(F.count(F.lit(1)).alias("_size"))
+    before = F.sum("_size").over(Window.orderBy("_bucket").rowsBetween(Window.unboundedPreceding, -1))
+    offsets = sizes.select("_bucket", F.coalesce(before, F.lit(0)).alias("_offset"))
+    place = F.row_number().over(Window.partitionBy("_bucket").orderBy(column)) - 1
+    numbered = bucketed.withColumn("_place", place).join(F.broadcast(offsets), "_bucket")
+    return numbered.select(column, (F.col("_offset") + F.col("_place")).cast("int").alias(name))
+
+
+@contextmanager
+def numbered(preferences: DataFrame) -> Iterator[Numbered]:
+    """The preferences with numbered ids, cached while the block runs, so that many fits share one preparation.
+
+    `preferences`: user_id, item_id, weight, value. Cost: the shuffles of `number_ids`, two joins; caches all three frames.
+    """
+    users = number_ids(preferences, "user_id", "user").persist()
+    items = number_ids(preferences, "item_id", "item").persist()
+    columns = ("user", "item", F.col("weight").cast("float").alias("weight"), F.col("value").cast("float").alias("value"))
+    ratings = preferences.join(users, "user_id").join(items, "item_id").select(*columns).persist()
+    try:
+        yield Numbered(ratings, users, items)
+    finally:
+        for frame in (ratings, users, items):
+            frame.unpersist()
+
+
+def fit_als(data: Numbered, settings: AlsSettings) -> AlsModel:
+    """The factors of all users and items in `data`, explicit on `value` or implicit on `weight`.
+
+    Users and items without a rating have no factors in an explicit model. The same data and settings give the same factors
+    up to the rounding of sums. Raises InputError where there is nothing to fit. Cost: max_iter shuffles of the factors; MLlib
+    caches the ratings in blocks, one a core, and the factors, which Spark drops when nobody refers to them.
+    """
+    blocks = data.ratings.sparkSession.sparkContext.defaultParallelism
+    target = "weight" if settings.is_implicit else "value"
+    ratings = data.ratings.select("user", "item", F.col(target).alias("rating")).where("rating is not null")
+    if ratings.isEmpty():
+        raise InputError(f"nothing to fit {settings.feedback} ALS on: no row has a {'weight' if settings.is_implicit else 'rating'}")
+    trainer = ALS(
+        rank=settings.rank,
+        maxIter=settings.max_iter,
+        regParam=settings.reg_param,
+        alpha=settings.alpha,
+        implicitPrefs=settings.is_implicit,
+        seed=settings.seed,
+        numUserBlocks=blocks,
+        numItemBlocks=blocks,
+        userCol="user",
+        itemCol="item",
+        ratingCol="rating",
+    )
+    fitted = trainer.fit(ratings)
+    user_factors = fitted.userFactors.join(data.users, F.col("id") == F.col("user")).select("user_id", "features")
+    item_factors = fitted.itemFactors.join(data.items, F.col("id") == F.col("item")).select("item_id", "features")
+    return AlsModel(settings, user_factors, item_factors)
+
+
+def list_als(
+    model: AlsModel, preferences: DataFrame, users: DataFrame | None, k: int, user_block: int, with_reason: bool = False
+) -> DataFrame:
+    """One row per user and rank 1..k: user_id, rank, item_id, score, best first; `because_item_id` where asked for.
+
+    `preferences` (user_id, item_id, weight, value) are left out of the lists and are what reasons refer to. `users`: user_id;
+    None is everybody the model knows. A user that the model does not know has no row. score is the predicted rating, or, implicit,
+    the predicted preference, about 0..1. Cost: that of `rank_top_k`.
+    """
+    user_factors = model.user_factors
+    if users is not None:
+        user_factors = user_factors.join(users.select("user_id").distinct(), "user_id", "left_semi")
+    settings = model.settings
+    weight = F.col("weight") if settings.is_implicit else F.coalesce("value", F.lit(0.0))
+    seen = preferences.select("user_id", "item_id", weight.alias("weight"))
+    reason = als_reason(settings.reg_param, settings.alpha if settings.is_implicit else None) if with_reason else None
+    return rank_top_k(user_factors, model.item_factors, seen, k, user_block, reason)

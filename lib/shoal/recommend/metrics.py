@@ -1,0 +1,157 @@
+"""How good are ranked lists: metrics of one user's list as Column expressions, and their means over users.
+
+Every metric of a user is a function of three things: the ranks at which relevant items stand (`hit_ranks`, ascending), how
+many items are relevant, and k. Relevance is binary. docs/metrics.md gives each formula with its source and an example worked
+by hand. Who counts: every user with a test event; one without a recommendation counts zero. Where nobody counts a mean is
+null, never 0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from shoal.errors import UsageError
+
+
+def precision(hit_ranks: Column, relevant: Column, k: int) -> Column:
+    """Share of the k places that hold a relevant item; a list shorter than k is judged as one of k. 0..1."""
+    return F.size(hit_ranks) / F.lit(float(k))
+
+
+def recall(hit_ranks: Column, relevant: Column, k: int) -> Column:
+    """Share of the user's relevant items that stand in the first k places. 0..1."""
+    return F.size(hit_ranks) / relevant
+
+
+def hit_rate(hit_ranks: Column, relevant: Column, k: int) -> Column:
+    """1 where any of the first k places holds a relevant item, else 0."""
+    return (F.size(hit_ranks) > 0).cast("double")
+
+
+def reciprocal_rank(hit_ranks: Column, relevant: Column, k: int) -> Column:
+    """1 / rank of the first relevant item within k, 0 where there is none (Voorhees, TREC-8 QA track report, 1999)."""
+    return F.coalesce(F.lit(1.0) / F.get(hit_ranks, F.lit(0)), F.lit(0.0))
+
+
+def average_precision(hit_ranks: Column, relevant: Column, k: int) -> Column:
+    """Mean of precision@rank over the hits within k, divided by min(relevant, k): MLlib's RankingMetrics. 0..1."""
+    return _precision_sum(hit_ranks) / F.least(relevant, F.lit(k))
+
+
+def average_precision_full(hit_ranks: Column, relevant: Column, k: int) -> Column:
+    """As `average_precision`, but divided by all relevant items (Manning et al., IR, 2008, section 8.4); below 1 where relevant > k."""
+    return _precision_sum(hit_ranks) / relevant
+
+
+def ndcg(hit_ranks: Column, relevant: Column, k: int) -> Column:
+    """Sum of 1 / log2(rank + 1) over the hits within k, over that sum for min(relevant, k) hits at the top (Järvelin and
+    Kekäläinen, TOIS 20(4), 2002, with binary gains). 0..1."""
+    gain = F.aggregate(hit_ranks, F.lit(0.0), lambda total, rank: total + _discount(rank))
+    ideal = F.aggregate(F.sequence(F.lit(1), F.least(relevant, F.lit(k))), F.lit(0.0), lambda total, r: total + _discount(r))
+    return gain / ideal
+
+
+USER_METRICS: dict[str, Callable[[Column, Column, int], Column]] = {
+    "ndcg": ndcg,
+    "map": average_precision,
+    "recall": recall,
+    "precision": precision,
+    "mrr": reciprocal_rank,
+    "hit_rate": hit_rate,
+    "map_full": average_precision_full,
+}
+
+
+def user_metrics(recommendations: DataFrame, test: DataFrame, ks: Sequence[int], models: Sequence[str]) -> DataFrame:
+    """One row per model and user with a test event: `relevant` (its distinct test items) and `<metric>@<k>` for each k.
+
+    `recommendations`: model, user_id, rank (from 1), item_id; an item listed twice counts at its better rank. `test`: user_id,
+    item_id, where repeated rows count once and rows without a user or item not at all. A model of `models` without a row for a
+    user gives that user zeros; a model that is not in `models` is left out; users without a test event too. Empty `test`: no rows.
+
+    Raises UsageError for a k below 1 or none. Cost: one join of both frames on user and item, two aggregations by user; nothing
+    is cached or collected. All metrics and all k come from one pass.
+    """
+    if not ks or min(ks) < 1:
+        raise UsageError(f"k: {list(ks)}; expected whole numbers from 1 on")
+    relevant = test.select("user_id", "item_id").where("user_id is not null and item_id is not null").distinct()
+    listed = recommendations.where((F.col("rank") <= max(ks)) & F.col("model").isin(list(models)))
+    hits = (
+        listed.select("model", "user_id", "item_id", F.col("rank").cast("int").alias("rank"))
+        .join(relevant, ["user_id", "item_id"])
+        .groupBy("user_id", "item_id", "model")
+        .agg(F.min("rank").alias("rank"))
+        .groupBy("user_id", "model")
+        .agg(F.array_sort(F.collect_list("rank")).alias("_hits"))
+    )
+    users = relevant.groupBy("user_id").agg(F.count(F.lit(1)).cast("int").alias("relevant"))
+    named = F.explode(F.array(*[F.lit(model) for model in models]))
+    everybody = users.select("user_id", "relevant", named.alias("model"))
+    judged = everybody.join(hits, ["user_id", "model"], "left").withColumn(
+        "_hits", F.coalesce("_hits", F.array().cast("array<int>"))
+    )
+    columns = [
+        metric(_within(F.col("_hits"), k), F.col("relevant"), k).alias(f"{name}@{k}")
+        for k in ks
+        for name, metric in USER_METRICS.items()
+    ]
+    return judged.select("model", "user_id", "relevant", *columns)
+
+
+def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFrame:
+    """One row per model (or per `by`): the mean of every metric of `user_metrics` over its users, and `users`, their number.
+
+    With an empty `by` there is always one row; over no user its means are null. Cost: one aggregation.
+    """
+    names = [name for name in per_user.columns if "@" in name]
+    means = [F.avg(f"`{name}`").alias(name) for name in names]
+    return per_user.groupBy(*by).agg(F.count(F.lit(1)).alias("users"), *means)
+
+
+def coverage(recommendations: DataFrame, catalogue: DataFrame, k: int) -> DataFrame:
+    """One row per model: `coverage@<k>`, the share of the catalogue's items that stand in anybody's first k places. 0..1, null
+    for an empty catalogue (Ge, Delgado-Battenfeld and Jannach, RecSys 2010, "catalog coverage").
+
+    `catalogue`: item_id, repeated rows count once; a recommended item outside it does not count. A model without a
+    recommendation has no row. Cost: two distinct aggregations and a join on item_id.
+    """
+    items = catalogue.select("item_id").distinct()
+    size = items.agg(F.count(F.lit(1)).alias("_size"))
+    listed = recommendations.where(F.col("rank") <= k).select("model", "item_id").distinct().join(items, "item_id", "left_semi")
+    found = listed.groupBy("model").agg(F.count(F.lit(1)).alias("_found"))
+    share = F.when(F.col("_size") > 0, F.col("_found") / F.col("_size"))
+    return found.crossJoin(F.broadcast(size)).select("model", share.alias(f"coverage@{k}"))
+
+
+def ranking_metrics(
+    recommendations: DataFrame, test: DataFrame, catalogue: DataFrame, ks: Sequence[int], models: Sequence[str]
+) -> DataFrame:
+    """One row per model of `models`: `users`, every metric of `user_metrics` as a mean, `coverage@<k>`.
+
+    Models come in no order. Without a test user there is still one row a model, its means null and `users` 0; coverage needs no
+    test user, and is 0 for a model that recommends nothing. Cost: that of `user_metrics`, and one pass over the lists a k.
+    """
+    spark = recommendations.sparkSession
+    result = spark.createDataFrame([(model,) for model in models], "model string")
+    result = result.join(mean_metrics(user_metrics(recommendations, test, ks, models)), "model", "left")
+    for k in ks:
+        result = result.join(coverage(recommendations, catalogue, k), "model", "left")
+    zero = {"users": 0} | {f"coverage@{k}": 0.0 for k in ks}
+    return result.fillna(zero)
+
+
+def _precision_sum(hit_ranks: Column) -> Column:
+    """Sum over the hits of precision at the hit's own rank: the i-th hit at rank r adds i / r."""
+    terms = F.transform(hit_ranks, lambda rank, before: (before + 1) / rank)
+    return F.aggregate(terms, F.lit(0.0), lambda total, term: total + term)
+
+
+def _discount(rank: Column) -> Column:
+    return F.lit(1.0) / F.log2(rank + F.lit(1))
+
+
+def _within(hit_ranks: Column, k: int) -> Column:
+    return F.filter(hit_ranks, lambda rank: rank <= k)

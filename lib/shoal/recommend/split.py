@@ -1,0 +1,79 @@
+"""Training and test: every function adds the boolean `is_test` and keeps all rows.
+
+Three questions, three cuts: what will a known user do next (`with_time_split`), what will everybody do after a day
+(`with_global_time_split`; users may be new there), and which taste was hidden from us (`with_random_split`). Ties are broken by
+id, nothing depends on how rows lie in partitions.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from shoal.errors import UsageError
+
+# 0.29 * 100 is 28.999999999999996 in binary: a share of n is rounded down only after this.
+_ROUNDING = 1e-9
+
+
+def with_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
+    """The last floor(n * test_ratio) of each user's n events are test; order: occurred_at, then item_id (string order).
+
+    A user with so few events that the floor is 0 is training only. An event without a time counts as the earliest. Raises
+    UsageError for a ratio outside ]0, 1[. Cost: one shuffle by user_id and a sort within it.
+    """
+    _check(test_ratio)
+    by_user = Window.partitionBy("user_id")
+    ordered = by_user.orderBy(F.col("occurred_at").asc_nulls_first(), F.col("item_id"))
+    count = F.count(F.lit(1)).over(by_user)
+    return _marked(events, F.row_number().over(ordered) > count - _share(count, test_ratio))
+
+
+def with_global_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
+    """Events after one moment are test: the moment below which the share 1 - test_ratio of all events with a time lies.
+
+    No training event is later than any test event, so events of that very moment are all training, and the test share is
+    test_ratio at most. An event without a time is training. Raises UsageError for a ratio outside ]0, 1[.
+    Cost: one aggregate over all times (`percentile_approx` to a millionth of the number of events) and a broadcast of its one row.
+    """
+    _check(test_ratio)
+    micros = F.unix_micros("occurred_at")
+    moment = events.agg(F.percentile_approx(micros, 1.0 - test_ratio, 1_000_000).alias("_moment"))
+    marked = events.crossJoin(F.broadcast(moment)).withColumn("_is_test", micros > F.col("_moment"))
+    return marked.select(*events.columns, F.coalesce("_is_test", F.lit(False)).alias("is_test"))
+
+
+def with_random_split(events: DataFrame, test_ratio: float, seed: int, within: str = "user_id") -> DataFrame:
+    """floor(n * test_ratio) of the n events of each user (or of each value of `within`) are test, drawn by a seeded hash.
+
+    The draw depends on seed, user_id and item_id only; rows that agree in both are drawn together in order of time. Raises
+    UsageError for a ratio outside ]0, 1[. Cost: one shuffle by `within`.
+    """
+    _check(test_ratio)
+    group = Window.partitionBy(within)
+    drawn = group.orderBy(F.xxhash64(F.lit(seed), "user_id", "item_id"), "user_id", "item_id", "occurred_at")
+    return _marked(events, F.row_number().over(drawn) <= _share(F.count(F.lit(1)).over(group), test_ratio))
+
+
+def training_part(events: DataFrame) -> DataFrame:
+    """The rows that are not test, without the mark."""
+    return events.where(~F.col("is_test")).drop("is_test")
+
+
+def test_part(events: DataFrame) -> DataFrame:
+    """The rows that are test, without the mark."""
+    return events.where("is_test").drop("is_test")
+
+
+def _marked(events: DataFrame, is_test: Column) -> DataFrame:
+    return events.withColumn("is_test", is_test)
+
+
+def _share(count: Column, ratio: float) -> Column:
+    """floor(count * ratio)."""
+    return F.floor(count * F.lit(ratio) + F.lit(_ROUNDING))
+
+
+def _check(ratio: float) -> None:
+    if not 0 < ratio < 1:
+        raise UsageError(f"test_ratio: {ratio}; expected a number between 0 and 1")
