@@ -1,81 +1,15 @@
-"""The command line: `shoal --help`. One module a group of commands; this one puts them together and ends every run.
+"""The command line: `shoal --help`. One module a group of commands; `app` puts them together and ends every run.
 
 Exit codes: 0 done or nothing to do, 2 bad usage or configuration, 3 bad input, 4 transient, 5 internal.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
-
-import typer
-
-from shoal import __version__
-from shoal.cli import ask, evaluate, graph, ingest, jobs, simulate, train
-from shoal.errors import ShoalError, one_line
-
-# The command-line library's root of everything it says of wrong arguments; it is not exported under a name.
-_USAGE = typer.BadParameter.__mro__[2]
-
-app = typer.Typer(
-    name="shoal", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
-    help="Spark batch jobs from a social product's raw records to Delta tables that people query.",
-)  # fmt: skip
-
-app.command()(jobs.demo)
-app.command()(ingest.ingest)
-app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(jobs.run)
-app.command()(jobs.pipeline)
-app.command()(ask.sql)
-app.command()(ask.tables)
-app.command()(ask.describe)
-app.command()(ask.docs)
-app.command()(simulate.simulate)
-app.add_typer(train.train_app, name="train", no_args_is_help=True)
-app.add_typer(train.score_app, name="score", no_args_is_help=True)
-app.add_typer(evaluate.evaluate_app, name="evaluate", no_args_is_help=True)
-app.add_typer(graph.graph_app, name="graph", no_args_is_help=True)
-
-
-def _say_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def options(version: bool = typer.Option(False, "--version", callback=_say_version, is_eager=True, help="Say it.")) -> None:
-    """Spark batch jobs from a social product's raw records to Delta tables that people query."""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code; a user's mistake is one line on stderr."""
+    from shoal.cli.app import run
+
     sys.exit(run(sys.argv[1:] if argv is None else argv))
-
-
-def run(argv: list[str]) -> int:
-    """Run the command line and return its exit code."""
-    try:
-        code = app(args=argv, prog_name="shoal", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except typer.Exit as left:
-        return left.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("shoal: stopped\n")
-        return 130
-    except ShoalError as error:
-        sys.stderr.write(f"shoal: {one_line(error)}\n")
-        return error.exit_code
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, never a trace
-        if isinstance(error, _USAGE):
-            text = error.format_message()
-            help_shown = type(error).__name__ == "NoArgsIsHelpError"
-            told = text if help_shown else f"shoal: {' '.join(text.split())}; `shoal --help` lists what there is"
-            sys.stderr.write(f"{told}\n")
-            return 2
-        if os.environ.get("SHOAL_DEBUG"):
-            traceback.print_exc()
-        told = f"shoal: internal error: {type(error).__name__}: {one_line(error)} (SHOAL_DEBUG=1 shows the trace)\n"
-        sys.stderr.write(told)
-        return 5
