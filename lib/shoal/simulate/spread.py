@@ -1,9 +1,10 @@
 """Likes that spread along follows: the independent cascade model, for a batch of likes at a time (numpy, no state).
 
-Each follow that is older than the window passes a given item's like on at most once, with the chance `transmission_rate`, after an exponential delay. Whether
-and how late it would pass is drawn for (follow, item) and not for a moment: the live-edge view of the model (Kempe,
-Kleinberg and Tardos 2003, "Maximizing the spread of influence through a social network", section 2.2). So each like can be
-followed on its own, and the earliest time at which any path reaches a user is the time of that user's like.
+Each follow that is older than the window passes a given item's like on at most once, with the chance `transmission_rate`,
+after an exponential delay. Whether and how late it would pass is drawn for (follow, item) and not for a moment: the
+live-edge view of the model (Kempe, Kleinberg and Tardos 2003, "Maximizing the spread of influence through a social
+network", section 2.2). So each like can be followed on its own, and the earliest time at which any path reaches a user is
+the time of that user's like.
 """
 
 from __future__ import annotations
