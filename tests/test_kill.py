@@ -78,11 +78,12 @@ def test_a_write_that_is_killed_leaves_the_table_as_it_was(spark: SparkSession, 
     def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
         lake.replace(TABLE, users(lake.spark, *names), on=as_of)
 
-    job, names = Job("build_users", "features", "", run, FeaturesConf), ["before"]
+    names = ["before"]
+    job = Job("build_users", "features", "", run, FeaturesConf)
     execute(spark, job, settings, tmp_path, DAY)
     table = tmp_path / "features" / "users"
     whole = set(table.rglob("*.parquet"))
-    kill_when(start("-c", SLOW_WRITE, str(tmp_path)), lambda: bool(set(table.rglob("*.parquet")) - whole))
+    kill_when(start("-c", SLOW_WRITE, str(tmp_path)), lambda: len(set(table.rglob("*.parquet")) - whole) > 0)
     after = Lake(spark, tmp_path, settings, Run("after")).read(TABLE)
     assert [row["user_id"] for row in after.collect()] == ["before"]
     names = ["quick", "slow"]

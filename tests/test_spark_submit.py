@@ -34,7 +34,8 @@ def test_spark_submit_runs_a_job_file(spark: SparkSession, settings: Settings, t
     source = tmp_path / "ratings.csv"
     source.write_text("userId,movieId,rating,timestamp\nu1,i1,4.0,1700000000\nu1,i2,3.5,1700000100\nu2,i1,1.0,1700000200\n")
     lake = str(tmp_path / "lake")
-    done = submit("jobs/ingest/ingest_files.py", "--lake", lake, "--source", "ratings", "--input", str(source), "--as-of", "2024-01-01")
+    own = ("--source", "ratings", "--input", str(source))
+    done = submit("jobs/ingest/ingest_files.py", "--lake", lake, "--as-of", "2024-01-01", *own)
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads(done.stdout.strip().splitlines()[-1])
     assert (summary["job"], summary["status"], summary["as_of"]) == ("ingest_files", "succeeded", DAY.isoformat())

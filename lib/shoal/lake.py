@@ -89,7 +89,12 @@ class Lake:
         """The number of the table's latest Delta commit; -1 where the table does not exist."""
         if not self.exists(name):
             return -1
-        return int(self._delta(name).history(1).select("version").collect()[0]["version"])
+        if self.settings.lake.catalog:
+            return int(self._delta(name).history(1).select("version").collect()[0]["version"])
+        # The log itself knows in milliseconds; DESCRIBE HISTORY takes a Spark job, and every read asks.
+        jvm, none = self.spark._jvm, self.spark._jvm.scala.Option.empty()
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
+        return int(log.update(False, none, none).version())
 
     # -- reading
 
