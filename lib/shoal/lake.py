@@ -160,9 +160,16 @@ class Lake:
 
     # -- writing
 
-    def replace(self, name: str, rows: DataFrame, on: date) -> int:
-        """Make `rows` the table's only rows of that as_of, and return how many they are. Other days stay as they were."""
-        return self._replace(name, rows, f"as_of = DATE'{on.isoformat()}'", on)
+    def replace(self, name: str, rows: DataFrame, on: date, **within: str) -> int:
+        """Make `rows` the table's only rows of that as_of, and return how many they are. Other days stay as they were.
+
+        For a table that several jobs write, `within` names the part of the day that is this job's: `task="sentiment"`.
+        """
+        made = contract(name)
+        if not set(within) <= set(made.columns):
+            raise ContractError(f"{name} has no column {', '.join(sorted(set(within) - set(made.columns)))}")
+        parts = [f"as_of = DATE'{on.isoformat()}'", *(f"`{c}` = {_literal(v)}" for c, v in within.items())]
+        return self._replace(name, rows, " AND ".join(parts), on)
 
     def replace_where(self, name: str, rows: DataFrame, column: str, value: str, unique: bool = False) -> int:
         """Make `rows` the table's only rows whose `column` is `value`, and return how many they are.
@@ -171,8 +178,7 @@ class Lake:
         """
         if column not in contract(name).columns:
             raise ContractError(f"{name} has no column {column}")
-        text = value.replace("\\", "\\\\").replace("'", "\\'")
-        return self._replace(name, rows, f"`{column}` = '{text}'", None, unique)
+        return self._replace(name, rows, f"`{column}` = {_literal(value)}", None, unique)
 
     def overwrite(self, name: str, rows: DataFrame) -> int:
         """Make `rows` the whole table, and return how many they are."""
@@ -378,6 +384,11 @@ class Lake:
                 # Jitter, so that two writers that met once do not meet again.
                 time.sleep(lake.backoff_seconds * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         raise AssertionError("unreachable")
+
+
+def _literal(text: str) -> str:
+    """A string as a SQL literal: replaceWhere takes no parameters."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 class _ConflictError(Exception):
