@@ -7,21 +7,27 @@ choice itself (Hu, Koren and Volinsky, ICDM 2008). Which one serves is decided o
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from pyspark.ml.recommendation import ALS
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from shoal.errors import InputError
+from shoal.errors import InputError, UsageError
 from shoal.recommend.reason import als_reason
 from shoal.recommend.top_k import rank_top_k
 
 # Ids are numbered inside so many hash buckets, in parallel and the same way every time.
 BUCKETS = 64
+# MLlib cuts its lineage every so many rounds where it has a folder for that; without one, some 20 rounds overflow the stack.
+CHECKPOINT_ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -101,15 +107,19 @@ def fit_als(data: Numbered, settings: AlsSettings) -> AlsModel:
     """The factors of all users and items in `data`, explicit on `value` or implicit on `weight`.
 
     Users and items without a rating have no factors in an explicit model. The same data and settings give the same factors
-    up to the rounding of sums. Raises InputError where there is nothing to fit. Cost: max_iter shuffles of the factors; MLlib
-    caches the ratings in blocks, one a core, and the factors, which Spark drops when nobody refers to them.
+    up to the rounding of sums. More than 10 rounds need a checkpoint folder: a local session without one gets a temporary
+    folder. Raises InputError where there is nothing to fit, UsageError on a cluster without that folder. Cost: max_iter shuffles
+    of the factors; MLlib caches the ratings in blocks, one a core, and the factors, which Spark drops when nobody refers to them.
     """
     blocks = data.ratings.sparkSession.sparkContext.defaultParallelism
     target = "weight" if settings.is_implicit else "value"
     ratings = data.ratings.select("user", "item", F.col(target).alias("rating")).where("rating is not null")
     if ratings.isEmpty():
         raise InputError(f"nothing to fit {settings.feedback} ALS on: no row has a {'weight' if settings.is_implicit else 'rating'}")
+    if settings.max_iter > CHECKPOINT_ROUNDS:
+        _need_checkpoints(ratings.sparkSession)
     trainer = ALS(
+        checkpointInterval=CHECKPOINT_ROUNDS,
         rank=settings.rank,
         maxIter=settings.max_iter,
         regParam=settings.reg_param,
@@ -126,6 +136,18 @@ def fit_als(data: Numbered, settings: AlsSettings) -> AlsModel:
     user_factors = fitted.userFactors.join(data.users, F.col("id") == F.col("user")).select("user_id", "features")
     item_factors = fitted.itemFactors.join(data.items, F.col("id") == F.col("item")).select("item_id", "features")
     return AlsModel(settings, user_factors, item_factors)
+
+
+def _need_checkpoints(spark: SparkSession) -> None:
+    """A folder for MLlib's checkpoints: the session's own, else, where Spark runs on this machine, a temporary one."""
+    context = spark.sparkContext
+    if context.getCheckpointDir() is not None:
+        return
+    if not str(context.master).startswith("local"):
+        raise UsageError("max_iter above 10: the cluster has no checkpoint folder; set one with SparkContext.setCheckpointDir")
+    folder = tempfile.mkdtemp(prefix="shoal-als-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    context.setCheckpointDir(Path(folder).as_uri())
 
 
 def list_als(

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from shoal.errors import InputError, UsageError
 from shoal.recommend.als import AlsSettings, Numbered, fit_als, list_als, numbered
 from shoal.recommend.metrics import mean_metrics, user_metrics
-from shoal.recommend.split import test_part, training_part, with_random_split, with_time_split
+from shoal.recommend.split import test_part, training_part, with_random_split, with_validation_split
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def search_als(
     user_block: int,
     tell: Callable[[Trial], None] | None = None,
 ) -> tuple[AlsSettings, list[Trial]]:
-    """The settings with the best NDCG@k on the last `validation_ratio` of each user's preferences, and all trials in order.
+    """The settings with the best NDCG@k on `validation_ratio` of each user's preferences, and all trials in order.
 
-    `preferences`: user_id, item_id, weight, value, occurred_at. Without any time the validation part is drawn at random. The first
-    of equal trials wins. Where nothing can be validated (every user has too few preferences) nothing is fitted: the start is the
+    `preferences`: user_id, item_id, weight, value, occurred_at. The validation part is that of `with_validation_split`; without any
+    time it is drawn at random. The first of equal trials wins. Where nothing can be validated (every user has too few preferences) nothing is fitted: the start is the
     answer, and the only trial has no metric. The answer has `max_iter` rounds. `tell` hears of each trial.
 
     Raises InputError for empty preferences and for explicit feedback without ratings; UsageError for an empty list of values.
@@ -73,9 +73,8 @@ def search_als(
         space.ranks[0], space.reg_params[0], space.alphas[0], space.search_iter, space.seed,
     )  # fmt: skip
     kinds = ["implicit", "explicit"] if space.feedback == "auto" and rated else [start.feedback]
-    split = with_time_split(preferences, validation_ratio)
-    if not timed:
-        split = with_random_split(preferences, validation_ratio, space.seed)
+    cut = with_validation_split if timed else with_random_split
+    split = cut(preferences, validation_ratio, space.seed)
     with ExitStack() as stack:
         split = split.persist()
         stack.callback(split.unpersist)
