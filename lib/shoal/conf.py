@@ -57,13 +57,30 @@ class FeaturesConf(Section):
 
 
 class TrainRecommenderConf(Section):
-    """The search for a recommender."""
+    """The search for a recommender, and how it is tested."""
 
     feedback: Literal["explicit", "implicit", "auto"]
     test_ratio: float = Field(gt=0, lt=1)
-    ranks: list[int]
-    reg_params: list[float]
-    alphas: list[float]
+    validation_ratio: float = Field(gt=0, lt=1)
+    ranks: list[int] = Field(min_length=1)
+    reg_params: list[float] = Field(min_length=1)
+    alphas: list[float] = Field(min_length=1)
+    search_iter: int = Field(ge=1, le=200)
+    max_iter: int = Field(ge=1, le=200)
+    event_weights: dict[str, float]
+    k: int = Field(ge=1, le=1000)
+    seed: int
+
+
+class EvaluateRecommenderConf(Section):
+    """The search of `shoal evaluate recommender`, which may take longer than the pipeline's."""
+
+    feedback: Literal["explicit", "implicit", "auto"]
+    validation_ratio: float = Field(gt=0, lt=1)
+    ranks: list[int] = Field(min_length=1)
+    reg_params: list[float] = Field(min_length=1)
+    alphas: list[float] = Field(min_length=1)
+    search_iter: int = Field(ge=1, le=200)
     max_iter: int = Field(ge=1, le=200)
     k: int = Field(ge=1, le=1000)
     seed: int
@@ -122,6 +139,7 @@ class Settings(Section):
     ingest: IngestConf
     features: FeaturesConf
     train_recommender: TrainRecommenderConf
+    evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
     graph: GraphConf
     recommend: RecommendConf

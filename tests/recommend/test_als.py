@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-
 from shoal.errors import InputError
 from shoal.recommend.als import AlsModel, AlsSettings, fit_als, list_als, number_ids, numbered
 
@@ -70,16 +69,20 @@ def test_reasons_sum_to_the_score(spark: SparkSession) -> None:
     from shoal.recommend.top_k import collect_items
 
     rng = np.random.default_rng(3)
-    rows = [(f"u{u}", f"i{i:02}", float(rng.integers(1, 4)), float(rng.integers(1, 6))) for u in range(30) for i in range(20) if rng.random() < 0.4]
+    rows = [
+        (f"u{u}", f"i{i:02}", float(rng.integers(1, 4)), float(rng.integers(1, 6)))
+        for u in range(30)
+        for i in range(20)
+        if rng.random() < 0.4
+    ]
     preferences = frame(spark, rows)
     # MLlib computes user factors from item factors in its last half step, so the two fit each other.
     for settings in (AlsSettings("implicit", 3, 0.1, 2.0, 5, 1), AlsSettings("explicit", 3, 0.1, 1.0, 5, 1)):
         model = fitted(preferences, settings)
         items = collect_items(model.item_factors)
         names = items.ids.to_pylist()
-        users = {r["user_id"]: np.array(r["features"], np.float64) for r in model.user_factors.collect()}
-        last = users if settings.is_implicit else users
-        for user, factors in last.items():
+        for user, features in model.user_factors.collect():
+            factors = np.array(features, np.float64)
             own = sorted((names.index(i), w if settings.is_implicit else v) for u, i, w, v in rows if u == user)
             history, weight = np.array([i for i, _ in own]), np.array([w for _, w in own], np.float64)
             alpha = settings.alpha if settings.is_implicit else None

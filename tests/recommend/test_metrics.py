@@ -8,7 +8,6 @@ import random
 import pytest
 from pyspark.ml.evaluation import RankingEvaluator
 from pyspark.sql import DataFrame, SparkSession
-
 from shoal.errors import UsageError
 from shoal.recommend.metrics import mean_metrics, ranking_metrics, user_metrics
 

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-
 from shoal.errors import UsageError
 from shoal.recommend.split import (
     test_part as only_test,
+)
+from shoal.recommend.split import (
     training_part,
     with_global_time_split,
     with_random_split,

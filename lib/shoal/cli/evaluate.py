@@ -50,8 +50,8 @@ def recommender(
     """Train each model on one file and judge its ranked lists on another.
 
     Every row is an event; items of the training file that a user has there are not listed again; every user with a test
-    event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file. Prints
-    {"models": {NAME: {"ndcg@10": ...}}}; docs/metrics.md defines each metric.
+    event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file.
+    Prints {"models": {NAME: {"ndcg@10": ...}}}; docs/metrics.md defines each metric.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -81,9 +81,10 @@ def recommender(
 def read_events(spark: SparkSession, path: Path) -> DataFrame:
     """The events of a file: user_id, item_id, value (double, null without a rating), occurred_at (null without a time).
 
-    Columns go by our names or ALIASES. A number in the time column is unix seconds, or milli- or microseconds by its size: here
-    only the order matters. Raises InputError, one line with the number of rows and an example, for rows without a user or item,
-    ratings that are no finite number, times that are none. Cost: one pass over the file for the check.
+    Columns go by our names or ALIASES. A number in the time column is unix seconds, or milli- or microseconds by its
+    size: here only the order matters. Raises InputError, one line with the number of rows and an example, for rows
+    without a user or item, ratings that are no finite number, times that are none. Cost: one pass over the file for the
+    check.
     """
     rows = read_rows(spark, path, ["user_id", "item_id"], ["rating", "timestamp"], ALIASES)
     value, occurred_at = F.col("rating").cast("double"), _time(F.col("timestamp"))
@@ -108,7 +109,8 @@ def read_events(spark: SparkSession, path: Path) -> DataFrame:
 def _time(text: Column) -> Column:
     """A time of unix seconds, milliseconds or microseconds, or of a timestamp's text; null for anything else."""
     number = text.cast("double")
-    micros = F.when(F.abs(number) < 1e11, number * 1e6).when(F.abs(number) < 1e14, number * 1e3).when(F.abs(number) < 1e17, number)
+    size = F.abs(number)
+    micros = F.when(size < 1e11, number * 1e6).when(size < 1e14, number * 1e3).when(size < 1e17, number)
     return F.coalesce(F.timestamp_micros(micros.cast("bigint")), F.when(number.isNull(), text.cast("timestamp")))
 
 

@@ -1,8 +1,9 @@
 """Alternating least squares on MLlib, with string ids, and lists from the top-k engine.
 
-Explicit ALS predicts the rating that a user would give. It is fitted on what users chose to rate, so its order says little about
-what they will choose next (Cremonesi, Koren and Turrin, RecSys 2010): lists are best made by implicit ALS, which models the
-choice itself (Hu, Koren and Volinsky, ICDM 2008). Which one serves is decided on validation data (`shoal.recommend.search`).
+Explicit ALS predicts the rating that a user would give. It is fitted on what users chose to rate, so its order says
+little about what they will choose next (Cremonesi, Koren and Turrin, RecSys 2010): lists are best made by implicit ALS,
+which models the choice itself (Hu, Koren and Volinsky, ICDM 2008). Which one serves is decided on validation data
+(`shoal.recommend.search`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class AlsModel:
 
 @dataclass(frozen=True)
 class Numbered:
-    """Preferences with their ids as dense numbers: `ratings` (user, item, weight, value), `users` (user_id, user), `items`."""
+    """Preferences with their ids as dense numbers: `ratings` (user, item, weight, value), `users` (user_id, user),
+    `items`.
+    """
 
     ratings: DataFrame
     users: DataFrame
@@ -73,8 +76,8 @@ class Numbered:
 def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
     """One row per distinct id of `column`: the id and `name`, an int from 0 without gaps; the same at every call.
 
-    Null ids are left out. Cost: two shuffles of the distinct ids; no single partition sorts them all. Raises nothing below
-    2,147,483,648 ids, which is what MLlib's ALS can hold.
+    Null ids are left out. Cost: two shuffles of the distinct ids; no single partition sorts them all. Raises nothing
+    below 2,147,483,648 ids, which is what MLlib's ALS can hold.
     """
     bucketed = rows.select(column).where(F.col(column).isNotNull()).distinct()
     bucketed = bucketed.withColumn("_bucket", F.pmod(F.xxhash64(column), F.lit(BUCKETS)))
@@ -90,7 +93,8 @@ def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
 def numbered(preferences: DataFrame) -> Iterator[Numbered]:
     """The preferences with numbered ids, cached while the block runs, so that many fits share one preparation.
 
-    `preferences`: user_id, item_id, weight, value. Cost: the shuffles of `number_ids`, two joins; caches all three frames.
+    `preferences`: user_id, item_id, weight, value. Cost: the shuffles of `number_ids`, two joins; caches all three
+    frames.
     """
     users = number_ids(preferences, "user_id", "user").persist()
     items = number_ids(preferences, "item_id", "item").persist()
@@ -106,16 +110,18 @@ def numbered(preferences: DataFrame) -> Iterator[Numbered]:
 def fit_als(data: Numbered, settings: AlsSettings) -> AlsModel:
     """The factors of all users and items in `data`, explicit on `value` or implicit on `weight`.
 
-    Users and items without a rating have no factors in an explicit model. The same data and settings give the same factors
-    up to the rounding of sums. More than 10 rounds need a checkpoint folder: a local session without one gets a temporary
-    folder. Raises InputError where there is nothing to fit, UsageError on a cluster without that folder. Cost: max_iter shuffles
-    of the factors; MLlib caches the ratings in blocks, one a core, and the factors, which Spark drops when nobody refers to them.
+    Users and items without a rating have no factors in an explicit model. The same data and settings give the same
+    factors up to the rounding of sums. More than 10 rounds need a checkpoint folder: a local session without one gets a
+    temporary folder. Raises InputError where there is nothing to fit, UsageError on a cluster without that folder.
+    Cost: max_iter shuffles of the factors; MLlib caches the ratings in blocks, one a core, and the factors, which Spark
+    drops when nobody refers to them.
     """
     blocks = data.ratings.sparkSession.sparkContext.defaultParallelism
     target = "weight" if settings.is_implicit else "value"
     ratings = data.ratings.select("user", "item", F.col(target).alias("rating")).where("rating is not null")
     if ratings.isEmpty():
-        raise InputError(f"nothing to fit {settings.feedback} ALS on: no row has a {'weight' if settings.is_implicit else 'rating'}")
+        wanted = "weight" if settings.is_implicit else "rating"
+        raise InputError(f"nothing to fit {settings.feedback} ALS on: no row has a {wanted}")
     if settings.max_iter > CHECKPOINT_ROUNDS:
         _need_checkpoints(ratings.sparkSession)
     trainer = ALS(
@@ -144,7 +150,9 @@ def _need_checkpoints(spark: SparkSession) -> None:
     if context.getCheckpointDir() is not None:
         return
     if not str(context.master).startswith("local"):
-        raise UsageError("max_iter above 10: the cluster has no checkpoint folder; set one with SparkContext.setCheckpointDir")
+        raise UsageError(
+            f"max_iter above {CHECKPOINT_ROUNDS}: the cluster has no checkpoint folder; call SparkContext.setCheckpointDir first"
+        )
     folder = tempfile.mkdtemp(prefix="shoal-als-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     context.setCheckpointDir(Path(folder).as_uri())
@@ -155,9 +163,9 @@ def list_als(
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score, best first; `because_item_id` where asked for.
 
-    `preferences` (user_id, item_id, weight, value) are left out of the lists and are what reasons refer to. `users`: user_id;
-    None is everybody the model knows. A user that the model does not know has no row. score is the predicted rating, or, implicit,
-    the predicted preference, about 0..1. Cost: that of `rank_top_k`.
+    `preferences` (user_id, item_id, weight, value) are left out of the lists and are what reasons refer to. `users`:
+    user_id; None is everybody the model knows. A user that the model does not know has no row. score is the predicted
+    rating, or, implicit, the predicted preference, about 0..1. Cost: that of `rank_top_k`.
     """
     user_factors = model.user_factors
     if users is not None:

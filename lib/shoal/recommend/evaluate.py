@@ -29,8 +29,9 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics`: model -> metric -> mean (None where no user counts); `lists`: model, user_id, rank, item_id, score (cached; the
-    caller unpersists it); `settings`: those that a model chose; `trials`: its search."""
+    """`metrics`: model -> metric -> mean (None where no user counts); `lists`: model, user_id, rank, item_id, score
+    (cached; the caller unpersists it); `settings`: those that a model chose; `trials`: its search.
+    """
 
     metrics: dict[str, dict[str, float | None]]
     lists: DataFrame
@@ -47,9 +48,10 @@ def evaluate_models(
 ) -> Evaluation:
     """Train each named model on `train` (preferences) and judge its lists of k unseen items for every user of `test`.
 
-    Everything that is chosen is chosen inside `train`. `test`: user_id, item_id. Items of `train` are the catalogue; what a user
-    has in `train` is never listed. The models: see MODELS. Raises UsageError, with the names there are, for an unknown one. Cost:
-    caches `train`'s users to be listed and all lists (k rows a user and model); one evaluation pass for all models together.
+    Everything that is chosen is chosen inside `train`. `test`: user_id, item_id. Items of `train` are the catalogue;
+    what a user has in `train` is never listed. The models: see MODELS. Raises UsageError, with the names there are, for
+    an unknown one. Cost: caches `train`'s users to be listed and all lists (k rows a user and model); one evaluation
+    pass for all models together.
     """
     unknown = [name for name in names if name not in MODELS]
     if unknown:

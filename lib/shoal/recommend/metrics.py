@@ -1,9 +1,9 @@
 """How good are ranked lists: metrics of one user's list as Column expressions, and their means over users.
 
-Every metric of a user is a function of three things: the ranks at which relevant items stand (`hit_ranks`, ascending), how
-many items are relevant, and k. Relevance is binary. docs/metrics.md gives each formula with its source and an example worked
-by hand. Who counts: every user with a test event; one without a recommendation counts zero. Where nobody counts a mean is
-null, never 0.0.
+Every metric of a user is a function of three things: the ranks at which relevant items stand (`hit_ranks`, ascending),
+how many items are relevant, and k. Relevance is binary. docs/metrics.md gives each formula with its source and an
+example worked by hand. Who counts: every user with a test event; one without a recommendation counts zero. Where nobody
+counts a mean is null, never 0.0.
 """
 
 from __future__ import annotations
@@ -42,13 +42,16 @@ def average_precision(hit_ranks: Column, relevant: Column, k: int) -> Column:
 
 
 def average_precision_full(hit_ranks: Column, relevant: Column, k: int) -> Column:
-    """As `average_precision`, but divided by all relevant items (Manning et al., IR, 2008, section 8.4); below 1 where relevant > k."""
+    """As `average_precision`, but divided by all relevant items (Manning et al., IR, 2008, section 8.4); below 1 where
+    relevant > k.
+    """
     return _precision_sum(hit_ranks) / relevant
 
 
 def ndcg(hit_ranks: Column, relevant: Column, k: int) -> Column:
-    """Sum of 1 / log2(rank + 1) over the hits within k, over that sum for min(relevant, k) hits at the top (Järvelin and
-    Kekäläinen, TOIS 20(4), 2002, with binary gains). 0..1."""
+    """Sum of 1 / log2(rank + 1) over the hits within k, over that sum for min(relevant, k) hits at the top (Järvelin
+    and Kekäläinen, TOIS 20(4), 2002, with binary gains). 0..1.
+    """
     gain = F.aggregate(hit_ranks, F.lit(0.0), lambda total, rank: total + _discount(rank))
     ideal = F.aggregate(F.sequence(F.lit(1), F.least(relevant, F.lit(k))), F.lit(0.0), lambda total, r: total + _discount(r))
     return gain / ideal
@@ -68,12 +71,13 @@ USER_METRICS: dict[str, Callable[[Column, Column, int], Column]] = {
 def user_metrics(recommendations: DataFrame, test: DataFrame, ks: Sequence[int], models: Sequence[str]) -> DataFrame:
     """One row per model and user with a test event: `relevant` (its distinct test items) and `<metric>@<k>` for each k.
 
-    `recommendations`: model, user_id, rank (from 1), item_id; an item listed twice counts at its better rank. `test`: user_id,
-    item_id, where repeated rows count once and rows without a user or item not at all. A model of `models` without a row for a
-    user gives that user zeros; a model that is not in `models` is left out; users without a test event too. Empty `test`: no rows.
+    `recommendations`: model, user_id, rank (from 1), item_id; an item listed twice counts at its better rank. `test`:
+    user_id, item_id, where repeated rows count once and rows without a user or item not at all. A model of `models`
+    without a row for a user gives that user zeros; a model that is not in `models` is left out; users without a test
+    event too. Empty `test`: no rows.
 
-    Raises UsageError for a k below 1 or none. Cost: one join of both frames on user and item, two aggregations by user; nothing
-    is cached or collected. All metrics and all k come from one pass.
+    Raises UsageError for a k below 1 or none. Cost: one join of both frames on user and item, two aggregations by user;
+    nothing is cached or collected. All metrics and all k come from one pass.
     """
     if not ks or min(ks) < 1:
         raise UsageError(f"k: {list(ks)}; expected whole numbers from 1 on")
@@ -102,7 +106,8 @@ def user_metrics(recommendations: DataFrame, test: DataFrame, ks: Sequence[int],
 
 
 def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFrame:
-    """One row per model (or per `by`): the mean of every metric of `user_metrics` over its users, and `users`, their number.
+    """One row per model (or per `by`): the mean of every metric of `user_metrics` over its users, and `users`, their
+    number.
 
     With an empty `by` there is always one row; over no user its means are null. Cost: one aggregation.
     """
@@ -112,8 +117,8 @@ def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFra
 
 
 def coverage(recommendations: DataFrame, catalogue: DataFrame, k: int) -> DataFrame:
-    """One row per model: `coverage@<k>`, the share of the catalogue's items that stand in anybody's first k places. 0..1, null
-    for an empty catalogue (Ge, Delgado-Battenfeld and Jannach, RecSys 2010, "catalog coverage").
+    """One row per model: `coverage@<k>`, the share of the catalogue's items that stand in anybody's first k places.
+    0..1, null for an empty catalogue (Ge, Delgado-Battenfeld and Jannach, RecSys 2010, "catalog coverage").
 
     `catalogue`: item_id, repeated rows count once; a recommended item outside it does not count. A model without a
     recommendation has no row. Cost: two distinct aggregations and a join on item_id.
@@ -131,16 +136,16 @@ def ranking_metrics(
 ) -> DataFrame:
     """One row per model of `models`: `users`, every metric of `user_metrics` as a mean, `coverage@<k>`.
 
-    Models come in no order. Without a test user there is still one row a model, its means null and `users` 0; coverage needs no
-    test user, and is 0 for a model that recommends nothing. Cost: that of `user_metrics`, and one pass over the lists a k.
+    Models come in no order. Without a test user there is still one row a model, its means null and `users` 0; coverage
+    needs no test user, and is 0 for a model that recommends nothing. Cost: that of `user_metrics`, and one pass over
+    the lists a k.
     """
     spark = recommendations.sparkSession
     result = spark.createDataFrame([(model,) for model in models], "model string")
     result = result.join(mean_metrics(user_metrics(recommendations, test, ks, models)), "model", "left")
     for k in ks:
         result = result.join(coverage(recommendations, catalogue, k), "model", "left")
-    zero = {"users": 0} | {f"coverage@{k}": 0.0 for k in ks}
-    return result.fillna(zero)
+    return result.fillna(0, ["users"]).fillna(0.0, [f"coverage@{k}" for k in ks])
 
 
 def _precision_sum(hit_ranks: Column) -> Column:

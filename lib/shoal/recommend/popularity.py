@@ -1,4 +1,6 @@
-"""Popularity: the same order for everybody, each user's seen items left out. A baseline, and the answer for unknown users."""
+"""Popularity: the same order for everybody, each user's seen items left out. A baseline, and the answer for unknown
+users.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,12 @@ def popularity(preferences: DataFrame) -> DataFrame:
 
 
 def decayed_popularity(events: DataFrame, half_life_days: float, at: Column, weight: Column | None = None) -> DataFrame:
-    """One row per item: `score`, the sum over its events of weight * 2 ** (-age / half_life_days), age in days before `at`.
+    """One row per item: `score`, the sum over its events of weight * 2 ** (-age / half_life_days), age in days before
+    `at`.
 
-    An event half_life_days old counts half; one after `at` counts as one of `at`; one without a time does not count. `weight` is
-    1 where it is not given. Raises UsageError for a half-life that is not above 0. Cost: one shuffle by item.
+    An event half_life_days old counts half; one after `at` counts as one of `at`; one without a time does not count.
+    `weight` is 1 where it is not given. Raises UsageError for a half-life that is not above 0. Cost: one shuffle by
+    item.
     """
     if not half_life_days > 0:
         raise UsageError(f"half_life_days: {half_life_days}; expected a number above 0")
@@ -31,13 +35,15 @@ def decayed_popularity(events: DataFrame, half_life_days: float, at: Column, wei
 def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, user_block: int) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score: the best-scored items that the user has not seen.
 
-    `scores`: item_id, score (double, unique ids; null and NaN scores are left out); `users`: user_id, unique; `seen`: user_id,
-    item_id. Ties go to the smaller item_id. Cost: only the first k + (most items seen by a user) items can matter; these go
-    through the top-k engine as a model of rank one, whose factor is the place in the order, exact in float32 up to 16 million.
-    Collects that one number. `scores` is computed twice: persist it where it is dear.
+    `scores`: item_id, score (double, unique ids; null and NaN scores are left out); `users`: user_id, unique; `seen`:
+    user_id, item_id. Ties go to the smaller item_id. Cost: only the first k + (most items seen by a user) items can
+    matter; these go through the top-k engine as a model of rank one, whose factor is the place in the order, exact in
+    float32 up to 16 million. Collects that one number. `scores` is computed twice: persist it where it is dear.
     """
-    most = seen.join(users, "user_id", "left_semi").groupBy("user_id").agg(F.count(F.lit(1)).alias("n")).agg(F.max("n")).first()[0]
-    head = scores.where("score is not null and not isnan(score)").orderBy(F.desc("score"), "item_id").limit(k + (most or 0))
+    histories = seen.join(users, "user_id", "left_semi").groupBy("user_id").agg(F.count(F.lit(1)).alias("seen"))
+    longest = histories.agg(F.max("seen")).first()
+    places = k + ((longest[0] if longest is not None else None) or 0)
+    head = scores.where("score is not null and not isnan(score)").orderBy(F.desc("score"), "item_id").limit(places)
     # One partition: the head is as long as one user's history and a page.
     placed = head.withColumn("_place", F.row_number().over(Window.orderBy(F.desc("score"), "item_id")))
     item_factors = placed.select("item_id", F.array((-F.col("_place")).cast("float")).alias("features"))

@@ -11,18 +11,21 @@ from shoal.errors import UsageError
 
 
 def preferences(events: DataFrame, event_weights: Mapping[str, float] | None = None) -> DataFrame:
-    """One row per user and item: `weight` (sum over the events), `value` (mean rating, null without one), `occurred_at` (first),
-    and, where events have a kind, `event`, the heaviest (ties: the last by name).
+    """One row per user and item: `weight` (sum over the events), `value` (mean rating, null without one), `occurred_at`
+    (first), and, where events have a kind, `event`, the heaviest (ties: the last by name).
 
-    Grain of `events`: an event, with user_id, item_id, value (double, null for an event without a rating), occurred_at, and,
-    where `event_weights` is given, event. A kind that `event_weights` does not name weighs 1; with None every event does.
-    The first time is kept, so that a split by time asks "what will this user meet for the first time". Events with a null
-    user or item are dropped; a NaN rating counts as none. A user and item whose events weigh 0 together are dropped.
+    Grain of `events`: an event, with user_id, item_id, value (double, null for an event without a rating), occurred_at,
+    and, where `event_weights` is given, event. A kind that `event_weights` does not name weighs 1; with None every
+    event does. The first time is kept, so that a split by time asks "what will this user meet for the first time".
+    Events with a null user or item are dropped; a NaN rating counts as none. A user and item whose events weigh 0
+    together are dropped.
 
     Raises UsageError for a negative weight. Cost: one shuffle by user and item.
     """
     weight = _weight(event_weights)
-    value = F.when(~F.isnan("value"), F.col("value"))
+    # The value of another kind is no rating: a purchase's is its amount.
+    is_rating = F.col("event") == "rating" if "event" in events.columns else F.lit(True)
+    value = F.when(is_rating & ~F.isnan("value"), F.col("value"))
     heaviest = [F.max(F.struct(weight, "event"))["event"].alias("event")] if "event" in events.columns else []
     return (
         events.where(F.col("user_id").isNotNull() & F.col("item_id").isNotNull())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -15,24 +15,26 @@ from shoal.recommend.top_k import MAX_ITEM_BYTES, Ints, Items, seen_lists, seen_
 
 
 def list_random(items: DataFrame, users: DataFrame, seen: DataFrame, k: int, seed: int) -> DataFrame:
-    """One row per user and rank 1..k: user_id, rank, item_id, score: k unseen items, each equally likely, in random order.
+    """One row per user and rank 1..k: user_id, rank, item_id, score: k unseen items, each equally likely, in random
+    order.
 
-    score is 1 / rank, for form only. A user's list depends on seed, user_id, the catalogue and what the user has seen, not on
-    partitions. Fewer than k unseen items give a shorter list. `items`: item_id (repeated rows count once); `users`: user_id,
-    unique. Raises UsageError for k below 1; InputError for a catalogue whose ids are over 2 GiB. Cost: collects and broadcasts the
-    ids; one shuffle of `seen`.
+    score is 1 / rank, for form only. A user's list depends on seed, user_id, the catalogue and what the user has seen,
+    not on partitions. Fewer than k unseen items give a shorter list. `items`: item_id (repeated rows count once);
+    `users`: user_id, unique. Raises UsageError for k below 1; InputError for a catalogue whose ids are over 2 GiB.
+    Cost: collects and broadcasts the ids; one shuffle of `seen`.
     """
     if k < 1:
         raise UsageError(f"k {k}; expected a whole number from 1 on")
     distinct = items.select("item_id").where("item_id is not null").distinct()
-    size = distinct.agg(F.sum(F.octet_length("item_id"))).first()[0] or 0
+    total = distinct.agg(F.sum(F.octet_length("item_id"))).first()
+    size = (total[0] if total is not None else None) or 0
     if size > MAX_ITEM_BYTES:
         raise InputError(f"catalogue: its ids take {size >> 20} MiB; at most {MAX_ITEM_BYTES >> 20} fit a worker")
     names = sorted(row["item_id"] for row in distinct.toLocalIterator())
     catalogue = Items(pa.array(names, pa.string()), np.empty((len(names), 0), np.float32), np.empty(0))
     shared = users.sparkSession.sparkContext.broadcast(catalogue)
 
-    def draw(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def draw(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         everything = shared.value
         for batch in batches:
             known = seen_of_block(batch.column("_seen_ids"), batch.column("_seen_weights"), everything)

@@ -1,7 +1,7 @@
 """Why an item is listed: the seen item that contributes most to its score.
 
-For ALS a user's factors are a linear function of what the user has seen, so every score is a sum of one term a seen item
-(Hu, Koren and Volinsky, ICDM 2008, section 5). The largest term names the item in "because you rated X".
+For ALS a user's factors are a linear function of what the user has seen, so every score is a sum of one term a seen
+item (Hu, Koren and Volinsky, ICDM 2008, section 5). The largest term names the item in "because you rated X".
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from shoal.recommend.top_k import Doubles, Floats, Ints, Items, Reason, Seen
 
 
 def als_reason(reg_param: float, alpha: float | None) -> Reason:
-    """For the top-k engine: the seen item with the largest term of each listed item's score; -1 where no term is positive.
+    """For the top-k engine: the seen item with the largest term of each listed item's score; -1 where no term is
+    positive.
 
-    `alpha` is the confidence of implicit ALS, with preference weights as the seen items' weights; None is explicit ALS, with the
-    ratings as weights. Regularisation is scaled by the number of seen items, as MLlib does. Ties go to the smaller item id.
-    Cost a user: rank^3 + seen x rank x (rank + k) operations; memory seen x k.
+    `alpha` is the confidence of implicit ALS, with preference weights as the seen items' weights; None is explicit ALS,
+    with the ratings as weights. Regularisation is scaled by the number of seen items, as MLlib does. Ties go to the
+    smaller item id. Cost a user: rank^3 + seen x rank x (rank + k) operations; memory seen x k.
     """
 
     def reason(items: Items, users: Floats, seen: Seen, listed: Ints) -> Ints:
@@ -34,7 +35,9 @@ def als_reason(reg_param: float, alpha: float | None) -> Reason:
 
 
 def _terms(items: Items, history: Ints, weight: Doubles, listed: Ints, reg_param: float, alpha: float | None) -> Doubles:
-    """The contribution of each seen item (rows) to the score of each listed item (columns); a column's sum is the score."""
+    """The contribution of each seen item (rows) to the score of each listed item (columns); a column's sum is the
+    score.
+    """
     seen = items.factors[history].astype(np.float64)
     confidence = np.ones(len(weight)) if alpha is None else alpha * weight
     target = weight if alpha is None else 1 + alpha * weight

@@ -1,8 +1,8 @@
 """Choose the settings of ALS on validation data cut from the training part.
 
-One setting after the other: start from the first value of each list, try the other values of one list with all else kept, keep
-the best, go on to the next list. That is a sum of fits where a full grid is their product; on the sets at hand the settings
-hardly interact (docs/adr/0040-recommender.md has the measurements).
+One setting after the other: start from the first value of each list, try the other values of one list with all else
+kept, keep the best, go on to the next list. That is a sum of fits where a full grid is their product; on the sets at
+hand the settings hardly interact (docs/adr/0040-recommender.md has the measurements).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from shoal.recommend.split import test_part, training_part, with_random_split, w
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What is tried. `feedback`: explicit, implicit, or auto (both, where preferences have ratings). The first value of each list
-    is the start. `search_iter`: rounds of a trial; `max_iter`: rounds of the chosen settings' own fit."""
+    """What is tried. `feedback`: explicit, implicit, or auto (both, where preferences have ratings). The first value of
+    each list is the start. `search_iter`: rounds of a trial; `max_iter`: rounds of the chosen settings' own fit.
+    """
 
     feedback: str
     ranks: Sequence[int]
@@ -52,13 +53,14 @@ def search_als(
 ) -> tuple[AlsSettings, list[Trial]]:
     """The settings with the best NDCG@k on `validation_ratio` of each user's preferences, and all trials in order.
 
-    `preferences`: user_id, item_id, weight, value, occurred_at. The validation part is that of `with_validation_split`; without any
-    time it is drawn at random. The first of equal trials wins. Where nothing can be validated (every user has too few preferences) nothing is fitted: the start is the
-    answer, and the only trial has no metric. The answer has `max_iter` rounds. `tell` hears of each trial.
+    `preferences`: user_id, item_id, weight, value, occurred_at. The validation part is that of `with_validation_split`;
+    without any time it is drawn at random. The first of equal trials wins. Where nothing can be validated (every user
+    has too few preferences) nothing is fitted: the start is the answer, and the only trial has no metric. The answer
+    has `max_iter` rounds. `tell` hears of each trial.
 
-    Raises InputError for empty preferences and for explicit feedback without ratings; UsageError for an empty list of values.
-    Cost: a fit, a top-k and an evaluation a trial, at most 1 + the values beyond the first of each list + 1; the two parts are
-    cached meanwhile. Collects one row a trial.
+    Raises InputError for empty preferences and for explicit feedback without ratings; UsageError for an empty list of
+    values. Cost: a fit, a top-k and an evaluation a trial, at most 1 + the values beyond the first of each list + 1;
+    the two parts are cached meanwhile. Collects one row a trial.
     """
     if not (space.ranks and space.reg_params and space.alphas):
         raise UsageError("ranks, reg_params and alphas: each needs at least one value")

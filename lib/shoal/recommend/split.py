@@ -1,8 +1,8 @@
 """Training and test: every function adds the boolean `is_test` and keeps all rows.
 
-Three questions, three cuts, and a mixture of two for choosing settings: what will a known user do next (`with_time_split`), what will everybody do after a day
-(`with_global_time_split`; users may be new there), and which taste was hidden from us (`with_random_split`). Ties are broken by
-id, nothing depends on how rows lie in partitions.
+Three questions, three cuts, and a mixture of two for choosing settings: what will a known user do next
+(`with_time_split`), what will everybody do after a day (`with_global_time_split`; users may be new there), and which
+taste was hidden from us (`with_random_split`). Ties are broken by id, nothing depends on how rows lie in partitions.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _ROUNDING = 1e-9
 def with_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
     """The last floor(n * test_ratio) of each user's n events are test; order: occurred_at, then item_id (string order).
 
-    A user with so few events that the floor is 0 is training only. An event without a time counts as the earliest. Raises
-    UsageError for a ratio outside ]0, 1[. Cost: one shuffle by user_id and a sort within it.
+    A user with so few events that the floor is 0 is training only. An event without a time counts as the earliest.
+    Raises UsageError for a ratio outside ]0, 1[. Cost: one shuffle by user_id and a sort within it.
     """
     _check(test_ratio)
     by_user = Window.partitionBy("user_id")
@@ -32,9 +32,10 @@ def with_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
 def with_global_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
     """Events after one moment are test: the moment below which the share 1 - test_ratio of all events with a time lies.
 
-    No training event is later than any test event, so events of that very moment are all training, and the test share is
-    test_ratio at most. An event without a time is training. Raises UsageError for a ratio outside ]0, 1[.
-    Cost: one aggregate over all times (`percentile_approx` to a millionth of the number of events) and a broadcast of its one row.
+    No training event is later than any test event, so events of that very moment are all training, and the test share
+    is test_ratio at most. An event without a time is training. Raises UsageError for a ratio outside ]0, 1[. Cost: one
+    aggregate over all times (`percentile_approx` to a millionth of the number of events) and a broadcast of its one
+    row.
     """
     _check(test_ratio)
     micros = F.unix_micros("occurred_at")
@@ -44,10 +45,11 @@ def with_global_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
 
 
 def with_random_split(events: DataFrame, test_ratio: float, seed: int, within: str = "user_id") -> DataFrame:
-    """floor(n * test_ratio) of the n events of each user (or of each value of `within`) are test, drawn by a seeded hash.
+    """floor(n * test_ratio) of the n events of each user (or of each value of `within`) are test, drawn by a seeded
+    hash.
 
-    The draw depends on seed, user_id and item_id only; rows that agree in both are drawn together in order of time. Raises
-    UsageError for a ratio outside ]0, 1[. Cost: one shuffle by `within`.
+    The draw depends on seed, user_id and item_id only; rows that agree in both are drawn together in order of time.
+    Raises UsageError for a ratio outside ]0, 1[. Cost: one shuffle by `within`.
     """
     _check(test_ratio)
     group = Window.partitionBy(within)
@@ -56,11 +58,13 @@ def with_random_split(events: DataFrame, test_ratio: float, seed: int, within: s
 
 
 def with_validation_split(events: DataFrame, ratio: float, seed: int) -> DataFrame:
-    """For choosing settings: of each user's events half of `ratio` are test as the last by time, the other half drawn at random.
+    """For choosing settings: of each user's events half of `ratio` are test as the last by time, the other half drawn
+    at random.
 
-    A cut by time alone asks the right question, but its few hits are noise: on MovieLens it orders settings differently at every
-    seed. Drawn events are easier to find, and settings that find both do well on either kind of test (docs/adr/0040). Events
-    without a time count as the earliest, so without any time the "last" are the last by item id. Cost: two shuffles by user_id.
+    A cut by time alone asks the right question, but its few hits are noise: on MovieLens it orders settings differently
+    at every seed. Drawn events are easier to find, and settings that find both do well on either kind of test
+    (docs/adr/0040). Events without a time count as the earliest, so without any time the "last" are the last by item
+    id. Cost: two shuffles by user_id.
     """
     _check(ratio)
     last = with_time_split(events, ratio / 2)

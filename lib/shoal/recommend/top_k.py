@@ -1,16 +1,17 @@
 """The top-k engine: the best unseen items of every user, from factors.
 
-A block of users against a block of items is one float32 matrix product; seen items are masked, `numpy.argpartition` picks the
-candidates, and only these are scored again in float64, in a fixed order of summation. A list is therefore exact (the top k by
-the float64 product of the given factors, ties by item id) and does not depend on how users lie in blocks and partitions, which
-the float32 product alone would not give: its last bits change with the shape of the block.
+A block of users against a block of items is one float32 matrix product; seen items are masked, `numpy.argpartition`
+picks the candidates, and only these are scored again in float64, in a fixed order of summation. A list is therefore
+exact (the top k by the float64 product of the given factors, ties by item id) and does not depend on how users lie in
+blocks and partitions, which the float32 product alone would not give: its last bits change with the shape of the block.
 
-Memory of a worker: the item factors once, and a block of `user_block` x ITEM_BLOCK scores, whatever the catalogue's size.
+Memory of a worker: the item factors once, and a block of `user_block` x ITEM_BLOCK scores, whatever the catalogue's
+size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,7 +40,8 @@ MAX_FACTOR = 1e15
 
 @dataclass(frozen=True)
 class Items:
-    """The catalogue on a worker: ids in string order, one float32 row of factors each, and the rows' Euclidean lengths."""
+    """The catalogue on a worker: ids in string order, one float32 row of factors each, and the rows' Euclidean lengths.
+    """
 
     ids: pa.StringArray
     factors: Floats
@@ -81,17 +83,19 @@ def rank_top_k(
     user_block: int,
     reason: Reason | None = None,
 ) -> DataFrame:
-    """One row per user and rank 1..k: user_id, rank (int), item_id, score (double), best first; `because_item_id` with a `reason`.
+    """One row per user and rank 1..k: user_id, rank (int), item_id, score (double), best first; `because_item_id` with
+    a `reason`.
 
-    `user_factors`: user_id, features (array<float>); `item_factors`: item_id, features of the same length; ids unique in each.
-    `seen`: user_id, item_id and, for a reason, weight (double); those items are never listed; rows of unknown users or items
-    change nothing. score is the float64 dot product of the float32 factors, unitless. Ties go to the smaller item_id in
-    string order. A user with fewer than k unseen items has a shorter list, one without any has no row; so do empty frames.
+    `user_factors`: user_id, features (array<float>); `item_factors`: item_id, features of the same length; ids unique
+    in each. `seen`: user_id, item_id and, for a reason, weight (double); those items are never listed; rows of unknown
+    users or items change nothing. score is the float64 dot product of the float32 factors, unitless. Ties go to the
+    smaller item_id in string order. A user with fewer than k unseen items has a shorter list, one without any has no
+    row; so do empty frames.
 
-    Raises UsageError for k or user_block below 1; InputError where the item factors are over 2 GiB, of different lengths, or
-    hold null, NaN, infinity or numbers beyond 1e15; the same fault in the users' fails the Spark job that computes the result.
-    Cost: collects the item factors (bound enforced) and broadcasts them; one shuffle of `seen`, one of the user factors;
-    2 x users x items x rank float32 operations.
+    Raises UsageError for k or user_block below 1; InputError where the item factors are over 2 GiB, of different
+    lengths, or hold null, NaN, infinity or numbers beyond 1e15; the same fault in the users' fails the Spark job that
+    computes the result. Cost: collects the item factors (bound enforced) and broadcasts them; one shuffle of `seen`,
+    one of the user factors; 2 x users x items x rank float32 operations.
     """
     if k < 1 or user_block < 1:
         raise UsageError(f"k {k}, user_block {user_block}; expected whole numbers from 1 on")
@@ -104,7 +108,7 @@ def rank_top_k(
     users = users.join(seen_lists(seen), "user_id", "left") if seen is not None else users.withColumns(_nothing_seen())
     shared = spark.sparkContext.broadcast(items)
 
-    def list_items(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def list_items(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for start in range(0, batch.num_rows, user_block):
                 yield _block_lists(batch.slice(start, user_block), shared.value, k, reason)
@@ -115,8 +119,8 @@ def rank_top_k(
 def collect_items(item_factors: DataFrame) -> Items:
     """The catalogue on the driver, ids in string order, factors as one float32 matrix; empty for an empty frame.
 
-    Raises InputError where it takes more than 2 GiB, where rows differ in length, or hold null, NaN, infinity or beyond 1e15. Cost: collects
-    the factors; the size is asked for first.
+    Raises InputError where it takes more than 2 GiB, where rows differ in length, or hold null, NaN, infinity or beyond
+    1e15. Cost: collects the factors; the size is asked for first.
     """
     typed = item_factors.select("item_id", F.col("features").cast("array<float>").alias("features"))
     size = typed.agg(F.count(F.lit(1)), F.max(F.size("features")), F.min(F.size("features"))).first()
@@ -127,8 +131,8 @@ def collect_items(item_factors: DataFrame) -> Items:
         raise InputError(f"item factors: {narrowest} to {widest} numbers an item; expected the same rank for all")
     if count * widest * 4 > MAX_ITEM_BYTES:
         raise InputError(
-            f"item factors: {count} items at rank {widest} take {count * widest * 4 >> 20} MiB; at most {MAX_ITEM_BYTES >> 20} fit a "
-            "worker: train with a lower rank or leave out rare items"
+            f"item factors: {count} items at rank {widest} take {count * widest * 4 >> 20} MiB; at most "
+            f"{MAX_ITEM_BYTES >> 20} fit a worker: train with a lower rank or leave out rare items"
         )
     table = pa.Table.from_batches(typed._collect_as_arrow())
     # Python orders text by code point, which is Spark's order of UTF-8 bytes too.
@@ -139,10 +143,12 @@ def collect_items(item_factors: DataFrame) -> Items:
 
 
 def top_k_of_block(users: Floats, items: Items, seen: Seen, k: int) -> tuple[Ints, Doubles]:
-    """The best k items of each user of a block: indices (-1 where a list is shorter) and float64 scores, both users x k.
+    """The best k items of each user of a block: indices (-1 where a list is shorter) and float64 scores, both users x
+    k.
 
-    Exact: by float64 product, ties to the smaller index. Cost: one float32 product a block of items; beyond that the work on
-    candidates only, of which there are k + MARGIN a user, more where so many scores lie within the float32 error of the k-th.
+    Exact: by float64 product, ties to the smaller index. Cost: one float32 product a block of items; beyond that the
+    work on candidates only, of which there are k + MARGIN a user, more where so many scores lie within the float32
+    error of the k-th.
     """
     rows = len(users)
     best, scores = np.full((rows, k), -1, np.int64), np.full((rows, k), -np.inf)
@@ -160,8 +166,9 @@ def top_k_of_block(users: Floats, items: Items, seen: Seen, k: int) -> tuple[Int
 
 
 def _float32_error(users: Floats, longest: float) -> Doubles:
-    """How far a user's float32 score may be from the exact one: r * eps * |u||v| (Higham, Accuracy and Stability, 2002, 3.5),
-    doubled for the order in which a kernel may sum."""
+    """How far a user's float32 score may be from the exact one: r * eps * |u||v| (Higham, Accuracy and Stability, 2002,
+    3.5), doubled for the order in which a kernel may sum.
+    """
     lengths = np.linalg.norm(users.astype(np.float64), axis=1)
     return np.asarray(2 * users.shape[1] * float(np.finfo(np.float32).eps) * lengths * longest)
 
@@ -252,12 +259,15 @@ def seen_of_block(ids: pa.ListArray, weights: pa.ListArray, items: Items) -> See
 
 
 def _matrix(column: pa.ListArray, rank: int, name: str) -> Floats:
-    """The rows of an array column as one float32 matrix. Raises InputError for a null, another length, NaN or infinity."""
+    """The rows of an array column as one float32 matrix. Raises InputError for a null, another length, NaN or infinity.
+    """
     lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
     if (lengths != rank).any():
         raise InputError(f"{name}: {int(lengths[lengths != rank][0])} numbers in a row; expected {rank} (-1: a null row)")
     numbers = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
     # The comparison is false for NaN (which a null becomes) too.
     if not (np.abs(numbers) <= MAX_FACTOR).all():
-        raise InputError(f"{name}: a null, NaN, infinity or a number beyond {MAX_FACTOR:g}; the model that made them did not converge")
+        raise InputError(
+            f"{name}: a null, NaN, infinity or a number beyond {MAX_FACTOR:g}; the model that made them did not converge"
+        )
     return numbers.reshape(len(column), rank)
