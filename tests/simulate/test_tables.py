@@ -79,6 +79,14 @@ def test_times_lie_within_the_window_and_after_what_they_need(world: World) -> N
     assert born.max() < end
 
 
+def test_every_day_has_as_many_events_as_the_next(world: World) -> None:
+    # Young items are passed over, events do not wait for them: a wait would empty the window's beginning.
+    days = (world.events[world.events.event != "like"].occurred_at - pd.Timestamp("2025-03-02")).dt.days
+    thirds = np.bincount(days // 40)
+    assert len(thirds) == 3
+    assert thirds / thirds.sum() == pytest.approx([1 / 3] * 3, abs=0.01)  # 102,000 events: a standard error of 0.0015
+
+
 def test_a_rating_comes_once_and_values_are_in_range(world: World) -> None:
     ratings = world.events[world.events.event == "rating"]
     assert not ratings.duplicated(["user_id", "item_id"]).any()
@@ -213,6 +221,19 @@ def test_texts_carry_a_sentiment_that_can_be_learned_but_not_perfectly(world: Wo
     words = CountVectorizer(min_df=2).fit_transform(labelled.text)
     accuracy = cross_val_score(LogisticRegression(max_iter=500), words, labelled.label, cv=3).mean()
     assert 0.75 < accuracy < 0.95
+
+
+def test_sentiment_words_mislead_as_often_as_planted(world: World) -> None:
+    sentiment_of = {word: name for name, words in ADJECTIVES.items() for word in words}
+    genuine = world.texts[~world.texts.is_spam]
+    said = genuine.text.str.extractall(r"seemed (?P<strength>not at all|\w+) (?P<word>\w+)\.").reset_index(level=1)
+    said = said[said.strength != "not at all"].join(genuine.sentiment)
+    assert len(said) > 5_000
+    assert (said.word.map(sentiment_of) != said.sentiment).mean() == pytest.approx(world.conf.word_noise, abs=0.015)
+    # The true sentiments: three of ten negative, a quarter neutral.
+    assert genuine.sentiment.value_counts(normalize=True).to_dict() == pytest.approx(
+        {"positive": 0.45, "negative": 0.30, "neutral": 0.25}, abs=0.025
+    )
 
 
 def test_spam_reads_like_spam_and_has_no_label(world: World) -> None:
