@@ -126,10 +126,12 @@ class DriftConf(Section):
 
 
 class ReportConf(Section):
-    """What the report shows."""
+    """What the report shows and where it goes."""
 
+    folder: str | None
     communities: int = Field(ge=1, le=50)
     nodes: int = Field(ge=10, le=2000)
+    sample_users: int = Field(ge=0, le=20)
 
 
 class Settings(Section):
