@@ -94,13 +94,13 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
     grid = {pair: validated(*pair) for pair in product(REGULARISATIONS, ALPHAS)}
     best = max(grid, key=lambda pair: grid[pair])
     lists = peer_lists(spark, matrix(train), chosen.rank, *best, rounds=15).withColumn("score", F.lit(0.0))
-    peer = ranking_metrics(lists, test, train, [K], ["implicit"]).first().asDict()
+    peer = ranking_metrics(lists, test, train, [K], ["implicit"]).where("slice = 'all'").first().asDict()
     peer_seconds = time.monotonic() - clock
 
     rows = []
-    for other, values in (("popularity", ours.metrics["popularity"]), ("implicit's ALS", peer)):
+    for other, values in (("popularity", ours.metrics["popularity"]["all"]), ("implicit's ALS", peer)):
         for metric in SHOWN:
-            mine, theirs = ours.metrics["als"][f"{metric}@{K}"], values[f"{metric}@{K}"]
+            mine, theirs = ours.metrics["als"]["all"][f"{metric}@{K}"], values[f"{metric}@{K}"]
             target = "at least .122" if metric == "ndcg" and other != "popularity" else None
             rows.append({
                 "what": f"{metric}@{K}: ALS beside {other}", "ours": mine, "peer": theirs, "unit": "0..1",

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import InputError
-from shoal.recommend.als import AlsModel, AlsSettings, fit_als, list_als, number_ids, numbered
+from shoal.recommend.als import (
+    AlsModel,
+    AlsSettings,
+    as_pipeline,
+    fit_als,
+    from_pipeline,
+    list_als,
+    number_ids,
+    numbered,
+)
 
 PREFERENCES = "user_id string, item_id string, weight double, value double"
 IMPLICIT = AlsSettings("implicit", 4, 0.05, 1.0, 8, 42)
@@ -90,12 +103,28 @@ def test_reasons_sum_to_the_score(spark: SparkSession) -> None:
             np.testing.assert_allclose(terms.sum(axis=0), items.factors @ factors, atol=2e-3)
 
 
+def test_a_saved_pipeline_is_the_same_model(spark: SparkSession, tmp_path: Path) -> None:
+    rows = [(f"u{u}", f"i{i}", 1.0, None) for u in range(6) for i in range(6) if (u + i) % 3]
+    preferences = frame(spark, rows)
+    with numbered(preferences) as data:
+        model = fit_als(data, IMPLICIT)
+        as_pipeline(model, data).write().overwrite().save(str(tmp_path / "model"))
+    pipeline = PipelineModel.load(str(tmp_path / "model"))
+    again = from_pipeline(pipeline, IMPLICIT)
+    lists = sorted(list_als(again, preferences, None, 3, 256).collect())
+    assert lists == sorted(list_als(model, preferences, None, 3, 256).collect())
+    first = lists[0]
+    pair = spark.createDataFrame([(first["user_id"], first["item_id"]), ("stranger", "i0")], "user_id string, item_id string")
+    scored = pipeline.transform(pair).collect()
+    assert [r["prediction"] for r in scored] == [pytest.approx(first["score"], abs=1e-6)]
+
+
 def test_one_user_and_one_item(spark: SparkSession) -> None:
     one = frame(spark, [("u", "i", 1.0, 4.0)])
-    for settings in (IMPLICIT, EXPLICIT):
+    for settings in (replace(IMPLICIT, max_iter=2), replace(EXPLICIT, max_iter=2)):
         assert list_als(fitted(one, settings), one, None, 5, 256).collect() == []  # all is seen
     pair = frame(spark, [("u", "i", 1.0, None), ("v", "i", 1.0, None), ("v", "j", 1.0, None)])
-    rows = list_als(fitted(pair, IMPLICIT), pair, None, 5, 256).collect()
+    rows = list_als(fitted(pair, replace(IMPLICIT, max_iter=2)), pair, None, 5, 256).collect()
     assert [(r["user_id"], r["rank"], r["item_id"]) for r in rows] == [("u", 1, "j")]
 
 

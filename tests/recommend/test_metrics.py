@@ -80,9 +80,9 @@ def test_an_item_listed_twice_counts_once_at_its_better_rank(spark: SparkSession
 def test_every_model_has_a_row_and_coverage_counts_the_catalogue(spark: SparkSession) -> None:
     lists = lists_of(spark, {("one", "u"): ["a", "b"], ("one", "v"): ["b", "new"], ("other", "u"): ["a"]})
     test = spark.createDataFrame([("u", "a"), ("v", "b")], PAIRS)
-    catalogue = spark.createDataFrame([(i,) for i in "aabcd"], "item_id string")
-    found = ranking_metrics(lists, test, catalogue, [1, 2], ["one", "other", "silent"]).collect()
-    rows = {r["model"]: r for r in found}
+    train = spark.createDataFrame([("u", i) for i in "aabcd"], PAIRS)
+    found = ranking_metrics(lists, test, train, [1, 2], ["one", "other", "silent"]).collect()
+    rows = {r["model"]: r for r in found if r["slice"] == "all"}
     assert {m: (r["coverage@1"], r["coverage@2"], r["recall@2"], r["users"]) for m, r in rows.items()} == {
         "one": (0.5, 0.5, 1.0, 2),  # a and b of a, b, c, d; "new" is not in the catalogue
         "other": (0.25, 0.25, 0.5, 2),
@@ -90,11 +90,21 @@ def test_every_model_has_a_row_and_coverage_counts_the_catalogue(spark: SparkSes
     }
 
 
+def test_slices_are_users_by_the_length_of_their_history(spark: SparkSession) -> None:
+    lists = lists_of(spark, {("m", "new"): ["a"], ("m", "short"): ["a"]})
+    test = spark.createDataFrame([("new", "a"), ("short", "b"), ("long", "a")], PAIRS)
+    train = spark.createDataFrame([("short", f"{n}") for n in range(19)] + [("long", f"{n}") for n in range(20)], PAIRS)
+    found = ranking_metrics(lists, test, train, [1], ["m"]).collect()
+    assert {r["slice"]: (r["users"], r["recall@1"]) for r in found} == {
+        "all": (3, pytest.approx(1 / 3)), "no_history": (1, 1.0), "short_history": (1, 0.0), "long_history": (1, 0.0),
+    }  # fmt: skip
+
+
 def test_nobody_to_judge_gives_null_never_zero(spark: SparkSession) -> None:
     lists = lists_of(spark, {("m", "u"): ["a"]})
     nobody = spark.createDataFrame([], PAIRS)
-    row = ranking_metrics(lists, nobody, spark.createDataFrame([("a",)], "item_id string"), [1], ["m"]).first()
-    assert (row["users"], row["ndcg@1"], row["map@1"], row["coverage@1"]) == (0, None, None, 1.0)
+    row, = ranking_metrics(lists, nobody, spark.createDataFrame([("u", "a")], PAIRS), [1], ["m"]).collect()
+    assert (row["slice"], row["users"], row["ndcg@1"], row["map@1"], row["coverage@1"]) == ("all", 0, None, None, 1.0)
     assert mean_metrics(user_metrics(lists, nobody, [1], ["m"]), by=()).first()["ndcg@1"] is None
 
 

@@ -51,7 +51,8 @@ def recommender(
 
     Every row is an event; items of the training file that a user has there are not listed again; every user with a test
     event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file.
-    Prints {"models": {NAME: {"ndcg@10": ...}}}; docs/metrics.md defines each metric.
+    Prints {"models": {NAME: {"ndcg@10": ...}}}, and the same by length of the users' histories under "slices";
+    docs/metrics.md defines each metric.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -72,7 +73,11 @@ def recommender(
     found = evaluate_models(learned, held_out, names, protocol, _tell)
     if recommendations is not None:
         write_rows(found.lists.orderBy("model", "user_id", "rank"), recommendations)
-    said = {"models": found.metrics, "settings": {name: chosen.named() for name, chosen in found.settings.items()}}
+    said = {
+        "models": {name: slices["all"] for name, slices in found.metrics.items()},
+        "slices": {name: {s: v for s, v in slices.items() if s != "all"} for name, slices in found.metrics.items()},
+        "settings": {name: chosen.named() for name, chosen in found.settings.items()},
+    }
     sys.stdout.write(json.dumps(said) + "\n")
     for frame in (found.lists, held_out, learned):
         frame.unpersist()

@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pyspark.ml.recommendation import ALS
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import IndexToString, StringIndexerModel
+from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -27,6 +29,8 @@ from shoal.recommend.top_k import rank_top_k
 
 # Ids are numbered inside so many hash buckets, in parallel and the same way every time.
 BUCKETS = 64
+# A saved model's ids pass through the driver: 2 GiB are some hundred million of them.
+MAX_ID_BYTES = 2 << 30
 # MLlib cuts its lineage every so many rounds where it has a folder for that; without one, some 20 rounds overflow the stack.
 CHECKPOINT_ROUNDS = 10
 
@@ -55,11 +59,15 @@ class AlsSettings:
 
 @dataclass(frozen=True)
 class AlsModel:
-    """`user_factors`: user_id, features (array<float>); `item_factors`: item_id, features. Ids are unique; no order."""
+    """`user_factors`: user_id, features (array<float>); `item_factors`: item_id, features. Ids are unique; no order.
+
+    `fitted`: MLlib's model over the numbers that ids have in `Numbered`.
+    """
 
     settings: AlsSettings
     user_factors: DataFrame
     item_factors: DataFrame
+    fitted: ALSModel
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,34 @@ def fit_als(data: Numbered, settings: AlsSettings) -> AlsModel:
     fitted = trainer.fit(ratings)
     user_factors = fitted.userFactors.join(data.users, F.col("id") == F.col("user")).select("user_id", "features")
     item_factors = fitted.itemFactors.join(data.items, F.col("id") == F.col("item")).select("item_id", "features")
-    return AlsModel(settings, user_factors, item_factors)
+    return AlsModel(settings, user_factors, item_factors, fitted)
+
+
+def as_pipeline(model: AlsModel, data: Numbered) -> PipelineModel:
+    """The model as one MLlib pipeline, to be saved and registered: user_id, item_id -> prediction (float).
+
+    Ids become numbers by string indexers that hold them in order; rows of an unknown user or item are left out. Raises
+    InputError where the ids take more than 2 GiB. Cost: collects the ids, sizes asked for first.
+    """
+    stages: list[Any] = []
+    for ids, column, name in ((data.users, "user_id", "user"), (data.items, "item_id", "item")):
+        total = ids.agg(F.sum(F.octet_length(column))).first()
+        if total is not None and (total[0] or 0) > MAX_ID_BYTES:
+            raise InputError(f"{column}: the ids take {total[0] >> 20} MiB; a saved model holds {MAX_ID_BYTES >> 20} at most")
+        labels = [row[column] for row in ids.orderBy(name).select(column).toLocalIterator()]
+        stages.append(StringIndexerModel.from_labels(labels, inputCol=column, outputCol=name, handleInvalid="skip"))
+    return PipelineModel([*stages, model.fitted])
+
+
+def from_pipeline(pipeline: PipelineModel, settings: AlsSettings) -> AlsModel:
+    """What `as_pipeline` made, as a model again; `settings` are those it was fitted with."""
+    users, items, fitted = pipeline.stages
+
+    def named(factors: DataFrame, indexer: Any, column: str) -> DataFrame:
+        names = IndexToString(inputCol="_number", outputCol=column, labels=indexer.labels)
+        return names.transform(factors.withColumn("_number", F.col("id").cast("double"))).select(column, "features")
+
+    return AlsModel(settings, named(fitted.userFactors, users, "user_id"), named(fitted.itemFactors, items, "item_id"), fitted)
 
 
 def _need_checkpoints(spark: SparkSession) -> None:
@@ -151,7 +186,7 @@ def _need_checkpoints(spark: SparkSession) -> None:
         return
     if not str(context.master).startswith("local"):
         raise UsageError(
-            f"max_iter above {CHECKPOINT_ROUNDS}: the cluster has no checkpoint folder; call SparkContext.setCheckpointDir first"
+            f"max_iter above {CHECKPOINT_ROUNDS}: the cluster has no checkpoint folder; call setCheckpointDir first"
         )
     folder = tempfile.mkdtemp(prefix="shoal-als-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

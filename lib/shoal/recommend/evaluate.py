@@ -29,11 +29,11 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics`: model -> metric -> mean (None where no user counts); `lists`: model, user_id, rank, item_id, score
-    (cached; the caller unpersists it); `settings`: those that a model chose; `trials`: its search.
+    """`metrics`: model -> slice -> metric -> mean (None where no user counts); `lists`: model, user_id, rank, item_id,
+    score (cached; the caller unpersists it); `settings`: those that a model chose; `trials`: its search.
     """
 
-    metrics: dict[str, dict[str, float | None]]
+    metrics: dict[str, dict[str, dict[str, float | None]]]
     lists: DataFrame
     settings: dict[str, AlsSettings]
     trials: list[Trial]
@@ -75,10 +75,33 @@ def evaluate_models(
         for one in made[1:]:
             lists = lists.unionByName(one)
         lists = lists.persist()
-        rows_found = ranking_metrics(lists, test, train, [protocol.k], names).collect()
-    found = {row["model"]: row.asDict() for row in rows_found}
-    metrics = {name: {m: v for m, v in found[name].items() if m != "model"} for name in names}
+        metrics = _judge(lists, test, train, names, protocol.k)
     return Evaluation(metrics, lists, settings, trials)
+
+
+def evaluate_settings(
+    train: DataFrame, test: DataFrame, settings: AlsSettings, protocol: Protocol
+) -> dict[str, dict[str, float | None]]:
+    """What ALS with given settings reaches on the same terms: slice -> metric -> mean. Cost: a fit and an evaluation.
+    """
+    users = test.select("user_id").where("user_id is not null").distinct()
+    with numbered(train) as data:
+        lists = list_als(fit_als(data, settings), train, users, protocol.k, protocol.user_block)
+        return _judge(lists.withColumn("model", F.lit("als")), test, train, ["als"], protocol.k)["als"]
+
+
+def _judge(
+    lists: DataFrame, test: DataFrame, train: DataFrame, names: Sequence[str], k: int
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """The metrics of each model, by slice; the slice all first."""
+    found: dict[str, dict[str, dict[str, float | None]]] = {name: {"all": {}} for name in names}
+    for row in ranking_metrics(lists, test, train, [k], names).collect():
+        values = row.asDict()
+        # Coverage is a property of all lists together.
+        if row["slice"] != "all":
+            del values[f"coverage@{k}"]
+        found[values.pop("model")][values.pop("slice")] = values
+    return found
 
 
 def _random(

@@ -57,6 +57,9 @@ def ndcg(hit_ranks: Column, relevant: Column, k: int) -> Column:
     return gain / ideal
 
 
+# From this many training events on a user's history is long.
+SHORT_HISTORY = 20
+
 USER_METRICS: dict[str, Callable[[Column, Column, int], Column]] = {
     "ndcg": ndcg,
     "map": average_precision,
@@ -131,21 +134,39 @@ def coverage(recommendations: DataFrame, catalogue: DataFrame, k: int) -> DataFr
     return found.crossJoin(F.broadcast(size)).select("model", share.alias(f"coverage@{k}"))
 
 
-def ranking_metrics(
-    recommendations: DataFrame, test: DataFrame, catalogue: DataFrame, ks: Sequence[int], models: Sequence[str]
-) -> DataFrame:
-    """One row per model of `models`: `users`, every metric of `user_metrics` as a mean, `coverage@<k>`.
+def with_history_slices(per_user: DataFrame, train: DataFrame) -> DataFrame:
+    """Each row twice: with `slice` all, and with the slice of the user's number of training events.
 
-    Models come in no order. Without a test user there is still one row a model, its means null and `users` 0; coverage
-    needs no test user, and is 0 for a model that recommends nothing. Cost: that of `user_metrics`, and one pass over
-    the lists a k.
+    Slices: all; no_history (none, a cold user); short_history (1 to 19); long_history (20 and more). Grain of
+    `per_user`: user and model; of `train`: an event. Cost: one shuffle of `train` by user, a join.
+    """
+    sizes = train.groupBy("user_id").agg(F.count(F.lit(1)).alias("_events"))
+    history = (
+        F.when(F.col("_events").isNull(), "no_history")
+        .when(F.col("_events") < SHORT_HISTORY, "short_history")
+        .otherwise("long_history")
+    )
+    sliced = per_user.join(sizes, "user_id", "left").withColumn("slice", F.explode(F.array(F.lit("all"), history)))
+    return sliced.drop("_events")
+
+
+def ranking_metrics(
+    recommendations: DataFrame, test: DataFrame, train: DataFrame, ks: Sequence[int], models: Sequence[str]
+) -> DataFrame:
+    """One row per model of `models` and slice: `users`, every metric of `user_metrics` as a mean, `coverage@<k>`.
+
+    Rows come in no order. `train` gives the catalogue of coverage and the slices of `with_history_slices`. The slice
+    all is always there: without a test user its means are null and `users` 0; other slices are there where they have a
+    user. Coverage is of the slice all (null in the others), and 0 for a model that recommends nothing. Cost: that of
+    `user_metrics`, two passes over `train`, one over the lists a k.
     """
     spark = recommendations.sparkSession
-    result = spark.createDataFrame([(model,) for model in models], "model string")
-    result = result.join(mean_metrics(user_metrics(recommendations, test, ks, models)), "model", "left")
+    everything = spark.createDataFrame([(model, "all") for model in models], "model string, slice string")
     for k in ks:
-        result = result.join(coverage(recommendations, catalogue, k), "model", "left")
-    return result.fillna(0, ["users"]).fillna(0.0, [f"coverage@{k}" for k in ks])
+        everything = everything.join(coverage(recommendations, train, k), "model", "left").fillna(0.0, [f"coverage@{k}"])
+    sliced = with_history_slices(user_metrics(recommendations, test, ks, models), train)
+    found = mean_metrics(sliced, ("model", "slice"))
+    return everything.join(found, ["model", "slice"], "full").fillna(0, ["users"])
 
 
 def _precision_sum(hit_ranks: Column) -> Column:

@@ -29,7 +29,8 @@ def decayed_popularity(events: DataFrame, half_life_days: float, at: Column, wei
     age_days = F.greatest(F.unix_micros(at) - F.unix_micros("occurred_at"), F.lit(0)) / F.lit(86_400e6)
     amount = (weight if weight is not None else F.lit(1.0)) * F.pow(F.lit(2.0), -age_days / F.lit(half_life_days))
     counted = events.where(F.col("occurred_at").isNotNull() & F.col("item_id").isNotNull())
-    return counted.groupBy("item_id").agg(F.sum(amount).alias("score"))
+    # Ten digits: beyond them a sum depends on the order in which partitions are added.
+    return counted.groupBy("item_id").agg(F.format_string("%.9e", F.sum(amount)).cast("double").alias("score"))
 
 
 def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, user_block: int) -> DataFrame:
