@@ -11,9 +11,9 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,15 @@ class AlsSettings:
     def named(self) -> dict[str, Any]:
         """The settings by name, for logs."""
         return asdict(self)
+
+
+def settings_of(params: Mapping[str, str]) -> AlsSettings:
+    """The settings whose `named()` was recorded as text. Raises InputError where one is missing or is no number."""
+    kinds = {field.name: {"int": int, "float": float, "str": str}[str(field.type)] for field in fields(AlsSettings)}
+    try:
+        return AlsSettings(**{name: kind(params[name]) for name, kind in kinds.items()})
+    except (KeyError, ValueError) as error:
+        raise InputError(f"the recorded settings of an ALS model: {error}; train it again") from None
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,8 @@ def as_pipeline(model: AlsModel, data: Numbered) -> PipelineModel:
 
 def from_pipeline(pipeline: PipelineModel, settings: AlsSettings) -> AlsModel:
     """What `as_pipeline` made, as a model again; `settings` are those it was fitted with."""
-    users, items, fitted = pipeline.stages
+    stages: list[Any] = pipeline.stages
+    users, items, fitted = stages
 
     def named(factors: DataFrame, indexer: Any, column: str) -> DataFrame:
         names = IndexToString(inputCol="_number", outputCol=column, labels=indexer.labels)

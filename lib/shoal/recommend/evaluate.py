@@ -16,6 +16,9 @@ from shoal.recommend.popularity import list_popular, popularity
 from shoal.recommend.random import list_random
 from shoal.recommend.search import SearchSpace, Trial, search_als
 
+# Metric -> mean; None where no user counts.
+Metrics = dict[str, "float | None"]
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -33,7 +36,7 @@ class Evaluation:
     score (cached; the caller unpersists it); `settings`: those that a model chose; `trials`: its search.
     """
 
-    metrics: dict[str, dict[str, dict[str, float | None]]]
+    metrics: dict[str, dict[str, Metrics]]
     lists: DataFrame
     settings: dict[str, AlsSettings]
     trials: list[Trial]
@@ -81,7 +84,7 @@ def evaluate_models(
 
 def evaluate_settings(
     train: DataFrame, test: DataFrame, settings: AlsSettings, protocol: Protocol
-) -> dict[str, dict[str, float | None]]:
+) -> dict[str, Metrics]:
     """What ALS with given settings reaches on the same terms: slice -> metric -> mean. Cost: a fit and an evaluation.
     """
     users = test.select("user_id").where("user_id is not null").distinct()
@@ -92,9 +95,9 @@ def evaluate_settings(
 
 def _judge(
     lists: DataFrame, test: DataFrame, train: DataFrame, names: Sequence[str], k: int
-) -> dict[str, dict[str, dict[str, float | None]]]:
+) -> dict[str, dict[str, Metrics]]:
     """The metrics of each model, by slice; the slice all first."""
-    found: dict[str, dict[str, dict[str, float | None]]] = {name: {"all": {}} for name in names}
+    found: dict[str, dict[str, Metrics]] = {name: {"all": {}} for name in names}
     for row in ranking_metrics(lists, test, train, [k], names).collect():
         values = row.asDict()
         # Coverage is a property of all lists together.

@@ -22,7 +22,7 @@ def preferences(events: DataFrame, event_weights: Mapping[str, float] | None = N
 
     Raises UsageError for a negative weight. Cost: one shuffle by user and item.
     """
-    weight = _weight(event_weights)
+    weight = event_weight(event_weights)
     # The value of another kind is no rating: a purchase's is its amount.
     is_rating = F.col("event") == "rating" if "event" in events.columns else F.lit(True)
     value = F.when(is_rating & ~F.isnan("value"), F.col("value"))
@@ -35,8 +35,10 @@ def preferences(events: DataFrame, event_weights: Mapping[str, float] | None = N
     )
 
 
-def _weight(event_weights: Mapping[str, float] | None) -> Column:
-    """The weight of an event by its kind."""
+def event_weight(event_weights: Mapping[str, float] | None) -> Column:
+    """The weight of an event by the column `event`; 1 for a kind that is not named, 1 for all with None. Raises
+    UsageError for a weight that is negative or no number.
+    """
     weight = F.lit(1.0)
     for kind, amount in sorted((event_weights or {}).items()):
         if not 0 <= amount < float("inf"):

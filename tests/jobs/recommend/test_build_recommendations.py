@@ -1,0 +1,109 @@
+"""Every user's list: sources, reasons, nothing seen, nothing from the future, the same twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, Row, SparkSession
+from shoal.conf import Settings
+from shoal.contract import contract
+from shoal.errors import SkippedError
+from shoal.lake import Lake
+from shoal.runs import find_job
+
+DAY = date(2024, 3, 1)
+EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The shipped settings with one trial and lists of three."""
+    small = settings.train_recommender.model_copy(
+        update={"ranks": [4], "reg_params": [0.1], "alphas": [1.0], "search_iter": 1, "max_iter": 4}
+    )
+    return settings.model_copy(
+        update={"train_recommender": small, "recommend": settings.recommend.model_copy(update={"k": 3})}
+    )
+
+
+def rows_of(spark: SparkSession, table: str, rows: list[dict[str, Any]]) -> DataFrame:
+    """Rows of a table, what is not said being null; without run_id."""
+    columns = {n: c.type for n, c in contract(table).columns.items() if n != "run_id"}
+    made = [tuple({"source": "test", **row}.get(n) for n in columns) for row in rows]
+    return spark.createDataFrame(made, ", ".join(f"{n} {t}" for n, t in columns.items()))
+
+
+def fill(spark: SparkSession, lake: Lake) -> None:
+    """Two groups of six users and eight items; each user has six items of its group, the same two groups of events."""
+    rows = [
+        (f"e{user}-{item}", f"u{user}", f"{user % 2}-{item}", "rating" if user < 6 else "like", 4.0 if user < 6 else None,
+         datetime(2024, 2, 20) + timedelta(hours=user * 8 + item), "test")
+        for user in range(12)
+        for item in range(8)
+        if (user // 2 + item) % 4
+    ]  # fmt: skip
+    # After as_of: the film that everybody will like may not be in any list, nor may its user.
+    rows += [(f"f{n}", f"u{n}", "future", "like", None, datetime(2024, 3, 2), "test") for n in range(5)]
+    lake.append("silver.interactions", spark.createDataFrame(rows, EVENTS))
+    long = "A  very\nlong " + "text " * 30
+    titled = [{"item_id": f"0-{n}", "kind": "film", "title": f"Film {n}"} for n in range(8)]
+    lake.append("silver.items", rows_of(spark, "silver.items", [*titled, {"item_id": "1-0", "kind": "post", "text": long}]))
+    tie = {"src_id": "u0", "dst_id": "follower only", "weight": 1.0}
+    lake.append("silver.follows", rows_of(spark, "silver.follows", [tie]))
+
+
+def build(lake: Lake) -> list[Row]:
+    job = find_job("build_recommendations")
+    job.run(lake, lake.settings.recommend, DAY)
+    return lake.read("gold.recommendations", on=DAY).orderBy("user_id", "rank").collect()
+
+
+@pytest.mark.slow
+def test_everybody_gets_a_list_with_reasons_and_the_same_twice(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    fill(spark, lake)
+    find_job("train_recommender").run(lake, lake.settings.train_recommender, DAY)
+    # A user who came after training, on the same day.
+    late = [("late", "newcomer", "0-0", "purchase", 9.99, datetime(2024, 3, 1, 23), "test")]
+    lake.append("silver.interactions", spark.createDataFrame(late, EVENTS))
+    lake = make_lake(run_id="run-2")
+    rows = build(lake)
+
+    lists: dict[str, list[Row]] = {}
+    for row in rows:
+        lists.setdefault(row["user_id"], []).append(row)
+    assert set(lists) == {*(f"u{n}" for n in range(12)), "newcomer", "follower only"}
+    assert all([r["rank"] for r in one] == [1, 2, 3] for one in lists.values())
+    seen = {(r["user_id"], r["item_id"]) for r in lake.read("silver.interactions", before=DAY).collect()}
+    assert not any((r["user_id"], r["item_id"]) in seen for r in rows)
+    assert not any(r["item_id"] == "future" for r in rows)
+
+    sources = {user: {r["source"] for r in one} for user, one in lists.items()}
+    assert {user for user, found in sources.items() if found == {"popularity"}} == {"newcomer", "follower only"}
+    assert all(found == {"als"} for user, found in sources.items() if user.startswith("u"))
+    # Each user's two unseen items of its own group come first.
+    assert all({r["item_id"][0] for r in lists[f"u{n}"][:2]} == {str(n % 2)} for n in range(12))
+    assert all(r["parts"] == {r["source"]: r["score"]} for r in rows)
+    assert {(r["variant"], r["model_version"]) for r in rows} == {("champion", "shoal_recommender/1")}
+
+    reasons = {user: [r["reason"] for r in one] for user, one in lists.items()}
+    assert all(reason.startswith("Because you rated Film ") for reason in reasons["u0"][:2])
+    assert all(reason.startswith("Because you liked Film ") for reason in reasons["u6"][:2])
+    assert set(reasons["newcomer"]) == {"Popular with everybody lately."}
+    untitled = ("Because you rated 1-", "Because you rated A very long text text")  # by id, or by the beginning of the text
+    assert all(reason.startswith(untitled) for reason in reasons["u1"][:2])
+
+    again = make_lake(run_id="run-3")
+    without_run = [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in rows]
+    assert [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in build(again)] == without_run
+
+
+def test_without_a_champion_the_job_is_skipped(spark: SparkSession, lake: Lake) -> None:
+    with pytest.raises(SkippedError, match=r"silver\.interactions does not exist"):
+        build(lake)
+    fill(spark, lake)
+    with pytest.raises(SkippedError, match="no champion of shoal_recommender"):
+        build(lake)
