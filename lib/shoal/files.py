@@ -263,7 +263,8 @@ def _read_text(
     def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                yield from read_part(*parts[index], names)
+                path, form, start, end, header = parts[index]
+                yield from read_part(path, form, start, end, header, names)
 
     schema = T.StructType([T.StructField(name, T.StringType()) for name in names])
     return spark.range(0, len(parts), 1, len(parts)).mapInArrow(parse, schema)
@@ -278,7 +279,8 @@ def _survey_files(spark: SparkSession, files: Sequence[Path]) -> list[Survey]:
     def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                found = survey(*wanted[index], part_bytes)
+                path, shown, form = wanted[index]
+                found = survey(path, shown, form, part_bytes)
                 yield pa.RecordBatch.from_pydict({"index": [index], "found": [json.dumps(asdict(found))]})
 
     tasks = spark.range(0, len(wanted), 1, min(len(wanted), 200)).mapInArrow(look, "index long, found string")
