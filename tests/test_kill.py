@@ -43,7 +43,7 @@ def wait(batches):
 
 def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     rows = users(lake.spark, "quick").union(users(lake.spark, "slow"))
-    lake.replace_where(TABLE, rows.mapInPandas(wait, rows.schema).withColumn("as_of", F.lit(as_of)), "run_id", "x", unique=True)
+    lake.append(TABLE, rows.mapInPandas(wait, rows.schema).withColumn("as_of", F.lit(as_of)), unique=True)
 
 spark = spark_session("killed", overrides={"spark.master": "local[2]", "spark.driver.memory": "1g"})
 execute(spark, Job("build_users", "features", "", run, FeaturesConf), load(), sys.argv[1], date(2024, 1, 1))

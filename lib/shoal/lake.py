@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ class Run:
 
     run_id: str
     job: str = "interactive"
+    started_at: datetime = datetime(1970, 1, 1, tzinfo=timezone.utc)
     rows_in: dict[str, int] = field(default_factory=dict)
     rows_out: dict[str, int] = field(default_factory=dict)
     input_versions: dict[str, int] = field(default_factory=dict)
@@ -135,6 +136,11 @@ class Lake:
             self.run.rows_in[name] = (whole.where(F.col("as_of") == F.lit(on)) if on is not None else whole).count()
         return rows
 
+    def written(self, name: str) -> DataFrame:
+        """The rows of a table as they are now, what this run wrote included; not recorded as an input."""
+        reader = self.spark.read.format("delta")
+        return reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
+
     def inserted(self, name: str, since: int) -> DataFrame | None:
         """The rows added to a table after version `since`, up to the version this run reads; None where that cannot be
         known, because rows were changed or removed, or files were vacuumed away.
@@ -191,7 +197,7 @@ class Lake:
             self._commit(name, lambda: self._writer(checked).mode("append").save(self.path(name))
                          if not self.settings.lake.catalog
                          else self._writer(checked).mode("append").saveAsTable(self.sql_name(name)))  # fmt: skip
-        return self._wrote(name, count)
+        return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
 
     def append_log(self, name: str, rows: DataFrame) -> None:
         """Add rows that carry their own run_id (ops.runs) as they are; not counted as the run's output."""

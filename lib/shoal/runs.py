@@ -218,7 +218,7 @@ def execute(
     Every run gets its row in ops.runs. Where that row cannot be written (a full disk), the Result says so.
     """
     started, clock = utc_now(), time.monotonic()
-    run = Run(new_run_id(started), job.name)
+    run = Run(new_run_id(started), job.name, started)
     lake = Lake(spark, root, settings, run)
     row: dict[str, Any] = {
         "run_id": run.run_id, "job": job.name, "stage": job.stage, "as_of": as_of, "started_at": started,

@@ -1,0 +1,37 @@
+"""`shoal ingest`: files into the lake."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from shoal.cli.jobs import progress
+from shoal.cli.options import DEFAULT_LAKE, AsOfOption, EnvOption, LakeOption, SetOption
+from shoal.conf import load
+from shoal.runs import execute, find_job, parse_as_of
+from shoal.session import spark_session
+from shoal.sources.catalogue import SOURCES, parts_of
+
+
+def ingest(
+    source: Annotated[str, typer.Option(help=f"One of {', '.join(SOURCES)}.")],
+    path: Annotated[str, typer.Option("--input", metavar="PATH", help="A file, or a folder with all below it.")],
+    lake: LakeOption = DEFAULT_LAKE,
+    env: EnvOption = "local",
+    as_of: AsOfOption = None,
+    sets: SetOption = None,
+) -> int:
+    """Bring files into the lake. Example: shoal ingest --source ratings --input ratings.csv --set column.user_id=uid --lake lake"""
+    parts_of(source)
+    settings, day = load(env, sets or [], "ingest"), parse_as_of(as_of)
+    job = find_job("ingest_files")
+    spark = spark_session("shoal-ingest", env, settings.spark)
+    with progress(1) as show:
+        show.says("ingest", f"{source} from {path}")
+        result = execute(spark, job, settings, lake, day, {"source": source, "input": path})
+        show.ended(result)
+    sys.stdout.write(json.dumps(result.summary()) + "\n")
+    return result.exit_code

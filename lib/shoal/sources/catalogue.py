@@ -1,0 +1,23 @@
+"""The sources by name: `shoal ingest --source NAME`."""
+
+from __future__ import annotations
+
+from shoal.errors import UsageError
+from shoal.sources import general, movielens
+from shoal.sources.parts import Part
+
+SOURCES: dict[str, tuple[Part, ...]] = {
+    "ratings": (general.RATINGS,),
+    "events": (general.EVENTS,),
+    "items": (general.ITEMS,),
+    "texts": (general.TEXTS,),
+    "edges": (general.EDGES,),
+    "movielens": movielens.PARTS,
+}
+
+
+def parts_of(source: str) -> tuple[Part, ...]:
+    """The parts of a source. Raises UsageError, naming those there are, for another name."""
+    if source not in SOURCES:
+        raise UsageError(f"--source {source}: no such source; there are {', '.join(SOURCES)}")
+    return SOURCES[source]

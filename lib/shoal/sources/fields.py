@@ -1,0 +1,149 @@
+"""What a source's columns are called, what kind of value each holds, and how its text becomes that value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from shoal.conf import IngestConf
+from shoal.errors import InputError, UsageError
+from shoal.sources.listing import Survey
+from shoal.sources.parsing import plain
+
+# Seconds of the year 5138; as milliseconds the same number is March 1973, before any record of ours.
+_MILLISECONDS = 1e11
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a source: our name, what else it is called, its kind (id, text, number, whole, flag, time, list, word), and
+    whether a file must have it."""
+
+    name: str
+    kind: str
+    required: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field], conf: IngestConf) -> dict[str, str]:
+    """Our name to the file's for each column that the file has: a rename of --set column.x=y first, then our own name, then
+    the aliases in their order, all without regard to case and underscores.
+
+    Raises UsageError for a rename of a column that the source does not have, InputError for a required column that is not
+    there; the line names the file, what was found and what to do.
+    """
+    ours = {field.name: field for field in wanted}
+    for name in conf.column:
+        if name not in ours:
+            near = difflib.get_close_matches(name, ours, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(ours)}"
+            raise UsageError(f"--set column.{name}: this source has no such column{hint}")
+    by_plain: dict[str, str] = {}
+    for theirs in found:
+        by_plain.setdefault(plain(theirs), theirs)
+    matched: dict[str, str] = {}
+    for field in wanted:
+        if field.name in conf.column:
+            if conf.column[field.name] not in found:
+                raise InputError(_missing(survey, f"{conf.column[field.name]} (set as column.{field.name})", found))
+            matched[field.name] = conf.column[field.name]
+            continue
+        names = [by_plain[plain(n)] for n in (field.name, *field.aliases) if plain(n) in by_plain]
+        free = [n for n in names if n not in matched.values()]
+        if free:
+            matched[field.name] = free[0]
+        elif field.required:
+            raise InputError(_missing(survey, field.name, found))
+    return matched
+
+
+def _missing(survey: Survey, name: str, found: Sequence[str]) -> str:
+    """The line about a column that is not there; a header of one name with another delimiter in it says so."""
+    head = f"{survey.path}:1: no column {name}; found {', '.join(found)[:300]}"
+    if len(found) == 1:
+        other = next((d for d in (";", "\t", "|", ",") if d != survey.delimiter and d in found[0]), None)
+        if other:
+            shown = "tab" if other == "\t" else other
+            return f"{head}; the delimiter looks like {shown!r}: --set delimiter='{shown}'"
+    return f"{head}; name it with --set column.{name.split(maxsplit=1)[0]}=NAME"
+
+
+def typed(field: Field, conf: IngestConf) -> Column:
+    """The value of a field's text, which is the column of that name; null where the text is null or no such value."""
+    text = F.col(field.name)
+    if field.kind == "number":
+        # Java reads 1d and 1f as numbers; no file means that.
+        return F.when(F.substring(text, -1, 1).isin("d", "D", "f", "F"), None).otherwise(F.trim(text).cast("double"))
+    if field.kind == "whole":
+        return F.trim(text).cast("int")
+    if field.kind == "flag":
+        return F.trim(text).cast("boolean")
+    if field.kind == "time":
+        return _time(text, conf.timestamp_unit)
+    if field.kind == "list":
+        return _list(text)
+    if field.kind == "word":
+        return F.lower(F.trim(text))
+    if field.kind == "id":
+        return F.trim(text)
+    # NUL cannot be held by most of what reads the lake; the raw record keeps it.
+    return F.translate(text, "\0", "")
+
+
+def _number_of(text: Column) -> Column:
+    return F.trim(text).cast("double")
+
+
+def _time(text: Column, unit: str) -> Column:
+    """Unix seconds (or milliseconds) where the text is a number, else an ISO 8601 time, UTC where it names no zone."""
+    number = _number_of(text)
+    micros = F.round(number * (1e6 if unit == "s" else 1e3)).cast("bigint")
+    return F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(
+        F.trim(text).cast("timestamp")
+    )
+
+
+def _list(text: Column) -> Column:
+    """A JSON array, or values between vertical bars; blank ones left out."""
+    parts = F.when(text.startswith("["), F.from_json(text, "array<string>")).otherwise(F.split(text, r"\|"))
+    return F.filter(F.transform(parts, F.trim), lambda part: part != "")
+
+
+def told(rule: str, reason: Column) -> Column:
+    """struct(rule, reason): how a fault is told."""
+    return F.struct(F.lit(rule).alias("rule"), reason.alias("reason"))
+
+
+def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
+    """struct(rule, reason) of what is wrong with a field's text, given its typed value; null where nothing is.
+
+    Rules: required (empty), type (no such value), control_character (NUL in an id), timestamp_milliseconds, future (after
+    the end of as_of). A reason names the column, the text found (60 characters of it) and what was expected.
+    """
+    text = F.col(field.name)
+    found = F.concat(F.lit(f"{field.name}: found '"), F.substring(text, 1, 60), F.lit("', expected "))
+
+    blank = text.isNull() | (F.trim(text) == "")
+    checks = F.when(F.lit(False), told("", F.lit("")))
+    if field.required:
+        checks = checks.when(blank, told("required", F.lit(f"{field.name}: empty, expected a value")))
+    if field.kind == "id":
+        checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))
+    if field.kind in ("number", "whole", "flag", "list"):
+        kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list"}
+        checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, F.lit(kinds[field.kind]))))
+    if field.kind == "time":
+        if conf.timestamp_unit == "s":
+            reason = F.concat(found, F.lit("unix seconds; it looks like milliseconds: --set timestamp_unit=ms"))
+            checks = checks.when(F.abs(_number_of(text)) >= _MILLISECONDS, told("timestamp_milliseconds", reason))
+        expected = F.lit("unix seconds or an ISO 8601 time")
+        checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, expected)))
+        # A day's grace: clocks and zones differ.
+        late = F.lit(f"{as_of + timedelta(days=2)} 00:00:00").cast("timestamp")
+        checks = checks.when(value >= late, told("future", F.concat(found, F.lit(f"a time up to {as_of} (as_of)"))))
+    return checks

@@ -1,0 +1,146 @@
+"""The general sources: tables of ratings, events, items, texts and edges, with columns under the names people give them."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from shoal.conf import IngestConf
+from shoal.sources.fields import Field, told
+from shoal.sources.parts import Part, event_id_from, hashtags_of, id_from
+
+USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id"))
+ITEM = Field("item_id", "id", True, ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "tweet_id", "asin"))
+TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "date", "datetime", "ts", "rated_at"))
+
+
+def made_ratings(source: str) -> dict[str, Column]:
+    """silver.interactions of ratings: event `rating`, the rating as its value."""
+    event = F.lit("rating")
+    return {
+        "event_id": event_id_from(source, event), "user_id": F.col("user_id"), "item_id": F.col("item_id"), "event": event,
+        "value": F.col("rating"), "occurred_at": F.col("occurred_at"),
+    }  # fmt: skip
+
+
+def rating_in_range(conf: IngestConf) -> Column:
+    """Rule `range`: a rating without a value or outside ingest.rating_min to rating_max, a negative amount of another event."""
+    value, rating = F.col("value"), F.col("event") == "rating"
+    found = F.concat(F.lit("rating: found "), F.coalesce(value.cast("string"), F.lit("nothing")))
+    wanted = F.lit(f", expected {conf.rating_min:g} to {conf.rating_max:g} (rating_min, rating_max)")
+    amount = F.concat(F.lit("value: found "), value.cast("string"), F.lit(", expected 0 or more"))
+    sound = value.isNotNull() & value.between(conf.rating_min, conf.rating_max) & ~F.isnan(value)
+    return F.when(rating & ~sound, told("range", F.concat(found, wanted))).when(~rating & (value < 0), told("range", amount))
+
+
+def _events(conf: IngestConf) -> dict[str, Column]:
+    return {
+        "event_id": F.coalesce("event_id", event_id_from("events", F.col("event"))), "user_id": F.col("user_id"),
+        "item_id": F.col("item_id"), "event": F.col("event"), "value": F.col("value"), "occurred_at": F.col("occurred_at"),
+    }  # fmt: skip
+
+
+def _items(conf: IngestConf) -> dict[str, Column]:
+    words = F.concat_ws(" ", "title", "text")
+    return {
+        "item_id": F.col("item_id"), "kind": F.coalesce("kind", F.lit("item")), "owner_id": F.col("owner_id"),
+        "title": F.col("title"), "text": F.col("text"),
+        "hashtags": F.coalesce(F.transform("hashtags", lambda tag: F.lower(F.translate(tag, "#", ""))), hashtags_of(words)),
+        "categories": F.coalesce("categories", F.array().cast("array<string>")), "is_video": F.col("is_video"),
+        "image_count": F.col("image_count"), "image_path": F.col("image_path"), "location": F.col("location"),
+        "price_usd": F.col("price_usd"), "created_at": F.col("created_at"),
+    }  # fmt: skip
+
+
+def _texts(conf: IngestConf) -> dict[str, Column]:
+    return {
+        "text_id": F.coalesce("text_id", id_from("author_id", "item_id", "text", "created_at")),
+        "kind": F.coalesce("kind", F.lit("text")), "author_id": F.col("author_id"), "item_id": F.col("item_id"),
+        "conversation_id": F.col("conversation_id"), "text": F.col("text"), "label": F.col("label"),
+        "created_at": F.col("created_at"),
+    }  # fmt: skip
+
+
+def _edges(conf: IngestConf) -> dict[str, Column]:
+    return {
+        "src_id": F.col("src_id"), "dst_id": F.col("dst_id"), "weight": F.coalesce("weight", F.lit(1.0)),
+        "followed_at": F.col("followed_at"),
+    }  # fmt: skip
+
+
+RATING_FIELDS = (USER, ITEM, Field("rating", "number", True, ("score", "stars", "value")), TIME)
+RATINGS = Part(
+    "ratings",
+    "bronze.ratings",
+    "silver.interactions",
+    RATING_FIELDS,
+    lambda conf: made_ratings("ratings"),
+    None,
+    False,
+    rating_in_range,
+)
+EVENTS = Part(
+    "events",
+    "bronze.events",
+    "silver.interactions",
+    (
+        Field("event_id", "id", False, ("id",)),
+        USER,
+        ITEM,
+        Field("event", "word", True, ("event_type", "type", "action", "kind")),
+        Field("value", "number", False, ("rating", "amount", "price")),
+        TIME,
+    ),
+    _events,
+    keeps_newest=False,
+    checked=rating_in_range,
+)
+ITEMS = Part(
+    "items",
+    "bronze.items",
+    "silver.items",
+    (
+        Field("item_id", "id", True, (*ITEM.aliases, "id")),
+        Field("kind", "word", False, ("type",)),
+        Field("owner_id", "id", False, ("author_id", "user_id", "seller_id")),
+        Field("title", "text", False, ("name",)),
+        Field("text", "text", False, ("caption", "body", "description", "overview")),
+        Field("hashtags", "list", False, ("tags",)),
+        Field("categories", "list", False, ("genres", "category")),
+        Field("is_video", "flag"),
+        Field("image_count", "whole"),
+        Field("image_path", "text", False, ("image", "image_url")),
+        Field("location", "text"),
+        Field("price_usd", "number", False, ("price",)),
+        Field("created_at", "time", False, ("published_at", "timestamp")),
+    ),
+    _items,
+)
+TEXTS = Part(
+    "texts",
+    "bronze.texts",
+    "silver.texts",
+    (
+        Field("text_id", "id", False, ("id", "tweet_id", "review_id", "comment_id", "message_id")),
+        Field("kind", "word", False, ("type",)),
+        Field("author_id", "id", False, ("user_id", "author", "user", "sender", "sender_name")),
+        Field("item_id", "id", False, ("product_id", "movie_id", "post_id")),
+        Field("conversation_id", "id", False, ("thread_id",)),
+        Field("text", "text", True, ("content", "body", "review", "tweet", "comment", "message", "caption", "sms")),
+        Field("label", "text", False, ("sentiment", "class", "category", "target")),
+        Field("created_at", "time", False, ("timestamp", "time", "date", "sent_at")),
+    ),
+    _texts,
+)
+EDGES = Part(
+    "edges",
+    "bronze.edges",
+    "silver.follows",
+    (
+        Field("src_id", "id", True, ("src", "source", "from", "node_1", "id_1", "follower", "follower_id", "from_id", "u")),
+        Field("dst_id", "id", True, ("dst", "target", "to", "node_2", "id_2", "followee", "followed_id", "to_id", "v")),
+        Field("weight", "number"),
+        Field("followed_at", "time", False, ("created_at", "timestamp", "time")),
+    ),
+    _edges,
+)

@@ -1,0 +1,168 @@
+"""Which files an input holds, what they contain by hash, and where large ones can be cut for reading in parallel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from pyspark.sql import SparkSession
+
+from shoal.conf import IngestConf
+from shoal.errors import InputError
+from shoal.sources.parsing import Stretch, chunks, open_bytes
+from shoal.sources.splitting import Limits, fields
+
+FORMS = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl",
+         ".parquet": "parquet"}  # fmt: skip
+_HEADER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A file as one look through it found it: content hash, header (empty for JSON lines and Parquet), (start, end, line) of
+    the stretches it can be read in. A zipped file is one stretch to its end (-1)."""
+
+    path: str
+    form: str
+    delimiter: str
+    bytes: int
+    sha256: str
+    header: tuple[str, ...]
+    stretches: tuple[tuple[int, int, int], ...]
+
+
+def form_of(path: str) -> str | None:
+    """csv, jsonl or parquet by the name's ending, one .gz left out; None for another ending."""
+    name = path.lower().removesuffix(".gz")
+    return FORMS.get(Path(name).suffix)
+
+
+def list_files(given: str, max_files: int, named: str | None = None) -> list[str]:
+    """The files at `given`, a file or a folder with all below it, sorted; with `named`, only those of that name (.gz too).
+
+    Hidden files and folders, and those that start with _, are none, as Spark has it. Raises InputError where there is no
+    such path, no file of a known ending, or more than `max_files`.
+    """
+    path = Path(given)
+    if not path.exists():
+        raise InputError(f"{given}: no such file or folder")
+    if path.is_file():
+        if form_of(given) is None:
+            raise InputError(f"{given}: unknown ending; expected one of {', '.join(sorted(FORMS))}, also with .gz")
+        return [str(path.resolve())]
+    found = []
+    for file in sorted(path.rglob("*")):
+        inner = file.relative_to(path).parts
+        if any(part.startswith((".", "_")) for part in inner) or not file.is_file() or form_of(file.name) is None:
+            continue
+        if named is None or file.name.lower() in (named, f"{named}.gz"):
+            found.append(str(file.resolve()))
+            if len(found) > max_files:
+                raise InputError(f"{given}: more than {max_files:,} files; raise it with --set max_files=N")
+    if not found and named is None:
+        raise InputError(f"{given}: no file in it ends in {', '.join(sorted(FORMS))}, also with .gz")
+    return found
+
+
+def survey_files(spark: SparkSession, paths: list[str], conf: IngestConf) -> list[Survey]:
+    """A Survey a file, in the order of `paths`: read once, a file a task at a time, in chunks.
+
+    Collects one row a file and stretch: at most ingest.max_files, and one per split_bytes of a large file. Raises InputError
+    for a file that cannot be read or whose first line is no header.
+    """
+    settings = (conf.delimiter, conf.header, conf.max_record_bytes, conf.max_record_lines, conf.split_bytes)
+
+    def surveyed(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            yield pd.DataFrame([survey_row(path, *settings) for path in batch["path"]], columns=list(_COLUMNS))
+
+    tasks = max(1, min(len(paths), spark.sparkContext.defaultParallelism * 4))
+    rows = spark.sparkContext.parallelize([(path,) for path in paths], tasks).toDF("path string")
+    found = {row["path"]: row for row in rows.mapInPandas(surveyed, _SCHEMA).collect()}
+    faults = [found[path]["fault"] for path in paths if found[path]["fault"]]
+    if faults:
+        raise InputError(faults[0])
+    made = []
+    for path in paths:
+        row = found[path]
+        stretches = tuple(zip(row["starts"], row["ends"], row["lines"], strict=True))
+        made.append(Survey(path, row["form"], row["delimiter"], row["bytes"], row["sha256"], tuple(row["header"]), stretches))
+    return made
+
+
+_SCHEMA = (
+    "path string, form string, delimiter string, bytes long, sha256 string, header array<string>, starts array<long>, "
+    "ends array<long>, lines array<long>, fault string"
+)
+_COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
+
+
+def survey_row(
+    path: str, delimiter: str, header: list[str] | None, max_bytes: int, max_lines: int, split_bytes: int
+) -> tuple[object, ...]:
+    """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty."""
+    form = form_of(path) or ""
+    name = path.lower().removesuffix(".gz")
+    separator = delimiter if delimiter != "auto" else "\t" if name.endswith((".tsv", ".tab")) else ","
+    try:
+        size, digest = Path(path).stat().st_size, _sha256(path)
+        if form == "parquet":
+            return path, form, "", size, digest, [], [0], [-1], [1], None
+        names, start, line = list(header or []), 0, 1
+        if form == "csv" and header is None:
+            with open_bytes(path) as stream:
+                first = stream.readline(_HEADER_BYTES)
+            names = header_fields(first, separator)
+            start, line = len(first), 2
+        cuts = [(start, -1, line)]
+        if not path.lower().endswith(".gz") and size > split_bytes:
+            whole = Stretch(path, form, separator, start, -1, line, ())
+            cuts = _cuts(whole, Limits(max_bytes, max_lines, len(names)), split_bytes, size)
+        return path, form, separator, size, digest, names, *(list(part) for part in zip(*cuts, strict=True)), None
+    except (OSError, EOFError) as error:
+        fault = f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
+    except UnicodeDecodeError:
+        fault = f"{path}:1: the header is not UTF-8; save the file as UTF-8"
+    except ValueError as error:
+        fault = f"{path}:1: {error}"
+    return path, form, separator, 0, "", [], [], [], [], fault
+
+
+def header_fields(line: bytes, delimiter: str) -> list[str]:
+    """The column names of a header line; none for an empty file. ValueError for names that are no header."""
+    text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8").rstrip("\r\n")
+    if not text.strip():
+        return []
+    names = fields(text, delimiter)
+    if names is None:
+        raise ValueError("the header's quotes do not match")
+    names = [name.strip() for name in names]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ValueError(f"the header names {twice[0]!r} twice")
+    return names
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _cuts(stretch: Stretch, limits: Limits, split_bytes: int, size: int) -> list[tuple[int, int, int]]:
+    """Stretches of about `split_bytes` that begin at records, with their first lines."""
+    cuts = []
+    start, line, at, at_line = stretch.start, stretch.line, stretch.start, stretch.line
+    for _, found, _ in chunks(stretch, limits):
+        # A line beyond the limit is given cut; where it ends in the file is told by its negative end.
+        at += int(-found.ends[0]) + 1 if len(found.ends) and found.ends[0] < 0 else found.consumed
+        at_line += found.lines
+        if at - start >= split_bytes and at < size:
+            cuts.append((start, at, line))
+            start, line = at, at_line
+    return [*cuts, (start, -1, line)]

@@ -1,0 +1,264 @@
+"""Ingest: every record ends in silver, duplicates or quarantine, and every bad input has its defined end."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from shoal.conf import load
+from shoal.lake import Lake, Run
+from shoal.runs import Result, execute, find_job
+
+DAY = date(2024, 1, 1)
+HEAD = "user_id,item_id,rating,timestamp\n"
+
+
+class World:
+    """A lake and a folder of files."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark, self.folder, self.root = spark, folder, folder / "lake"
+
+    def file(self, content: str | bytes, name: str = "ratings.csv") -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def ingest(self, path: Path | str, source: str = "ratings", *sets: str) -> Result:
+        settings = load("local", ["max_reject_ratio=1", *sets], "ingest")
+        return execute(self.spark, find_job("ingest_files"), settings, self.root, DAY, {"source": source, "input": str(path)})
+
+    def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
+        found = Lake(self.spark, self.root, load(), Run("reader")).read(table, missing_ok=True)
+        return sorted((tuple(row) for row in found.select(*columns).collect()), key=repr)
+
+    def quarantined(self) -> list[tuple[int, str, str]]:
+        """(line, rule, raw) of every rejected record."""
+        return sorted((row[0], row[1], row[2]) for row in self.rows("ops.quarantine", "line", "rule", "raw"))
+
+    def counts(self) -> list[tuple[str, int, int, int, int]]:
+        """(file, records, ingested, duplicates, rejected); the sum always holds."""
+        rows = self.rows("ops.ingest_files", "path", "records", "ingested", "duplicates", "rejected")
+        assert all(r[1] == r[2] + r[3] + r[4] for r in rows)
+        return [(Path(r[0]).name, *r[1:]) for r in rows]
+
+
+@pytest.fixture
+def world(spark: SparkSession, tmp_path: Path) -> World:
+    return World(spark, tmp_path)
+
+
+def test_sound_rows_reach_silver_with_their_provenance_in_bronze(world: World) -> None:
+    result = world.ingest(world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,2023-11-14T22:13:20+01:00\n"))
+    assert result.facts["ingested"] == "2"
+    assert world.rows("silver.interactions", "user_id", "item_id", "event", "value", "occurred_at", "source") == [
+        ("u1", "i1", "rating", 4.0, datetime(2023, 11, 14, 22, 13, 20), "ratings"),
+        ("u2", "i1", "rating", 0.5, datetime(2023, 11, 14, 21, 13, 20), "ratings"),
+    ]
+    assert world.rows("bronze.ratings", "_line", "raw", "_rule") == [
+        (2, "u1,i1,4.0,1700000000", None),
+        (3, "u2,i1,0.5,2023-11-14T22:13:20+01:00", None),
+    ]
+    assert world.counts() == [("ratings.csv", 2, 2, 0, 0)]
+
+
+BAD_ROWS = [
+    ("u,i,four,1700000000", "type"),  # text in a number
+    ("u,i,1d,1700000000", "type"),  # Java's own idea of a number
+    ("u,i,NaN,1700000000", "check"),
+    ("u,i,Infinity,1700000000", "check"),
+    ("u,i,-1,1700000000", "range"),
+    ("u,i,10.5,1700000000", "range"),
+    ("u,i,,1700000000", "required"),
+    ("u,i,4,1700000000000", "timestamp_milliseconds"),
+    ("u,i,4,yesterday", "type"),
+    ("u,i,4,1893456000", "future"),  # 2030
+    ("u,i,4,-5", "check"),  # before 1970
+    ("u,i,4,", "required"),
+    (",i,4,1700000000", "required"),
+    ("  ,i,4,1700000000", "required"),
+    ("u,,4,1700000000", "required"),
+    ("u\0,i,4,1700000000", "control_character"),
+    ("u,i,4", "field_count"),  # cut mid-line
+    ("u,i,4,1700000000,extra", "field_count"),
+    ('"u,i,4,1700000000', "unclosed_quote"),
+]
+
+
+def test_every_bad_row_is_quarantined_with_its_rule_and_nothing_else_is_lost(world: World) -> None:
+    lines = [row for row, _ in BAD_ROWS]
+    result = world.ingest(world.file(HEAD + "good,i,4,1700000000\n" + "\n".join(lines) + "\nlast,i,4,1700000000\n"))
+    assert result.status == "succeeded", result.message
+    assert world.quarantined() == sorted((i + 3, rule, row) for i, (row, rule) in enumerate(BAD_ROWS))
+    assert world.rows("silver.interactions", "user_id") == [("good",), ("last",)]
+    assert world.counts() == [("ratings.csv", len(BAD_ROWS) + 2, 2, 0, len(BAD_ROWS))]
+    reasons = dict(world.rows("ops.quarantine", "line", "reason"))
+    assert reasons[3] == "rating: found 'four', expected a number"
+    assert reasons[10] == "occurred_at: found '1700000000000', expected unix seconds; it looks like milliseconds: --set timestamp_unit=ms"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "sets", "says"),
+    [
+        ("", "ratings.csv", [], "the file is empty; expected a header line and rows"),
+        ("user_id,item_id,timestamp\nu,i,1\n", "ratings.csv", [], "no column rating; found user_id, item_id, timestamp"),
+        ("user_id;item_id;rating;timestamp\n1;2;3;4\n", "ratings.csv", [], "the delimiter looks like ';': --set delimiter=';'"),
+        (HEAD, "ratings.csv", ["column.user_id=uid"], "no column uid (set as column.user_id); found user_id"),
+        (HEAD, "ratings.csv", ["column.usr_id=uid"], "--set column.usr_id: this source has no such column; did you mean user_id?"),
+        ("user_id,user_id,rating,timestamp\n", "ratings.csv", [], "the header names 'user_id' twice"),
+        (b"\xff\xfeu\x00s\x00", "ratings.csv", [], "the header is not UTF-8; save the file as UTF-8"),
+        ("x", "ratings.xlsx", [], "unknown ending; expected one of"),
+    ],
+)
+def test_a_file_that_is_not_what_it_was_taken_for_is_one_line(
+    world: World, content: str | bytes, name: str, sets: list[str], says: str
+) -> None:
+    result = world.ingest(world.file(content, name), "ratings", *sets)
+    assert result.exit_code == (2 if "column.usr_id" in says else 3)
+    assert says in (result.message or "")
+    assert "\n" not in (result.message or "")
+    assert world.rows("silver.interactions", "user_id") == []
+
+
+def test_a_missing_file_and_an_unknown_source(world: World) -> None:
+    missing = world.ingest(world.folder / "nowhere.csv")
+    assert (missing.exit_code, missing.message) == (3, f"{world.folder}/nowhere.csv: no such file or folder")
+    unknown = world.ingest(world.file(HEAD), "rating")
+    assert (unknown.exit_code, "no such source; there are ratings, events" in (unknown.message or "")) == (2, True)
+
+
+def test_a_header_without_rows_is_no_rows_and_no_fault(world: World) -> None:
+    assert world.ingest(world.file(HEAD)).status == "succeeded"
+    assert world.counts() == [("ratings.csv", 0, 0, 0, 0)]
+
+
+def test_columns_are_matched_by_name_whatever_their_order_and_case(world: World) -> None:
+    world.ingest(world.file("Timestamp,movieId,userId,rating\r\n1700000000,i1,u1,4.0\r\n", "a.csv"))
+    world.ingest(world.file("\ufeffuid,item_id,rating,timestamp,note\nu2,i1,1,1700000000,hello\n", "b.csv"), "ratings", "column.user_id=uid")
+    assert world.rows("silver.interactions", "user_id", "item_id", "value") == [("u1", "i1", 4.0), ("u2", "i1", 1.0)]
+    facts = dict(world.rows("ops.runs", "run_id", "facts"))
+    assert "note" in [f.get("ratings_columns_left_raw") for f in facts.values()]
+
+
+def test_milliseconds_can_be_said(world: World) -> None:
+    world.ingest(world.file(HEAD + "u,i,4,1700000000500\n"), "ratings", "timestamp_unit=ms")
+    assert world.rows("silver.interactions", "occurred_at") == [(datetime(2023, 11, 14, 22, 13, 20, 500000),)]
+
+
+def test_duplicates_in_a_file_and_across_files(world: World) -> None:
+    """Equal records are one; a contradiction is quarantined, and the first stays."""
+    first = world.file(HEAD + "u,i,4,1700000000\nu,i,4,1700000000\nu,i,3,1700000000\nu,j,1,1700000000\n", "a.csv")
+    world.ingest(first)
+    world.ingest(world.file(HEAD + "u,i,4,1700000000\nu,j,2,1700000000\nv,i,5,1700000000\n", "b.csv"))
+    assert world.rows("silver.interactions", "user_id", "item_id", "value") == [("u", "i", 4.0), ("u", "j", 1.0), ("v", "i", 5.0)]
+    assert world.quarantined() == [(3, "duplicate_key", "u,j,2,1700000000"), (4, "duplicate_key", "u,i,3,1700000000")]
+    assert world.counts() == [("a.csv", 4, 2, 1, 1), ("b.csv", 3, 1, 1, 1)]
+
+
+def test_a_file_of_the_same_content_is_passed_over(world: World) -> None:
+    world.ingest(world.file(HEAD + "u,i,4,1700000000\n", "a.csv"))
+    again = world.ingest(world.file(HEAD + "u,i,4,1700000000\n", "copy/b.csv"))
+    assert (again.status, again.facts["files"], again.facts["files_ingested_before"]) == ("succeeded", "0", "1")
+    assert len(world.rows("bronze.ratings", "raw")) == 1
+
+
+def test_too_many_rejects_fail_the_run_and_leave_silver(world: World) -> None:
+    world.ingest(world.file(HEAD + "u,i,4,1700000000\n", "a.csv"))
+    bad = world.file(HEAD + "v,i,x,1700000000\nw,i,4,1700000000\n", "b.csv")
+    result = world.ingest(bad, "ratings", "max_reject_ratio=0.1")
+    assert result.exit_code == 3
+    assert "1 of 2 records rejected, more than max_reject_ratio=0.1; silver is as it was; most break 'type'" in (result.message or "")
+    assert f"{bad}:2: rating: found 'x', expected a number" in (result.message or "")
+    assert world.rows("silver.interactions", "user_id") == [("u",)]
+    assert world.quarantined() == [(2, "type", "v,i,x,1700000000")]
+    assert world.ingest(bad).status == "succeeded"  # the same file, with a ratio that bears it
+    assert world.rows("silver.interactions", "user_id") == [("u",), ("w",)]
+    assert world.quarantined() == [(2, "type", "v,i,x,1700000000")] * 2  # once a run's settings
+
+
+def test_a_run_that_died_before_its_marker_is_finished_by_the_next(world: World) -> None:
+    path = world.file(HEAD + "u,i,4,1700000000\nv,i,x,1\n")
+    world.ingest(path)
+    marker = Lake(world.spark, world.root, load(), Run("undo"))
+    marker._delta("ops.ingest_files").delete()
+    world.ingest(path)
+    assert world.rows("silver.interactions", "user_id") == [("u",)]
+    assert len(world.rows("bronze.ratings", "raw")) == 2
+    assert world.quarantined() == [(3, "type", "v,i,x,1")]
+    assert world.counts() == [("ratings.csv", 2, 0, 1, 1)]
+
+
+def test_folders_gzip_tsv_json_lines_and_parquet_are_one_input(world: World) -> None:
+    world.file(HEAD + "u1,i,1,1700000000\n", "in/a.csv")
+    (world.folder / "in" / "deep").mkdir()
+    with gzip.open(world.folder / "in" / "deep" / "b.csv.gz", "wb") as zipped:
+        zipped.write((HEAD + "u2,i,2,1700000000\n").encode())
+    world.file(HEAD.replace(",", "\t") + "u3\ti\t3\t1700000000\n", "in/c.tsv")
+    world.file('{"userId": "u4", "movieId": 7, "rating": 4, "timestamp": 1700000000}\n', "in/d.jsonl")
+    frame = world.spark.createDataFrame([("u5", "i", 5.0, 1700000000)], "user_id string, item_id string, rating double, timestamp long")
+    frame.coalesce(1).write.parquet(str(world.folder / "parquet"))
+    next((world.folder / "parquet").glob("*.parquet")).rename(world.folder / "in" / "e.parquet")
+    world.file("ignored", "in/_SUCCESS.csv")
+    assert world.ingest(world.folder / "in").status == "succeeded"
+    assert world.rows("silver.interactions", "user_id", "item_id", "value") == [
+        ("u1", "i", 1.0), ("u2", "i", 2.0), ("u3", "i", 3.0), ("u4", "7", 4.0), ("u5", "i", 5.0),
+    ]  # fmt: skip
+    assert [c[1:] for c in world.counts()] == [(1, 1, 0, 0)] * 5
+
+
+def test_a_damaged_gzip_file_is_named(world: World) -> None:
+    path = world.file(gzip.compress((HEAD + "u,i,1,1700000000\n" * 100).encode())[:-20], "a.csv.gz")
+    result = world.ingest(path)
+    assert result.status == "failed"
+    assert "\n" not in (result.message or "")
+
+
+def test_texts_of_every_script_and_size_come_through(world: World) -> None:
+    big = "long " * 2_000_000
+    texts = ["\U0001f600 emoji #Fun", "\u0645\u0631\u062d\u0628\u0627 #\u0634\u0643\u0631", "nul\0here", big, 'multi\nline "quoted"']
+    body = "".join('{},"{}"\n'.format(i, text.replace('"', '""')) for i, text in enumerate(texts))
+    result = world.ingest(world.file("text_id,text\n" + body, "texts.csv"), "texts")
+    assert result.status == "succeeded", result.message
+    found = dict(world.rows("silver.texts", "text_id", "text"))
+    assert found == {"0": texts[0], "1": texts[1], "2": "nulhere", "3": big, "4": texts[4]}
+
+
+def test_items_are_renewed_and_their_hashtags_found(world: World) -> None:
+    world.ingest(world.file("item_id,title,categories,price\ni1,Old #Shoe #\u0634\u0643\u0631,a|b,3\n", "a.csv"), "items")
+    world.ingest(world.file("item_id,title,categories,price\ni1,New,c,4\ni2,Other,,-1\n", "b.csv"), "items")
+    assert world.rows("silver.items", "item_id", "title", "hashtags", "categories", "price_usd") == [("i1", "New", [], ["c"], 4.0)]
+    assert world.quarantined() == [(3, "check", "i2,Other,,-1")]
+    old = [row for row in world.rows("bronze.items", "title", "hashtags") if row[0].startswith("Old")]
+    assert old == [("Old #Shoe #\u0634\u0643\u0631", ["shoe", "\u0634\u0643\u0631"])]
+
+
+def test_events_and_edges_take_the_names_people_give_them(world: World) -> None:
+    world.ingest(world.file("id,user,item,type,value,ts\n1,u,i,LIKE,,1700000000\n2,u,i,poke,,1700000000\n3,u,i,purchase,-2,1700000000\n"), "events")
+    world.ingest(world.file("node_1,node_2\n0,747\n747,0\n5,\n", "edges.csv"), "edges")
+    assert world.rows("silver.interactions", "event_id", "event", "value") == [("1", "like", None)]
+    assert world.rows("silver.follows", "src_id", "dst_id", "weight") == [("0", "747", 1.0), ("747", "0", 1.0)]
+    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(3, "check"), (4, "range"), (4, "required")]
+
+
+def test_a_file_without_a_header_can_be_named(world: World) -> None:
+    world.ingest(world.file("u,i,4,1700000000\n"), "ratings", "header=[user_id, item_id, rating, timestamp]")
+    assert world.rows("silver.interactions", "user_id", "value") == [("u", 4.0)]
+
+
+@pytest.mark.slow
+def test_movielens_lands_whole(world: World, data: Path) -> None:
+    result = world.ingest(data / "movielens_latest_small", "movielens")
+    assert (result.facts["ingested"], result.facts["duplicates"], result.facts["rejected"]) == ("124003", "0", "0")
+    lake = Lake(world.spark, world.root, load(), Run("reader"))
+    assert lake.read("silver.interactions").agg(F.count("*"), F.countDistinct("user_id"), F.sum("value")).first() == (100836, 610, 353094.0)
+    film = lake.read("silver.items").where("item_id = '1'").select("title", "kind", "categories").collect()[0]
+    assert (film["title"], film["kind"]) == ("Toy Story (1995)", "film")
+    assert film["categories"] == ["Adventure", "Animation", "Children", "Comedy", "Fantasy"]
+    assert lake.read("silver.item_links").where("item_id = '1'").select("imdb_id", "tmdb_id").collect()[0] == ("tt0114709", "862")
+    assert lake.read("silver.texts").where("kind = 'tag'").count() == 3683

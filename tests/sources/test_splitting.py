@@ -1,0 +1,131 @@
+"""Records from bytes: hand-made cases, and for any bytes at all: no crash, every byte in its place, the same records
+whatever the size of a chunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shoal.sources import parsing
+from shoal.sources.listing import survey_row
+from shoal.sources.parsing import Stretch, records
+from shoal.sources.splitting import Limits, cut, fields
+
+LIMITS = Limits(max_bytes=1000, max_lines=50, width=2)
+
+
+def read(path: Path, data: bytes, form: str = "csv", chunk: int = 4 << 20, limits: Limits = LIMITS) -> list[dict[str, Any]]:
+    """The records of `data` with columns a and b, in the order of the file."""
+    path.write_bytes(data)
+    columns = ("a", "b") if form == "csv" else ("a=a", "b=b")
+    with patch.object(parsing, "CHUNK_BYTES", chunk):
+        batches = list(records(Stretch(str(path), form, ",", 0, -1, 1, columns), ["a", "b"], limits))
+    return sorted((row for batch in batches for row in batch.to_pylist()), key=lambda row: row["_line"])
+
+
+def short(rows: list[dict[str, Any]]) -> list[tuple[int, str | None, str | None, str | None]]:
+    return [(r["_line"], r["_rule"], r["a"], r["b"]) for r in rows]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"1,2\n3,4\n", [(1, None, "1", "2"), (2, None, "3", "4")]),
+        (b"1,2\r\n3,4", [(1, None, "1", "2"), (2, None, "3", "4")]),  # CRLF, no last line break
+        (b"\xef\xbb\xbf1,2\n", [(1, None, "1", "2")]),  # byte order mark
+        (b"1,\n,2\n", [(1, None, "1", None), (2, None, None, "2")]),  # empty is null
+        (b"1,2\n\n\n3,4\n", [(1, None, "1", "2"), (4, None, "3", "4")]),  # blank lines are none, but count
+        (b'"x,y",2\n', [(1, None, "x,y", "2")]),
+        (b'"say ""hi""",2\n', [(1, None, 'say "hi"', "2")]),
+        (b'"two\nlines",2\n3,4\n', [(1, None, "two\nlines", "2"), (3, None, "3", "4")]),
+        (b'5" screen,2\n3,4" screen\n', [(1, None, '5" screen', "2"), (2, None, "3", '4" screen')]),  # no quoted field
+        (b"1,a\rb\n", [(1, None, "1", "a\rb")]),  # a lone carriage return is data
+        (b"1\n1,2,3\n1,2\n", [(1, "field_count", None, None), (2, "field_count", None, None), (3, None, "1", "2")]),
+        (b'"x"y,2\n3,4\n', [(1, "bad_quote", None, None), (2, None, "3", "4")]),
+        # an unclosed quote costs its own line, whether or not another quote follows
+        (b'"open,2\n3,4\n5,6\n', [(1, "unclosed_quote", None, None), (2, None, "3", "4"), (3, None, "5", "6")]),
+        (b'"open,2\n3,4\n"x"y,6\n', [(1, "unclosed_quote", None, None), (2, None, "3", "4"), (3, "bad_quote", None, None)]),
+        (b'"open,2\n3,4\n"5",6\n', [(1, "unclosed_quote", None, None), (2, None, "3", "4"), (3, None, "5", "6")]),
+        (b"1,\xff\n3,4\n", [(1, "bad_encoding", None, None), (2, None, "3", "4")]),
+        ("\u0645\u0631\u062d\u0628\u0627,\U0001f600\n".encode(), [(1, None, "\u0645\u0631\u062d\u0628\u0627", "\U0001f600")]),
+        (b"1,a\x00b\n", [(1, None, "1", "a\x00b")]),
+        (b"", []),
+    ],
+)
+def test_delimited_records(tmp_path: Path, data: bytes, expected: list[Any]) -> None:
+    for chunk in (1, 3, 4 << 20):
+        assert short(read(tmp_path / "f.csv", data, chunk=chunk)) == expected, chunk
+
+
+def test_the_raw_text_of_a_rejected_record_is_kept(tmp_path: Path) -> None:
+    rows = read(tmp_path / "f.csv", b'1,2,3\n"open,\xff\n')
+    assert [(r["raw"], r["_reason"]) for r in rows] == [
+        ("1,2,3", "found 3 fields, expected 2 as in the header"),
+        ('"open,\\xff', "byte 0xff at 6; expected UTF-8"),
+    ]
+
+
+def test_a_line_beyond_the_limit_is_one_record_and_the_next_is_found(tmp_path: Path) -> None:
+    data = b"1,2\n" + b"x" * 5000 + b"\n3,4\n"
+    for chunk in (7, 1500, 4 << 20):
+        rows = read(tmp_path / "f.csv", data, chunk=chunk)
+        kept = [(r["_line"], r["_rule"], r["a"]) for r in rows]
+        # in one chunk with its line break a long line costs no memory and is judged by its fields
+        rule = "field_count" if chunk == 4 << 20 else "record_too_long"
+        assert kept == [(1, None, "1"), (2, rule, None), (3, None, "3")], chunk
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    data = b'{"a": 1, "B": [1, 2]}\n{"a": "x"\n[1]\n\n{"a": null, "b": 1.50}\n'
+    rows = read(tmp_path / "f.jsonl", data, "jsonl")
+    assert short(rows) == [(1, None, "1", '["1", "2"]'), (2, "bad_json", None, None), (3, "bad_json", None, None), (5, None, None, "1.50")]
+
+
+def test_fields_of_a_record() -> None:
+    assert fields('a,"b,""c""",', ",") == ["a", 'b,"c"', ""]
+    assert fields("", ",") == [""]
+    assert fields('"a', ",") is None
+    assert fields('"a"b', ",") is None
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.lists(st.sampled_from([b",", b'"', b"\n", b"\r", b"a", b"\xff", b"\x00", "é".encode(), b'""', b'",']), max_size=60))
+def test_any_bytes_are_read_the_same_in_chunks_of_any_size(tmp_path: Path, data: list[bytes]) -> None:
+    whole = read(tmp_path / "f.csv", b"".join(data))
+    for chunk in (1, 2, 5, 17):
+        assert read(tmp_path / "f.csv", b"".join(data), chunk=chunk) == whole
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.binary(max_size=200))
+def test_every_byte_belongs_to_one_record_or_line_break(data: bytes) -> None:
+    found = cut(data, b",", True, Limits(50, 5))
+    at = 0
+    for start, end in zip(found.starts, found.ends, strict=True):
+        assert start == at, "a gap between records"
+        assert end == len(data) or data[end : end + 1] == b"\n"
+        at = end + 1
+    assert found.consumed == len(data)
+
+
+def test_stretches_of_a_large_file_give_the_records_of_the_whole(tmp_path: Path) -> None:
+    """Cuts fall between records, never inside a quoted one, and know their line."""
+    path = tmp_path / "f.csv"
+    lines = [f'{i},"text {i}\nmore, {i}"' if i % 3 == 0 else f"{i},plain" for i in range(500)]
+    path.write_bytes(("a,b\n" + "\n".join(lines) + "\n").encode())
+    with patch.object(parsing, "CHUNK_BYTES", 64):
+        row = survey_row(str(path), "auto", None, 1000, 50, 700)
+        spans = list(zip(row[6], row[7], row[8], strict=True))  # type: ignore[call-overload]
+        assert len(spans) > 5
+        parts = [Stretch(str(path), "csv", ",", *span, ("a", "b")) for span in spans]
+        rows = [r for part in parts for batch in records(part, ["a", "b"], LIMITS) for r in batch.to_pylist()]
+    found = [(r["_line"], r["a"], r["b"]) for r in sorted(rows, key=lambda r: r["_line"])]
+    line, expected = 2, []
+    for i in range(500):
+        expected.append((line, str(i), f"text {i}\nmore, {i}" if i % 3 == 0 else "plain"))
+        line += 2 if i % 3 == 0 else 1
+    assert found == expected
