@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from shoal.errors import UsageError
 from shoal.home import home
@@ -87,12 +87,15 @@ class EvaluateRecommenderConf(Section):
 
 
 class TrainSentimentConf(Section):
-    """The sentiment classifier."""
+    """The text classifier: how it is tested, and the settings it chooses among."""
 
     test_ratio: float = Field(gt=0, lt=1)
+    validation_ratio: float = Field(gt=0, lt=1)
     max_features: int = Field(ge=2)
     min_document_count: int = Field(ge=1)
-    reg_params: list[float]
+    max_text_length: int = Field(ge=100)
+    inverse_penalties: list[PositiveFloat] = Field(min_length=1)
+    class_weight_powers: list[NonNegativeFloat] = Field(min_length=1)
     max_iter: int = Field(ge=1)
     seed: int
 

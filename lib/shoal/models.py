@@ -242,7 +242,8 @@ def _signature(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> ModelSi
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    return ModelSignature(*(Schema([ColSpec(kind, name) for name, kind in side.items()]) for side in (inputs, outputs)))
+    before, after = (Schema([ColSpec(kind, name) for name, kind in side.items()]) for side in (inputs, outputs))
+    return ModelSignature(before, after)
 
 
 def _log_files(client: MlflowClient, run: Any, files: Path, signature: ModelSignature) -> None:

@@ -1,0 +1,78 @@
+"""Train the classifier of texts on those that have a label, test it, register it.
+
+Reads:  silver.texts        one row per text; those with a label that were known by as_of
+Writes: ops.model_metrics   one row per model, slice and metric of the task sentiment; replaces as_of's part
+        and a version of the registered model `shoal_sentiment` with its run in MLflow
+
+A fifth of the texts is held out by a hash of the text, the same fifth in every run: the champion has not learned from it
+either, and both are judged on it.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from shoal.conf import TrainSentimentConf
+from shoal.contract import contract
+from shoal.errors import InputError, SkippedError
+from shoal.lake import Lake
+from shoal.models import Model
+from shoal.runs import run_job
+from shoal.sentiment import plan_of, register_classifier
+from shoal.text.classifier import Training, train_classifier
+
+TASK = "sentiment"
+BASELINE = "baseline"
+
+
+def labelled(texts: DataFrame) -> DataFrame:
+    """Columns text, label and group of the texts that have a label; a text's own words are its group."""
+    known = texts.where(F.trim("label") != "")
+    return known.select("text", "label", F.lit(None).cast("string").alias("group"))
+
+
+def build_metric_rows(spark: SparkSession, training: Training, model: Model) -> DataFrame:
+    """One row per model and metric; the F1 of a label has the slice `label=<label>`."""
+    judged = (
+        ("logistic_regression", model.version, training.quality, model.is_champion),
+        ("majority", BASELINE, training.baseline, False),
+    )
+    rows = [
+        (TASK, name, version, part, metric, value, found.rows, is_champion)
+        for name, version, found, is_champion in judged
+        for part, metric, value in [
+            *(("all", metric, value) for metric, value in found.named().items()),
+            *((f"label={label}", "f1", value) for label, value in found.f1.items()),
+        ]
+    ]
+    names = ("task", "model", "model_version", "slice", "metric", "value", "units", "is_champion")
+    columns = contract("ops.model_metrics").columns
+    return spark.createDataFrame(rows, ", ".join(f"{name} {columns[name].type}" for name in names))
+
+
+def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
+    """Train, register, write the metrics. Labels that nothing can be learned from skip the stage: the rest can go on."""
+    texts = labelled(lake.read("silver.texts", before=as_of))
+    if texts.isEmpty():
+        raise SkippedError(f"no labelled text in silver.texts up to {as_of}")
+    plan = plan_of(conf)
+    try:
+        training = train_classifier(texts, plan)
+    except InputError as error:
+        raise SkippedError(f"silver.texts up to {as_of}: {error}") from None
+    model = register_classifier(lake, texts, training, plan, {"as_of": as_of})
+    lake.replace("ops.model_metrics", build_metric_rows(lake.spark, training, model), on=as_of, task=TASK)
+    lake.run.note(model_version=model.label, is_champion=model.is_champion, macro_f1=training.quality.macro_f1,
+                  dropped_texts=training.dropped, **training.settings)  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; see shoal.runs for arguments and exit codes."""
+    return run_job(__doc__, run, TrainSentimentConf, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
