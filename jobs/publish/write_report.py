@@ -25,7 +25,6 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-
 from shoal.conf import ReportConf
 from shoal.contract import contract, contract_names
 from shoal.errors import SkippedError, UsageError
@@ -104,7 +103,9 @@ def look(lake: Lake, as_of: date) -> dict[str, Holding]:
 
 def build(shelf: Shelf, runs: list[dict[str, Any]], writers: Mapping[str, stages.Writer], conf: ReportConf) -> list[Part]:
     """The parts of the page, in order."""
-    events, titles = shelf.rows("silver.interactions"), shelf.lake.read("silver.items") if "silver.items" in shelf.tables else None
+    events = shelf.rows("silver.interactions")
+    # A title may have been given after the day: every row of the catalogue counts.
+    titles = shelf.lake.read("silver.items") if "silver.items" in shelf.tables else None
     users, items = shelf.rows("features.users"), shelf.rows("features.items")
     absent_tables = [name for name in contract_names() if name not in shelf.tables]
     parts: list[Callable[[], Part]] = [

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -43,7 +44,8 @@ def events_by_kind(events: DataFrame) -> list[dict[str, Any]]:
     value = F.col("value")
     kinds = events.groupBy("event").agg(
         F.count(F.lit(1)).alias("events"), F.min("occurred_at").alias("first_at"), F.max("occurred_at").alias("last_at"),
-        F.count(value).alias("values"), F.mean(value).alias("mean"), F.min(value).alias("minimum"), F.max(value).alias("maximum"),
+        F.count(value).alias("values"), F.mean(value).alias("mean"), F.min(value).alias("minimum"),
+        F.max(value).alias("maximum"),
     )  # fmt: skip
     return [row.asDict() for row in kinds.orderBy(F.desc("events"), "event").limit(MOST_KINDS).collect()]
 
@@ -198,7 +200,7 @@ def _kind_bars(kinds: Sequence[Mapping[str, Any]], total: int) -> Bars:
 
 
 def _rating_figure(bins: Sequence[tuple[float, int]], rated: Mapping[str, Any]) -> Figure:
-    step = min((b[0] - a[0] for a, b in zip(bins[:-1], bins[1:], strict=True)), default=1.0)
+    step = min((b[0] - a[0] for a, b in pairwise(bins)), default=1.0)
     places = [bins[0][0] + i * step for i in range(round((bins[-1][0] - bins[0][0]) / step) + 1)]
     counts = dict(bins)
     heights = [float(next((n for v, n in counts.items() if math.isclose(v, place, abs_tol=step / 4)), 0)) for place in places]
@@ -214,8 +216,8 @@ def _rating_figure(bins: Sequence[tuple[float, int]], rated: Mapping[str, Any]) 
 def _rank_figure(name: str, classes: Sequence[CountClass]) -> Figure:
     members = sum(c.members for c in classes)
     said = (
-        f"{plural(members, name[:-1])} with events: most {count(classes[0].most)}, median {count(_median(classes))}; the busiest "
-        f"tenth has {share(top_share(classes, 0.1))} of all events"
+        f"{plural(members, name[:-1])} with events: most {count(classes[0].most)}, median {count(_median(classes))}; "
+        f"the busiest tenth has {share(top_share(classes, 0.1))} of all events"
     )
     svg = log_log(f"rank-{name}", rank_curve(classes), f"rank among {name} (1 = most events)", "events")
     return Figure(svg, f"Rank and frequency of {name} on logarithmic axes. {said}.", f"Events by rank. {said}.")

@@ -81,10 +81,11 @@ def communities_part(
 
 def _drawing(piece: Piece) -> Figure:
     said = sizes_in_words(piece)
-    what = f"{count(len(piece.community))} nodes and {count(len(piece.edges))} ties of the {len(piece.sizes)} largest communities"
+    drawn = f"{count(len(piece.community))} nodes and {count(len(piece.edges))} ties"
+    what = f"{drawn} of the {len(piece.sizes)} largest communities"
     caption = (
-        f"{what}: of each community the members with most neighbours inside it, as many as its size allows. Dots are larger with "
-        "more ties drawn; grey ties lead to other communities. Labels: community and all its members."
+        f"{what}: of each community the members with most neighbours inside it, as many as its size allows. Dots are larger "
+        "with more ties drawn; grey ties lead to other communities. Labels: community and all its members."
     )
     wide, narrow = draw_piece("network", piece), draw_piece("network-narrow", piece, NARROW)
     return Figure(wide, f"Drawing of {what}: {said}.", caption, narrow)

@@ -18,7 +18,9 @@ from shoal.report.wording import NONE, count, day, metric
 MOST_METRICS = 400
 BASELINES = ("popularity", "random", "majority")
 # The order of importance; what is not named follows by name.
-_FIRST = ("ndcg", "macro_f1", "map", "recall", "precision", "mrr", "hit_rate", "coverage", "accuracy", "f1", "weighted_f1", "rmse")
+_FIRST = (
+    "ndcg", "macro_f1", "map", "recall", "precision", "mrr", "hit_rate", "coverage", "accuracy", "f1", "weighted_f1", "rmse",
+)  # fmt: skip
 _TASKS = {"recommender": "Recommender", "sentiment": "Sentiment"}
 
 

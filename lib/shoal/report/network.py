@@ -106,7 +106,7 @@ def lay_out(piece: Piece) -> dict[str, tuple[float, float]]:
         igraph.set_random_number_generator(random)
     groups = np.array([order.index(piece.community[n]) for n in names])
     # Rounded, so that the last bits of another machine's arithmetic do not change the page.
-    places = np.round(_gathered(_upright(np.array(laid.coords)), groups), 3)
+    places = np.round(_spread(_gathered(_upright(np.array(laid.coords)), groups), groups), 3)
     return {name: (float(x), float(y)) for name, (x, y) in zip(names, places, strict=True)}
 
 
@@ -134,9 +134,21 @@ def _gathered(places: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) ->
     return gathered
 
 
+def _spread(places: npt.NDArray[np.float64], groups: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The places with every community grown about its middle by one factor, up to threefold, until the nearest two touch."""
+    kinds = np.unique(groups)
+    middles = np.array([np.median(places[groups == g], axis=0) for g in kinds])
+    away = places - middles[np.searchsorted(kinds, groups)]
+    reach = np.array([np.quantile(np.hypot(*away[groups == g].T), 0.9) for g in kinds])
+    apart_by = np.hypot(*(middles[:, None] - middles[None, :]).transpose(2, 0, 1))
+    room = apart_by / np.maximum(reach[:, None] + reach[None, :], 1e-9)
+    factor = float(room[~np.eye(len(kinds), dtype=bool)].min(initial=3.0))
+    return places + away * (min(max(factor, 1.0), 3.0) - 1.0)
+
+
 def draw_piece(name: str, piece: Piece, width: int = WIDE) -> Markup:
-    """The drawing, WIDE or NARROW: a dot a node, coloured (and from the ninth community on, marked) by community, larger with more ties drawn;
-    the MOST_LABELS (12) largest communities carry their id and size."""
+    """The drawing, WIDE or NARROW: a dot a node, coloured (and from the ninth community on, marked) by community, larger with
+    more ties drawn; the MOST_LABELS (12) largest communities carry their id and size."""
     places = lay_out(piece)
     degree = dict.fromkeys(piece.community, 0)
     for a, b, _ in piece.edges:
@@ -159,18 +171,18 @@ def draw_piece(name: str, piece: Piece, width: int = WIDE) -> Markup:
             _draw_ties(axes, [(places[a], places[b]) for a, b in inside], colour_of(number[community]), 0.4)
             axes.scatter(
                 [places[n][0] for n in mine], [places[n][1] for n in mine],
-                s=[(22 + 10 * math.sqrt(degree[n])) * (1 if is_wide else 0.4) for n in mine], color=colour_of(number[community]),
+                s=[(22 + 10 * math.sqrt(degree[n])) * (1 if is_wide else 0.4) for n in mine],
+                color=colour_of(number[community]),
                 marker=_MARKS[number[community] // len(PALETTE) % len(_MARKS)], edgecolors="white", linewidths=0.7, zorder=3,
             )  # fmt: skip
-            ys = sorted(places[n][1] for n in mine)
-            tops[community] = (float(np.median([places[n][0] for n in mine])), ys[int(len(ys) * 0.9)])
-        axes.margins(0.09 if is_wide else 0.14, 0.05)
+            tops[community] = (float(np.median([places[n][0] for n in mine])), max(places[n][1] for n in mine))
+        axes.margins(0.09 if is_wide else 0.14, 0.07)
         axes.autoscale_view()
         for community, (x, y) in apart({c: tops[c] for c in order[:MOST_LABELS]}, _label_size(axes, width, height)).items():
             size = plural(piece.sizes[community], "member") if is_wide else f"{piece.sizes[community]:,}"
             words = f"{shortened(community, 22 if is_wide else 14)} · {size}"
             box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour_of(number[community]), "alpha": 0.95}
-            axes.text(x, y, words, ha="center", va="center", fontsize=12, color=INK, bbox=box, zorder=5)
+            axes.text(x, y, words, ha="center", va="bottom", fontsize=12, color=INK, bbox=box, zorder=5)
 
     return draw(name, paint, width, height)
 
@@ -185,7 +197,7 @@ def _draw_ties(axes: Axes, ties: Sequence[tuple[Sequence[float], Sequence[float]
 def _label_size(axes: Axes, width: int, height: int) -> tuple[float, float]:
     """What a label's width and height are in the drawing's own units, generously."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    return (250 if width == WIDE else 170) * (right - left) / width, 32 * (high - low) / height
+    return (220 if width == WIDE else 150) * (right - left) / width, 32 * (high - low) / height
 
 
 def apart(

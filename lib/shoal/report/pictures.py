@@ -1,7 +1,7 @@
 """Figures as inline SVG: one style, no global state, the same bytes for the same numbers.
 
 Text stays text (it can be searched, read aloud and takes the page's font). Ids are made unique per figure, so that many
-figures live in one page. Colours: Okabe and Ito, "Color Universal Design" (2008), which most colour-blind people can tell apart.
+figures live in one page. Colours: Okabe and Ito, "Color Universal Design" (2008); most colour-blind people can tell them apart.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import io
 import math
 import re
 import warnings
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
 from datetime import date
+from itertools import pairwise
+from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from shoal.report.wording import count, decimal
 
@@ -34,7 +36,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 # A hundredth of a pixel is enough, and half the bytes.
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "shoal", "font.family": ["DejaVu Sans"], "font.size": 12.0, "text.color": INK,
     # A `$` in a title is a dollar, not mathematics.
     "text.parse_math": False, "axes.edgecolor": LINE, "axes.labelcolor": MUTED, "axes.labelsize": 12.0,
@@ -100,24 +102,23 @@ def number_axis(axis: object, most: int = 5, whole: bool = False) -> None:
 
 
 def histogram(
-    name: str, edges: Sequence[float], counts: Sequence[float], x_label: str, y_label: str, mark: tuple[float, str] | None = None
+    name: str, edges: Sequence[float], counts: Sequence[float], x_label: str, y_label: str, mark: tuple[float, str]
 ) -> Markup:
-    """Bars between `edges` (one more than `counts`); `mark`: a vertical line with its words, such as the mean."""
+    """Bars between `edges` (one more than `counts`); `mark`: a vertical line with its words."""
 
     def paint(axes: Axes) -> None:
-        widths = [b - a for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        widths = [b - a for a, b in pairwise(edges)]
         axes.bar(edges[:-1], counts, width=[w * 0.92 for w in widths], align="edge", color=BLUE)
         axes.grid(axis="x", visible=False)
         axes.set(xlabel=x_label, ylabel=y_label)
         number_axis(axes.yaxis)
         number_axis(axes.xaxis, 10)
-        if mark:
-            axes.axvline(mark[0], color=VERMILION, linewidth=1.4, linestyle=(0, (4, 2)))
-            beyond = mark[0] > (edges[0] + edges[-1]) / 2
-            axes.annotate(
-                mark[1], (mark[0], 1.0), xycoords=("data", "axes fraction"), textcoords="offset points",
-                xytext=(-5 if beyond else 5, 4), ha="right" if beyond else "left", va="bottom", color="#a84a00",
-            )  # fmt: skip
+        axes.axvline(mark[0], color=VERMILION, linewidth=1.4, linestyle=(0, (4, 2)))
+        beyond = mark[0] > (edges[0] + edges[-1]) / 2
+        axes.annotate(
+            mark[1], (mark[0], 1.0), xycoords=("data", "axes fraction"), textcoords="offset points",
+            xytext=(-5 if beyond else 5, 4), ha="right" if beyond else "left", va="bottom", color="#a84a00",
+        )  # fmt: skip
 
     return draw(name, paint)
 
@@ -141,6 +142,26 @@ def steps(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0%}"))
         number_axis(axes.xaxis, 6)
         axes.grid(axis="x", visible=False)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.4)
+
+    return draw(name, paint, height=270)
+
+
+def cumulative(
+    name: str, series: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, y_label: str
+) -> Markup:
+    """Curves through (value, share of rows up to there), in order; the first as a broad band, the others as lines."""
+
+    def paint(axes: Axes) -> None:
+        looks = [(GREY, "-", 6.0, 0.4), (VERMILION, "-", 1.8, 1.0), (BLUE, "--", 1.8, 1.0)]
+        for (label, points), (colour, line, thick, alpha) in zip(series, looks, strict=False):
+            xs, ys = [p[0] for p in points], [p[1] for p in points]
+            axes.plot(xs, ys, color=colour, linestyle=line, linewidth=thick, alpha=alpha, label=label)
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0%}"))
+        number_axis(axes.xaxis, 6)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.4)
 
     return draw(name, paint, height=270)
@@ -176,7 +197,7 @@ def log_log(name: str, points: Sequence[tuple[float, float]], x_label: str, y_la
         axes.set_yscale("log")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(short_number))
-            axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+            axis.set_minor_locator(NullLocator())
         axes.set(xlabel=x_label, ylabel=y_label)
         # Whole decades: a curve of one point has no range to choose an axis from.
         for numbers, set_limits in (([p[0] for p in points], axes.set_xlim), ([p[1] for p in points], axes.set_ylim)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -18,20 +19,21 @@ _EXAMPLE_LENGTH = 120
 
 
 def rejects_by_rule(quarantine: DataFrame) -> list[dict[str, Any]]:
-    """One row per source and rule, most rejects first: source, rule, rejects, and reason, file, line, raw of the first reject by
-    file and line. Collects at most MOST_RULES (40) rows, raw text cut to 120 characters. One pass.
+    """One row per source, part and rule, most rejects first, with rejects, and reason, file, line, raw of the first by file
+    and line. Collects at most MOST_RULES (40) rows, raw text cut to 120 characters. One pass.
     """
     raw = F.substring("raw", 1, _EXAMPLE_LENGTH + 1).alias("raw")
     first = F.min(F.struct("file", "line", "reason", raw)).alias("first")
-    rules = quarantine.groupBy("source", "rule").agg(F.count(F.lit(1)).alias("rejects"), first)
-    rows = rules.select("source", "rule", "rejects", "first.*").orderBy(F.desc("rejects"), "source", "rule")
-    return [row.asDict() for row in rows.limit(MOST_RULES).collect()]
+    rules = quarantine.groupBy("source", "part", "rule").agg(F.count(F.lit(1)).alias("rejects"), first)
+    rows = rules.select("source", "part", "rule", "rejects", "first.*")
+    order = (F.desc("rejects"), F.asc("source"), F.asc("part"), F.asc("rule"))
+    return [row.asDict() for row in rows.orderBy(*order).limit(MOST_RULES).collect()]
 
 
 def files_of_ingest(files: DataFrame) -> list[dict[str, Any]]:
-    """The last MOST_FILES (20) ingested files, which are collected: source, file, rows, rejects, ingested_at."""
-    order = (F.desc("ingested_at"), F.asc("file"))
-    fields = ("source", "file", "rows", "rejects", "ingested_at")
+    """The last MOST_FILES (20) ingested files, which are collected."""
+    order = (F.desc("ingested_at"), F.asc("path"), F.asc("part"))
+    fields = ("source", "part", "path", "bytes", "records", "ingested", "duplicates", "rejected", "ingested_at")
     return [row.asDict() for row in files.orderBy(*order).select(*fields).limit(MOST_FILES).collect()]
 
 
@@ -45,16 +47,16 @@ def quality_part(quarantine: DataFrame | None, files: DataFrame | None, absent: 
     blocks: list[Block] = []
     blocks += [_rule_table(rules, rejects)] if rules else [Prose("Every record was accepted.")]
     blocks += [_file_table(recent)] if recent else []
-    lead = f"{plural(rejects, 'record')} refused; each is in ops.quarantine with its rule, its reason and its place in the file."
+    lead = f"{plural(rejects, 'record')} refused; each is in ops.quarantine with its rule, reason and place in the file."
     return Part("quality", "Data quality", lead, blocks, f"{plural(rejects, 'record')} refused by ingest." if rejects else "")
 
 
 def _rule_table(rules: Sequence[Mapping[str, Any]], rejects: int) -> Table:
     rows = [
         [
-            Cell(r["rule"], r["source"], "code"),
+            Cell(r["rule"], _origin(r), "code"),
             Cell(count(r["rejects"]), share(r["rejects"] / rejects), "number"),
-            Cell(shortened(r["reason"]), f"{shortened(r['file'], 80)}, line {count(r['line'])}"),
+            Cell(shortened(r["reason"]), f"{shortened(PurePath(r['file']).name, 80)}, line {count(r['line'])}"),
             Cell(shortened(r["raw"], _EXAMPLE_LENGTH) or "–", kind="code"),
         ]
         for r in rules
@@ -65,11 +67,18 @@ def _rule_table(rules: Sequence[Mapping[str, Any]], rejects: int) -> Table:
 def _file_table(files: Sequence[Mapping[str, Any]]) -> Table:
     rows = [
         [
-            Cell(shortened(f["file"], 90), f["source"]),
-            Cell(count(f["rows"]), kind="number"),
-            Cell(count(f["rejects"]), share(f["rejects"] / f["rows"]) if f["rows"] else "", "number"),
+            Cell(shortened(PurePath(f["path"]).name, 90), _origin(f)),
+            Cell(count(f["records"]), kind="number"),
+            Cell(count(f["ingested"]), kind="number"),
+            Cell(count(f["duplicates"]), kind="number"),
+            Cell(count(f["rejected"]), share(f["rejected"] / f["records"]) if f["rejected"] else "", "number"),
             Cell(f"{clock(f['ingested_at'])} UTC"),
         ]
         for f in files
     ]
-    return Table("The files that came in last", ["File", "Records", "Refused", "When"], rows)
+    return Table("The files that came in last", ["File", "Records", "Taken in", "Duplicates", "Refused", "When"], rows)
+
+
+def _origin(row: Mapping[str, Any]) -> str:
+    """Source and part, said once where they are the same."""
+    return row["source"] if row["part"] == row["source"] else f"{row['source']} · {row['part']}"

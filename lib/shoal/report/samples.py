@@ -26,7 +26,7 @@ _SOURCES = {
 
 
 def lists_by_source(recommendations: DataFrame) -> list[dict[str, Any]]:
-    """One row per source, most users first: source, users (whose first place it made), rows. Collects at most MOST_SOURCES (20)."""
+    """One row per source, most users first: source, users (whose first place it made), rows. Collects at most 20 rows."""
     first = F.count(F.when(F.col("rank") == 1, F.lit(1)))
     found = recommendations.groupBy("source").agg(first.alias("users"), F.count(F.lit(1)).alias("rows"))
     return [row.asDict() for row in found.orderBy(F.desc("users"), "source").limit(MOST_SOURCES).collect()]
@@ -43,7 +43,7 @@ def sample_users(recommendations: DataFrame, sources: Sequence[str], users: int)
         return []
     firsts = recommendations.where("rank = 1").select("source", "user_id")
     order = (F.xxhash64("user_id"), F.col("user_id"))
-    quota = {source: 1 for source in named} | {named[0]: wanted - len(named) + 1}
+    quota = dict.fromkeys(named, 1) | {named[0]: wanted - len(named) + 1}
     drawn = [firsts.where(F.col("source") == s).orderBy(*order).limit(n) for s, n in quota.items()]
     rows = reduce(DataFrame.unionAll, drawn).collect()
     return sorted(((r["source"], r["user_id"]) for r in rows), key=lambda pair: (named.index(pair[0]), pair[1]))
@@ -102,8 +102,8 @@ def samples_part(
     return Part(
         "recommendations",
         "Recommendations",
-        f"{plural(served, 'user')} have a list, {plural(rows, 'row')} in all. Below: {plural(len(ids), 'user')} drawn by a hash "
-        f"of the id, with the first {LIST_LENGTH} places.{old}",
+        f"{plural(served, 'user')} have a list, {plural(rows, 'row')} in all. Below: {plural(len(ids), 'user')} drawn by "
+        f"a hash of the id, with the first {LIST_LENGTH} places.{old}",
         blocks,
         f"{plural(served, 'user')} have recommendations.",
         frozenset({"score"}),

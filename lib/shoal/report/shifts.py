@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from shoal.report.activity import Absent
 from shoal.report.blocks import Block, Cell, Figure, Part, Prose, Table, Tone
 from shoal.report.glossary import shown_name
-from shoal.report.pictures import paired_bars, steps
+from shoal.report.pictures import cumulative, paired_bars, steps
 from shoal.report.wording import NONE, count, day, decimal, p_value, plural, share, shortened
 
 MOST_COLUMNS = 40
@@ -23,7 +23,9 @@ MOST_CATEGORIES = 8
 _LEVELS = ("none", "warning", "critical")
 _TONES: Mapping[str, Tone] = {"none": "good", "warning": "warning", "critical": "critical"}
 _WORDS = {"none": "stable", "warning": "warning", "critical": "critical"}
-_WINDOWS = {"baseline": "baseline", "previous": "previous", "current": "current"}
+_TESTS = {"kolmogorov_smirnov": "KS", "chi_square": "χ²"}
+# With more than this in one bin a histogram shows nothing but that bin: the cumulative curve shows the rest.
+MOST_IN_A_BIN = 0.6
 
 
 def column_levels(drift: DataFrame) -> dict[str, int]:
@@ -59,7 +61,8 @@ def profiles_of(profiles: DataFrame, columns: Sequence[tuple[str, str]]) -> list
     if not columns:
         return []
     wanted = [(F.col("table_name") == t) & (F.col("column_name") == c) for t, c in columns[:PICTURES]]
-    fields = ("table_name", "column_name", "kind", "window", "row_count", "bin_edges", "bin_counts", "category_counts")
+    fields = ("table_name", "column_name", "kind", "window", "row_count", "bin_edges", "bin_counts", "quantiles",
+              "category_counts")  # fmt: skip
     rows = profiles.where(reduce(or_, wanted)).select(*fields).orderBy("table_name", "column_name", "window")
     return [row.asDict() for row in rows.limit(3 * PICTURES).collect()]
 
@@ -109,29 +112,30 @@ def distribution_figure(name: str, profiles: Sequence[Mapping[str, Any]]) -> Fig
         if len(shown) < 2:
             return None
         edges = by_window[shown[0]]["bin_edges"]
-        series = [(_WINDOWS[w], _shares(by_window[w]["bin_counts"])) for w in shown]
-        svg = steps(name, edges, series, first["column_name"], "share of rows")
-        parts = [_tallest(label, values, edges) for label, values in series]
+        series = [(w, _shares(by_window[w]["bin_counts"])) for w in shown]
+        if max(values[i] for _, values in series for i in range(len(values))) <= MOST_IN_A_BIN:
+            svg = steps(name, edges, series, first["column_name"], "share of rows")
+        else:
+            curves = [(w, sorted((v, int(p[1:]) / 100) for p, v in by_window[w]["quantiles"].items())) for w in shown]
+            svg = cumulative(name, curves, first["column_name"], "share of rows up to there")
+        parts = [f"{w}: half of the rows up to {decimal(by_window[w]['quantiles']['p50'])}, a tenth above "
+                 f"{decimal(by_window[w]['quantiles']['p90'])}" for w in shown]  # fmt: skip
     else:
         shown = [w for w in order if by_window[w]["category_counts"]]
         if len(shown) < 2:
             return None
-        labels, series = _category_series([(_WINDOWS[w], by_window[w]["category_counts"]) for w in shown])
+        labels, series = _category_series([(w, by_window[w]["category_counts"]) for w in shown])
         svg = paired_bars(name, [shortened(label, 24) for label in labels], series, "share of rows")
         parts = [
             f"{label}: " + ", ".join(f"{c} {share(v)}" for c, v in zip(labels, values, strict=True)) for label, values in series
         ]
-    return Figure(svg, f"Distribution of {title}. {'. '.join(parts)}.", f"{title}: {' and '.join(s[0] for s in series)}.")
+    return Figure(svg, f"Distribution of {title}. {'. '.join(parts)}.", f"{title}. {parts[0]}; {'; '.join(parts[1:])}."
+                  if first["kind"] == "number" else f"{title}, largest categories first.")  # fmt: skip
 
 
 def _shares(counts: Sequence[int]) -> list[float]:
     total = sum(counts)
     return [c / total for c in counts]
-
-
-def _tallest(label: str, values: Sequence[float], edges: Sequence[float]) -> str:
-    top = max(range(len(values)), key=lambda i: (values[i], -i))
-    return f"{label}: {share(values[top])} between {decimal(edges[top])} and {decimal(edges[top + 1])}"
 
 
 def _category_series(
@@ -163,7 +167,7 @@ def _table(columns: Sequence[Mapping[str, Any]], note: str) -> Table:
                 Cell(c["comparison"], span or plural(c["reference_rows"], "row")),
                 Cell(_WORDS[level], kind="chip", tone=_TONES[level]),
                 _figure(metrics.get("psi")),
-                _figure(metrics.get(test), f"{shown_name(test)}, p {p_value((metrics.get(test) or {}).get('p_value'))}"),
+                _figure(metrics.get(test), f"{_TESTS[test]}, p {p_value((metrics.get(test) or {}).get('p_value'))}"),
                 _figure(metrics.get("jensen_shannon")),
                 _figure(metrics.get("wasserstein")),
                 Cell("; ".join(f"{shown_name(m)} {decimal(metrics[m]['statistic'])}" for m in others), _notes(metrics, others)),
