@@ -173,6 +173,15 @@ def test_what_is_written_is_what_is_read(spark: SparkSession, tmp_path: Path, na
             assert next(csv.reader(text)) == ["a", "b.c", 'd "e"']
 
 
+@pytest.mark.parametrize("folder", ["a b", "x[1]", "{a,b} *?%20é"])
+def test_names_are_no_patterns(spark: SparkSession, tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    for name in ("o.csv", "o.parquet"):
+        write_rows(spark.sql("select 'x' a"), tmp_path / folder / name)
+        assert rows_of(spark, tmp_path / folder / name, ["a"]) == [("x",)]
+    assert sorted(p.name for p in (tmp_path / folder).iterdir()) == ["o.csv", "o.parquet"]
+
+
 def test_nested_columns_are_json_in_csv_and_no_rows_are_a_header(spark: SparkSession, tmp_path: Path) -> None:
     write_rows(spark.sql("select array(1, 2) l, map('k', 0.5D) m, 1.5D x"), tmp_path / "o.csv")
     assert (tmp_path / "o.csv").read_text() == 'l,m,x\n"[1,2]","{""k"":0.5}",1.5\n'

@@ -10,6 +10,7 @@ import gzip
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -183,6 +184,11 @@ def _is_hidden(path: Path) -> bool:
     return any(part[0] in "._" for part in path.parts)
 
 
+def _local(path: Path) -> str:
+    """The path as Hadoop reads it: with its scheme, or another default file system would be asked; not percent-encoded."""
+    return f"file://{path.resolve()}"
+
+
 def _common_form(files: Sequence[Path], path: Path) -> str:
     """parquet where all files are, else text; a folder of both is refused."""
     try:
@@ -231,8 +237,9 @@ def _read_parquet(spark: SparkSession, files: Sequence[Path], path: Path) -> Dat
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{file}: not a whole Parquet file: {one_line(error)}") from None
     try:
-        # As URIs, so that Spark takes neither globs nor another default file system from the names.
-        return spark.read.option("mergeSchema", "true").parquet(*[file.resolve().as_uri() for file in files])
+        # Spark would take `*`, `[` and the like in a name for a pattern.
+        names = [re.sub(r"([\\*?\[\]{}])", r"\\\1", _local(file)) for file in files]
+        return spark.read.option("mergeSchema", "true").parquet(*names)
     except PySparkException as error:
         raise InputError(f"{path}: the Parquet files do not go together: {one_line(error)}") from None
 
@@ -292,9 +299,9 @@ def _write_parts(df: DataFrame, folder: Path, form: str, is_gzip: bool) -> None:
     """One file a partition, without headers."""
     compression = "gzip" if is_gzip else "none"
     if form == "parquet":
-        df.write.parquet(folder.resolve().as_uri())
+        df.write.parquet(_local(folder))
     elif form == "jsonl":
-        df.write.option("compression", compression).json(folder.resolve().as_uri())
+        df.write.option("compression", compression).json(_local(folder))
     else:
         columns = [F.col(quoted(field.name)) for field in df.schema.fields]
         flat = [
@@ -310,7 +317,7 @@ def _write_parts(df: DataFrame, folder: Path, form: str, is_gzip: bool) -> None:
             ignoreLeadingWhiteSpace="false",
             ignoreTrailingWhiteSpace="false",
             compression=compression,
-        ).csv(folder.resolve().as_uri())
+        ).csv(_local(folder))
 
 
 def _header_line(names: Sequence[str], delimiter: str) -> bytes:
