@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
@@ -67,7 +68,7 @@ class TrainRecommenderConf(Section):
     alphas: list[float] = Field(min_length=1)
     search_iter: int = Field(ge=1, le=200)
     max_iter: int = Field(ge=1, le=200)
-    event_weights: dict[str, float]
+    event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
     k: int = Field(ge=1, le=1000)
     seed: int
 
@@ -100,6 +101,9 @@ class TrainSentimentConf(Section):
     seed: int
 
 
+Event = Literal["view", "click", "like", "comment", "share", "save", "purchase", "rating"]
+
+
 class GraphConf(Section):
     """What the graph algorithms mean and which engine runs them."""
 
@@ -109,6 +113,9 @@ class GraphConf(Section):
     tolerance: float = Field(gt=0)
     max_rounds: int = Field(ge=1)
     label_rounds: int = Field(ge=1)
+    seed: int
+    event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
+    top_members: int = Field(ge=1, le=100)
 
 
 class RecommendConf(Section):
@@ -122,10 +129,15 @@ class DriftConf(Section):
     """Which windows are compared and from where on a difference counts."""
 
     window_days: int = Field(ge=1)
-    psi_bins: int = Field(ge=2)
-    psi_warning: float
-    psi_critical: float
+    baseline: date | None
+    psi_bins: int = Field(ge=2, le=1000)
+    psi_warning: float = Field(gt=0)
+    psi_critical: float = Field(gt=0)
+    share_warning: float = Field(gt=0, le=1)
+    share_critical: float = Field(gt=0, le=1)
     p_value: float = Field(gt=0, lt=1)
+    max_categories: int = Field(ge=1, le=10_000)
+    exact_values: int = Field(ge=1_000, le=20_000_000)
 
 
 class ReportConf(Section):

@@ -11,7 +11,7 @@ no plan to make anew each round, which for small graphs took longer than the rou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,7 @@ def build_blocks(entries: DataFrame, node_count: int, count: int) -> Blocks:
         for need in row["needs"]:
             yield need["source"], (row["number"], need["places"])
 
-    def assemble(number: int, records: Iterator[tuple[int, tuple[Any, ...]]]) -> Iterator[tuple[int, Block]]:
+    def assemble(number: int, records: Iterable[tuple[int, tuple[Any, ...]]]) -> Iterator[tuple[int, Block]]:
         size = block_size(number, node_count, count)
         matrix = csr_matrix((size, 0), dtype=np.float64)
         sends = [np.empty(0, np.int32)] * count
@@ -200,7 +200,7 @@ def _start(blocks: Blocks, program: Program) -> RDD[tuple[int, Any]]:
     """Every block's first state and the letters it sends."""
     count = blocks.count
 
-    def start(records: Iterator[tuple[int, Block]]) -> Iterator[tuple[int, Any]]:
+    def start(records: Iterable[tuple[int, Block]]) -> Iterator[tuple[int, Any]]:
         for number, block in records:
             yield from _post(block, Step(program.start(number, block.size, count), float("inf"), float("inf")))
 
@@ -210,7 +210,7 @@ def _start(blocks: Blocks, program: Program) -> RDD[tuple[int, Any]]:
 def _advance(blocks: Blocks, program: Program, records: RDD[tuple[int, Any]]) -> RDD[tuple[int, Any]]:
     """Every block's next state and the letters it sends, from the last states and letters. One shuffle of `records`."""
 
-    def advance(arrived: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    def advance(arrived: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         mine = [record for _, record in arrived]
         block = next(record for record in mine if isinstance(record, Block))
         step = next(record for record in mine if isinstance(record, Step))
@@ -238,7 +238,7 @@ def state_values(blocks: Blocks, outcome: Outcome, row: int, kind: str) -> DataF
     states = outcome.records.filter(_is_step).map(lambda record: (record[0], record[1].state[row].tobytes()))
     dtype = "float64" if kind == "double" else "int64"
 
-    def unpack(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def unpack(batches: Iterable[Any]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             for number, payload in zip(batch["number"], batch["payload"], strict=True):
                 values = np.frombuffer(payload, dtype)

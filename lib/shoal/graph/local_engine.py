@@ -8,7 +8,8 @@ of the Spark engine (shoal.graph.kernels), so both give the same labels and the 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class LocalGraph:
 
 def collect_graph(edges: DataFrame, max_edges: int) -> LocalGraph:
     """The graph of an edge frame on the driver: collects at most max_edges + 1 rows, UsageError above max_edges."""
-    rows = clean_edges(edges).limit(max_edges + 1).toPandas()
+    rows: Any = clean_edges(edges).limit(max_edges + 1).toPandas()
     if len(rows) > max_edges:
         raise UsageError(
             f"graph.engine local: the graph has more than graph.local_max_edges = {max_edges} edges; "
@@ -145,26 +146,38 @@ def triangle_count(edges: DataFrame, max_edges: int) -> DataFrame:
     return graph.frame("triangles", np.rint(closed * degree * (degree - 1) / 2).astype(np.int64), "bigint")
 
 
-def _igraph(graph: LocalGraph) -> tuple[igraph.Graph, list[float]]:
-    """The undirected igraph graph, one edge a pair, and its weights."""
+def _igraph(graph: LocalGraph, with_unweighted: bool = True) -> tuple[igraph.Graph, list[float]]:
+    """The undirected igraph graph, one edge a pair, and its weights; edges of weight 0 only where asked for."""
     low, high = np.minimum(graph.src, graph.dst), np.maximum(graph.src, graph.dst)
     pairs = coo_matrix((graph.weight, (low, high)), shape=(graph.size, graph.size)).tocsr().tocoo()
-    return igraph.Graph(n=graph.size, edges=np.column_stack([pairs.row, pairs.col])), pairs.data.tolist()
+    kept = (pairs.data > 0) | with_unweighted
+    ends = np.column_stack([pairs.row[kept], pairs.col[kept]])
+    return igraph.Graph(n=graph.size, edges=ends), pairs.data[kept].tolist()
 
 
 def leiden(edges: DataFrame, seed: int, max_edges: int) -> DataFrame:
     """`node_id`, `community_id`: see shoal.graph.algorithms.leiden."""
     graph = collect_graph(edges, max_edges)
-    network, weights = _igraph(graph)
-    igraph.set_random_number_generator(random.Random(seed))  # noqa: S311 - a seed that repeats is the point
-    parts = network.community_leiden(objective_function="modularity", weights=weights, n_iterations=-1)
+    network, weights = _igraph(graph, with_unweighted=False)
+    with _seeded(seed):
+        parts = network.community_leiden(objective_function="modularity", weights=weights, n_iterations=-1)
     return graph.frame("community_id", _named_by_first(graph, np.asarray(parts.membership, np.int64)), "string")
 
 
 def louvain(edges: DataFrame, seed: int, max_edges: int) -> DataFrame:
     """`node_id`, `community_id`: see shoal.graph.algorithms.louvain."""
     graph = collect_graph(edges, max_edges)
-    network, weights = _igraph(graph)
-    igraph.set_random_number_generator(random.Random(seed))  # noqa: S311 - a seed that repeats is the point
-    parts = network.community_multilevel(weights=weights)
+    network, weights = _igraph(graph, with_unweighted=False)
+    with _seeded(seed):
+        parts = network.community_multilevel(weights=weights)
     return graph.frame("community_id", _named_by_first(graph, np.asarray(parts.membership, np.int64)), "string")
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """igraph, whose random numbers are the process's own, with a generator of this seed for a while."""
+    igraph.set_random_number_generator(random.Random(seed))  # noqa: S311 - a seed that repeats is the point
+    try:
+        yield
+    finally:
+        igraph.set_random_number_generator(random)

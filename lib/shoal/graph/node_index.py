@@ -89,3 +89,18 @@ def index_graph(edges: DataFrame) -> IndexedGraph:
         .persist()
     )
     return IndexedGraph(nodes, indexed, int(facts["n"]), indexed.count())
+
+
+def named(graph: IndexedGraph, values: DataFrame, name: str) -> DataFrame:
+    """`node_id` and `name` from `node` and `value`, materialised; frees the graph."""
+    result = cut_lineage(graph.nodes.join(values, "node").select("node_id", F.col("value").alias(name)))
+    graph.release()
+    return result
+
+
+def with_names_of(graph: IndexedGraph, values: DataFrame, name: str) -> DataFrame:
+    """`node_id` and `name` from `node` and `value`, where the value is a node whose id is the name; frees the graph."""
+    other = graph.nodes.select(F.col("node").alias("value"), F.col("node_id").alias(name))
+    result = cut_lineage(graph.nodes.join(values, "node").join(other, "value").select("node_id", name))
+    graph.release()
+    return result
