@@ -30,6 +30,8 @@ class Window:
 
     names: `("current",)`, or the comparisons that this window is the reference of: `("baseline",)`, `("previous",)`, or both
     where they are the same rows. rows: its comparable columns and no others. start, end: first and last day, for the record.
+    part: tells the windows of one table apart where its rows are of several sorts that must not be mixed; their columns
+    then need different names.
     """
 
     table: str
@@ -37,12 +39,14 @@ class Window:
     rows: DataFrame
     start: date | None = None
     end: date | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
 class _Column:
     """One column of one table: its kind and the windows of its table, the current one first; has_column by window."""
 
+    key: tuple[str, str]
     table: str
     name: str
     kind: str
@@ -53,10 +57,10 @@ class _Column:
 def measure_windows(windows: Sequence[Window], rules: Rules) -> DataFrame:
     """One row per table and column with its `profiles` (one per window name) and `results` (one per comparison and metric).
 
-    Columns: table_name, column_name, kind (`number`, `category`), profiles, results. All windows of a table are compared
-    with its current one. A column that one window lacks has the metric `missing_column` only. A window may be empty.
-    Raises ValueError where a table has no or two current windows, no reference, or a column that is a number in one window
-    and a category in another.
+    Columns: table_name, column_name, kind (`number`, `category`), profiles, results. All windows of a table (and part) are
+    compared with its current one; without another one there are profiles and no results. A column that one window lacks has
+    the metric `missing_column` only. A window may be empty. Raises ValueError where a table has no or two current windows,
+    where two parts have a column of one name, and for a column that is a number in one window and a category in another.
 
     Cost: each window is read once, its columns pass through Python once and are shuffled once, by column; all windows of one
     column meet in one task, with at most 2 x rules.exact_values numbers (or rules.max_categories categories) a window held.
@@ -69,9 +73,9 @@ def measure_windows(windows: Sequence[Window], rules: Rules) -> DataFrame:
     # A piece of no rows for each column, so that a column whose windows are all empty is there too.
     seeds = [(number, 0, None, False, 0, 0, 0, 0, b"", None) for number in range(len(columns))]
     pieces = [spark.createDataFrame(seeds, PIECE_TYPE).coalesce(1)]
-    for table, its_windows in tables.items():
+    for key, its_windows in tables.items():
         for number, window in enumerate(its_windows):
-            mine = {c.name: (i, c.kind) for i, c in enumerate(columns) if c.table == table and c.has_column[number]}
+            mine = {c.name: (i, c.kind) for i, c in enumerate(columns) if c.key == key and c.has_column[number]}
             if mine:
                 rows = select_comparable(window.rows, {name: kind for name, (_, kind) in mine.items()})
                 pieces.append(rows.mapInArrow(Cutter(number, list(mine.values()), piece_values), PIECE_TYPE))
@@ -153,32 +157,35 @@ def measure_column(column: _Column, digests: ColumnDigests, rules: Rules) -> dic
     }  # fmt: skip
 
 
-def _by_table(windows: Sequence[Window]) -> dict[str, list[Window]]:
-    """The windows of each table, the current one first."""
-    tables: dict[str, list[Window]] = {}
+def _by_table(windows: Sequence[Window]) -> dict[tuple[str, str], list[Window]]:
+    """The windows of each table and part, the current one first."""
+    tables: dict[tuple[str, str], list[Window]] = {}
     for window in windows:
-        tables.setdefault(window.table, []).append(window)
+        tables.setdefault((window.table, window.part), []).append(window)
     if not tables:
         raise ValueError("no windows to compare")
-    for table, mine in tables.items():
+    for (table, _), mine in tables.items():
         mine.sort(key=lambda window: window.names != (CURRENT,))
         names = [name for window in mine for name in window.names]
-        if names.count(CURRENT) != 1 or len(set(names)) != len(names) or len(names) < 2:
-            raise ValueError(f"{table}: windows {names}; expected one current and at least one other, each name once")
+        if mine[0].names != (CURRENT,) or len(set(names)) != len(names):
+            raise ValueError(f"{table}: windows {names}; expected one current one, and each name once")
     return tables
 
 
-def _columns(tables: dict[str, list[Window]]) -> list[_Column]:
+def _columns(tables: dict[tuple[str, str], list[Window]]) -> list[_Column]:
     """Every column of every table; its place in the list is its number."""
-    columns = []
-    for table, windows in tables.items():
+    columns: list[_Column] = []
+    for key, windows in tables.items():
+        table = key[0]
         by_window = [column_kinds(window.rows.schema) for window in windows]
         spans = tuple((window.names, window.start, window.end) for window in windows)
         for name in dict.fromkeys(name for kinds in by_window for name in kinds):
             kinds = {mine[name] for mine in by_window if name in mine}
             if len(kinds) > 1:
                 raise ValueError(f"{table}.{name} is a {NUMBER} in one window and a category in another")
-            columns.append(_Column(table, name, kinds.pop(), spans, tuple(name in mine for mine in by_window)))
+            if any((c.table, c.name) == (table, name) for c in columns):
+                raise ValueError(f"two parts of {table} have a column {name}")
+            columns.append(_Column(key, table, name, kinds.pop(), spans, tuple(name in mine for mine in by_window)))
     if not columns:
-        raise ValueError(f"no comparable column in {', '.join(tables)}")
+        raise ValueError(f"no comparable column in {', '.join(table for table, _ in tables)}")
     return columns

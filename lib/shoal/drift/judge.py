@@ -76,18 +76,17 @@ def judge_numbers(
         return [unjudged(metric, absent) for metric in NUMBER_METRICS[:4]] + shares
     error = old.relative_rank_error() + new.relative_rank_error()
     note = f"from digests: shares of rows are exact to {error:.1e}" if error else None
-    both = distances.steps(old_sample, new_sample)
+    gap = distances.gap(old_sample, new_sample)
     edges = reference_edges(old_sample, m, rules.psi_bins)
     binned = _judge_bins(bin_counts(old_sample, edges), bin_counts(new_sample, edges), rules, note)
-    d, level = distances.ks_statistic(both), rules.p_value
-    noise = thresholds.ks_noise(n, m, level)
+    noise = thresholds.ks_noise(n, m, rules.p_value)
     ks = judged(
-        KS, d, max(thresholds.ks_effect(rules.psi_warning), noise), max(thresholds.ks_effect(rules.psi_critical), noise),
-        distances.ks_p_value(d, n, m), note,
+        KS, gap.largest, max(thresholds.ks_effect(rules.psi_warning), noise),
+        max(thresholds.ks_effect(rules.psi_critical), noise), distances.ks_p_value(gap.largest, n, m), note,
     )  # fmt: skip
-    spread, noise = old.stddev() or 0.0, thresholds.wasserstein_noise(both, level)
+    spread, noise = old.stddev() or 0.0, thresholds.wasserstein_noise(gap.spread, n, m, rules.p_value)
     area = judged(
-        WASSERSTEIN, distances.wasserstein(both), max(thresholds.wasserstein_effect(rules.psi_warning, spread), noise),
+        WASSERSTEIN, gap.area, max(thresholds.wasserstein_effect(rules.psi_warning, spread), noise),
         max(thresholds.wasserstein_effect(rules.psi_critical, spread), noise), None, note,
     )  # fmt: skip
     return [binned[0], ks, binned[1], area, *shares]

@@ -242,10 +242,10 @@ class Collector:
 
 
 def _joined(pieces: pa.Array, start: int, end: int, kind: type[np.generic]) -> np.ndarray:
-    """The bytes of neighbouring pieces as one array. A view of the batch: digests copy it when they keep it."""
+    """The bytes of neighbouring pieces as one array: a view, which keeps its batch in memory until the digest merges it."""
     offsets = np.frombuffer(pieces.buffers()[1], dtype=np.int32)[pieces.offset :]
     data = pieces.buffers()[2]
     if data is None or offsets[end] == offsets[start]:
         return np.empty(0, dtype=kind)
     low, high = int(offsets[start]), int(offsets[end])
-    return np.frombuffer(data, dtype=kind, count=(high - low) // 8, offset=low).copy()
+    return np.frombuffer(data, dtype=kind, count=(high - low) // 8, offset=low)

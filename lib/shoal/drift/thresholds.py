@@ -21,10 +21,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from scipy.special import chdtri, kolmogi, ndtr, ndtri
-
-from shoal.drift.distances import Steps
 
 
 @dataclass(frozen=True)
@@ -81,13 +78,9 @@ def ks_noise(reference_rows: int, current_rows: int, p_value: float) -> float:
     return float(kolmogi(p_value)) * math.sqrt(1 / reference_rows + 1 / current_rows)
 
 
-def wasserstein_noise(both: Steps, p_value: float) -> float:
-    """A Wasserstein distance that chance exceeds with at most about that probability."""
-    rows = both.reference_rows + both.current_rows
-    pooled = (both.reference + both.current)[:-1] / rows
-    with np.errstate(over="ignore", invalid="ignore"):
-        spread = float(np.sqrt(pooled * (1 - pooled)) @ np.diff(both.values))
-    return -float(ndtri(p_value / 2)) * spread * math.sqrt(1 / both.reference_rows + 1 / both.current_rows)
+def wasserstein_noise(spread: float, reference_rows: int, current_rows: int, p_value: float) -> float:
+    """A Wasserstein distance that chance exceeds with at most about that probability; `spread` is that of `Gap`."""
+    return -float(ndtri(p_value / 2)) * spread * math.sqrt(1 / reference_rows + 1 / current_rows)
 
 
 def share_noise(reference: float, current: float, reference_rows: int, current_rows: int, p_value: float) -> float:
