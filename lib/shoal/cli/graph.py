@@ -31,7 +31,9 @@ ALIASES = {
     "weight": ("value", "w"),
 }
 
-EdgesOption = Annotated[Path, typer.Option(help="Edges: src, dst and optionally weight; CSV, TSV, JSON lines or Parquet.", metavar="FILE")]
+EdgesOption = Annotated[
+    Path, typer.Option(help="Edges: src, dst, optionally weight; CSV, TSV, JSON lines or Parquet.", metavar="FILE")
+]
 OutputOption = Annotated[Path, typer.Option(help="One row a node: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
 
 
@@ -60,7 +62,9 @@ def graph() -> None:
 def rank(
     edges: EdgesOption,
     output: OutputOption,
-    method: Annotated[RankMethod, typer.Option(help="pagerank, or degree: the summed weight of a node's edges.")] = RankMethod.pagerank,
+    method: Annotated[
+        RankMethod, typer.Option(help="degree: the summed weight of a node's edges, in and out.")
+    ] = RankMethod.pagerank,
     undirected: Annotated[bool, typer.Option("--undirected", help="Each edge leads both ways; the file has it once.")] = False,
     env: EnvOption = "local",
     sets: SetOption = None,
@@ -74,16 +78,13 @@ def rank(
     """
     check_output(output)
     conf, frame = _start(edges, env, sets)
-    frame = with_reverse(frame) if undirected else frame
     engine = "spark"
     if method is RankMethod.pagerank:
-        engine = choose_engine(frame, conf)
-        scores = page_rank(frame, conf, engine)
+        walked = with_reverse(frame) if undirected else frame
+        engine = choose_engine(walked, conf)
+        scores = page_rank(walked, conf, engine)
     else:
-        refuse_faults(clean_edges(frame))
-        # An undirected edge was doubled above: one side of it is its weight.
-        both = F.col("out_strength") if undirected else F.col("in_strength") + F.col("out_strength")
-        scores = degrees(frame).select("node_id", both.alias("score")).persist()
+        scores = degrees(frame).select("node_id", (F.col("in_strength") + F.col("out_strength")).alias("score")).persist()
     write_rows(scores.orderBy(F.desc("score"), "node_id").withColumnRenamed("node_id", "node"), output)
     _say(command="rank", method=method.value, engine=engine, nodes=scores.count(), output=str(output))
 
@@ -92,7 +93,9 @@ def rank(
 def communities(
     edges: EdgesOption,
     output: OutputOption,
-    method: Annotated[CommunityMethod, typer.Option(help="leiden and louvain run on the driver only.")] = CommunityMethod.label_propagation,
+    method: Annotated[
+        CommunityMethod, typer.Option(help="leiden and louvain run on the driver only.")
+    ] = CommunityMethod.label_propagation,
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> None:
@@ -128,11 +131,14 @@ def _start(edges: Path, env: str, sets: list[str] | None) -> tuple[GraphConf, Da
     settings = load(env, sets or [], section_name(GraphConf))
     spark = spark_session("shoal-graph", env, settings.spark)
     rows = read_rows(spark, edges, ["src", "dst"], ["weight"], ALIASES).select("src", "dst", "weight")
-    words = rows.where(F.col("weight").isNotNull() & F.col("weight").cast("double").isNull()).limit(1).collect()
-    if words:
-        row = words[0]
-        raise InputError(f"{edges}: edge {row['src']} -> {row['dst']}: weight {row['weight']!r} is no number; expected 0 to 1e100")
-    frame = rows.withColumn("weight", F.coalesce(F.col("weight").cast("double"), F.lit(1.0))).persist()
+    number = F.col("weight").cast("double")
+    # A text that is no number becomes NaN, which is refused below; an empty field is an edge of weight 1.
+    weight = F.when(F.col("weight").isNull(), F.lit(1.0)).otherwise(F.coalesce(number, F.lit(float("nan"))))
+    frame = rows.withColumn("weight", weight).persist()
+    try:
+        refuse_faults(clean_edges(frame))
+    except InputError as error:
+        raise InputError(str(error).replace("edges:", f"{edges}:", 1)) from None
     return settings.section(GraphConf), frame
 
 

@@ -46,7 +46,7 @@ def number_rows(rows: DataFrame, order: Sequence[Column], name: str) -> DataFram
     """`rows` with `name` (bigint), 0 for the first in `order`, without gaps. `order` must leave no ties.
 
     A distributed sort: one range shuffle and one small job; the driver sees one count a partition. The result is
-    materialised (shoal.graph.checkpoints); the caller releases it.
+    materialised (shoal.graph.checkpoints): `release` frees it, else Spark does when nothing refers to it any more.
     """
     marked = cut_lineage(rows.orderBy(*order).withColumn("_place", F.monotonically_increasing_id()))
     partition = F.shiftright("_place", ROW_BITS)
