@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,14 @@ def save_classifier(classifier: Classifier, folder: str | Path, version: str, fa
         "max_text_length": classifier.max_text_length, **facts,
     }  # fmt: skip
     try:
-        classifier.pipeline.save(_hadoop_path(made / "pipeline"))
+        with _plain_folder(target.parent) as place:
+            saved = place / f"{made.name}.pipeline"
+            try:
+                classifier.pipeline.save(f"file://{saved}")
+                made.mkdir()
+                shutil.move(saved, made / "pipeline")
+            finally:
+                shutil.rmtree(saved, ignore_errors=True)
         (made / "model.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
@@ -68,12 +78,22 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}/model.json: not the description of a model: {one_line(error)}") from None
     try:
-        pipeline = PipelineModel.load(_hadoop_path(path.resolve() / "pipeline"))
-    except (Py4JError, PySparkException, ValueError) as error:
+        with _plain_folder(path.resolve()) as place:
+            if place != path.resolve():
+                shutil.copytree(path / "pipeline", place / "pipeline")
+            pipeline = PipelineModel.load(f"file://{place / 'pipeline'}")
+    except (Py4JError, PySparkException, OSError, ValueError) as error:
         raise InputError(f"{folder}: the model's files are damaged: {one_line(error)}") from None
     return Classifier(pipeline, labels, priors, max_text_length), about
 
 
-def _hadoop_path(path: Path) -> str:
-    """The path as Hadoop reads it: with its scheme, or another default file system would be asked; not percent-encoded."""
-    return f"file://{path}"
+@contextmanager
+def _plain_folder(folder: Path) -> Iterator[Path]:
+    """The folder itself, or a temporary one where its name has a space, a comma or the like: Hadoop takes some of these for
+    patterns and lists, and Spark NLP reads its stages' paths as URIs.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_./-]+", str(folder)):
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="shoal-model-") as name:
+            yield Path(name)
