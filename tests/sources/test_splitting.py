@@ -3,17 +3,21 @@ whatever the size of a chunk."""
 
 from __future__ import annotations
 
+import gzip
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shoal.sources import parsing
 from shoal.sources.listing import survey_row
 from shoal.sources.parsing import Stretch, records
-from shoal.sources.splitting import Limits, cut, fields
+from shoal.sources.splitting import Cut, Limits, cut, fields
 
 LIMITS = Limits(max_bytes=1000, max_lines=50, width=2)
 
@@ -74,15 +78,35 @@ def test_a_line_beyond_the_limit_is_one_record_and_the_next_is_found(tmp_path: P
     for chunk in (7, 1500, 4 << 20):
         rows = read(tmp_path / "f.csv", data, chunk=chunk)
         kept = [(r["_line"], r["_rule"], r["a"]) for r in rows]
-        # in one chunk with its line break a long line costs no memory and is judged by its fields
-        rule = "field_count" if chunk == 4 << 20 else "record_too_long"
-        assert kept == [(1, None, "1"), (2, rule, None), (3, None, "3")], chunk
+        assert kept == [(1, None, "1"), (2, "record_too_long", None), (3, None, "3")], chunk
+        assert rows[1]["_reason"] == "a record of 5,000 bytes; expected at most 1,000; the first 1,000 are kept"
+        assert rows[1]["raw"] == "x" * 1000
+
+
+def test_a_zipped_file_that_breaks_off_gives_what_came_before_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv.gz"
+    lines = [f"{i},{i * 7919 % 1000}" for i in range(20_000)]
+    path.write_bytes(gzip.compress("\n".join(lines).encode())[:30_000])
+    rows = [r for b in records(Stretch(str(path), "csv", ",", 0, -1, 1, ("a", "b")), ["a", "b"], LIMITS) for r in b.to_pylist()]
+    rows.sort(key=lambda r: r["_line"])
+    sound = [r["raw"] for r in rows if r["_rule"] is None]
+    assert len(sound) > 5000 and lines[: len(sound) - 1] == sound[:-1]
+    assert rows[-1]["_rule"] == "cut_off" and rows[-1]["_line"] == len(rows)
+
+
+def test_lines_that_each_open_a_quote_are_read_in_linear_time(tmp_path: Path) -> None:
+    """Each looks like the start of a record of many lines; walking on from every one of them to the limit would take hours."""
+    clock = time.process_time()
+    rows = read(tmp_path / "f.csv", b'a"b,"c\n' * 50_000 + b'x","y\n' * 50_000, limits=Limits(64 << 20, 10_000, 2))
+    assert {r["_rule"] for r in rows} == {"unclosed_quote"} and len(rows) == 100_000
+    assert time.process_time() - clock < 30
 
 
 def test_json_lines(tmp_path: Path) -> None:
     data = b'{"a": 1, "B": [1, 2]}\n{"a": "x"\n[1]\n\n{"a": null, "b": 1.50}\n'
     rows = read(tmp_path / "f.jsonl", data, "jsonl")
-    assert short(rows) == [(1, None, "1", '["1", "2"]'), (2, "bad_json", None, None), (3, "bad_json", None, None), (5, None, None, "1.50")]
+    broken = [(2, "bad_json", None, None), (3, "bad_json", None, None)]
+    assert short(rows) == [(1, None, "1", '["1", "2"]'), *broken, (5, None, None, "1.50")]
 
 
 def test_fields_of_a_record() -> None:
@@ -98,6 +122,19 @@ def test_any_bytes_are_read_the_same_in_chunks_of_any_size(tmp_path: Path, data:
     whole = read(tmp_path / "f.csv", b"".join(data))
     for chunk in (1, 2, 5, 17):
         assert read(tmp_path / "f.csv", b"".join(data), chunk=chunk) == whole
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.lists(st.sampled_from([b",", b'"', b"\n", b"\r", b"a", b"\xff", b"\xef\xbb\xbf", b'""', b'",', b',"']), max_size=60))
+def test_lines_read_together_are_what_they_are_when_read_singly(tmp_path: Path, data: list[bytes]) -> None:
+    whole = read(tmp_path / "f.csv", b"".join(data))
+
+    def all_odd(*arguments: Any) -> Cut:
+        found = cut(*arguments)
+        return replace(found, odd=np.ones(len(found.odd), np.bool_))
+
+    with patch.object(parsing, "cut", all_odd):
+        assert read(tmp_path / "f.csv", b"".join(data)) == whole
 
 
 @settings(max_examples=200, deadline=None)

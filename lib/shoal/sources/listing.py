@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def survey_row(
             whole = Stretch(path, form, separator, start, -1, line, ())
             cuts = _cuts(whole, Limits(max_bytes, max_lines, len(names)), split_bytes, size)
         return path, form, separator, size, digest, names, *(list(part) for part in zip(*cuts, strict=True)), None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         fault = f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
     except UnicodeDecodeError:
         fault = f"{path}:1: the header is not UTF-8; save the file as UTF-8"
@@ -159,8 +160,7 @@ def _cuts(stretch: Stretch, limits: Limits, split_bytes: int, size: int) -> list
     cuts = []
     start, line, at, at_line = stretch.start, stretch.line, stretch.start, stretch.line
     for _, found, _ in chunks(stretch, limits):
-        # A line beyond the limit is given cut; where it ends in the file is told by its negative end.
-        at += int(-found.ends[0]) + 1 if len(found.ends) and found.ends[0] < 0 else found.consumed
+        at += found.skipped + 1 if found.skipped else found.consumed
         at_line += found.lines
         if at - start >= split_bytes and at < size:
             cuts.append((start, at, line))

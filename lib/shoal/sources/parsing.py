@@ -8,15 +8,18 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 
 from shoal.sources.splitting import Cut, Limits, cut, fields
 
@@ -54,88 +57,130 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_\-]+", "", name).lower()
 
 
-def open_bytes(path: str) -> BinaryIO:
+def open_bytes(path: str) -> BufferedIOBase:
     """The bytes of a file, unzipped where its name ends in .gz."""
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.lower().endswith(".gz") else Path(path).open("rb")
+    return cast(BufferedIOBase, gzip.open(path, "rb")) if path.lower().endswith(".gz") else Path(path).open("rb")
 
 
 def chunks(stretch: Stretch, limits: Limits) -> Iterator[tuple[bytes, Cut, int]]:
     """(bytes, their records, line of the chunk's start counted from 0) of a stretch.
 
-    Holds one chunk and at most one record beyond it. A line longer than the limit comes as a record of its own, cut to
-    KEPT_BYTES, with ends[0] - starts[0] negative: minus its length.
+    Holds one chunk and at most one record beyond it. Of a line longer than the limit that does not end within what is held,
+    the head comes as a chunk of its own, with `skipped` its length. Raises CutOffError after the last chunk where a zipped
+    file ends before its end.
     """
     delimiter = stretch.delimiter.encode() if stretch.form == "csv" else None
     left = None if stretch.end < 0 else stretch.end - stretch.start
-    held, lines, skipping = b"", 0, 0
+    held, lines = b"", 0
+    broken: Exception | None = None
     with open_bytes(stretch.path) as stream:
         stream.seek(stretch.start)
-        while True:
-            piece = stream.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
+
+        def read() -> tuple[bytes, bool]:
+            nonlocal left, broken
+            wanted, pieces = CHUNK_BYTES if left is None else min(CHUNK_BYTES, left), []
+            while wanted > 0 and broken is None:
+                try:
+                    # read() of a broken zipped file would raise and give nothing; read1() first gives what there is.
+                    piece = stream.read1(wanted)
+                except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                    broken, piece = error, b""
+                if not piece:
+                    break
+                pieces.append(piece)
+                wanted -= len(piece)
+            piece = b"".join(pieces)
             left = None if left is None else left - len(piece)
-            final = len(piece) == 0 or left == 0
+            return piece, wanted > 0 or left == 0
+
+        final = False
+        while not final:
+            piece, final = read()
             data = held + piece
             found = cut(data, delimiter, final, limits)
+            held = data[found.consumed :]
             if found.lines or final:
                 yield data, found, lines
                 lines += found.lines
-                held = data[found.consumed :]
-            else:
-                held = data
-            if len(held) > limits.max_bytes and b"\n" not in held:
-                skipping = len(held)
-                head = held[:KEPT_BYTES]
-                while not final:
-                    piece = stream.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
-                    left = None if left is None else left - len(piece)
-                    final = len(piece) == 0 or left == 0
-                    stop = piece.find(b"\n")
-                    if stop >= 0:
-                        skipping += stop
-                        held = piece[stop + 1 :]
-                        break
-                    skipping += len(piece)
-                    held = b""
-                long = np.array([0], np.int64)
-                one = np.ones(1, np.bool_)
-                yield head, Cut(long, np.array([-skipping], np.int64), long, ~one, ~one, len(head), 1), lines
-                lines += 1
-                if final and held:
-                    yield held, cut(held, delimiter, True, limits), lines
-            if final:
-                return
+            if len(held) <= limits.max_bytes or b"\n" in held:
+                continue
+            head, length, stop = held[: _kept(limits)], len(held), -1
+            while stop < 0 and not final:
+                piece, final = read()
+                stop = piece.find(b"\n")
+                length += len(piece) if stop < 0 else stop
+            held = piece[stop + 1 :] if stop >= 0 else b""
+            yield head, _one_record(len(head), length), lines
+            lines += 1
+            if final and held:
+                rest = cut(held, delimiter, True, limits)
+                yield held, rest, lines
+                lines += rest.lines
+    if broken is not None:
+        raise CutOffError(lines, str(broken))
+
+
+class CutOffError(Exception):
+    """A zipped file that breaks off after so many lines of the stretch."""
+
+    def __init__(self, lines: int, reason: str) -> None:
+        super().__init__(reason)
+        self.lines = lines
+
+
+def _kept(limits: Limits) -> int:
+    """How many bytes are kept of a record beyond the limit."""
+    return min(KEPT_BYTES, limits.max_bytes)
+
+
+def _one_record(size: int, length: int) -> Cut:
+    """The head of a line beyond the limit, as one record."""
+    zero, no = np.zeros(1, np.int64), np.zeros(1, np.bool_)
+    return Cut(zero, np.array([size], np.int64), zero, ~no, no, size, 1, length)
 
 
 def records(stretch: Stretch, names: Sequence[str], limits: Limits) -> Iterator[pa.RecordBatch]:
     """Every record of a stretch, in batches of about CHUNK_BYTES, with `batch_schema(names)`. Blank lines are no records.
 
-    Sound lines without a quote come first within a batch; `_line` tells the order in the file.
+    Records that can be read together come first within a batch; `_line` tells the order in the file.
     """
     schema = batch_schema(names)
-    for data, found, line in chunks(stretch, limits):
-        numbers = found.line + (line + stretch.line)
-        if len(found.ends) and found.ends[0] < 0:
-            reason = f"a line of {-found.ends[0]:,} bytes; expected at most {limits.max_bytes:,}; the first {len(data):,} are kept"
-            rows = [(int(numbers[0]), data.decode("utf-8", "backslashreplace"), "record_too_long", reason, None)]
-            yield _slow_batch(stretch, rows, names, schema)
+    try:
+        for data, found, line in chunks(stretch, limits):
+            yield from _read_chunk(stretch, data, found, line, names, limits, schema)
+    except CutOffError as error:
+        reason = f"the zipped file breaks off here: {error}; what came before is read"
+        yield _slow_batch(stretch, [(stretch.line + error.lines, "", "cut_off", reason, None)], names, schema)
+
+
+def _read_chunk(
+    stretch: Stretch, data: bytes, found: Cut, line: int, names: Sequence[str], limits: Limits, schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """The records of one chunk."""
+    numbers = found.line + (line + stretch.line)
+    odd = found.odd.copy() if stretch.form == "csv" else np.ones(len(found.ends), np.bool_)
+    if len(odd) and (data.startswith(_BOM) and stretch.start == 0 and line == 0):
+        odd[0] = True
+    if not _is_utf8(data[: found.consumed]):
+        spans = zip(found.starts, found.ends, strict=True)
+        odd |= np.fromiter((not _is_utf8(data[s:e]) for s, e in spans), np.bool_, len(odd))
+    even = np.flatnonzero(~odd)
+    if len(even):
+        yield from _read_together(stretch, data, found, even, numbers[even], names, schema)
+    rows = []
+    for i in np.flatnonzero(odd):
+        first = line == 0 and i == 0
+        length = found.skipped or int(found.ends[i] - found.starts[i])
+        if length > limits.max_bytes:
+            head = data[found.starts[i] :][: _kept(limits)].decode("utf-8", "backslashreplace")
+            reason = f"a record of {length:,} bytes; expected at most {limits.max_bytes:,}; the first {_kept(limits):,} are kept"
+            rows.append((int(numbers[i]), head, "record_too_long", reason, None))
             continue
-        bom = data.startswith(_BOM) and stretch.start == 0 and line == 0
-        slow = found.quoted.copy() if stretch.form == "csv" else np.ones(len(found.ends), np.bool_)
-        if bom and len(slow):
-            slow[0] = True
-        if not _is_utf8(data):
-            spans = zip(found.starts, found.ends, strict=True)
-            slow |= np.fromiter((not _is_utf8(data[s:e]) for s, e in spans), np.bool_, len(slow))
-        quick = np.flatnonzero(~slow)
-        if len(quick):
-            yield from _quick_batches(stretch, data, found, quick, numbers, names, schema)
-        rows = []
-        for i in np.flatnonzero(slow):
-            row = _slow_record(stretch, data[found.starts[i] : found.ends[i]], bool(found.unclosed[i]))
-            if row is not None:
-                rows.append((int(numbers[i]), *row))
-        if rows:
-            yield _slow_batch(stretch, rows, names, schema)
+        row = _slow_record(stretch, data[found.starts[i] : found.ends[i]], bool(found.unclosed[i]), first)
+        if row is not None:
+            rows.append((int(numbers[i]), *row))
+    if rows:
+        yield _slow_batch(stretch, rows, names, schema)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -146,58 +191,75 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _quick_batches(
-    stretch: Stretch, data: bytes, found: Cut, quick: Any, numbers: Any, names: Sequence[str], schema: pa.Schema
+def _read_together(
+    stretch: Stretch, data: bytes, found: Cut, even: Any, numbers: Any, names: Sequence[str], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """Lines without quotes: split at the delimiter, all at once."""
+    """Lines whose quotes, if any, pair up within the line: all at once, by Arrow's reader. `numbers` are those of `even`."""
     offsets = np.empty(len(found.starts) + 1, np.int64)
     offsets[:-1], offsets[-1] = found.starts, found.consumed
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     whole = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(found.starts), buffers)
-    lines = whole.take(pa.array(quick)) if len(quick) < len(whole) else whole
+    lines = whole.take(pa.array(even)) if len(even) < len(whole) else whole
     raw = pc.ascii_rtrim(lines.cast(pa.large_string()), characters="\r\n").cast(pa.string())
-    filled = pc.not_equal(raw, "")
-    if not pc.all(filled).as_py():
-        kept = np.flatnonzero(filled.to_numpy(zero_copy_only=False))
-        raw, quick = raw.take(pa.array(kept)), quick[kept]
+    filled = pc.not_equal(raw, "").to_numpy(zero_copy_only=False)
+    if not filled.all():
+        kept = np.flatnonzero(filled)
+        raw, numbers = raw.take(pa.array(kept)), numbers[kept]
     if not len(raw):
         return
-    split = pc.split_pattern(raw, pattern=stretch.delimiter)
-    width = len(stretch.columns)
-    counts = pc.list_value_length(split).to_numpy(zero_copy_only=False)
-    sound = counts == width
-    line = numbers[quick]
-    if not sound.all():
-        wrong = np.flatnonzero(~sound)
-        texts = raw.take(pa.array(wrong)).to_pylist()
-        rows = [
-            (int(line[i]), text, "field_count", _field_count(int(counts[i]), width), None)
-            for i, text in zip(wrong, texts, strict=True)
+    width, wrong = len(stretch.columns), {}
+
+    def is_wrong(row: pacsv.InvalidRow) -> str:
+        wrong[row.number - 1] = row.actual_columns
+        return "skip"
+
+    table = pacsv.read_csv(
+        pa.BufferReader(_joined(data, found, even)),
+        pacsv.ReadOptions(use_threads=False, block_size=len(data) + 2, column_names=[str(i) for i in range(width)]),
+        pacsv.ParseOptions(delimiter=stretch.delimiter, newlines_in_values=False, invalid_row_handler=is_wrong),
+        pacsv.ConvertOptions(
+            check_utf8=False, strings_can_be_null=True, quoted_strings_can_be_null=True, null_values=[""],
+            column_types={str(i): pa.string() for i in range(width)},
+        ),
+    ).combine_chunks()  # fmt: skip
+    if wrong:
+        places = sorted(wrong)
+        texts = raw.take(pa.array(places)).to_pylist()
+        faults = [
+            (int(numbers[i]), text, "field_count", _field_count(wrong[i], width), None)
+            for i, text in zip(places, texts, strict=True)
         ]
-        yield _slow_batch(stretch, rows, names, schema)
-        good = pa.array(np.flatnonzero(sound))
-        raw, split, line = raw.take(good), split.take(good), line[sound]
-        if not len(raw):
-            return
-    flat, count = split.flatten(), len(raw)
-    by_name: dict[str, pa.Array] = {}
-    for position, name in enumerate(stretch.columns):
-        if name is not None:
-            values = flat.take(pa.array(np.arange(position, count * width, width)))
-            by_name[name] = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
-    nothing = pa.nulls(count, pa.string())
-    file = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), pa.array([stretch.path])).cast(pa.string())
-    columns = [file, pa.array(line), raw, nothing, nothing, *(by_name.get(name, nothing) for name in names)]
+        yield _slow_batch(stretch, faults, names, schema)
+        sound = np.setdiff1d(np.arange(len(raw)), places)
+        raw, numbers = raw.take(pa.array(sound)), numbers[sound]
+    if not len(raw):
+        return
+    by_name = {name: table.column(i).chunk(0) for i, name in enumerate(stretch.columns) if name is not None}
+    nothing = pa.nulls(len(raw), pa.string())
+    file = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(raw), np.int32)), pa.array([stretch.path])).cast(pa.string())
+    columns = [file, pa.array(numbers), raw, nothing, nothing, *(by_name.get(name, nothing) for name in names)]
     yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _joined(data: bytes, found: Cut, even: Any) -> bytes:
+    """The bytes of the lines `even`, their line breaks included; a first line break keeps Arrow from taking a mark for the
+    byte order's."""
+    if len(even) == len(found.starts):
+        return b"\n" + data[: found.consumed]
+    wanted = np.zeros(len(found.starts), np.bool_)
+    wanted[even] = True
+    begins = np.append(found.starts, found.consumed)
+    mask = np.repeat(wanted, np.diff(begins))
+    return b"\n" + np.frombuffer(data, np.uint8)[int(begins[0]) : found.consumed][mask].tobytes()
 
 
 Row = tuple[str, "str | None", "str | None", "dict[str, str | None] | None"]
 
 
-def _slow_record(stretch: Stretch, data: bytes, unclosed: bool) -> Row | None:
-    """One record by itself: (raw, rule, reason, fields); None for a blank line."""
-    data = data.removesuffix(b"\r").removeprefix(_BOM if stretch.start == 0 else b"")
-    if not data.strip():
+def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool) -> Row | None:
+    """One record by itself: (raw, rule, reason, fields); None for a blank line. `first`: of the stretch."""
+    data = data.removesuffix(b"\r").removeprefix(_BOM if stretch.start == 0 and first else b"")
+    if not (data.strip(b"\r") if stretch.form == "csv" else data.strip()):
         return None
     try:
         raw = data.decode("utf-8")

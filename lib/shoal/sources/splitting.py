@@ -2,7 +2,8 @@
 
 The rules are RFC 4180's, read so that no fault spreads: a quote opens only at the start of a field; a quoted field may span
 lines; a quote that is never closed costs its own line and nothing more, whatever follows it. Lines end in LF or CRLF; a lone
-carriage return is data. Chunks without a quote, nearly all of them in most files, are cut with numpy alone.
+carriage return is data. Lines whose quotes pair up within the line, nearly all in most files, are told by numpy at once; only
+the others are walked through one by one, each a bounded number of times.
 """
 
 from __future__ import annotations
@@ -12,25 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-NEWLINE, QUOTE = 10, 34
+NEWLINE, RETURN, QUOTE = 10, 13, 34
 Positions = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Cut:
     """The records of a chunk: where each starts and ends (its line break left out), and the line it starts on (from 0).
 
-    `quoted` marks those that hold a quote, `unclosed` those whose quote is never closed. `consumed` bytes and `lines` lines
-    belong to these records; the rest of the chunk is the start of the next one.
+    `odd` marks those that must be read singly: quotes that do not pair up within one line, a carriage return that is data, too
+    many bytes. `unclosed` are those whose quote is never closed. `consumed` bytes and `lines` lines belong to these records;
+    the rest of the chunk is the start of the next one. `skipped`: the length of a line beyond the limit, of which the chunk
+    holds the head alone; 0 for every other chunk.
     """
 
     starts: Positions
     ends: Positions
     line: Positions
-    quoted: npt.NDArray[np.bool_]
-    unclosed: npt.NDArray[np.bool_]
+    odd: Marks
+    unclosed: Marks
     consumed: int
     lines: int
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,87 +58,141 @@ def cut(data: bytes, delimiter: bytes | None, final: bool, limits: Limits) -> Cu
     breaks = np.flatnonzero(view == NEWLINE)
     if final and len(data) and (len(breaks) == 0 or breaks[-1] != len(data) - 1):
         breaks = np.append(breaks, len(data))
-    starts = np.concatenate(([0], breaks[:-1] + 1)).astype(np.int64) if len(breaks) else np.zeros(0, np.int64)
     ends = breaks.astype(np.int64)
+    starts = np.concatenate(([0], ends[:-1] + 1)).astype(np.int64) if len(ends) else np.zeros(0, np.int64)
     kept = np.ones(len(ends), dtype=np.bool_)
-    quoted = np.zeros(len(ends), dtype=np.bool_)
+    odd = ends - starts > limits.max_bytes
     unclosed = np.zeros(len(ends), dtype=np.bool_)
     whole = len(ends)
-    if delimiter is not None and len(ends) and data.find(b'"') >= 0:
-        found = np.searchsorted(ends, np.flatnonzero(view == QUOTE), side="left")
-        with_quote = np.unique(found[found < len(ends)])
-        whole = _join_quoted(data, delimiter, starts, ends, with_quote, (kept, quoted, unclosed), final, limits)
+    if delimiter is not None and whole:
+        if data.find(b"\r") >= 0:
+            odd[_lines_of(_data_returns(view), ends)] = True
+        if data.find(b'"') >= 0:
+            at = np.flatnonzero(view == QUOTE)
+            at = at[: np.searchsorted(at, ends[-1])]
+            line = np.searchsorted(ends, at)
+            unpaired = _unpaired(view, at, line, starts, ends, delimiter[0])
+            odd[unpaired] = True
+            whole = _join_quoted(data, delimiter, (starts, ends), np.unique(line), unpaired, (kept, unclosed), final, limits)
     kept[whole:] = False
     chosen = np.flatnonzero(kept)
-    consumed = len(data) if final else int(ends[whole - 1]) + 1 if whole else 0
-    return Cut(starts[chosen], ends[chosen], chosen.astype(np.int64), quoted[chosen], unclosed[chosen], consumed, whole)
+    consumed = len(data) if final else int(breaks[whole - 1]) + 1 if whole else 0
+    return Cut(starts[chosen], ends[chosen], chosen.astype(np.int64), odd[chosen], unclosed[chosen], consumed, whole)
+
+
+def _data_returns(view: npt.NDArray[np.uint8]) -> Positions:
+    """Where carriage returns are that end no line."""
+    at = np.flatnonzero(view == RETURN)
+    following = np.append(view, NEWLINE)[at + 1]
+    return at[following != NEWLINE].astype(np.int64)
+
+
+def _lines_of(at: Positions, ends: Positions) -> Positions:
+    """The lines that the positions are on; those behind the last line break are left out."""
+    lines = np.searchsorted(ends, at)
+    return np.unique(lines[lines < len(ends)]).astype(np.int64)
+
+
+def _unpaired(
+    view: npt.NDArray[np.uint8], at: Positions, line: Positions, starts: Positions, ends: Positions, delimiter: int
+) -> Positions:
+    """The lines whose quotes do not pair up to whole fields, of the quotes `at` on `line`.
+
+    They pair up where the 1st, 3rd... quote of the line stands at the start of a field or right behind another quote (a doubled
+    one), and the 2nd, 4th... at the end of a field or right before another.
+    """
+    first = np.concatenate(([True], line[1:] != line[:-1]))
+    order = np.arange(len(at)) - np.maximum.accumulate(np.where(first, np.arange(len(at)), 0))
+    last = np.append(first[1:], True)
+    opens = order % 2 == 0
+    before, behind = view[np.maximum(at - 1, 0)], np.append(view, NEWLINE)[at + 1]
+    starting = (at == starts[line]) | (before == delimiter) | ((before == QUOTE) & (order > 0))
+    # A return is an end of line here: lines where it is data are odd already.
+    ending = (at + 1 == ends[line]) | (behind == delimiter) | (behind == RETURN) | ((behind == QUOTE) & ~last)
+    sound = np.where(opens, starting & ~last, ending)
+    return np.unique(line[~sound]).astype(np.int64)
 
 
 def _join_quoted(
-    data: bytes, delimiter: bytes, starts: Positions, ends: Positions, with_quote: Positions,
-    marks: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]], final: bool, limits: Limits,
+    data: bytes, delimiter: bytes, lines: tuple[Positions, Positions], with_quote: Positions, unpaired: Positions,
+    marks: tuple[Marks, Marks], final: bool, limits: Limits,
 ) -> int:  # fmt: skip
     """Join lines that one quoted field spans: the first line's end moves, the others go. Returns how many lines are decided.
 
-    Only lines with a quote are looked at: no other can open or close a field.
+    Only an unpaired line can begin such a record, and only a line with a quote can end it. A search ends where a quote is
+    neither an end of a field nor doubled, and where the record has too many fields: a line is walked through at most
+    `limits.width` times.
     """
-    kept, quoted, unclosed = marks
-    at, after = 0, 0
-    while at < len(with_quote):
-        first = int(with_quote[at])
-        at += 1
-        if first < after:
+    starts, ends = lines
+    kept, unclosed = marks
+    after = 0
+    for first in unpaired.tolist():
+        if first < after or ends[first] - starts[first] > limits.max_bytes:
             continue
-        if not stays_open(data[starts[first] : ends[first]], delimiter, False):
-            quoted[first] = True
-            after = first + 1
-            continue
-        closes, beyond = -1, False
-        for later in range(at, len(with_quote)):
-            line = int(with_quote[later])
-            if line - first >= limits.max_lines or ends[line] - starts[first] > limits.max_bytes:
-                beyond = True
-                break
-            if not stays_open(data[starts[line] : ends[line]], delimiter, True):
-                closes = line
-                # Quotes of two broken records look like one record: it would have the wrong fields.
-                joined = data[starts[first] : ends[line]].removesuffix(b"\r").decode("latin-1")
-                values = fields(joined, delimiter.decode())
-                if values is None or (limits.width and len(values) != limits.width):
-                    closes, beyond = -1, True
-                break
-        if closes >= 0:
-            quoted[first] = True
-            kept[first + 1 : closes + 1] = False
-            ends[first] = ends[closes]
-            after = closes + 1
-        elif final or beyond or len(data) - starts[first] > limits.max_bytes or len(ends) - first > limits.max_lines:
-            quoted[first] = unclosed[first] = True
-            after = first + 1
-        else:
+        later = with_quote[np.searchsorted(with_quote, first) + 1 :]
+        end = _end_of(data, delimiter, lines, first, later, limits)
+        if end is None and not final:
             return first
+        if end is None or end < 0:
+            unclosed[first] = True
+        else:
+            kept[first + 1 : end + 1] = False
+            ends[first] = ends[end]
+            after = end + 1
     return len(ends)
 
 
-def stays_open(line: bytes, delimiter: bytes, inside: bool) -> bool:
-    """Whether a quoted field is open at the end of `line`; `inside` says whether one was open at its start."""
-    at = 0
+def _end_of(
+    data: bytes, delimiter: bytes, lines: tuple[Positions, Positions], first: int, later: Positions, limits: Limits
+) -> int | None:
+    """The line that the record starting on line `first` ends on, going through the `later` lines with a quote; -1 where its
+    quote is never closed, None where `data` ends before that is known."""
+    starts, ends = lines
+    begin = int(starts[first])
+    state, count = walk(data[begin : ends[first]], delimiter, False)
+    if state != "open":
+        # Text behind a closing quote is told when the record is read.
+        return first
+    for line in later:
+        if limits.width and count >= limits.width:
+            return -1
+        if line - first >= limits.max_lines or ends[line] - begin > limits.max_bytes:
+            return -1
+        state, more = walk(data[starts[line] : ends[line]], delimiter, True)
+        count += more
+        if state != "open":
+            sound = state == "closed" and limits.width in (0, count + 1)
+            return int(line) if sound else -1
+    beyond = len(data) - begin > limits.max_bytes or len(ends) - first > limits.max_lines
+    return -1 if beyond or (limits.width and count >= limits.width) else None
+
+
+def walk(line: bytes, delimiter: bytes, inside: bool) -> tuple[str, int]:
+    """How a line ends, and how many delimiters between fields it has; `inside` says whether it starts in a quoted field.
+
+    "open": in a quoted field; "bad": text follows a closing quote; else "closed".
+    """
+    line = line.removesuffix(b"\r")
+    at, count = 0, 0
     while True:
+        if not inside and line[at : at + 1] == b'"':
+            inside, at = True, at + 1
         if inside:
             quote = line.find(b'"', at)
+            while quote >= 0 and line[quote + 1 : quote + 2] == b'"':
+                quote = line.find(b'"', quote + 2)
             if quote < 0:
-                return True
-            if line[quote + 1 : quote + 2] == b'"':
-                at = quote + 2
-                continue
+                return "open", count
             inside, at = False, quote + 1
-        elif line[at : at + 1] == b'"':
-            inside, at = True, at + 1
-            continue
-        found = line.find(delimiter, at)
-        if found < 0:
-            return False
-        at = found + 1
+            if at == len(line):
+                return "closed", count
+            if line[at : at + 1] != delimiter:
+                return "bad", count
+        else:
+            at = line.find(delimiter, at)
+            if at < 0:
+                return "closed", count
+        at, count = at + 1, count + 1
 
 
 def fields(record: str, delimiter: str) -> list[str] | None:
