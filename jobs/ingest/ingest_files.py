@@ -76,6 +76,7 @@ def with_verdict(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
 
 
 def _named(values: dict[str, Column]) -> list[Column]:
+    """The columns under their names."""
     return [value.alias(name) for name, value in values.items()]
 
 
