@@ -64,13 +64,13 @@ def judge_missing(missing_in: str) -> dict[str, Any]:
 def judge_numbers(
     reference: tuple[NumberDigest, Sample], current: tuple[NumberDigest, Sample], rules: Rules
 ) -> list[dict[str, Any]]:
-    """PSI, Kolmogorov-Smirnov, Jensen-Shannon, Wasserstein over finite values; differences of null and non-finite shares."""
+    """PSI, Kolmogorov-Smirnov, Jensen-Shannon, Wasserstein over finite values; differences of null, NaN and infinite shares."""
     (old, old_sample), (new, new_sample) = reference, current
     n, m = old_sample.rows, new_sample.rows
     absent = _absent(n, m, "finite value")
     shares = [
         _judge_share(NULL_SHARE, old.nulls, new.nulls, old.rows, new.rows, rules),
-        _judge_share(NON_FINITE_SHARE, old.nans + old.infinities, new.nans + new.infinities, old.rows, new.rows, rules),
+        _judge_non_finite(old, new, rules),
     ]
     if absent:
         return [unjudged(metric, absent) for metric in NUMBER_METRICS[:4]] + shares
@@ -139,6 +139,13 @@ def _judge_share(metric: str, old: int, new: int, n: int, m: int, rules: Rules) 
         return unjudged(metric, absent)
     noise = thresholds.share_noise(old / n, new / m, n, m, rules.p_value)
     return judged(metric, abs(new / m - old / n), max(rules.share_warning, noise), max(rules.share_critical, noise))
+
+
+def _judge_non_finite(old: NumberDigest, new: NumberDigest, rules: Rules) -> dict[str, Any]:
+    """The larger of the differences of the shares of NaN and of infinite values: one must not make up for the other."""
+    nans = _judge_share(NON_FINITE_SHARE, old.nans, new.nans, old.rows, new.rows, rules)
+    infinities = _judge_share(NON_FINITE_SHARE, old.infinities, new.infinities, old.rows, new.rows, rules)
+    return max(infinities, nans, key=lambda row: row["statistic"] or 0.0)
 
 
 def _absent(n: int, m: int, what: str) -> str | None:

@@ -69,7 +69,7 @@ def chi_square_noise(degrees: int, p_value: float) -> float:
 
 
 def psi_noise(bins: int, reference_rows: int, current_rows: int, p_value: float) -> float:
-    """The PSI over `bins` used bins that chance exceeds with that probability."""
+    """The PSI over `bins` used bins that chance exceeds with that probability; with ten rows a bin, twice as often."""
     return chi_square_noise(bins - 1, p_value) * (1 / reference_rows + 1 / current_rows)
 
 
@@ -91,12 +91,13 @@ def share_noise(reference: float, current: float, reference_rows: int, current_r
 
 
 def unseen_noise(once: int, twice: int, reference_rows: int, current_rows: int, p_value: float) -> float:
-    """The share of rows in categories new to the reference that chance exceeds with about that probability.
+    """The share of rows in new categories that chance exceeds with at most about that probability; above 1: too few rows to say.
 
-    A reference with many rare categories has not seen them all. The rows still unseen are estimated from the categories
-    seen once, with the variance from those seen once and twice: Good (1953), "The population
-    frequencies of species".
+    A reference with many rare categories has not seen them all. The share of rows still unseen is estimated from the
+    categories seen once, its variance from those seen once and twice: Good (1953), "The population frequencies of species".
+    One more is taken for seen once, so that a small reference without any does not promise to be complete. On the upper
+    limit of that share comes the chance of the current window's draw.
     """
-    unseen = once / reference_rows
-    variance = (once + 2 * twice) / reference_rows**2 + unseen * (1 - unseen) / current_rows
-    return unseen - float(ndtri(p_value)) * math.sqrt(max(0.0, variance))
+    z = -float(ndtri(p_value))
+    unseen = (once + 1 + z * math.sqrt(once + 1 + 2 * twice)) / reference_rows
+    return unseen + z * math.sqrt(max(0.0, unseen * (1 - unseen)) / current_rows)
