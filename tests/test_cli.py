@@ -1,0 +1,45 @@
+"""The command line as a person meets it: help with examples, one line for every mistake, the right exit code."""
+
+from __future__ import annotations
+
+import pytest
+from shoal.cli.app import run
+
+COMMANDS = [
+    ["demo"], ["ingest"], ["run"], ["pipeline"], ["sql"], ["tables"], ["describe"], ["simulate"], ["train", "sentiment"],
+    ["score", "sentiment"], ["evaluate", "recommender"], ["graph", "rank"], ["graph", "communities"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--help"]) == 0
+    assert "example" in capsys.readouterr().out.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["nothing"], 2, "shoal: No such command 'nothing'"),
+        (["pipeline", "--lake", "/nowhere"], 2, "shoal: --lake /nowhere: no such folder; `shoal ingest` makes a lake"),
+        (["pipeline", "--from", "feature"], 2, "shoal: --from feature: no such stage; the stages are features, train"),
+        (["pipeline", "--from", "graph", "--to", "train"], 2, "shoal: --from graph --to train: graph comes after train"),
+        (["pipeline", "--as-of", "yesterday"], 2, "shoal: --as-of yesterday: expected a day as YYYY-MM-DD"),
+        (["pipeline", "--env", "prod"], 2, "shoal: --env prod: no such environment"),
+        (["run", "build_user"], 2, "shoal: no job 'build_user'; there are"),
+        (["run", "build_users", "--set", "half_live_days=1"], 2, "shoal: --set half_live_days: no such setting; did you mean"),
+        (["run", "build_users", "--source", "x"], 2, "shoal: build_users takes no arguments of its own, found --source x"),
+        (["ingest", "--source", "rating", "--input", "x"], 2, "shoal: --source rating: no such source; there are ratings"),
+        (["ingest", "--source", "ratings"], 2, "shoal: Missing option '--input'"),
+        (["describe", "gold.`x'"], 2, "shoal: no table \"gold.`x'\""),
+        (["describe", "../../etc/passwd"], 2, "shoal: no table '../../etc/passwd'"),
+        (["sql", "select 1", "--lake", "/nowhere"], 2, "shoal: --lake /nowhere: no such folder"),
+        (["sql", "select 1", "--format", "xml"], 2, "shoal: --format xml: expected one of table, csv, json"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(says)
+    assert said.err.count("\n") == 1
