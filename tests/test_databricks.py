@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from shoal.conf import load
 from shoal.jars import COORDINATES
 from shoal.runs import Job, find_job, job_parser

@@ -126,7 +126,7 @@ def left_out(sound: DataFrame, made: Contract, silver: DataFrame | None, keeps_n
 
 def file_rows(batch: Batch, source: str, excluded: dict[tuple[str, str], int], settings_hash: str) -> list[tuple[object, ...]]:
     """A row of ops.ingest_files per file, but for ingested_at and run_id; `excluded` counts by (file, verdict)."""
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for survey in batch.surveys:
         counts = {rule: n for (file, rule), n in batch.counts.items() if file == survey.path}
         duplicates, conflicts = (excluded.get((survey.path, verdict), 0) for verdict in ("duplicate", "conflict"))

@@ -61,7 +61,7 @@ def run(argv: list[str]) -> int:
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, never a trace
         if isinstance(error, _USAGE):
-            text = error.format_message()
+            text = error.format_message()  # type: ignore[attr-defined]
             help_shown = type(error).__name__ == "NoArgsIsHelpError"
             told = text if help_shown else f"shoal: {' '.join(text.split())}; `shoal --help` lists what there is"
             sys.stderr.write(f"{told}\n")

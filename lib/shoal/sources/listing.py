@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def survey_files(spark: SparkSession, paths: list[str], conf: IngestConf) -> lis
     """
     settings = (conf.delimiter, conf.header, conf.max_record_bytes, conf.max_record_lines, conf.split_bytes)
 
-    def surveyed(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def surveyed(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
             yield pd.DataFrame([survey_row(path, *settings) for path in batch["path"]], columns=list(_COLUMNS))
 

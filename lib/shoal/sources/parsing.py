@@ -167,7 +167,7 @@ def _read_chunk(
     even = np.flatnonzero(~odd)
     if len(even):
         yield from _read_together(stretch, data, found, even, numbers[even], names, schema)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i in np.flatnonzero(odd):
         first = line == 0 and i == 0
         length = found.skipped or int(found.ends[i] - found.starts[i])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -46,7 +46,7 @@ def _read_text(
     tasks = max(1, min(len(stretches), max(spark.sparkContext.defaultParallelism, size // conf.split_bytes + 1)))
     max_bytes, max_lines, wanted = conf.max_record_bytes, conf.max_record_lines, list(names)
 
-    def parsed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for row in batch.to_pylist():
                 stretch = Stretch(**{**row, "columns": tuple(row["columns"])})

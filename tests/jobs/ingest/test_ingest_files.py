@@ -225,7 +225,8 @@ def test_a_damaged_gzip_file_is_named(world: World) -> None:
 
 def test_texts_of_every_script_and_size_come_through(world: World) -> None:
     big = "long " * 2_000_000
-    texts = ["\U0001f600 emoji #Fun", "\u0645\u0631\u062d\u0628\u0627 #\u0634\u0643\u0631", "nul\0here", big, 'multi\nline "quoted"']
+    arabic = "\u0645\u0631\u062d\u0628\u0627 #\u0634\u0643\u0631"
+    texts = ["\U0001f600 emoji #Fun", arabic, "nul\0here", big, 'multi\nline "quoted"']
     body = "".join('{},"{}"\n'.format(i, text.replace('"', '""')) for i, text in enumerate(texts))
     result = world.ingest(world.file("text_id,text\n" + body, "texts.csv"), "texts")
     assert result.status == "succeeded", result.message
