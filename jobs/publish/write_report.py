@@ -174,7 +174,8 @@ def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
     if "ops.runs" in tables:
         log = lake.read("ops.runs").persist()
         try:
-            runs, writers = stages.runs_of_day(log, as_of), stages.last_writers(log)
+            runs = [row for row in stages.runs_of_day(log, as_of) if row["job"] != lake.run.job]
+            writers = stages.last_writers(log)
         finally:
             log.unpersist()
     said = {row["job"]: row["message"] for row in runs if row["message"]}

@@ -185,7 +185,7 @@ def _over_time(spans: Sequence[tuple[date, int]], span: str) -> list[Block]:
     most = max(spans, key=lambda s: s[1])
     label = {"day": "events a day", "week": "events a week", "month": "events a month"}[span]
     shown = f"{label.capitalize()}, {day(spans[0][0])} to {day(spans[-1][0])}"
-    alt = f"{shown}. Most: {count(most[1])} in the {span} of {day(most[0])}. Last: {count(spans[-1][1])}."
+    alt = f"{shown}. Most: {count(most[1])} (the {span} of {day(most[0])}). Last: {count(spans[-1][1])}."
     note = "" if span == "day" else f" The first and the last {span} may be cut by the data."
     days, values = [s[0] for s in spans], [float(s[1]) for s in spans]
     caption = f"{label.capitalize()} (UTC). Most: {count(most[1])}, {day(most[0])}.{note}"

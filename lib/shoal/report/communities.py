@@ -13,7 +13,7 @@ from shoal.report.activity import Absent
 from shoal.report.blocks import Block, Cell, Figure, Missing, Part, Table
 from shoal.report.network import MOST_COMMUNITIES, Piece, colour_of, draw_piece, sample_piece, sizes_in_words
 from shoal.report.pictures import NARROW
-from shoal.report.wording import count, day, decimal, plural, share, shortened
+from shoal.report.wording import count, day, decimal, metric, plural, share, shortened
 
 FEWEST_ROWS = 10
 _SHOWN_MEMBERS = 5
@@ -84,8 +84,8 @@ def _drawing(piece: Piece) -> Figure:
     drawn = f"{count(len(piece.community))} nodes and {count(len(piece.edges))} ties"
     what = f"{drawn} of the {len(piece.sizes)} largest communities"
     caption = (
-        f"{what}: of each community the members with most neighbours inside it, as many as its size allows. Dots are larger "
-        "with more ties drawn; grey ties lead to other communities. Labels: community and all its members."
+        f"{what}: of each community the members with most neighbours inside it, as many as its size allows. Of each dot "
+        "at least its four heaviest ties are drawn, if it has so many; dots with more are larger; grey ties lead to other communities. Labels: community and all its members."
     )
     wide, narrow = draw_piece("network", piece), draw_piece("network-narrow", piece, NARROW)
     return Figure(wide, f"Drawing of {what}: {said}.", caption, narrow)
@@ -97,8 +97,8 @@ def _table(rows: Sequence[Mapping[str, Any]], nodes: int, colours: Mapping[str, 
             Cell(shortened(r["community_id"], 40), swatch=colours.get(r["community_id"], "")),
             Cell(count(r["nodes"]), share(r["nodes"] / nodes), "number"),
             Cell(count(r["internal_edges"]), kind="number"),
-            Cell(decimal(r["modularity"]), kind="number"),
-            Cell(decimal(r["conductance"]), kind="number"),
+            Cell(metric(r["modularity"]), kind="number"),
+            Cell(metric(r["conductance"]), kind="number"),
             Cell(", ".join(shortened(m, 30) for m in (r["top_members"] or [])[:_SHOWN_MEMBERS])),
         ]
         for r in rows

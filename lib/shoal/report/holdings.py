@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 
 from shoal.report.blocks import Cell, Part, Table
 from shoal.report.stages import Writer
@@ -33,20 +32,16 @@ class Holding:
 
 
 def holdings_part(tables: Sequence[Holding], absent: Sequence[str], writers: Mapping[str, Writer], as_of: date) -> Part:
-    """One table a layer; `absent`: the tables that have a contract and were not made. Nothing is computed here."""
+    """The tables, in the order given; `absent`: those that have a contract and were not made. Nothing is computed here."""
     rows = sum(t.rows for t in tables)
-    blocks = [
-        Table(
-            f"{layer}: {_LAYERS.get(layer, '')}",
-            ["Table", "Rows", "Last day", "Version", "Written by"],
-            [_row(t, writers.get(t.name), as_of) for t in group],
-        )
-        for layer, group in groupby(tables, key=lambda t: t.name.split(".")[0])
-    ]
+    shown = [_row(t, writers.get(t.name), as_of) for t in tables]
+    layers = list(dict.fromkeys(t.name.split(".")[0] for t in tables))
+    note = "; ".join(f"{layer}: {_LAYERS[layer]}" for layer in layers if layer in _LAYERS) + "."
+    block = Table("Tables by layer", ["Table", "Rows", "Last day", "Version", "Last written by"], shown, note)
     lead = f"{plural(len(tables), 'table')} hold {plural(rows, 'row')}, all days together."
     if absent:
         lead += f" Not made yet: {', '.join(absent)}."
-    return Part("lake", "The lake at a glance", lead, blocks)
+    return Part("lake", "The lake at a glance", lead, [block])
 
 
 def _row(table: Holding, writer: Writer | None, as_of: date) -> list[Cell]:

@@ -47,7 +47,8 @@ def colour_of(place: int) -> str:
 
 def sample_piece(edges: DataFrame, members: DataFrame, communities: int, nodes: int) -> Piece:
     """The largest `communities` (ties by id), and of each the members with most neighbours inside it (ties by id), together
-    about `nodes`, shared out by size; then the heaviest edges among them. Nodes without such an edge are left out.
+    about `nodes`, shared out by size; then each one's EDGES_A_NODE (4) heaviest edges to others of them. Nodes without such an
+    edge are left out.
 
     edges: src_id, dst_id, weight, in any direction, self-loops ignored. members: node_id, community_id, a row a node. Collects
     at most MOST_COMMUNITIES (50) sizes, nodes + 6 a community names, and 4 edges a node. Cost: two joins of edges with the
@@ -78,8 +79,12 @@ def sample_piece(edges: DataFrame, members: DataFrame, communities: int, nodes: 
         few.withColumnRenamed("node_id", "dst_id"), "dst_id"
     )
     undirected = among.groupBy(F.least("src_id", "dst_id").alias("a"), F.greatest("src_id", "dst_id").alias("b"))
-    heaviest = undirected.agg(F.sum("weight").alias("weight")).orderBy(F.desc("weight"), "a", "b")
-    drawn = [(r["a"], r["b"], r["weight"]) for r in heaviest.limit(EDGES_A_NODE * len(chosen)).collect()]
+    tied_pairs = undirected.agg(F.sum("weight").alias("weight")).withColumn("end", F.explode(F.array("a", "b")))
+    # Ties of one weight are drawn by a hash: by id, all would lead to the first few nodes.
+    order = (F.desc("weight"), F.xxhash64("a", "b"), F.col("a"), F.col("b"))
+    place = F.row_number().over(Window.partitionBy("end").orderBy(*order))
+    heaviest = tied_pairs.withColumn("place", place).where(F.col("place") <= EDGES_A_NODE).select("a", "b", "weight").distinct()
+    drawn = [(r["a"], r["b"], r["weight"]) for r in heaviest.orderBy("a", "b").limit(EDGES_A_NODE * len(chosen)).collect()]
     tied = {node for a, b, _ in drawn for node in (a, b)}
     return Piece(sizes, {n: c for n, c in sorted(chosen.items()) if n in tied}, drawn)
 
@@ -178,11 +183,14 @@ def draw_piece(name: str, piece: Piece, width: int = WIDE) -> Markup:
             tops[community] = (float(np.median([places[n][0] for n in mine])), max(places[n][1] for n in mine))
         axes.margins(0.09 if is_wide else 0.14, 0.07)
         axes.autoscale_view()
+        low, high = axes.get_ylim()
+        # The label's frame and the dot below it.
+        lift = 11 * (high - low) / height
         for community, (x, y) in apart({c: tops[c] for c in order[:MOST_LABELS]}, _label_size(axes, width, height)).items():
             size = plural(piece.sizes[community], "member") if is_wide else f"{piece.sizes[community]:,}"
             words = f"{shortened(community, 22 if is_wide else 14)} · {size}"
             box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colour_of(number[community]), "alpha": 0.95}
-            axes.text(x, y, words, ha="center", va="bottom", fontsize=12, color=INK, bbox=box, zorder=5)
+            axes.text(x, y + lift, words, ha="center", va="bottom", fontsize=12, color=INK, bbox=box, zorder=5)
 
     return draw(name, paint, width, height)
 

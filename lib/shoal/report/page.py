@@ -34,6 +34,6 @@ def page(heading: Heading, parts: Sequence[Part]) -> str:
         autoescape=select_autoescape(default=True, default_for_string=True),
     )  # fmt: skip
     findings = [(part.name, part.finding) for part in parts if part.finding]
-    return environment.get_template("page.html.j2").render(
-        heading=heading, parts=shown, findings=findings, day=day(heading.as_of)
-    )
+    template = environment.get_template("page.html.j2")
+    # The macros at the template's head leave empty lines.
+    return template.render(heading=heading, parts=shown, findings=findings, day=day(heading.as_of)).lstrip()

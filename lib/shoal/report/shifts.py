@@ -15,9 +15,9 @@ from shoal.report.activity import Absent
 from shoal.report.blocks import Block, Cell, Figure, Part, Prose, Table, Tone
 from shoal.report.glossary import shown_name
 from shoal.report.pictures import cumulative, paired_bars, steps
-from shoal.report.wording import NONE, count, day, decimal, p_value, plural, share, shortened
+from shoal.report.wording import NONE, count, day, decimal, metric, p_value, plural, share, shortened
 
-MOST_COLUMNS = 40
+MOST_COLUMNS = 30
 PICTURES = 4
 MOST_CATEGORIES = 8
 _LEVELS = ("none", "warning", "critical")
@@ -37,7 +37,7 @@ def column_levels(drift: DataFrame) -> dict[str, int]:
 
 
 def worst_columns(drift: DataFrame) -> list[dict[str, Any]]:
-    """One row per table, column and comparison, the most drifted first, at most MOST_COLUMNS (40), which are collected.
+    """One row per table, column and comparison, the most drifted first, at most MOST_COLUMNS (30), which are collected.
 
     kind, level (0 none, 1 warning, 2 critical), reference_start, reference_end, reference_rows, current_rows, and `metrics`:
     metric to (statistic, p_value, threshold, is_drifted, note). Order: level, drifted metrics, PSI, names. One shuffle.
@@ -90,7 +90,7 @@ def shifts_part(
         blocks.append(absent("ops.profiles"))
     rest = f"The {MOST_COLUMNS} most drifted are shown; ops.drift has all." if len(columns) == MOST_COLUMNS else ""
     blocks.append(_table(columns, rest))
-    metrics = {metric for c in columns for metric in c["metrics"]} | {"p_value"}
+    metrics = {name for c in columns for name in c["metrics"]} | {"p_value"}
     finding = f"{plural(drifted, 'column')} of {count(total)} drifted" if drifted else f"None of {count(total)} columns drifted"
     finding += f", {count(levels['critical'])} of them critically." if levels["critical"] else "."
     lead = f"{plural(total, 'column')} compared between windows: {said}.{old}"
@@ -174,6 +174,8 @@ def _table(columns: Sequence[Mapping[str, Any]], note: str) -> Table:
             ]
         )
     headings = ["Column", "Compared with", "Verdict", "PSI", "Test", "Jensen-Shannon", "Moved by", "Also"]
+    if not any(row[-1].text for row in rows):
+        headings, rows = headings[:-1], [row[:-1] for row in rows]
     told = "Moved by: Wasserstein distance in the column's own unit. Bold: above its threshold. "
     return Table("Columns, the most drifted first", headings, rows, told + note)
 
@@ -181,7 +183,7 @@ def _table(columns: Sequence[Mapping[str, Any]], note: str) -> Table:
 def _figure(figures: Mapping[str, Any] | None, under: str = "") -> Cell:
     if figures is None or figures["statistic"] is None:
         return Cell(NONE, "", "number", "muted")
-    return Cell(decimal(figures["statistic"]), under, "number", "critical" if figures["is_drifted"] else "plain")
+    return Cell(metric(figures["statistic"]), under, "number", "critical" if figures["is_drifted"] else "plain")
 
 
 def _notes(metrics: Mapping[str, Any], names: Sequence[str]) -> str:
