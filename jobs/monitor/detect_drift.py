@@ -124,14 +124,19 @@ def select_recommendation_scores(rows: DataFrame, source: str) -> DataFrame:
     return rows.where(F.col("source") == F.lit(source)).select(F.col("score").alias(f"score:{source}"))
 
 
-def select_rank_scores(rows: DataFrame, kind: str) -> DataFrame:
-    """The ranks of one kind of graph over their mean, as the column `score:<kind>`.
+def divide_by_mean(rows: DataFrame, column: str) -> DataFrame:
+    """`column` over its mean over all rows; null stays null. Cost: one aggregate to a single row.
 
-    PageRank sums to one: with more nodes all ranks shrink, which is growth, not drift. One shuffle of one row.
+    PageRank sums to one: with more nodes all ranks shrink, which is growth, not drift.
     """
+    mean = rows.agg(F.avg(column).alias("_mean"))
+    return rows.crossJoin(F.broadcast(mean)).withColumn(column, F.col(column) / F.col("_mean")).drop("_mean")
+
+
+def select_rank_scores(rows: DataFrame, kind: str) -> DataFrame:
+    """The ranks of one kind of graph and node over their mean, as the column `score:<kind>`."""
     mine = rows.where(F.col("kind") == F.lit(kind)).select("score")
-    mean = mine.agg(F.avg("score").alias("mean"))
-    return mine.crossJoin(F.broadcast(mean)).select((F.col("score") / F.col("mean")).alias(f"score:{kind}"))
+    return divide_by_mean(mine, "score").withColumnRenamed("score", f"score:{kind}")
 
 
 def known_days(days: Sequence[DataFrame], as_of: date, baseline: date | None) -> DataFrame:
@@ -202,7 +207,8 @@ def _snapshot(lake: Lake, name: str, part: str, day: date) -> DataFrame:
         return select_rank_scores(rows, part)
     if name == "gold.sentiments":
         return rows.select("probability", "label")
-    return select_features(rows, contract(name).key, day)
+    features = select_features(rows, contract(name).key, day)
+    return divide_by_mean(features, "page_rank") if name == "features.network" else features
 
 
 def rules_of(conf: DriftConf) -> Rules:
