@@ -17,8 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.cli.evaluate import read_events
 from shoal.conf import load
-from shoal.recommend.evaluate import Protocol, evaluate_models
-from shoal.recommend.metrics import mean_metrics, ranking_metrics, user_metrics
+from shoal.recommend.als import with_numbers
+from shoal.recommend.evaluate import Protocol, evaluate_models, judge_lists
+from shoal.recommend.metrics import mean_metrics, user_metrics
 from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace
 from shoal.recommend.split import test_part, training_part, with_time_split, with_validation_split
@@ -73,7 +74,7 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
     space = SearchSpace(
         conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
     )
-    split = with_time_split(preferences(read_events(spark, RATINGS)), 0.2).persist()
+    split = with_time_split(with_numbers(preferences(read_events(spark, RATINGS))), 0.2).persist()
     train, test = training_part(split).persist(), test_part(split).persist()
     test.count()
 
@@ -94,7 +95,7 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
     grid = {pair: validated(*pair) for pair in product(REGULARISATIONS, ALPHAS)}
     best = max(grid, key=lambda pair: grid[pair])
     lists = peer_lists(spark, matrix(train), chosen.rank, *best, rounds=15).withColumn("score", F.lit(0.0))
-    peer = ranking_metrics(lists, test, train, [K], ["implicit"]).where("slice = 'all'").first().asDict()
+    peer = judge_lists(lists, test, train, ["implicit"], K)["implicit"]["all"]
     peer_seconds = time.monotonic() - clock
 
     rows = []

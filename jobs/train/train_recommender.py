@@ -23,7 +23,7 @@ from shoal.contract import contract
 from shoal.errors import SkippedError
 from shoal.lake import Lake
 from shoal.models import Model, register
-from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, numbered, settings_of
+from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, settings_of, with_numbers
 from shoal.recommend.evaluate import Evaluation, Metrics, Protocol, evaluate_models, evaluate_settings
 from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace, Trial
@@ -64,14 +64,13 @@ def search_space(conf: TrainRecommenderConf) -> SearchSpace:
 
 def save_model(known: DataFrame, settings: AlsSettings, folder: Path) -> None:
     """Fit `settings` on all preferences and save the pipeline in `folder`."""
-    with numbered(known) as data:
-        as_pipeline(fit_als(data, settings), data).write().overwrite().save(folder.as_uri())
+    as_pipeline(fit_als(known, settings), known).write().overwrite().save(folder.as_uri())
 
 
 def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
     """Search, test against the baselines, refit, register, and write the metrics."""
     events = lake.read("silver.interactions", before=as_of)
-    known = preferences(events, conf.event_weights).persist()
+    known = with_numbers(preferences(events, conf.event_weights)).persist()
     split = with_time_split(known, conf.test_ratio).persist()
     protocol = Protocol(conf.k, search_space(conf), conf.validation_ratio, lake.settings.recommend.user_block)
     try:

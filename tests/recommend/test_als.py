@@ -18,7 +18,7 @@ from shoal.recommend.als import (
     from_pipeline,
     list_als,
     number_ids,
-    numbered,
+    with_numbers,
 )
 
 PREFERENCES = "user_id string, item_id string, weight double, value double"
@@ -31,11 +31,7 @@ def frame(spark: SparkSession, rows: list[tuple[str, str, float, float | None]])
 
 
 def fitted(preferences: DataFrame, settings: AlsSettings) -> AlsModel:
-    with numbered(preferences) as data:
-        model = fit_als(data, settings)
-        for factors in (model.user_factors, model.item_factors):
-            factors.count()
-        return model
+    return fit_als(with_numbers(preferences), settings)
 
 
 def test_ids_are_numbered_densely_and_always_alike(spark: SparkSession) -> None:
@@ -106,9 +102,9 @@ def test_reasons_sum_to_the_score(spark: SparkSession) -> None:
 def test_a_saved_pipeline_is_the_same_model(spark: SparkSession, tmp_path: Path) -> None:
     rows = [(f"u{u}", f"i{i}", 1.0, None) for u in range(6) for i in range(6) if (u + i) % 3]
     preferences = frame(spark, rows)
-    with numbered(preferences) as data:
-        model = fit_als(data, IMPLICIT)
-        as_pipeline(model, data).write().overwrite().save(str(tmp_path / "model"))
+    data = with_numbers(preferences)
+    model = fit_als(data, IMPLICIT)
+    as_pipeline(model, data).write().overwrite().save(str(tmp_path / "model"))
     pipeline = PipelineModel.load(str(tmp_path / "model"))
     again = from_pipeline(pipeline, IMPLICIT)
     lists = sorted(list_als(again, preferences, None, 3, 256).collect())

@@ -9,7 +9,8 @@ import pytest
 from pyspark.ml.evaluation import RankingEvaluator
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import UsageError
-from shoal.recommend.metrics import mean_metrics, ranking_metrics, user_metrics
+from shoal.recommend.evaluate import judge_lists
+from shoal.recommend.metrics import coverage, mean_metrics, user_metrics
 
 LISTS = "model string, user_id string, rank int, item_id string"
 PAIRS = "user_id string, item_id string"
@@ -81,21 +82,27 @@ def test_every_model_has_a_row_and_coverage_counts_the_catalogue(spark: SparkSes
     lists = lists_of(spark, {("one", "u"): ["a", "b"], ("one", "v"): ["b", "new"], ("other", "u"): ["a"]})
     test = spark.createDataFrame([("u", "a"), ("v", "b")], PAIRS)
     train = spark.createDataFrame([("u", i) for i in "aabcd"], PAIRS)
-    found = ranking_metrics(lists, test, train, [1, 2], ["one", "other", "silent"]).collect()
-    rows = {r["model"]: r for r in found if r["slice"] == "all"}
-    assert {m: (r["coverage@1"], r["coverage@2"], r["recall@2"], r["users"]) for m, r in rows.items()} == {
-        "one": (0.5, 0.5, 1.0, 2),  # a and b of a, b, c, d; "new" is not in the catalogue
-        "other": (0.25, 0.25, 0.5, 2),
-        "silent": (0.0, 0.0, 0.0, 2),
+    models = ["one", "other", "silent"]
+    found = {k: judge_lists(lists, test, train, models, k) for k in (1, 2)}
+    assert {m: (found[1][m]["all"]["coverage@1"], found[2][m]["all"]["coverage@2"]) for m in models} == {
+        "one": (0.5, 0.5),  # a and b of a, b, c, d; "new" is not in the catalogue
+        "other": (0.25, 0.25),
+        "silent": (0.0, 0.0),
     }
+    assert {m: (found[2][m]["all"]["recall@2"], found[2][m]["all"]["users"]) for m in models} == {
+        "one": (1.0, 2), "other": (0.5, 2), "silent": (0.0, 2),
+    }  # fmt: skip
+    both = coverage(lists, train, [1, 2], ["other"]).collect()
+    assert [tuple(r) for r in both] == [("other", 0.25, 0.25)]
+    assert [tuple(r) for r in coverage(lists, train.limit(0), [1], ["other"]).collect()] == [("other", None)]
 
 
 def test_slices_are_users_by_the_length_of_their_history(spark: SparkSession) -> None:
     lists = lists_of(spark, {("m", "new"): ["a"], ("m", "short"): ["a"]})
     test = spark.createDataFrame([("new", "a"), ("short", "b"), ("long", "a")], PAIRS)
     train = spark.createDataFrame([("short", f"{n}") for n in range(19)] + [("long", f"{n}") for n in range(20)], PAIRS)
-    found = ranking_metrics(lists, test, train, [1], ["m"]).collect()
-    assert {r["slice"]: (r["users"], r["recall@1"]) for r in found} == {
+    found = judge_lists(lists, test, train, ["m"], 1)["m"]
+    assert {part: (r["users"], r["recall@1"]) for part, r in found.items()} == {
         "all": (3, pytest.approx(1 / 3)), "no_history": (1, 1.0), "short_history": (1, 0.0), "long_history": (1, 0.0),
     }  # fmt: skip
 
@@ -103,8 +110,9 @@ def test_slices_are_users_by_the_length_of_their_history(spark: SparkSession) ->
 def test_nobody_to_judge_gives_null_never_zero(spark: SparkSession) -> None:
     lists = lists_of(spark, {("m", "u"): ["a"]})
     nobody = spark.createDataFrame([], PAIRS)
-    row, = ranking_metrics(lists, nobody, spark.createDataFrame([("u", "a")], PAIRS), [1], ["m"]).collect()
-    assert (row["slice"], row["users"], row["ndcg@1"], row["map@1"], row["coverage@1"]) == ("all", 0, None, None, 1.0)
+    found = judge_lists(lists, nobody, spark.createDataFrame([("u", "a")], PAIRS), ["m"], 1)["m"]
+    assert list(found) == ["all"]
+    assert [found["all"][m] for m in ("users", "ndcg@1", "map@1", "coverage@1")] == [0, None, None, 1.0]
     assert mean_metrics(user_metrics(lists, nobody, [1], ["m"]), by=()).first()["ndcg@1"] is None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import InputError, UsageError
+from shoal.recommend.als import with_numbers
 from shoal.recommend.evaluate import Protocol, evaluate_models
 from shoal.recommend.search import SearchSpace, Trial, search_als
 
@@ -24,7 +25,7 @@ def tastes(spark: SparkSession, rated: bool) -> DataFrame:
         for n, item in enumerate(rng.permutation(15)[:10]):
             when = datetime(2024, 1, 1) + timedelta(hours=int(n * 10 + user))
             rows.append((f"u{user}", f"{user % 3}-{item}", 1.0, float(rng.integers(1, 6)) if rated else None, when))
-    return spark.createDataFrame(rows, COLUMNS)
+    return with_numbers(spark.createDataFrame(rows, COLUMNS))
 
 
 def test_search_prefers_settings_that_rank_and_hears_every_trial(spark: SparkSession) -> None:
@@ -39,7 +40,7 @@ def test_search_prefers_settings_that_rank_and_hears_every_trial(spark: SparkSes
 
 
 def test_what_cannot_be_validated_is_the_start_and_is_not_fitted(spark: SparkSession) -> None:
-    pairs = spark.createDataFrame([("u", "i", 1.0, None, None), ("v", "i", 1.0, None, None)], COLUMNS)
+    pairs = with_numbers(spark.createDataFrame([("u", "i", 1.0, None, None), ("v", "i", 1.0, None, None)], COLUMNS))
     best, trials = search_als(pairs, SPACE, 5, 0.2, 256)
     assert (best.feedback, best.rank, best.max_iter) == ("implicit", 4, 6)
     assert [t.metrics for t in trials] == [{}]

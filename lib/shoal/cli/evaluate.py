@@ -15,6 +15,7 @@ from shoal.cli.options import EnvOption, SetOption
 from shoal.conf import EvaluateRecommenderConf, load, section_name
 from shoal.errors import InputError, UsageError
 from shoal.files import check_output, read_rows, write_rows
+from shoal.recommend.als import with_numbers
 from shoal.recommend.evaluate import MODELS, Protocol, evaluate_models
 from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace, Trial
@@ -63,7 +64,7 @@ def recommender(
     settings = load(env, sets or [], section_name(EvaluateRecommenderConf))
     conf: EvaluateRecommenderConf = settings.section(EvaluateRecommenderConf)
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
-    learned = preferences(read_events(spark, train)).persist()
+    learned = with_numbers(preferences(read_events(spark, train))).persist()
     held_out = read_events(spark, test).select("user_id", "item_id").persist()
     space = SearchSpace(
         conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed

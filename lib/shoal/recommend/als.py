@@ -11,8 +11,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -70,24 +69,13 @@ def settings_of(params: Mapping[str, str]) -> AlsSettings:
 class AlsModel:
     """`user_factors`: user_id, features (array<float>); `item_factors`: item_id, features. Ids are unique; no order.
 
-    `fitted`: MLlib's model over the numbers that ids have in `Numbered`.
+    `fitted`: MLlib's model over the numbers that ids have (`with_numbers`).
     """
 
     settings: AlsSettings
     user_factors: DataFrame
     item_factors: DataFrame
     fitted: ALSModel
-
-
-@dataclass(frozen=True)
-class Numbered:
-    """Preferences with their ids as dense numbers: `ratings` (user, item, weight, value), `users` (user_id, user),
-    `items`.
-    """
-
-    ratings: DataFrame
-    users: DataFrame
-    items: DataFrame
 
 
 def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
@@ -106,36 +94,31 @@ def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
     return numbered.select(column, (F.col("_offset") + F.col("_place")).cast("int").alias(name))
 
 
-@contextmanager
-def numbered(preferences: DataFrame) -> Iterator[Numbered]:
-    """The preferences with numbered ids, cached while the block runs, so that many fits share one preparation.
+def with_numbers(preferences: DataFrame) -> DataFrame:
+    """The preferences with `user` and `item`, the ids as dense ints, which is what MLlib's ALS takes. Rows without an id
+    are left out.
 
-    `preferences`: user_id, item_id, weight, value. Cost: the shuffles of `number_ids`, two joins; caches all three
-    frames.
+    Number first, then split: all parts then share one numbering. Persist the result where several fits use it. Cost: the
+    shuffles of `number_ids`, two joins.
     """
-    users = number_ids(preferences, "user_id", "user").persist()
-    items = number_ids(preferences, "item_id", "item").persist()
-    columns = ("user", "item", F.col("weight").cast("float").alias("weight"), F.col("value").cast("float").alias("value"))
-    ratings = preferences.join(users, "user_id").join(items, "item_id").select(*columns).persist()
-    try:
-        yield Numbered(ratings, users, items)
-    finally:
-        for frame in (ratings, users, items):
-            frame.unpersist()
+    users, items = number_ids(preferences, "user_id", "user"), number_ids(preferences, "item_id", "item")
+    return preferences.join(users, "user_id").join(items, "item_id").select(*preferences.columns, "user", "item")
 
 
-def fit_als(data: Numbered, settings: AlsSettings) -> AlsModel:
-    """The factors of all users and items in `data`, explicit on `value` or implicit on `weight`.
+def fit_als(preferences: DataFrame, settings: AlsSettings) -> AlsModel:
+    """The factors of all users and items in `preferences`, explicit on `value` or implicit on `weight`.
 
-    Users and items without a rating have no factors in an explicit model. The same data and settings give the same
-    factors up to the rounding of sums. More than 10 rounds need a checkpoint folder: a local session without one gets a
-    temporary folder. Raises InputError where there is nothing to fit, UsageError on a cluster without that folder.
-    Cost: max_iter shuffles of the factors; MLlib caches the ratings in blocks, one a core, and the factors, which Spark
-    drops when nobody refers to them.
+    `preferences`: user_id, item_id, user, item (see `with_numbers`), weight, value. Users and items without a rating have
+    no factors in an explicit model. The same data and settings give the same factors up to the rounding of sums. More
+    than 10 rounds need a checkpoint folder: a local session without one gets a temporary folder.
+
+    Raises InputError where there is nothing to fit, UsageError on a cluster without that folder. Cost: max_iter shuffles
+    of the factors; MLlib caches the ratings in blocks, one a core, and the factors, which Spark drops when nobody refers
+    to them; one shuffle of the preferences by user and one by item for the ids.
     """
-    blocks = data.ratings.sparkSession.sparkContext.defaultParallelism
-    target = "weight" if settings.is_implicit else "value"
-    ratings = data.ratings.select("user", "item", F.col(target).alias("rating")).where("rating is not null")
+    blocks = preferences.sparkSession.sparkContext.defaultParallelism
+    target = F.col("weight" if settings.is_implicit else "value").cast("float")
+    ratings = preferences.select("user", "item", target.alias("rating")).where("rating is not null")
     if ratings.isEmpty():
         wanted = "weight" if settings.is_implicit else "rating"
         raise InputError(f"nothing to fit {settings.feedback} ALS on: no row has a {wanted}")
@@ -156,23 +139,26 @@ def fit_als(data: Numbered, settings: AlsSettings) -> AlsModel:
         ratingCol="rating",
     )
     fitted = trainer.fit(ratings)
-    user_factors = fitted.userFactors.join(data.users, F.col("id") == F.col("user")).select("user_id", "features")
-    item_factors = fitted.itemFactors.join(data.items, F.col("id") == F.col("item")).select("item_id", "features")
+    users, items = (preferences.select(pair).distinct() for pair in (["user_id", "user"], ["item_id", "item"]))
+    user_factors = fitted.userFactors.join(users, F.col("id") == F.col("user")).select("user_id", "features")
+    item_factors = fitted.itemFactors.join(items, F.col("id") == F.col("item")).select("item_id", "features")
     return AlsModel(settings, user_factors, item_factors, fitted)
 
 
-def as_pipeline(model: AlsModel, data: Numbered) -> PipelineModel:
+def as_pipeline(model: AlsModel, numbered: DataFrame) -> PipelineModel:
     """The model as one MLlib pipeline, to be saved and registered: user_id, item_id -> prediction (float).
 
-    Ids become numbers by string indexers that hold them in order; rows of an unknown user or item are left out. Raises
-    InputError where the ids take more than 2 GiB. Cost: collects the ids, sizes asked for first.
+    `numbered`: all that `with_numbers` gave, not a part of it. Ids become numbers by string indexers that hold them in
+    order; rows of an unknown user or item are left out. Raises InputError where the ids take more than 2 GiB. Cost:
+    collects the ids, sizes asked for first.
     """
     stages: list[Any] = []
-    for ids, column, name in ((data.users, "user_id", "user"), (data.items, "item_id", "item")):
+    for column, name in (("user_id", "user"), ("item_id", "item")):
+        ids = numbered.select(column, name).distinct()
         total = ids.agg(F.sum(F.octet_length(column))).first()
         if total is not None and (total[0] or 0) > MAX_ID_BYTES:
             raise InputError(f"{column}: the ids take {total[0] >> 20} MiB; a saved model holds {MAX_ID_BYTES >> 20} at most")
-        labels = [row[column] for row in ids.orderBy(name).select(column).toLocalIterator()]
+        labels = [row[column] for row in sorted(ids.collect(), key=lambda row: row[name])]
         stages.append(StringIndexerModel.from_labels(labels, inputCol=column, outputCol=name, handleInvalid="skip"))
     return PipelineModel([*stages, model.fitted])
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.errors import UsageError
-from shoal.recommend.als import AlsSettings, fit_als, list_als, numbered
-from shoal.recommend.metrics import ranking_metrics
+from shoal.recommend.als import AlsSettings, fit_als, list_als
+from shoal.recommend.metrics import USER_METRICS, coverage, mean_metrics, user_metrics, with_history_slices
 from shoal.recommend.popularity import list_popular, popularity
 from shoal.recommend.random import list_random
 from shoal.recommend.search import SearchSpace, Trial, search_als
@@ -49,7 +48,7 @@ Tell = Callable[[Trial], None]
 def evaluate_models(
     train: DataFrame, test: DataFrame, names: Sequence[str], protocol: Protocol, tell: Tell | None = None
 ) -> Evaluation:
-    """Train each named model on `train` (preferences) and judge its lists of k unseen items for every user of `test`.
+    """Train each named model on `train` (numbered preferences) and judge its lists of k unseen items for every user of `test`.
 
     Everything that is chosen is chosen inside `train`. `test`: user_id, item_id. Items of `train` are the catalogue;
     what a user has in `train` is never listed. The models: see MODELS. Raises UsageError, with the names there are, for
@@ -67,67 +66,72 @@ def evaluate_models(
         if tell is not None:
             tell(trial)
 
-    with ExitStack() as stack:
-        users = test.select("user_id").where("user_id is not null").distinct().persist()
-        stack.callback(users.unpersist)
+    users = test.select("user_id").where("user_id is not null").distinct().persist()
+    try:
         made = []
         for name in names:
-            rows = MODELS[name](train, users, protocol, settings, note, stack)
+            rows = MODELS[name](train, users, protocol, settings, note)
             made.append(rows.select(F.lit(name).alias("model"), "user_id", "rank", "item_id", "score"))
         lists = made[0]
         for one in made[1:]:
             lists = lists.unionByName(one)
         lists = lists.persist()
-        metrics = _judge(lists, test, train, names, protocol.k)
+        metrics = judge_lists(lists, test, train, names, protocol.k)
+    finally:
+        users.unpersist()
     return Evaluation(metrics, lists, settings, trials)
 
 
 def evaluate_settings(
     train: DataFrame, test: DataFrame, settings: AlsSettings, protocol: Protocol
 ) -> dict[str, Metrics]:
-    """What ALS with given settings reaches on the same terms: slice -> metric -> mean. Cost: a fit and an evaluation.
-    """
+    """What ALS with given settings reaches on the same terms: slice -> metric -> mean. Cost: a fit and an evaluation."""
     users = test.select("user_id").where("user_id is not null").distinct()
-    with numbered(train) as data:
-        lists = list_als(fit_als(data, settings), train, users, protocol.k, protocol.user_block)
-        return _judge(lists.withColumn("model", F.lit("als")), test, train, ["als"], protocol.k)["als"]
+    lists = list_als(fit_als(train, settings), train, users, protocol.k, protocol.user_block)
+    return judge_lists(lists.withColumn("model", F.lit("als")), test, train, ["als"], protocol.k)["als"]
 
 
-def _judge(
-    lists: DataFrame, test: DataFrame, train: DataFrame, names: Sequence[str], k: int
+def judge_lists(
+    lists: DataFrame, test: DataFrame, train: DataFrame, models: Sequence[str], k: int
 ) -> dict[str, dict[str, Metrics]]:
-    """The metrics of each model, by slice; the slice all first."""
-    found: dict[str, dict[str, Metrics]] = {name: {"all": {}} for name in names}
-    for row in ranking_metrics(lists, test, train, [k], names).collect():
-        values = row.asDict()
-        # Coverage is a property of all lists together.
-        if row["slice"] != "all":
-            del values[f"coverage@{k}"]
-        found[values.pop("model")][values.pop("slice")] = values
+    """model -> slice -> metric -> mean; the slice all first, always there: without a test user its means are None, its
+    users 0. Coverage is of the slice all only, and 0 for a model that lists nothing.
+
+    `lists`: model, user_id, rank, item_id; `test`, `train`: user_id, item_id. Cost: the passes of `user_metrics`,
+    `with_history_slices` and `coverage`; collects a row a model and slice.
+    """
+    shares = {row["model"]: row.asDict() for row in coverage(lists, train, [k], models).collect()}
+    sliced = with_history_slices(user_metrics(lists, test, [k], models), train)
+    rows = [row.asDict() for row in mean_metrics(sliced, ("model", "slice")).collect()]
+    nobody: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
+    found: dict[str, dict[str, Metrics]] = {model: {"all": dict(nobody)} for model in models}
+    for row in sorted(rows, key=lambda row: row["slice"]):
+        found[row.pop("model")][row.pop("slice")] = row
+    for model in models:
+        found[model]["all"][f"coverage@{k}"] = shares[model][f"coverage@{k}"]
     return found
 
 
 def _random(
-    train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell, stack: ExitStack
+    train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell
 ) -> DataFrame:
     return list_random(train, users, train, protocol.k, protocol.space.seed)
 
 
 def _popularity(
-    train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell, stack: ExitStack
+    train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell
 ) -> DataFrame:
     return list_popular(popularity(train), users, train, protocol.k, protocol.user_block)
 
 
-def _als(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell, stack: ExitStack) -> DataFrame:
+def _als(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """Searched inside `train`, then fitted on all of it. A user that `train` does not have gets no list."""
     best, _ = search_als(train, protocol.space, protocol.k, protocol.validation_ratio, protocol.user_block, tell)
     chosen["als"] = best
-    model = fit_als(stack.enter_context(numbered(train)), best)
-    return list_als(model, train, users, protocol.k, protocol.user_block)
+    return list_als(fit_als(train, best), train, users, protocol.k, protocol.user_block)
 
 
-MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell, ExitStack], DataFrame]] = {
+MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataFrame]] = {
     "random": _random,
     "popularity": _popularity,
     "als": _als,

@@ -57,6 +57,7 @@ def ndcg(hit_ranks: Column, relevant: Column, k: int) -> Column:
     return gain / ideal
 
 
+PLACES = "array<struct<rank:int,item_id:string,model:string>>"
 # From this many training events on a user's history is long.
 SHORT_HISTORY = 20
 
@@ -79,33 +80,33 @@ def user_metrics(recommendations: DataFrame, test: DataFrame, ks: Sequence[int],
     without a row for a user gives that user zeros; a model that is not in `models` is left out; users without a test
     event too. Empty `test`: no rows.
 
-    Raises UsageError for a k below 1 or none. Cost: one join of both frames on user and item, two aggregations by user;
-    nothing is cached or collected. All metrics and all k come from one pass.
+    Raises UsageError for a k below 1 or none. Cost: each frame is shuffled once, by user; nothing is cached or collected.
+    All models, metrics and k come from one pass. A row holds a user's test items and lists.
     """
     if not ks or min(ks) < 1:
         raise UsageError(f"k: {list(ks)}; expected whole numbers from 1 on")
-    relevant = test.select("user_id", "item_id").where("user_id is not null and item_id is not null").distinct()
-    listed = recommendations.where((F.col("rank") <= max(ks)) & F.col("model").isin(list(models)))
-    hits = (
-        listed.select("model", "user_id", "item_id", F.col("rank").cast("int").alias("rank"))
-        .join(relevant, ["user_id", "item_id"])
-        .groupBy("user_id", "item_id", "model")
-        .agg(F.min("rank").alias("rank"))
-        .groupBy("user_id", "model")
-        .agg(F.array_sort(F.collect_list("rank")).alias("_hits"))
-    )
-    users = relevant.groupBy("user_id").agg(F.count(F.lit(1)).cast("int").alias("relevant"))
-    named = F.explode(F.array(*[F.lit(model) for model in models]))
-    everybody = users.select("user_id", "relevant", named.alias("model"))
-    judged = everybody.join(hits, ["user_id", "model"], "left").withColumn(
-        "_hits", F.coalesce("_hits", F.array().cast("array<int>"))
-    )
+    sought = test.where("user_id is not null and item_id is not null").groupBy("user_id")
+    relevant = sought.agg(F.collect_set("item_id").alias("_relevant"))
+    places = F.struct(F.col("rank").cast("int").alias("rank"), "item_id", "model")
+    kept = recommendations.where((F.col("rank") <= max(ks)) & F.col("model").isin(list(models)))
+    lists = kept.groupBy("user_id").agg(F.collect_list(places).alias("_places"))
+    everybody = relevant.join(lists, "user_id", "left").withColumn("model", F.explode(F.array(*[F.lit(m) for m in models])))
+
+    def is_hit(place: Column) -> Column:
+        return (place["model"] == F.col("model")) & F.array_contains("_relevant", place["item_id"])
+
+    # Sorted by rank, as that is the first field; an item's later places are dropped.
+    hits = F.array_sort(F.filter(F.coalesce("_places", F.array().cast(PLACES)), is_hit))
+    found = everybody.select("model", "user_id", F.size("_relevant").alias("relevant"), hits.alias("_hits"))
+    earlier = F.col("_hits.item_id")
+    first = F.filter("_hits", lambda hit, at: ~F.array_contains(F.slice(earlier, F.lit(1), at), hit["item_id"]))
+    found = found.withColumn("_ranks", F.transform(first, lambda hit: hit["rank"]))
     columns = [
-        metric(_within(F.col("_hits"), k), F.col("relevant"), k).alias(f"{name}@{k}")
+        metric(_within(F.col("_ranks"), k), F.col("relevant"), k).alias(f"{name}@{k}")
         for k in ks
         for name, metric in USER_METRICS.items()
     ]
-    return judged.select("model", "user_id", "relevant", *columns)
+    return found.select("model", "user_id", "relevant", *columns)
 
 
 def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFrame:
@@ -119,19 +120,25 @@ def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFra
     return per_user.groupBy(*by).agg(F.count(F.lit(1)).alias("users"), *means)
 
 
-def coverage(recommendations: DataFrame, catalogue: DataFrame, k: int) -> DataFrame:
-    """One row per model: `coverage@<k>`, the share of the catalogue's items that stand in anybody's first k places.
-    0..1, null for an empty catalogue (Ge, Delgado-Battenfeld and Jannach, RecSys 2010, "catalog coverage").
+def coverage(recommendations: DataFrame, catalogue: DataFrame, ks: Sequence[int], models: Sequence[str]) -> DataFrame:
+    """One row per model of `models`: `coverage@<k>`, the share of the catalogue's items that stand in anybody's first k
+    places. 0..1, null for an empty catalogue (Ge, Delgado-Battenfeld and Jannach, RecSys 2010, "catalog coverage").
 
-    `catalogue`: item_id, repeated rows count once; a recommended item outside it does not count. A model without a
-    recommendation has no row. Cost: two distinct aggregations and a join on item_id.
+    `catalogue`: item_id, repeated rows count once; a recommended item outside it does not count. Cost: each frame is
+    shuffled once, by item.
     """
-    items = catalogue.select("item_id").distinct()
-    size = items.agg(F.count(F.lit(1)).alias("_size"))
-    listed = recommendations.where(F.col("rank") <= k).select("model", "item_id").distinct().join(items, "item_id", "left_semi")
-    found = listed.groupBy("model").agg(F.count(F.lit(1)).alias("_found"))
-    share = F.when(F.col("_size") > 0, F.col("_found") / F.col("_size"))
-    return found.crossJoin(F.broadcast(size)).select("model", share.alias(f"coverage@{k}"))
+    best = recommendations.groupBy("item_id", "model").agg(F.min("rank").alias("rank"))
+    listed = best.groupBy("item_id").agg(F.map_from_entries(F.collect_list(F.struct("model", "rank"))).alias("_best"))
+    items = catalogue.select("item_id").distinct().join(listed, "item_id", "left")
+    # An average over no row is null; a place that is none is not within k.
+    shares = [
+        F.struct(
+            F.lit(model).alias("model"),
+            *[F.avg(F.coalesce(F.col("_best")[model] <= k, F.lit(False)).cast("int")).alias(f"coverage@{k}") for k in ks],
+        )
+        for model in models
+    ]
+    return items.agg(F.array(*shares).alias("_shares")).select(F.inline("_shares"))
 
 
 def with_history_slices(per_user: DataFrame, train: DataFrame) -> DataFrame:
@@ -148,25 +155,6 @@ def with_history_slices(per_user: DataFrame, train: DataFrame) -> DataFrame:
     )
     sliced = per_user.join(sizes, "user_id", "left").withColumn("slice", F.explode(F.array(F.lit("all"), history)))
     return sliced.drop("_events")
-
-
-def ranking_metrics(
-    recommendations: DataFrame, test: DataFrame, train: DataFrame, ks: Sequence[int], models: Sequence[str]
-) -> DataFrame:
-    """One row per model of `models` and slice: `users`, every metric of `user_metrics` as a mean, `coverage@<k>`.
-
-    Rows come in no order. `train` gives the catalogue of coverage and the slices of `with_history_slices`. The slice
-    all is always there: without a test user its means are null and `users` 0; other slices are there where they have a
-    user. Coverage is of the slice all (null in the others), and 0 for a model that recommends nothing. Cost: that of
-    `user_metrics`, two passes over `train`, one over the lists a k.
-    """
-    spark = recommendations.sparkSession
-    everything = spark.createDataFrame([(model, "all") for model in models], "model string, slice string")
-    for k in ks:
-        everything = everything.join(coverage(recommendations, train, k), "model", "left").fillna(0.0, [f"coverage@{k}"])
-    sliced = with_history_slices(user_metrics(recommendations, test, ks, models), train)
-    found = mean_metrics(sliced, ("model", "slice"))
-    return everything.join(found, ["model", "slice"], "full").fillna(0, ["users"])
 
 
 def _precision_sum(hit_ranks: Column) -> Column:

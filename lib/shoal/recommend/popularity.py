@@ -4,11 +4,13 @@ users.
 
 from __future__ import annotations
 
-from pyspark.sql import Column, DataFrame, Window
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.errors import UsageError
-from shoal.recommend.top_k import rank_top_k
+from shoal.recommend.top_k import Items, rank_top_k
 
 
 def popularity(preferences: DataFrame) -> DataFrame:
@@ -38,16 +40,19 @@ def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, u
 
     `scores`: item_id, score (double, unique ids; null and NaN scores are left out); `users`: user_id, unique; `seen`:
     user_id, item_id. Ties go to the smaller item_id. Cost: only the first k + (most items seen by a user) items can
-    matter; these go through the top-k engine as a model of rank one, whose factor is the place in the order, exact in
-    float32 up to 16 million. Collects that one number. `scores` is computed twice: persist it where it is dear.
+    matter; these are collected and go through the top-k engine as a model of rank one, whose factor is the place in the
+    order, exact in float32 up to 16 million.
     """
     histories = seen.join(users, "user_id", "left_semi").groupBy("user_id").agg(F.count(F.lit(1)).alias("seen"))
     longest = histories.agg(F.max("seen")).first()
     places = k + ((longest[0] if longest is not None else None) or 0)
     head = scores.where("score is not null and not isnan(score)").orderBy(F.desc("score"), "item_id").limit(places)
-    # One partition: the head is as long as one user's history and a page.
-    placed = head.withColumn("_place", F.row_number().over(Window.orderBy(F.desc("score"), "item_id")))
-    item_factors = placed.select("item_id", F.array((-F.col("_place")).cast("float")).alias("features"))
+    placed = {row["item_id"]: (place, row["score"]) for place, row in enumerate(head.collect(), 1)}
+    ids = sorted(placed)
+    factors = np.array([[-placed[item][0]] for item in ids], np.float32).reshape(len(ids), 1)
+    items = Items(pa.array(ids, pa.string()), factors, np.abs(factors[:, 0]).astype(np.float64))
     user_factors = users.select("user_id", F.array(F.lit(1.0).cast("float")).alias("features"))
-    lists = rank_top_k(user_factors, item_factors, seen, k, user_block).drop("score")
-    return lists.join(F.broadcast(placed.select("item_id", "score")), "item_id").select("user_id", "rank", "item_id", "score")
+    lists = rank_top_k(user_factors, items, seen, k, user_block).drop("score")
+    known = [(item, score) for item, (_, score) in placed.items()]
+    scored = users.sparkSession.createDataFrame(known, "item_id string, score double")
+    return lists.join(F.broadcast(scored), "item_id").select("user_id", "rank", "item_id", "score")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -10,7 +11,7 @@ from pyspark.sql import functions as F
 from shoal.errors import UsageError
 
 
-def preferences(events: DataFrame, event_weights: Mapping[str, float] | None = None) -> DataFrame:
+def preferences(events: DataFrame, event_weights: Mapping[Any, float] | None = None) -> DataFrame:
     """One row per user and item: `weight` (sum over the events), `value` (mean rating, null without one), `occurred_at`
     (first), and, where events have a kind, `event`, the heaviest (ties: the last by name).
 
@@ -35,7 +36,7 @@ def preferences(events: DataFrame, event_weights: Mapping[str, float] | None = N
     )
 
 
-def event_weight(event_weights: Mapping[str, float] | None) -> Column:
+def event_weight(event_weights: Mapping[Any, float] | None) -> Column:
     """The weight of an event by the column `event`; 1 for a kind that is not named, 1 for all with None. Raises
     UsageError for a weight that is negative or no number.
     """

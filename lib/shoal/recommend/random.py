@@ -30,7 +30,7 @@ def list_random(items: DataFrame, users: DataFrame, seen: DataFrame, k: int, see
     size = (total[0] if total is not None else None) or 0
     if size > MAX_ITEM_BYTES:
         raise InputError(f"catalogue: its ids take {size >> 20} MiB; at most {MAX_ITEM_BYTES >> 20} fit a worker")
-    names = sorted(row["item_id"] for row in distinct.toLocalIterator())
+    names = sorted(row["item_id"] for row in distinct.collect())
     catalogue = Items(pa.array(names, pa.string()), np.empty((len(names), 0), np.float32), np.empty(0))
     shared = users.sparkSession.sparkContext.broadcast(catalogue)
 

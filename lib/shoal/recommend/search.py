@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
-from shoal.recommend.als import AlsSettings, Numbered, fit_als, list_als, numbered
+from shoal.recommend.als import AlsSettings, fit_als, list_als
 from shoal.recommend.metrics import mean_metrics, user_metrics
 from shoal.recommend.split import test_part, training_part, with_random_split, with_validation_split
 
@@ -53,7 +53,7 @@ def search_als(
 ) -> tuple[AlsSettings, list[Trial]]:
     """The settings with the best NDCG@k on `validation_ratio` of each user's preferences, and all trials in order.
 
-    `preferences`: user_id, item_id, weight, value, occurred_at. The validation part is that of `with_validation_split`;
+    `preferences`: user_id, item_id, user, item, weight, value, occurred_at. The validation part is that of `with_validation_split`;
     without any time it is drawn at random. The first of equal trials wins. Where nothing can be validated (every user
     has too few preferences) nothing is fitted: the start is the answer, and the only trial has no metric. The answer
     has `max_iter` rounds. `tell` hears of each trial.
@@ -83,10 +83,9 @@ def search_als(
         known, held_out = training_part(split), test_part(split)
         if held_out.isEmpty():
             return replace(start, max_iter=space.max_iter), [Trial(start, {})]
-        data = stack.enter_context(numbered(known))
 
         def judge(settings: AlsSettings) -> Trial:
-            trial = Trial(settings, _validate(settings, data, known, held_out, k, user_block))
+            trial = Trial(settings, _validate(settings, known, held_out, k, user_block))
             if tell is not None:
                 tell(trial)
             return trial
@@ -118,10 +117,10 @@ def _one_after_the_other(
 
 
 def _validate(
-    settings: AlsSettings, data: Numbered, known: DataFrame, held_out: DataFrame, k: int, user_block: int
+    settings: AlsSettings, known: DataFrame, held_out: DataFrame, k: int, user_block: int
 ) -> dict[str, float | None]:
     """Mean metrics of one fit over the validation users."""
-    model = fit_als(data, settings)
+    model = fit_als(known, settings)
     lists = list_als(model, known, held_out, k, user_block).withColumn("model", F.lit("als"))
     row = mean_metrics(user_metrics(lists, held_out, [k], ["als"]), by=()).first()
     return {name: value for name, value in (row.asDict() if row is not None else {}).items() if "@" in name}

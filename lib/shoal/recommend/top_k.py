@@ -77,7 +77,7 @@ Reason = Callable[[Items, Floats, Seen, Ints], Ints]
 
 def rank_top_k(
     user_factors: DataFrame,
-    item_factors: DataFrame,
+    item_factors: DataFrame | Items,
     seen: DataFrame | None,
     k: int,
     user_block: int,
@@ -86,7 +86,8 @@ def rank_top_k(
     """One row per user and rank 1..k: user_id, rank (int), item_id, score (double), best first; `because_item_id` with
     a `reason`.
 
-    `user_factors`: user_id, features (array<float>); `item_factors`: item_id, features of the same length; ids unique
+    `user_factors`: user_id, features (array<float>); `item_factors`: item_id, features of the same length,
+    or what `collect_items` made of that; ids unique
     in each. `seen`: user_id, item_id and, for a reason, weight (double); those items are never listed; rows of unknown
     users or items change nothing. score is the float64 dot product of the float32 factors, unitless. Ties go to the
     smaller item_id in string order. A user with fewer than k unseen items has a shorter list, one without any has no
@@ -100,7 +101,7 @@ def rank_top_k(
     if k < 1 or user_block < 1:
         raise UsageError(f"k {k}, user_block {user_block}; expected whole numbers from 1 on")
     schema = "user_id string, rank int, item_id string, score double" + (", because_item_id string" if reason else "")
-    items = collect_items(item_factors)
+    items = item_factors if isinstance(item_factors, Items) else collect_items(item_factors)
     spark = user_factors.sparkSession
     if not len(items):
         return spark.createDataFrame([], schema)
