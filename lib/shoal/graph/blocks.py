@@ -24,7 +24,9 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 # 2 million entries are 24 MB of matrix: some 10 ms of numpy, and small in any worker.
-ENTRIES_PER_BLOCK = 2_000_000
+MOST_ENTRIES = 2_000_000
+# Fewer than this are multiplied in less time than a second task takes to start.
+FEWEST_ENTRIES = 100_000
 # Rounds run as one Spark job; the driver looks at the change after each such chain.
 CHAIN = 4
 
@@ -94,8 +96,9 @@ class Outcome:
 
 
 def block_count(spark: SparkSession, entry_count: int) -> int:
-    """How many blocks: one a core, more where a block would exceed ENTRIES_PER_BLOCK."""
-    return max(spark.sparkContext.defaultParallelism, -(-entry_count // ENTRIES_PER_BLOCK))
+    """How many blocks: one a core where each gets FEWEST_ENTRIES, more where one would get over MOST_ENTRIES."""
+    by_core = min(spark.sparkContext.defaultParallelism, entry_count // FEWEST_ENTRIES)
+    return max(1, by_core, -(-entry_count // MOST_ENTRIES))
 
 
 def build_blocks(entries: DataFrame, node_count: int, count: int) -> Blocks:

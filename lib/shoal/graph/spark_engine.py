@@ -40,7 +40,7 @@ def page_rank(edges: DataFrame, damping: float, tolerance: float, max_rounds: in
         F.col("dst").alias("row"), F.col("src").alias("col"), (F.col("weight") / F.col("strength")).alias("value")
     )
     blocks = _build(graph, entries, graph.edge_count)
-    program = _rank_program(damping, graph.node_count)
+    program = rank_program(damping, graph.node_count)
     outcome = run_rounds(blocks, program, max_rounds + 1, lambda change, _: rank_error(change, damping) <= tolerance)
     error = rank_error(outcome.change, damping)
     if error > tolerance:
@@ -60,7 +60,7 @@ def not_converged(error: float, tolerance: float, max_rounds: int) -> UsageError
     )
 
 
-def _rank_program(damping: float, node_count: int) -> Program:
+def rank_program(damping: float, node_count: int) -> Program:
     """PageRank. State row 0: the mass pulled in this round; row 1: the ranks that it was pulled from.
 
     Ranks follow from the pulled mass and its total over all blocks, so a round needs no second exchange for the sinks.
@@ -86,7 +86,7 @@ def label_propagation(edges: DataFrame, max_rounds: int) -> DataFrame:
     both = with_reverse(graph.edges.where("weight > 0"))
     entries = both.select(F.col("dst").alias("row"), F.col("src").alias("col"), F.col("weight").alias("value"))
     blocks = _build(graph, entries, 2 * graph.edge_count)
-    program = _label_program()
+    program = label_program()
     outcome = run_rounds(blocks, program, max_rounds, lambda change, cycle: change == 0 or cycle == 0)
     # Labels that come back every second round will do so for ever: which of the two stands at the cap is known already.
     row = 1 if outcome.change and not outcome.cycle and (max_rounds - outcome.rounds) % 2 else 0
@@ -95,7 +95,7 @@ def label_propagation(edges: DataFrame, max_rounds: int) -> DataFrame:
     return result
 
 
-def _label_program() -> Program:
+def label_program() -> Program:
     """Label propagation. State row 0: the labels; row 1: those of the round before."""
 
     def start(number: int, size: int, blocks: int) -> State:
