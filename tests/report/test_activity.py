@@ -99,8 +99,10 @@ def test_the_share_of_the_busiest() -> None:
 
 
 def test_popular_items_are_ordered_by_popularity_then_id(spark: SparkSession) -> None:
-    items = spark.createDataFrame([("b", 2.0, 2, 1, None), ("a", 2.0, 2, 2, 3.5), ("c", 0.0, 0, 0, None), ("d", 9.0, 9, 9, 4.0)], ITEMS)
-    titles = spark.createDataFrame([("d", "Dawn", "film"), ("z", "none of ours", "film")], "item_id string, title string, kind string")
+    rows = [("b", 2.0, 2, 1, None), ("a", 2.0, 2, 2, 3.5), ("c", 0.0, 0, 0, None), ("d", 9.0, 9, 9, 4.0)]
+    items = spark.createDataFrame(rows, ITEMS)
+    named = [("d", "Dawn", "film"), ("z", "none of ours", "film")]
+    titles = spark.createDataFrame(named, "item_id string, title string, kind string")
     top = popular_items(items, titles)
     assert [(r["item_id"], r["title"]) for r in top] == [("d", "Dawn"), ("a", None), ("b", None)]
     assert [r["item_id"] for r in popular_items(items, None)] == ["d", "a", "b"]

@@ -11,7 +11,10 @@ from shoal.report.blocks import Bars, Missing
 from shoal.report.glossary import TERMS, glossary_part, shown_name
 from shoal.report.models import metric_bars, models_part
 
-ROWS = "task string, model string, model_version string, slice string, metric string, value double, units bigint, is_champion boolean"
+ROWS = (
+    "task string, model string, model_version string, slice string, metric string, value double, units bigint, "
+    "is_champion boolean"
+)
 
 
 @pytest.fixture(scope="module")

@@ -72,10 +72,12 @@ def heading() -> Heading:
 def parts() -> list[Part]:
     svg = Markup('<svg viewBox="0 0 1 1" aria-hidden="true"><path d="M0 0"></path></svg>')
     chip = Cell("critical", HOSTILE, "chip", "critical")
-    table = Table(HOSTILE, ["Column", HOSTILE], [[Cell(HOSTILE, kind="code"), chip], [Cell("b", swatch="#0072b2"), Cell("", share=0.5)]])
+    rows = [[Cell(HOSTILE, kind="code"), chip], [Cell("b", swatch="#0072b2"), Cell("", share=0.5)]]
+    table = Table(HOSTILE, ["Column", HOSTILE], rows)
+    bars = Bars(HOSTILE, [Bar(HOSTILE, 0.25, HOSTILE, True, HOSTILE)], HOSTILE)
     return [
         Part("first", "First", HOSTILE, [table, Figure(svg, HOSTILE, HOSTILE, svg), Prose(HOSTILE)], "1 < 2 " + HOSTILE),
-        Part("second", "Second", "", [Bars(HOSTILE, [Bar(HOSTILE, 0.25, HOSTILE, True, HOSTILE)], HOSTILE)], "", frozenset({"psi"})),
+        Part("second", "Second", "", [bars], "", frozenset({"psi"})),
         Part("third", "Third", "", [Missing(HOSTILE, HOSTILE, HOSTILE)]),
     ]
 

@@ -113,7 +113,9 @@ def test_one_window_alone_is_no_comparison() -> None:
     assert distribution_figure("d", [number("current", [5, 5]), number("baseline", [])]) is None
 
 
-def test_pictures_come_from_the_profiles(spark: SparkSession, drift: DataFrame, day: date, absent: Callable[[str], Missing]) -> None:
+def test_pictures_come_from_the_profiles(
+    spark: SparkSession, drift: DataFrame, day: date, absent: Callable[[str], Missing]
+) -> None:
     counts = [("baseline", {"view": 50, "like": 50}), ("current", {"view": 90})]
     rows = [("silver.interactions", "event", "category", w, 100, None, None, None, c) for w, c in counts]
     part = shifts_part(drift, spark.createDataFrame(rows, PROFILES), day, day, absent)

@@ -84,8 +84,9 @@ def _drawing(piece: Piece) -> Figure:
     drawn = f"{count(len(piece.community))} nodes and {count(len(piece.edges))} ties"
     what = f"{drawn} of the {len(piece.sizes)} largest communities"
     caption = (
-        f"{what}: of each community the members with most neighbours inside it, as many as its size allows. Of each dot "
-        "at least its four heaviest ties are drawn, if it has so many; dots with more are larger; grey ties lead to other communities. Labels: community and all its members."
+        f"{what}: of each community the members with most neighbours inside it, as many as its size allows, and of each dot "
+        "its four heaviest ties, or all it has. Dots that more ties lead to are larger; grey ties lead to other communities. "
+        "Labels: community and number of all its members."
     )
     wide, narrow = draw_piece("network", piece), draw_piece("network-narrow", piece, NARROW)
     return Figure(wide, f"Drawing of {what}: {said}.", caption, narrow)
