@@ -1,0 +1,103 @@
+"""The three graph jobs on a small lake: kinds, time, reruns, and inputs that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+
+import networkx as nx
+import pytest
+from pyspark.sql import SparkSession
+from shoal.errors import SkippedError
+from shoal.lake import Lake
+from shoal.runs import find_job
+
+DAY = date(2024, 3, 1)
+EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
+FOLLOWS = "src_id string, dst_id string, weight double, followed_at timestamp, source string"
+
+
+def fill_events(spark: SparkSession, lake: Lake) -> None:
+    """Three users, two items; user and item `1` share an id; the last event is after the day."""
+    noon, late = datetime(2024, 3, 1, 12), datetime(2024, 3, 2)
+    rows = [
+        ("e1", "1", "1", "view", None, noon, "t"), ("e2", "1", "1", "like", None, noon, "t"),
+        ("e3", "b", "1", "rating", 4.0, noon, "t"), ("e4", "c", "2", "purchase", 9.99, noon, "t"),
+        ("e5", "c", "1", "rating", 0.0, noon, "t"), ("e6", "d", "2", "like", None, late, "t"),
+    ]  # fmt: skip
+    lake.append("silver.interactions", spark.createDataFrame(rows, EVENTS))
+
+
+def fill_follows(spark: SparkSession, lake: Lake) -> None:
+    """Two triangles without a time and a bridge of the day; one follow after it."""
+    pairs = [("a", "b"), ("b", "c"), ("c", "a"), ("d", "e"), ("e", "f"), ("f", "d")]
+    rows = [(s, t, 1.0, None, "t") for s, t in pairs]
+    rows += [("a", "d", 0.1, datetime(2024, 3, 1, 23), "t"), ("late", "a", 1.0, datetime(2024, 3, 2), "t")]
+    lake.append("silver.follows", spark.createDataFrame(rows, FOLLOWS))
+
+
+def run(lake: Lake, *names: str) -> None:
+    for name in names:
+        find_job(name).run(lake, lake.settings.graph, DAY)
+
+
+def test_ranks_are_networkxs_on_both_graphs(spark: SparkSession, lake: Lake) -> None:
+    fill_events(spark, lake)
+    fill_follows(spark, lake)
+    run(lake, "rank_nodes")
+    rows = lake.read("gold.node_ranks", on=DAY).collect()
+    # view 1 + like 3; a rating counts its value, one of 0 is no edge; a purchase counts 8, not its amount.
+    engagement = nx.Graph()
+    engagement.add_weighted_edges_from([("u1", "i1", 4.0), ("ub", "i1", 4.0), ("uc", "i2", 8.0)])
+    marks = {"engagement_user": "u", "engagement_item": "i"}
+    found = {marks[r["kind"]] + r["node_id"]: r["score"] for r in rows if r["kind"] in marks}
+    assert found == pytest.approx(nx.pagerank(engagement, tol=1e-15, max_iter=5000), abs=1e-6)
+    follows = nx.DiGraph()
+    follows.add_weighted_edges_from([(*p, 1.0) for p in ("ab", "bc", "ca", "de", "ef", "fd")] + [("a", "d", 0.1)])
+    known = {r["node_id"]: r["score"] for r in rows if r["kind"] == "follows"}
+    assert known == pytest.approx(nx.pagerank(follows, tol=1e-15, max_iter=5000), abs=1e-6)
+    for kind in (*marks, "follows"):
+        ranked = sorted((r["rank"], -r["score"]) for r in rows if r["kind"] == kind)
+        assert [rank for rank, _ in ranked] == list(range(1, len(ranked) + 1))
+        assert ranked == sorted(ranked, key=lambda pair: pair[1])
+    assert lake.run.facts == {"engine_engagement": "local", "engine_follows": "local"}
+
+
+def test_communities_and_network_and_a_rerun(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    fill_follows(spark, lake)
+    run(lake, "rank_nodes", "find_communities", "build_network")
+    members = {r["node_id"]: r["community_id"] for r in lake.read("gold.communities", on=DAY).collect()}
+    assert set(members) == set("abcdef")
+    summary = lake.read("gold.community_summary", on=DAY).collect()
+    assert sum(r["nodes"] for r in summary) == 6
+    assert {m for r in summary for m in r["top_members"]} == set("abcdef")
+    assert sum(r["modularity"] for r in summary) == pytest.approx(summary[0]["total_modularity"])
+    network = {r["node_id"]: r for r in lake.read("features.network", on=DAY).collect()}
+    assert {n: (r["in_degree"], r["out_degree"], r["triangles"]) for n, r in network.items()} == {
+        "a": (1, 2, 1), "b": (1, 1, 1), "c": (1, 1, 1), "d": (2, 1, 1), "e": (1, 1, 1), "f": (1, 1, 1),
+    }  # fmt: skip
+    assert {n: r["community_id"] for n, r in network.items()} == members
+    assert sum(r["page_rank"] for r in network.values()) == pytest.approx(1.0)
+
+    again = make_lake(run_id="run-2")
+    run(again, "rank_nodes", "find_communities", "build_network")
+    after = {r["node_id"]: r for r in again.read("features.network", on=DAY).collect()}
+    assert {n: {**r.asDict(), "run_id": ""} for n, r in after.items()} == {
+        n: {**r.asDict(), "run_id": ""} for n, r in network.items()
+    }
+
+
+def test_without_ranks_or_communities_the_network_has_nulls(spark: SparkSession, lake: Lake) -> None:
+    fill_follows(spark, lake)
+    run(lake, "build_network")
+    rows = lake.read("features.network", on=DAY).collect()
+    assert {(r["page_rank"], r["community_id"]) for r in rows} == {(None, None)}
+
+
+def test_nothing_to_rank_is_skipped(lake: Lake) -> None:
+    with pytest.raises(SkippedError, match="no event and no follow"):
+        run(lake, "rank_nodes")
+    for name in ("find_communities", "build_network"):
+        with pytest.raises(SkippedError, match=r"silver\.follows does not exist"):
+            run(lake, name)
