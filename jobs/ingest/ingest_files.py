@@ -16,11 +16,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -37,16 +39,44 @@ from shoal.sources.parsing import plain
 from shoal.sources.parts import Part
 from shoal.sources.reading import read_records
 
+# Settings that do not change what a record becomes: a file read with others of these is the same file.
+NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes"}
+# Keys of a batch up to this number are sent to where silver's rows are: 8 bytes each, some tens of MB with their index.
+BROADCAST_ROWS = 1_000_000
+# Key hashes that one task sorts: 32 MB.
+HASHES_PER_TASK = 4_000_000
+
 
 @dataclass(frozen=True)
 class Batch:
-    """The new files of one part and, once bronze holds them, their counts: records by (file, rule); the rule of sound ones
-    is None."""
+    """The new files of one part."""
 
     part: Part
     surveys: Sequence[Survey]
     batch_id: str
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A batch in bronze, and where its records go.
+
+    counts: records by (file, rule); the rule of sound ones is None. left_out: the sound ones that silver does not get; their
+    numbers by (file, verdict). again: whether an earlier run began with this batch.
+    """
+
+    batch: Batch
     counts: dict[tuple[str, str | None], int]
+    left_out: DataFrame
+    verdicts: dict[tuple[str, str], int]
+    again: bool
+
+    def sound(self) -> int:
+        """Records that break no rule of their own."""
+        return sum(n for (_, rule), n in self.counts.items() if rule is None)
+
+    def verdict(self, name: str, file: str | None = None) -> int:
+        """Sound records of that verdict, in all files or in one."""
+        return sum(n for (path, verdict), n in self.verdicts.items() if verdict == name and file in (None, path))
 
 
 def silver_columns(part: Part) -> list[str]:
@@ -87,54 +117,74 @@ def as_bronze(judged: DataFrame, batch_id: str, source: str, lake: Lake) -> Data
     )
 
 
-def left_out(sound: DataFrame, made: Contract, silver: DataFrame | None, keeps_newest: bool) -> DataFrame:
-    """The sound records that do not go into silver: _file, _line, verdict (duplicate or conflict), reason.
+def repeated(hashes: DataFrame, rows: int) -> DataFrame:
+    """The values of the bigint column `_h` that more than one of the `rows` rows have, each once.
 
-    Within the batch the first record of a key, by file and line, stays; an equal one is a duplicate, a different one a
-    conflict. Against silver an equal row makes a duplicate; a different one a conflict, or, where the newest is kept,
-    nothing: it goes over the old. Only records whose 8-byte key hash occurs twice are sorted; of `silver` only rows with a
-    key of the batch are compared.
+    One shuffle of 8 bytes a row, then a sort in numpy, HASHES_PER_TASK at a time: a third of the time of groupBy and count.
     """
+
+    def found(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        parts = [batch.column(0).to_numpy() for batch in batches]
+        values = np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
+        twice = np.unique(values[1:][values[1:] == values[:-1]])
+        yield pa.RecordBatch.from_arrays([pa.array(twice, pa.int64())], names=["_h"])
+
+    return hashes.repartition(rows // HASHES_PER_TASK + 2, "_h").mapInArrow(found, "_h bigint")
+
+
+def with_hashes(sound: DataFrame, made: Contract) -> DataFrame:
+    """`sound` with `_h`, a hash of the key, and `_content`, one of all values; null and nothing are different contents."""
     content = [name for name in made.columns if name not in ("source", "run_id")]
-    hashed = F.xxhash64(*made.key)
-    marked = sound.withColumn("_content", F.xxhash64(*content))
-    twice = marked.groupBy(hashed.alias("_h")).agg(F.count(F.lit(1)).alias("_n")).where("_n > 1").select("_h")
+    nulls = [F.col(name).isNull() for name in content if made.columns[name].null]
+    return sound.withColumns({"_h": F.xxhash64(*made.key), "_content": F.xxhash64(*content, *nulls)})
+
+
+def doubles_within(hashed: DataFrame, made: Contract, twice: DataFrame) -> DataFrame:
+    """The records whose key an earlier record of the batch, by file and line, has: _file, _line, verdict, reason.
+
+    The verdict is `duplicate` where all values are equal, else `conflict`. Only records with a key hash in `twice` are sorted.
+    """
     order = Window.partitionBy(*made.key).orderBy("_file", "_line")
-    first = F.first(F.struct("_content", "_file", "_line")).over(order).alias("_first")
-    groups = marked.withColumn("_h", hashed).join(twice, "_h", "left_semi").select("_file", "_line", "_content", first)
+    first = F.first(F.struct("_content", "_file", "_line")).over(order)
+    groups = hashed.join(twice, "_h", "left_semi").select("_file", "_line", "_content", first.alias("_first"))
     later = groups.where((F.col("_file") != F.col("_first._file")) | (F.col("_line") != F.col("_first._line")))
-    same = F.col("_content") == F.col("_first._content")
+    same = F.when(F.col("_content") == F.col("_first._content"), "duplicate").otherwise("conflict")
     where = F.concat(F.col("_first._file"), F.lit(":"), F.col("_first._line"))
     reason = F.concat(F.lit(f"{', '.join(made.key)}: the same key with other values is at "), where)
-    verdict = F.when(same, "duplicate").otherwise("conflict").alias("verdict")
-    within = later.select("_file", "_line", verdict, reason.alias("reason"))
-    if silver is None:
-        return within
-    known = silver.select(*made.key, F.xxhash64(*content).alias("_known"))
-    keys = marked.select("_file", "_line", "_content", *made.key)
-    # The batch is the small side: it goes to silver's rows, not they to it.
-    near = known.join(F.broadcast(keys.select(*made.key).distinct()), made.key, "left_semi")
-    met = keys.join(near, made.key)
+    return later.select("_file", "_line", same.alias("verdict"), reason.alias("reason"))
+
+
+def doubles_of_silver(
+    hashed: DataFrame, made: Contract, silver: DataFrame, earlier: Sequence[str], keeps_newest: bool, rows: int
+) -> DataFrame:
+    """The records whose key silver has: _file, _line, verdict, reason.
+
+    The verdict is `duplicate` where all values are equal; `written` where, besides, a run of `earlier` wrote that row: a run of
+    this batch that died before it could say so. Other values are a `conflict`, or nothing where the newest is kept.
+    """
+    keys = hashed.select("_h").distinct()
+    # The batch is mostly the small side: it goes to silver's rows, not they to it.
+    near = with_hashes(silver, made).join(F.broadcast(keys) if rows <= BROADCAST_ROWS else keys, "_h", "left_semi")
+    known = near.select(*made.key, F.col("_content").alias("_known"), F.col("run_id").alias("_run"))
+    met = hashed.select("_file", "_line", "_content", *made.key).join(known, made.key)
     equal = F.col("_content") == F.col("_known")
-    old = F.lit(f"{', '.join(made.key)}: {made.name} has this key with other values")
-    against = met.select("_file", "_line", F.when(equal, "duplicate").otherwise("conflict").alias("verdict"), old.alias("reason"))
-    if keeps_newest:
-        against = against.where("verdict = 'duplicate'")
-    fresh = against.join(within, ["_file", "_line"], "left_anti")
-    return within.unionByName(fresh)
+    verdict = F.when(equal & F.col("_run").isin(*earlier), "written").when(equal, "duplicate").otherwise("conflict")
+    reason = F.lit(f"{', '.join(made.key)}: {made.name} has this key with other values")
+    found = met.select("_file", "_line", verdict.alias("verdict"), reason.alias("reason"))
+    return found.where("verdict != 'conflict'") if keeps_newest else found
 
 
-def file_rows(batch: Batch, source: str, excluded: dict[tuple[str, str], int], settings_hash: str) -> list[tuple[object, ...]]:
-    """A row of ops.ingest_files per file, but for ingested_at and run_id; `excluded` counts by (file, verdict)."""
+def file_rows(sorted_: Sorted, source: str, settings_hash: str) -> list[tuple[object, ...]]:
+    """A row of ops.ingest_files per file, but for ingested_at and run_id."""
     rows: list[tuple[object, ...]] = []
+    batch = sorted_.batch
     for survey in batch.surveys:
-        counts = {rule: n for (file, rule), n in batch.counts.items() if file == survey.path}
-        duplicates, conflicts = (excluded.get((survey.path, verdict), 0) for verdict in ("duplicate", "conflict"))
-        sound = counts.pop(None, 0)
-        rejected = sum(counts.values()) + conflicts
+        counts = {rule: n for (file, rule), n in sorted_.counts.items() if file == survey.path}
+        duplicates, conflicts = (sorted_.verdict(name, survey.path) for name in ("duplicate", "conflict"))
+        records, sound = sum(counts.values()), counts.get(None, 0)
         rows.append((
             batch.batch_id, source, batch.part.name, survey.path, survey.sha256, settings_hash, survey.bytes,
-            sound + sum(counts.values()), sound - duplicates - conflicts, duplicates, rejected,
+            records, sound - duplicates - conflicts, duplicates, records - sound + conflicts,
         ))  # fmt: skip
     return rows
 
@@ -144,11 +194,6 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
 
     Raises InputError where a file that the source cannot do without is not there or has no content at all.
     """
-    known: set[tuple[str, str]] = set()
-    if lake.exists("ops.ingest_files"):
-        rows = lake.written("ops.ingest_files").where(F.col("settings_hash") == settings_hash)
-        # Two short strings a file that was ever ingested with these settings.
-        known = {(row["part"], row["sha256"]) for row in rows.select("part", "sha256").distinct().collect()}
     batches, passed = [], 0
     for part in parts_of(source):
         alone = Path(given).is_file()
@@ -163,19 +208,31 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
         filled = [s for s in surveys if s.bytes and (s.form != "csv" or s.header)]
         if not filled:
             raise InputError(f"{surveys[0].path}: the file is empty; expected a header line and rows")
-        fresh: dict[str, Survey] = {s.sha256: s for s in reversed(filled) if (part.name, s.sha256) not in known}
+        if len(filled) < len(surveys):
+            lake.run.note(empty_files=len(surveys) - len(filled))
+        known = ingested_before(lake, part, settings_hash, [s.sha256 for s in filled])
+        fresh: dict[str, Survey] = {s.sha256: s for s in reversed(filled) if s.sha256 not in known}
         passed += len(filled) - len(fresh)
         chosen = sorted(fresh.values(), key=lambda s: s.path)
         if chosen:
             content = json.dumps([source, part.name, settings_hash, [(s.path, s.sha256) for s in chosen]])
-            batches.append(Batch(part, chosen, hashlib.sha256(content.encode()).hexdigest()[:32], {}))
+            batches.append(Batch(part, chosen, hashlib.sha256(content.encode()).hexdigest()[:32]))
     if not batches and not passed:
         names = ", ".join(part.file for part in parts_of(source) if part.file)
         raise InputError(f"{given}: not a file of a {source} data set; expected {names}")
     return batches, passed
 
 
-def columns_of(lake: Lake, part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
+def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str]) -> set[str]:
+    """Those of the content hashes that ops.ingest_files has with these settings; at most as many rows as files are given."""
+    if not lake.exists("ops.ingest_files"):
+        return set()
+    given = F.broadcast(lake.spark.createDataFrame([(h,) for h in hashes], "sha256 string"))
+    rows = lake.written("ops.ingest_files").where((F.col("settings_hash") == settings_hash) & (F.col("part") == part.name))
+    return {row["sha256"] for row in rows.join(given, "sha256").select("sha256").distinct().collect()}
+
+
+def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
     """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
     if survey.form == "jsonl":
         pairs = []
@@ -184,7 +241,7 @@ def columns_of(lake: Lake, part: Part, survey: Survey, conf: IngestConf) -> tupl
             pairs += [f"{plain(name)}={field.name}" for name in names]
         match_columns(survey, list(conf.column.values()), [f for f in part.fields if f.name in conf.column], conf)
         return tuple(dict.fromkeys(pairs)), []
-    found = list(survey.header) if survey.form == "csv" else lake.spark.read.parquet(survey.path).columns
+    found = list(survey.header)
     matched = match_columns(survey, found, part.fields, conf)
     ours = {theirs: name for name, theirs in matched.items()}
     unknown = [name for name in found if name not in ours]
@@ -193,12 +250,16 @@ def columns_of(lake: Lake, part: Part, survey: Survey, conf: IngestConf) -> tupl
     return tuple(f"{theirs}={name}" for theirs, name in ours.items()), unknown
 
 
-def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Batch:
-    """Parse the batch's files into bronze, and return the batch with its counts."""
-    described = {s.path: columns_of(lake, batch.part, s, conf) for s in batch.surveys}
+def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Sorted:
+    """Parse the batch's files into bronze, and find where each record goes. Silver is read, not written."""
+    described = {s.path: columns_of(batch.part, s, conf) for s in batch.surveys}
     unknown = sorted({name for _, names in described.values() for name in names})
     if unknown:
         lake.run.note(**{f"{batch.part.name}_columns_left_raw": ", ".join(unknown)})
+    earlier: list[str] = []
+    if lake.exists(batch.part.bronze):
+        # One value an attempt at this very batch.
+        earlier = [row["run_id"] for row in bronze_of(lake, batch).select("run_id").distinct().collect()]
     names = [field.name for field in batch.part.fields]
     records = read_records(lake.spark, batch.surveys, {path: c for path, (c, _) in described.items()}, names, conf)
     judged = with_verdict(with_fields(records, batch.part, conf, as_of), batch.part, conf)
@@ -206,7 +267,8 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     # One row a file and rule.
     counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
-    return Batch(batch.part, batch.surveys, batch.batch_id, counts)
+    left, verdicts = left_out(lake, batch, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
+    return Sorted(batch, counts, left, verdicts, bool(earlier))
 
 
 def bronze_of(lake: Lake, batch: Batch) -> DataFrame:
@@ -214,88 +276,123 @@ def bronze_of(lake: Lake, batch: Batch) -> DataFrame:
     return lake.written(batch.part.bronze).where(F.col("_batch_id") == batch.batch_id)
 
 
-def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, batches: Sequence[Batch]) -> None:
+def sound_of(lake: Lake, batch: Batch) -> DataFrame:
+    """The batch's records that break no rule: _file, _line and silver's columns."""
+    return bronze_of(lake, batch).where("_rule is null").select("_file", "_line", *silver_columns(batch.part))
+
+
+def left_out(
+    lake: Lake, batch: Batch, rows: int, earlier: Sequence[str]
+) -> tuple[DataFrame, dict[tuple[str, str], int]]:
+    """The sound records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; and
+    their numbers by (file, verdict).
+
+    Within the batch the first record of a key stays; of a later one, and of one that silver has, see `doubles_within` and
+    `doubles_of_silver`.
+    """
+    made = contract(batch.part.silver)
+    nothing = lake.spark.createDataFrame([], "_file string, _line bigint, verdict string, reason string")
+    if not rows:
+        return nothing, {}
+    hashed = with_hashes(sound_of(lake, batch), made)
+    twice = repeated(hashed.select("_h"), rows).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        # Nearly always none: then no record is looked at again.
+        within = doubles_within(hashed, made, twice) if twice.limit(1).count() else nothing
+        left = within
+        if lake.exists(made.name):
+            against = doubles_of_silver(hashed, made, lake.written(made.name), earlier, batch.part.keeps_newest, rows)
+            left = within.unionByName(against.join(within, ["_file", "_line"], "left_anti"))
+        left = left.persist(StorageLevel.MEMORY_AND_DISK)
+        # One row a file and verdict.
+        counted = left.groupBy("_file", "verdict").count().collect()
+    finally:
+        twice.unpersist()
+    return left, {(row["_file"], row["verdict"]): row["count"] for row in counted}
+
+
+def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, loaded: Sequence[Sorted]) -> None:
     """Raise InputError where more than ingest.max_reject_ratio of the records are rejected; names the rule that most break."""
-    total = sum(n for batch in batches for n in batch.counts.values())
+    total = sum(n for each in loaded for n in each.counts.values())
     rules: dict[tuple[str, int], int] = {}
-    for at, batch in enumerate(batches):
-        for (_, rule), n in batch.counts.items():
-            if rule is not None:
-                rules[rule, at] = rules.get((rule, at), 0) + n
+    for i, each in enumerate(loaded):
+        for (_, rule), n in [*each.counts.items(), ((None, "duplicate_key"), each.verdict("conflict"))]:
+            if rule is not None and n:
+                rules[rule, i] = rules.get((rule, i), 0) + n
     rejected = sum(rules.values())
     if not total or rejected <= conf.max_reject_ratio * total:
         return
     rule, worst = max(rules, key=lambda key: rules[key])
-    example = bronze_of(lake, batches[worst]).where(F.col("_rule") == rule).orderBy("_file", "_line").limit(1).collect()[0]
+    rejects = rejected_of(lake, loaded[worst]).where(F.col("_rule") == rule)
+    example = rejects.orderBy("_file", "_line").limit(1).collect()[0]
     raise InputError(
         f"{given}: {rejected:,} of {total:,} records rejected, more than max_reject_ratio={conf.max_reject_ratio:g}; "
         f"silver is as it was; most break {rule!r}, as {example['_file']}:{example['_line']}: {example['_reason']}"
     )
 
 
-def quarantine(lake: Lake, source: str, batch: Batch, conflicts: DataFrame | None) -> None:
-    """Make the batch's rejected records, and the `conflicts` among its sound ones, its rows of ops.quarantine."""
-    rejected = bronze_of(lake, batch).where("_rule is not null")
-    if conflicts is not None:
-        told = conflicts.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
-        kept = bronze_of(lake, batch).drop("_rule", "_reason").join(told, ["_file", "_line"])
-        rejected = rejected.unionByName(kept)
-    rows = rejected.select(
-        F.col("_batch_id").alias("batch_id"), F.lit(source).alias("source"), F.lit(batch.part.name).alias("part"),
+def rejected_of(lake: Lake, loaded: Sorted) -> DataFrame:
+    """The batch's rejected records: bronze's rows, those that contradict another record with rule duplicate_key."""
+    rows = bronze_of(lake, loaded.batch)
+    rejected = rows.where("_rule is not null")
+    if not loaded.verdict("conflict"):
+        return rejected
+    told = loaded.left_out.where("verdict = 'conflict'")
+    told = told.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
+    return rejected.unionByName(rows.drop("_rule", "_reason").join(told, ["_file", "_line"]))
+
+
+def quarantine(lake: Lake, source: str, loaded: Sorted) -> None:
+    """Make the batch's rejected records its rows of ops.quarantine."""
+    if not loaded.again and not loaded.verdict("conflict") and all(rule is None for _, rule in loaded.counts):
+        return
+    rows = rejected_of(lake, loaded).select(
+        F.col("_batch_id").alias("batch_id"), F.lit(source).alias("source"), F.lit(loaded.batch.part.name).alias("part"),
         F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
         F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
     )  # fmt: skip
-    lake.replace_where("ops.quarantine", rows, "batch_id", batch.batch_id, unique=True)
+    lake.replace_where("ops.quarantine", rows, "batch_id", loaded.batch.batch_id, unique=True)
 
 
-def load_silver(lake: Lake, source: str, batch: Batch) -> dict[tuple[str, str], int]:
-    """Bring the batch's sound records into silver and the others into quarantine; returns what was left out, counted by
-    (file, verdict). Raises ContractError where the counts do not add up."""
-    made = contract(batch.part.silver)
-    lake.create(made.name)
-    sound = bronze_of(lake, batch).where("_rule is null").select("_file", "_line", *silver_columns(batch.part))
-    grown = lake.written(made.name).limit(1).count() > 0
-    excluded = left_out(sound, made, lake.written(made.name) if grown else None, batch.part.keeps_newest)
-    excluded = excluded.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        counted = {(row["_file"], row["verdict"]): row["count"] for row in excluded.groupBy("_file", "verdict").count().collect()}
-        rows = sound.join(excluded, ["_file", "_line"], "left_anti") if counted else sound
-        rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
-        conflicts = sum(n for (_, verdict), n in counted.items() if verdict == "conflict")
-        if conflicts or any(rule is not None for _, rule in batch.counts):
-            quarantine(lake, source, batch, excluded.where("verdict = 'conflict'") if conflicts else None)
-        expected = sum(n for (_, rule), n in batch.counts.items() if rule is None) - sum(counted.values())
-        wrote = 0
-        if expected:
-            if not grown:
-                wrote = lake.append(made.name, rows, unique=True)
-            elif batch.part.keeps_newest:
-                wrote = lake.merge(made.name, rows, unique=True)
-            else:
-                wrote = lake.insert_new(made.name, rows, unique=True)
-    finally:
-        excluded.unpersist()
+def load_silver(lake: Lake, source: str, loaded: Sorted) -> None:
+    """Bring the batch's sound records into silver. Raises ContractError where other than the expected number arrive."""
+    batch = loaded.batch
+    made = lake.create(batch.part.silver)
+    left = sum(loaded.verdicts.values())
+    expected = loaded.sound() - left
+    if not expected:
+        return
+    sound = sound_of(lake, batch)
+    rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
+    rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
+    if not lake.written(made.name).limit(1).count():
+        wrote = lake.append(made.name, rows, unique=True)
+    elif batch.part.keeps_newest:
+        wrote = lake.merge(made.name, rows, unique=True)
+    else:
+        wrote = lake.insert_new(made.name, rows, unique=True)
     if wrote != expected:
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
-    return counted
 
 
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:
     """Bring what is new at `input` into the lake."""
-    settings_hash = hashlib.sha256(json.dumps([source, conf.model_dump(mode="json")], sort_keys=True).encode()).hexdigest()
+    parsing = conf.model_dump(mode="json", exclude=NOT_PARSING)
+    settings_hash = hashlib.sha256(json.dumps([source, parsing], sort_keys=True).encode()).hexdigest()
     batches, passed = find_batches(lake, conf, source, input, settings_hash)
     lake.run.note(source=source, files=sum(len(b.surveys) for b in batches), files_ingested_before=passed)
     loaded = [load_bronze(lake, conf, as_of, source, batch) for batch in batches]
-    lake.run.rows_in["files"] = sum(n for batch in loaded for n in batch.counts.values())
+    lake.run.rows_in["files"] = sum(n for each in loaded for n in each.counts.values())
     try:
+        for each in loaded:
+            quarantine(lake, source, each)
         refuse_bad_batch(lake, conf, input, loaded)
-    except InputError:
-        for batch in loaded:
-            quarantine(lake, source, batch, None)
-        raise
-    rows: list[tuple[object, ...]] = []
-    for batch in loaded:
-        rows += file_rows(batch, source, load_silver(lake, source, batch), settings_hash)
+        for each in loaded:
+            load_silver(lake, source, each)
+    finally:
+        for each in loaded:
+            each.left_out.unpersist()
+    rows = [row for each in loaded for row in file_rows(each, source, settings_hash)]
     if rows:
         names = [name for name in contract("ops.ingest_files").columns if name not in ("ingested_at", "run_id")]
         types = ", ".join(f"{name} {contract('ops.ingest_files').columns[name].type}" for name in names)

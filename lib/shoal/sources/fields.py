@@ -77,10 +77,10 @@ def typed(field: Field, conf: IngestConf) -> Column:
     """The value of a field's text, which is the column of that name; null where the text is null or no such value."""
     text = F.col(field.name)
     if field.kind == "number":
-        # Java reads 1d and 1f as numbers; no file means that.
-        return F.when(F.substring(text, -1, 1).isin("d", "D", "f", "F"), None).otherwise(F.trim(text).cast("double"))
+        return _number(text)
     if field.kind == "whole":
-        return F.trim(text).cast("int")
+        # 12.7 cast to int is 12 without a word.
+        return F.when(_number(text) == F.trim(text).cast("int"), F.trim(text).cast("int"))
     if field.kind == "flag":
         return F.trim(text).cast("boolean")
     if field.kind == "time":
@@ -90,22 +90,23 @@ def typed(field: Field, conf: IngestConf) -> Column:
     if field.kind == "word":
         return F.lower(F.trim(text))
     if field.kind == "id":
-        return F.trim(text)
+        return F.nullif(F.trim(text), F.lit(""))
     # NUL cannot be held by most of what reads the lake; the raw record keeps it.
     return F.translate(text, "\0", "")
 
 
-def _number_of(text: Column) -> Column:
-    return F.trim(text).cast("double")
+def _number(text: Column) -> Column:
+    """The text as a double; null where it is none. Java reads 1d and 1f as numbers; no file means that."""
+    return F.when(~F.substring(text, -1, 1).isin("d", "D", "f", "F"), F.trim(text).cast("double"))
 
 
 def _time(text: Column, unit: str) -> Column:
     """Unix seconds (or milliseconds) where the text is a number, else an ISO 8601 time, UTC where it names no zone."""
-    number = _number_of(text)
+    number = _number(text)
     micros = F.round(number * (1e6 if unit == "s" else 1e3)).cast("bigint")
-    return F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(
-        F.trim(text).cast("timestamp")
-    )
+    # A time must begin with its date: Spark would read 12:30 as today's.
+    dated = F.when(F.substring(F.trim(text), 5, 1) == "-", F.trim(text).cast("timestamp"))
+    return F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(dated)
 
 
 def _list(text: Column) -> Column:
@@ -140,7 +141,7 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
     if field.kind == "time":
         if conf.timestamp_unit == "s":
             reason = F.concat(found, F.lit("unix seconds; it looks like milliseconds: --set timestamp_unit=ms"))
-            checks = checks.when(F.abs(_number_of(text)) >= _MILLISECONDS, told("timestamp_milliseconds", reason))
+            checks = checks.when(F.abs(_number(text)).between(_MILLISECONDS, 1e15), told("timestamp_milliseconds", reason))
         expected = F.lit("unix seconds or an ISO 8601 time")
         checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, expected)))
         # A day's grace: clocks and zones differ.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import zlib
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from shoal.conf import IngestConf
@@ -23,8 +26,9 @@ _HEADER_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Survey:
-    """A file as one look through it found it: content hash, header (empty for JSON lines and Parquet), (start, end, line) of
-    the stretches it can be read in. A zipped file is one stretch to its end (-1)."""
+    """A file as one look through it found it: content hash, column names (none for JSON lines), (start, end, line) of the
+    stretches it can be read in. A zipped file is one stretch to its end (-1). `layout` is a Parquet file's schema as text: files
+    of one layout can be read together."""
 
     path: str
     form: str
@@ -33,6 +37,7 @@ class Survey:
     sha256: str
     header: tuple[str, ...]
     stretches: tuple[tuple[int, int, int], ...]
+    layout: str = ""
 
 
 def form_of(path: str) -> str | None:
@@ -90,13 +95,14 @@ def survey_files(spark: SparkSession, paths: list[str], conf: IngestConf) -> lis
     for path in paths:
         row = found[path]
         stretches = tuple(zip(row["starts"], row["ends"], row["lines"], strict=True))
-        made.append(Survey(path, row["form"], row["delimiter"], row["bytes"], row["sha256"], tuple(row["header"]), stretches))
+        head = (path, row["form"], row["delimiter"], row["bytes"], row["sha256"], tuple(row["header"]))
+        made.append(Survey(*head, stretches, row["layout"]))
     return made
 
 
 _SCHEMA = (
     "path string, form string, delimiter string, bytes long, sha256 string, header array<string>, starts array<long>, "
-    "ends array<long>, lines array<long>, fault string"
+    "ends array<long>, lines array<long>, layout string, fault string"
 )
 _COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
 
@@ -111,32 +117,40 @@ def survey_row(
     try:
         size, digest = Path(path).stat().st_size, _sha256(path)
         if form == "parquet":
-            return path, form, "", size, digest, [], [0], [-1], [1], None
+            schema = pq.read_schema(path)
+            return path, form, "", size, digest, schema.names, [0], [-1], [1], schema.remove_metadata().to_string(), None
         names, start, line = list(header or []), 0, 1
         if form == "csv" and header is None:
             with open_bytes(path) as stream:
                 first = stream.readline(_HEADER_BYTES)
             names = header_fields(first, separator)
             start, line = len(first), 2
-        cuts = [(start, -1, line)]
+        # What is written to the file from now on is not of this content hash.
+        cuts = [(start, -1 if path.lower().endswith(".gz") else size, line)]
         if not path.lower().endswith(".gz") and size > split_bytes:
-            whole = Stretch(path, form, separator, start, -1, line, ())
+            whole = Stretch(path, form, separator, start, size, line, ())
             cuts = _cuts(whole, Limits(max_bytes, max_lines, len(names)), split_bytes, size)
-        return path, form, separator, size, digest, names, *(list(part) for part in zip(*cuts, strict=True)), None
+        return path, form, separator, size, digest, names, *(list(part) for part in zip(*cuts, strict=True)), "", None
     except (OSError, EOFError, zlib.error) as error:
         fault = f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
+    except pa.ArrowInvalid as error:
+        fault = f"{path}: not a Parquet file: {str(error).splitlines()[0][:200]}"
     except UnicodeDecodeError:
         fault = f"{path}:1: the header is not UTF-8; save the file as UTF-8"
     except ValueError as error:
         fault = f"{path}:1: {error}"
-    return path, form, separator, 0, "", [], [], [], [], fault
+    return path, form, separator, 0, "", [], [], [], [], "", fault
 
 
 def header_fields(line: bytes, delimiter: str) -> list[str]:
     """The column names of a header line; none for an empty file. ValueError for names that are no header."""
-    text = line.removeprefix(b"\xef\xbb\xbf").decode("utf-8").rstrip("\r\n")
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("the file is UTF-16; save it as UTF-8")
+    text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8").rstrip("\r\n")
     if not text.strip():
         return []
+    if "\r" in text:
+        raise ValueError("the lines end in lone carriage returns; save the file with line feeds")
     names = fields(text, delimiter)
     if names is None:
         raise ValueError("the header's quotes do not match")
@@ -165,4 +179,4 @@ def _cuts(stretch: Stretch, limits: Limits, split_bytes: int, size: int) -> list
         if at - start >= split_bytes and at < size:
             cuts.append((start, at, line))
             start, line = at, at_line
-    return [*cuts, (start, -1, line)]
+    return [*cuts, (start, size, line)]

@@ -46,9 +46,8 @@ class Stretch:
 
 
 def batch_schema(names: Sequence[str]) -> pa.Schema:
-    """The schema of `records`: _file, _line, raw, _rule, _reason (null where the form is sound), then `names` as strings."""
-    said = [(name, pa.string()) for name in ("raw", "_rule", "_reason", *names)]
-    return pa.schema([("_file", pa.string()), ("_line", pa.int64()), *said])
+    """The schema of `records`: _line, raw, _rule, _reason (null where the form is sound), then `names` as strings."""
+    return pa.schema([("_line", pa.int64()), *((name, pa.string()) for name in ("raw", "_rule", "_reason", *names))])
 
 
 @cache
@@ -150,7 +149,7 @@ def records(stretch: Stretch, names: Sequence[str], limits: Limits) -> Iterator[
             yield from _read_chunk(stretch, data, found, line, names, limits, schema)
     except CutOffError as error:
         reason = f"the zipped file breaks off here: {error}; what came before is read"
-        yield _slow_batch(stretch, [(stretch.line + error.lines, "", "cut_off", reason, None)], names, schema)
+        yield _slow_batch([(stretch.line + error.lines, "", "cut_off", reason, None)], names, schema)
 
 
 def _read_chunk(
@@ -180,7 +179,7 @@ def _read_chunk(
         if row is not None:
             rows.append((int(numbers[i]), *row))
     if rows:
-        yield _slow_batch(stretch, rows, names, schema)
+        yield _slow_batch(rows, names, schema)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -229,15 +228,14 @@ def _read_together(
             (int(numbers[i]), text, "field_count", _field_count(wrong[i], width), None)
             for i, text in zip(places, texts, strict=True)
         ]
-        yield _slow_batch(stretch, faults, names, schema)
+        yield _slow_batch(faults, names, schema)
         sound = np.setdiff1d(np.arange(len(raw)), places)
         raw, numbers = raw.take(pa.array(sound)), numbers[sound]
     if not len(raw):
         return
     by_name = {name: table.column(i).chunk(0) for i, name in enumerate(stretch.columns) if name is not None}
     nothing = pa.nulls(len(raw), pa.string())
-    file = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(raw), np.int32)), pa.array([stretch.path])).cast(pa.string())
-    columns = [file, pa.array(numbers), raw, nothing, nothing, *(by_name.get(name, nothing) for name in names)]
+    columns = [pa.array(numbers), raw, nothing, nothing, *(by_name.get(name, nothing) for name in names)]
     yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -308,10 +306,9 @@ def _field_count(found: int, expected: int) -> str:
     return f"found {found} field{'s' * (found != 1)}, expected {expected} as in the header"
 
 
-def _slow_batch(stretch: Stretch, rows: Sequence[tuple[Any, ...]], names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
+def _slow_batch(rows: Sequence[tuple[Any, ...]], names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
     """Rows (line, raw, rule, reason, fields) as a batch."""
     columns = [
-        pa.array([stretch.path] * len(rows), pa.string()),
         pa.array([r[0] for r in rows], pa.int64()),
         pa.array([r[1] for r in rows], pa.string()),
         pa.array([r[2] for r in rows], pa.string()),

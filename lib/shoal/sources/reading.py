@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -10,7 +11,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
 from shoal.sources.listing import Survey
-from shoal.sources.parsing import Stretch, records
+from shoal.sources.parsing import Stretch, batch_schema, records
 from shoal.sources.splitting import Limits
 
 Columns = dict[str, "tuple[str | None, ...]"]
@@ -25,44 +26,53 @@ def read_records(
     `theirs=ours`). A task reads about ingest.split_bytes, of one large file or of many small ones. Narrow: no shuffle.
     """
     text = [s for s in surveys if s.form != "parquet"]
-    frames = [_read_parquet(spark, s.path, columns[s.path], names) for s in surveys if s.form == "parquet"]
-    if text:
-        frames.insert(0, _read_text(spark, text, columns, names, conf))
-    whole = frames[0]
-    for frame in frames[1:]:
-        whole = whole.unionByName(frame)
-    return whole
+    frames = [_read_text(spark, text, columns, names, conf)] if text else []
+    layouts: dict[tuple[str, tuple[str | None, ...]], list[str]] = {}
+    for survey in surveys:
+        if survey.form == "parquet":
+            layouts.setdefault((survey.layout, columns[survey.path]), []).append(survey.path)
+    frames += [_read_parquet(spark, paths, pairs, names) for (_, pairs), paths in layouts.items()]
+    return reduce(DataFrame.unionByName, frames)
 
 
 def _read_text(
     spark: SparkSession, surveys: Sequence[Survey], columns: Columns, names: Sequence[str], conf: IngestConf
 ) -> DataFrame:
-    stretches = [
-        Stretch(s.path, s.form, s.delimiter, start, end, line, columns[s.path])
-        for s in surveys
+    """The records of CSV and JSON lines files."""
+    rows = [
+        (i, s.path, s.form, s.delimiter, start, end, line, list(columns[s.path]))
+        for i, s in enumerate(surveys)
         for start, end, line in s.stretches
     ]
     size = sum(s.bytes for s in surveys)
-    tasks = max(1, min(len(stretches), max(spark.sparkContext.defaultParallelism, size // conf.split_bytes + 1)))
+    tasks = max(1, min(len(rows), max(spark.sparkContext.defaultParallelism, size // conf.split_bytes + 1)))
     max_bytes, max_lines, wanted = conf.max_record_bytes, conf.max_record_lines, list(names)
 
     def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        schema = batch_schema(wanted).insert(0, pa.field("_index", pa.int32()))
         for batch in batches:
             for row in batch.to_pylist():
-                stretch = Stretch(**{**row, "columns": tuple(row["columns"])})
-                width = len(stretch.columns) if stretch.form == "csv" else 0
-                yield from records(stretch, wanted, Limits(max_bytes, max_lines, width))
+                index, given = row.pop("index"), tuple(row.pop("columns"))
+                stretch = Stretch(**row, columns=given)
+                width = len(given) if stretch.form == "csv" else 0
+                for found in records(stretch, wanted, Limits(max_bytes, max_lines, width)):
+                    number = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
+                    yield pa.RecordBatch.from_arrays([number, *found.columns], schema=schema)
 
-    schema = "path string, form string, delimiter string, start long, end long, line long, columns array<string>"
-    rows = [(s.path, s.form, s.delimiter, s.start, s.end, s.line, list(s.columns)) for s in stretches]
+    schema = "index int, path string, form string, delimiter string, start long, end long, line long, columns array<string>"
     described = spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), schema)
     made = ", ".join(f"`{name}` string" for name in ("raw", "_rule", "_reason", *names))
-    return described.mapInArrow(parsed, f"_file string, _line long, {made}")
+    found = described.mapInArrow(parsed, f"_index int, _line long, {made}")
+    # Python sends the file's number: the path with every row would double what goes from process to process.
+    if len(surveys) == 1:
+        return found.withColumn("_file", F.lit(surveys[0].path)).drop("_index")
+    paths = spark.createDataFrame([(i, s.path) for i, s in enumerate(surveys)], "_index int, _file string")
+    return found.join(F.broadcast(paths), "_index").drop("_index")
 
 
-def _read_parquet(spark: SparkSession, path: str, columns: tuple[str | None, ...], names: Sequence[str]) -> DataFrame:
-    """A Parquet file's rows as records: raw is the row as JSON, line its number in the file's order (one task)."""
-    rows = spark.read.parquet(path)
+def _read_parquet(spark: SparkSession, paths: Sequence[str], columns: tuple[str | None, ...], names: Sequence[str]) -> DataFrame:
+    """The rows of Parquet files of one layout as records: raw is the row as JSON, the line its number in its file."""
+    rows = spark.read.parquet(*paths)
     pairs = [(pair or "=").partition("=") for pair in columns]
     types = {f.name: f.dataType.simpleString() for f in rows.schema.fields}
 
@@ -73,9 +83,13 @@ def _read_parquet(spark: SparkSession, path: str, columns: tuple[str | None, ...
 
     theirs = {ours: name for name, _, ours in reversed(pairs) if name in types}
     nothing = F.lit(None).cast("string")
-    return rows.coalesce(1).select(
-        F.lit(path).alias("_file"), (F.monotonically_increasing_id() + 1).alias("_line"),
+    uri = spark._jvm.org.apache.hadoop.fs.Path
+    named = spark.createDataFrame([(uri("file:" + p).toUri().toString(), p) for p in paths], "_uri string, _file string")
+    found = rows.select(
+        F.regexp_replace("_metadata.file_path", "^file:/+", "file:/").alias("_uri"),
+        (F.col("_metadata.row_index") + 1).alias("_line"),
         F.to_json(F.struct(*[F.col(f"`{n}`") for n in rows.columns])).alias("raw"),
         nothing.alias("_rule"), nothing.alias("_reason"),
         *[(as_text(theirs[n]) if n in theirs else nothing).alias(n) for n in names],
     )  # fmt: skip
+    return found.join(F.broadcast(named), "_uri").drop("_uri")
