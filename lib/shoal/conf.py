@@ -57,24 +57,8 @@ class FeaturesConf(Section):
     whole_below_rows: int = Field(ge=0)
 
 
-class TrainRecommenderConf(Section):
-    """The search for a recommender, and how it is tested."""
-
-    feedback: Literal["explicit", "implicit", "auto"]
-    test_ratio: float = Field(gt=0, lt=1)
-    validation_ratio: float = Field(gt=0, lt=1)
-    ranks: list[int] = Field(min_length=1)
-    reg_params: list[float] = Field(min_length=1)
-    alphas: list[float] = Field(min_length=1)
-    search_iter: int = Field(ge=1, le=200)
-    max_iter: int = Field(ge=1, le=200)
-    event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
-    k: int = Field(ge=1, le=1000)
-    seed: int
-
-
 class EvaluateRecommenderConf(Section):
-    """The search of `shoal evaluate recommender`, which may take longer than the pipeline's."""
+    """A search for a recommender; `shoal evaluate recommender` may take longer over it than the pipeline."""
 
     feedback: Literal["explicit", "implicit", "auto"]
     validation_ratio: float = Field(gt=0, lt=1)
@@ -85,6 +69,13 @@ class EvaluateRecommenderConf(Section):
     max_iter: int = Field(ge=1, le=200)
     k: int = Field(ge=1, le=1000)
     seed: int
+
+
+class TrainRecommenderConf(EvaluateRecommenderConf):
+    """The pipeline's search for a recommender, and how what it finds is tested."""
+
+    test_ratio: float = Field(gt=0, lt=1)
+    event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
 
 
 class TrainSentimentConf(Section):

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from shoal.conf import Settings
 from shoal.errors import UsageError
 from shoal.lake import Lake, Run
-from shoal.runs import Job, Result, conf_hash, execute, find_job
+from shoal.runs import Job, Result, code_version, conf_hash, execute, find_job
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,6 @@ def done_before(lake: Lake, jobs: list[Job], settings: Settings, as_of: date) ->
     """
     if not lake.exists("ops.runs"):
         return {}
-    from shoal.runs import code_version
-
     rows = latest_successes(lake.read("ops.runs"), as_of).where(F.col("job").isin([j.name for j in jobs])).collect()
     last = {row["job"]: row for row in rows}
     now: dict[str, int] = {}
