@@ -16,35 +16,30 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import IngestConf
-from shoal.contract import Contract, contract
+from shoal.contract import contract
 from shoal.errors import ContractError, InputError
 from shoal.lake import Lake
-from shoal.quality import fault_of
 from shoal.runs import run_job
 from shoal.sources.catalogue import parts_of
-from shoal.sources.fields import fault, match_columns, typed
+from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
+from shoal.sources.fields import match_columns
 from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parsing import plain
 from shoal.sources.parts import Part
 from shoal.sources.reading import read_records
+from shoal.sources.verdicts import silver_columns, with_fields, with_verdict
 
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes"}
-# Keys of a batch up to this number are sent to where silver's rows are: 8 bytes each, some tens of MB with their index.
-BROADCAST_ROWS = 1_000_000
-# Key hashes that one task sorts: 32 MB.
-HASHES_PER_TASK = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -79,99 +74,11 @@ class Sorted:
         return sum(n for (path, verdict), n in self.verdicts.items() if verdict == name and file in (None, path))
 
 
-def silver_columns(part: Part) -> list[str]:
-    """The silver columns that a record gives, `source` and `run_id` left out."""
-    return [name for name in contract(part.silver).columns if name not in ("source", "run_id")]
-
-
-def with_fields(records: DataFrame, part: Part, conf: IngestConf, as_of: date) -> DataFrame:
-    """`records` with typed fields in place of their texts, and `_fault`: what is wrong with a record's form or first bad field."""
-    form = F.when(F.col("_rule").isNotNull(), F.struct(F.col("_rule").alias("rule"), F.col("_reason").alias("reason")))
-    values = {field.name: typed(field, conf) for field in part.fields}
-    faults = [fault(field, values[field.name], conf, as_of) for field in part.fields]
-    return records.select("_file", "_line", "raw", F.coalesce(form, *faults).alias("_fault"), *_named(values))
-
-
-def with_verdict(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
-    """`fielded` as silver's columns with `_rule` and `_reason`: the first rule a record breaks, null where it is sound."""
-    made: Contract = contract(part.silver)
-    columns = silver_columns(part)
-    silver = fielded.select("_file", "_line", "raw", "_fault", *_named(part.made(conf)))
-    checks = [fault_of(made, columns), *([part.checked(conf)] if part.checked else [])]
-    judged = silver.withColumn("_fault", F.coalesce("_fault", *checks))
-    kept = [F.col(name).cast(made.columns[name].type).alias(name) for name in columns]
-    return judged.select(
-        "_file", "_line", "raw", F.col("_fault.rule").alias("_rule"), F.col("_fault.reason").alias("_reason"), *kept
-    )
-
-
-def _named(values: dict[str, Column]) -> list[Column]:
-    """The columns under their names."""
-    return [value.alias(name) for name, value in values.items()]
-
-
 def as_bronze(judged: DataFrame, batch_id: str, source: str, lake: Lake) -> DataFrame:
     """`judged` with its provenance."""
     return judged.withColumns(
         {"_batch_id": F.lit(batch_id), "_source": F.lit(source), "_ingested_at": F.lit(lake.run.started_at)}
     )
-
-
-def repeated(hashes: DataFrame, rows: int) -> DataFrame:
-    """The values of the bigint column `_h` that more than one of the `rows` rows have, each once.
-
-    One shuffle of 8 bytes a row, then a sort in numpy, HASHES_PER_TASK at a time: a third of the time of groupBy and count.
-    """
-
-    def found(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        parts = [batch.column(0).to_numpy() for batch in batches]
-        values = np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int64)
-        twice = np.unique(values[1:][values[1:] == values[:-1]])
-        yield pa.RecordBatch.from_arrays([pa.array(twice, pa.int64())], names=["_h"])
-
-    return hashes.repartition(rows // HASHES_PER_TASK + 2, "_h").mapInArrow(found, "_h bigint")
-
-
-def with_hashes(sound: DataFrame, made: Contract) -> DataFrame:
-    """`sound` with `_h`, a hash of the key, and `_content`, one of all values; null and nothing are different contents."""
-    content = [name for name in made.columns if name not in ("source", "run_id")]
-    nulls = [F.col(name).isNull() for name in content if made.columns[name].null]
-    return sound.withColumns({"_h": F.xxhash64(*made.key), "_content": F.xxhash64(*content, *nulls)})
-
-
-def doubles_within(hashed: DataFrame, made: Contract, twice: DataFrame) -> DataFrame:
-    """The records whose key an earlier record of the batch, by file and line, has: _file, _line, verdict, reason.
-
-    The verdict is `duplicate` where all values are equal, else `conflict`. Only records with a key hash in `twice` are sorted.
-    """
-    order = Window.partitionBy(*made.key).orderBy("_file", "_line")
-    first = F.first(F.struct("_content", "_file", "_line")).over(order)
-    groups = hashed.join(twice, "_h", "left_semi").select("_file", "_line", "_content", first.alias("_first"))
-    later = groups.where((F.col("_file") != F.col("_first._file")) | (F.col("_line") != F.col("_first._line")))
-    same = F.when(F.col("_content") == F.col("_first._content"), "duplicate").otherwise("conflict")
-    where = F.concat(F.col("_first._file"), F.lit(":"), F.col("_first._line"))
-    reason = F.concat(F.lit(f"{', '.join(made.key)}: the same key with other values is at "), where)
-    return later.select("_file", "_line", same.alias("verdict"), reason.alias("reason"))
-
-
-def doubles_of_silver(
-    hashed: DataFrame, made: Contract, silver: DataFrame, earlier: Sequence[str], keeps_newest: bool, rows: int
-) -> DataFrame:
-    """The records whose key silver has: _file, _line, verdict, reason.
-
-    The verdict is `duplicate` where all values are equal; `written` where, besides, a run of `earlier` wrote that row: a run of
-    this batch that died before it could say so. Other values are a `conflict`, or nothing where the newest is kept.
-    """
-    keys = hashed.select("_h").distinct()
-    # The batch is mostly the small side: it goes to silver's rows, not they to it.
-    near = with_hashes(silver, made).join(F.broadcast(keys) if rows <= BROADCAST_ROWS else keys, "_h", "left_semi")
-    known = near.select(*made.key, F.col("_content").alias("_known"), F.col("run_id").alias("_run"))
-    met = hashed.select("_file", "_line", "_content", *made.key).join(known, made.key)
-    equal = F.col("_content") == F.col("_known")
-    verdict = F.when(equal & F.col("_run").isin(*earlier), "written").when(equal, "duplicate").otherwise("conflict")
-    reason = F.lit(f"{', '.join(made.key)}: {made.name} has this key with other values")
-    found = met.select("_file", "_line", verdict.alias("verdict"), reason.alias("reason"))
-    return found.where("verdict != 'conflict'") if keeps_newest else found
 
 
 def file_rows(sorted_: Sorted, source: str, settings_hash: str) -> list[tuple[object, ...]]:
