@@ -1,14 +1,18 @@
 """Bring files of one source into the lake: every record into bronze, sound ones into silver, the rest into quarantine.
 
-Reads:  the files at --input, and ops.ingest_files: a file whose content was ingested before is passed over
-Writes: bronze.ratings, bronze.events, bronze.items, bronze.texts, bronze.edges, bronze.links: one row per record, sound or not
+Reads:  the files at --input (a .zip is unpacked below the lake first), and ops.ingest_files: a file whose content was
+        ingested before is passed over
+Writes: bronze.ratings, bronze.events, bronze.items, bronze.texts, bronze.edges, bronze.links ...: one row per record, sound or
+        not, in the tables that the source's parts name
         silver.interactions, silver.items, silver.item_links, silver.texts, silver.follows: one row per new or newer record
+        silver.users, silver.item_counts, silver.images and the others too: rows that the same records give besides
         ops.quarantine     one row per rejected record, with rule, reason, file, line and the raw text
         ops.ingest_files   one row per file and part, last of all: what is not in it is ingested again, without a double
 
 A record is parsed once, into bronze; silver and quarantine are columnar reads of that. Every record ends in exactly one of
-silver, duplicates, quarantine; the run fails rather than lose one. Cost of a first load: one pass over the bytes for hash
-and cuts, one for parsing, one shuffle of 8-byte key hashes, three commits.
+silver, duplicates, quarantine, by the first silver table of its part; the run fails rather than lose one. Cost of a first
+load: one pass over the bytes for hash and cuts, one for parsing, one shuffle of 8-byte key hashes, three commits, and one
+shuffle and commit for each further silver table.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from shoal.contract import contract
 from shoal.errors import ContractError, InputError
 from shoal.lake import Lake
 from shoal.runs import run_job
+from shoal.sources.archives import is_archive, unpack
 from shoal.sources.catalogue import parts_of
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
 from shoal.sources.fields import match_columns
@@ -36,10 +41,10 @@ from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parsing import plain
 from shoal.sources.parts import Part
 from shoal.sources.reading import read_records
-from shoal.sources.verdicts import silver_columns, with_fields, with_verdict
+from shoal.sources.verdicts import rows_of, silver_of, with_fields, with_verdict
 
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
-NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes"}
+NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
 
 
 @dataclass(frozen=True)
@@ -102,17 +107,17 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
     Raises InputError where a file that the source cannot do without is not there or has no content at all.
     """
     batches, passed = [], 0
-    for part in parts_of(source):
-        alone = Path(given).is_file()
-        if part.file and alone and Path(given).name.lower().removesuffix(".gz") != part.file:
-            continue
-        paths = list_files(given, conf.max_files, None if alone else part.file)
+    parts, alone = parts_of(source), Path(given).is_file()
+    files = list_files(given, conf.max_files)
+    for part in parts:
+        paths = [path for path in files if part.claims(path)]
         if not paths:
-            if part is parts_of(source)[0]:
-                raise InputError(f"{given}: no {part.file} in it; expected the folder of a {source} data set")
+            if part is parts[0] and not part.is_optional and not alone:
+                raise InputError(f"{given}: no {' or '.join(part.patterns)} in it; expected the folder of a {source} data set")
             continue
-        surveys = survey_files(lake.spark, paths, conf)
-        filled = [s for s in surveys if s.bytes and (s.form != "csv" or s.header)]
+        surveys = survey_files(lake.spark, paths, conf, documents=part.records_of is not None)
+        # A document without a byte is a broken one, not a table without rows.
+        filled = [s for s in surveys if s.form == "document" or (s.bytes and (s.form != "csv" or s.header))]
         if not filled:
             raise InputError(f"{surveys[0].path}: the file is empty; expected a header line and rows")
         if len(filled) < len(surveys):
@@ -125,7 +130,7 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
             content = json.dumps([source, part.name, settings_hash, [(s.path, s.sha256) for s in chosen]])
             batches.append(Batch(part, chosen, hashlib.sha256(content.encode()).hexdigest()[:32]))
     if not batches and not passed:
-        names = ", ".join(part.file for part in parts_of(source) if part.file)
+        names = ", ".join(pattern for part in parts for pattern in part.patterns)
         raise InputError(f"{given}: not a file of a {source} data set; expected {names}")
     return batches, passed
 
@@ -141,7 +146,7 @@ def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str
 
 def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
     """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
-    if survey.form == "jsonl":
+    if survey.form in ("jsonl", "document"):
         pairs = []
         for field in part.fields:
             names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
@@ -168,13 +173,14 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
         # One value an attempt at this very batch.
         earlier = [row["run_id"] for row in bronze_of(lake, batch).select("run_id").distinct().collect()]
     names = [field.name for field in batch.part.fields]
-    records = read_records(lake.spark, batch.surveys, {path: c for path, (c, _) in described.items()}, names, conf)
+    columns = {path: found for path, (found, _) in described.items()}
+    records = read_records(lake.spark, batch.surveys, columns, names, conf, batch.part.records_of)
     judged = with_verdict(with_fields(records, batch.part, conf, as_of), batch.part, conf)
     lake.replace_where(batch.part.bronze, as_bronze(judged, batch.batch_id, source, lake), "_batch_id", batch.batch_id, unique=True)
     # One row a file and rule.
     counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
-    left, verdicts = left_out(lake, batch, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
+    left, verdicts = left_out(lake, conf, batch, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
     return Sorted(batch, counts, left, verdicts, bool(earlier))
 
 
@@ -183,13 +189,13 @@ def bronze_of(lake: Lake, batch: Batch) -> DataFrame:
     return lake.written(batch.part.bronze).where(F.col("_batch_id") == batch.batch_id)
 
 
-def sound_of(lake: Lake, batch: Batch) -> DataFrame:
+def sound_of(lake: Lake, conf: IngestConf, batch: Batch) -> DataFrame:
     """The batch's records that break no rule: _file, _line and silver's columns."""
-    return bronze_of(lake, batch).where("_rule is null").select("_file", "_line", *silver_columns(batch.part))
+    return silver_of(bronze_of(lake, batch).where("_rule is null"), batch.part, conf)
 
 
 def left_out(
-    lake: Lake, batch: Batch, rows: int, earlier: Sequence[str]
+    lake: Lake, conf: IngestConf, batch: Batch, rows: int, earlier: Sequence[str]
 ) -> tuple[DataFrame, dict[tuple[str, str], int]]:
     """The sound records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; and
     their numbers by (file, verdict).
@@ -201,7 +207,7 @@ def left_out(
     nothing = lake.spark.createDataFrame([], "_file string, _line bigint, verdict string, reason string")
     if not rows:
         return nothing, {}
-    hashed = with_hashes(sound_of(lake, batch), made)
+    hashed = with_hashes(sound_of(lake, conf, batch), made)
     twice = repeated(hashed.select("_h"), rows).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         # Nearly always none: then no record is looked at again.
@@ -261,15 +267,16 @@ def quarantine(lake: Lake, source: str, loaded: Sorted) -> None:
     lake.replace_where("ops.quarantine", rows, "batch_id", loaded.batch.batch_id, unique=True)
 
 
-def load_silver(lake: Lake, source: str, loaded: Sorted) -> None:
-    """Bring the batch's sound records into silver. Raises ContractError where other than the expected number arrive."""
+def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> None:
+    """Bring the batch's sound records into the part's silver table. Raises ContractError where other than the expected number
+    of rows arrive."""
     batch = loaded.batch
     made = lake.create(batch.part.silver)
     left = sum(loaded.verdicts.values())
     expected = loaded.sound() - left
     if not expected:
         return
-    sound = sound_of(lake, batch)
+    sound = sound_of(lake, conf, batch)
     rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
     if not lake.written(made.name).limit(1).count():
@@ -282,11 +289,22 @@ def load_silver(lake: Lake, source: str, loaded: Sorted) -> None:
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
 
 
+def load_also(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> None:
+    """Bring the rows that the batch's sound records give besides into their tables; a rerun writes the same rows again."""
+    sound = bronze_of(lake, loaded.batch).where("_rule is null")
+    if loaded.verdict("conflict"):
+        sound = sound.join(loaded.left_out.where("verdict = 'conflict'"), ["_file", "_line"], "left_anti")
+    for also in loaded.batch.part.also if loaded.sound() else ():
+        rows = rows_of(sound, also, conf).withColumn("source", F.lit(source))
+        (lake.merge if also.keeps_newest else lake.insert_new)(also.silver, rows, unique=True)
+
+
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:
     """Bring what is new at `input` into the lake."""
     parsing = conf.model_dump(mode="json", exclude=NOT_PARSING)
     settings_hash = hashlib.sha256(json.dumps([source, parsing], sort_keys=True).encode()).hexdigest()
-    batches, passed = find_batches(lake, conf, source, input, settings_hash)
+    given = str(unpack(input, lake.root, conf)) if is_archive(input) else input
+    batches, passed = find_batches(lake, conf, source, given, settings_hash)
     lake.run.note(source=source, files=sum(len(b.surveys) for b in batches), files_ingested_before=passed)
     loaded = [load_bronze(lake, conf, as_of, source, batch) for batch in batches]
     lake.run.rows_in["files"] = sum(n for each in loaded for n in each.counts.values())
@@ -295,7 +313,8 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
             quarantine(lake, source, each)
         refuse_bad_batch(lake, conf, input, loaded)
         for each in loaded:
-            load_silver(lake, source, each)
+            load_silver(lake, conf, source, each)
+            load_also(lake, conf, source, each)
     finally:
         for each in loaded:
             each.left_out.unpersist()

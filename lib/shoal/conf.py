@@ -48,6 +48,10 @@ class IngestConf(Section):
     max_record_lines: int = Field(gt=0)
     split_bytes: int = Field(gt=0)
     max_files: int = Field(gt=0)
+    max_document_bytes: int = Field(gt=0)
+    zip_max_bytes: int = Field(gt=0)
+    zip_max_members: int = Field(gt=0)
+    zip_max_ratio: float = Field(ge=1)
 
 
 class FeaturesConf(Section):

@@ -31,3 +31,35 @@ def fault_of(made: Contract, columns: Sequence[str]) -> Column:
         if set(re.findall(r"[a-z_][a-z0-9_]*", check)) & set(made.columns) <= set(columns):
             verdict = verdict.when(~F.expr(check), told(rule, F.lit(f"expected {check}")))
     return verdict
+
+
+def fault_of_rows(made: Contract, columns: Sequence[str], rows: str) -> Column:
+    """struct(rule, reason): the first rule that an element of the column `rows`, an array of structs of `columns`, breaks.
+
+    Null where none does, or where the array is null. The rules are those of `fault_of`; a reason names table and column.
+    """
+    verdict = F.when(F.lit(False), told("", F.lit("")))
+
+    def broken(fault: str) -> Column:
+        return F.expr(f"exists(`{rows}`, _row -> {fault})")
+
+    for name in columns:
+        spec = made.columns[name]
+        if not spec.null:
+            reason = F.lit(f"{made.name}.{name}: empty, expected a value")
+            verdict = verdict.when(broken(f"_row.`{name}` is null"), told("required", reason))
+        if spec.check:
+            reason = F.lit(f"{made.name}.{name}: expected {spec.check}")
+            verdict = verdict.when(broken(f"not coalesce({_of_row(spec.check, columns)}, true)"), told("check", reason))
+    for rule, check in made.checks.items():
+        if set(re.findall(r"[a-z_][a-z0-9_]*", check)) & set(made.columns) <= set(columns):
+            reason = F.lit(f"{made.name}: expected {check}")
+            verdict = verdict.when(broken(f"not coalesce({_of_row(check, columns)}, true)"), told(rule, reason))
+    return verdict
+
+
+def _of_row(check: str, columns: Sequence[str]) -> str:
+    """A CHECK with its columns as fields of `_row`; what stands in quotes stays."""
+    names = re.compile(rf"\b({'|'.join(columns)})\b")
+    pieces = re.split(r"('(?:[^'\\]|\\.)*')", check)
+    return "".join(p if p.startswith("'") else names.sub(r"_row.`\1`", p) for p in pieces)

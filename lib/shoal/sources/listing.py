@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from shoal.conf import IngestConf
 from shoal.errors import InputError
+from shoal.sources.documents import is_document
 from shoal.sources.parsing import Stretch, chunks, open_bytes
 from shoal.sources.splitting import Limits, fields
 
@@ -26,9 +27,9 @@ _HEADER_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Survey:
-    """A file as one look through it found it: content hash, column names (none for JSON lines), (start, end, line) of the
-    stretches it can be read in. A zipped file is one stretch to its end (-1). `layout` is a Parquet file's schema as text: files
-    of one layout can be read together."""
+    """A file as one look through it found it: content hash, column names (none for JSON), (start, end, line) of the
+    stretches it can be read in. A zipped file and a JSON document are one stretch to their end (-1). `layout` is a Parquet
+    file's schema as text: files of one layout can be read together."""
 
     path: str
     form: str
@@ -46,8 +47,8 @@ def form_of(path: str) -> str | None:
     return FORMS.get(Path(name).suffix)
 
 
-def list_files(given: str, max_files: int, named: str | None = None) -> list[str]:
-    """The files at `given`, a file or a folder with all below it, sorted; with `named`, only those of that name (.gz too).
+def list_files(given: str, max_files: int) -> list[str]:
+    """The files at `given`, a file or a folder with all below it, sorted.
 
     Hidden files and folders, and those that start with _, are none, as Spark has it. Raises InputError where there is no
     such path, no file of a known ending, or more than `max_files`.
@@ -64,22 +65,22 @@ def list_files(given: str, max_files: int, named: str | None = None) -> list[str
         inner = file.relative_to(path).parts
         if any(part.startswith((".", "_")) for part in inner) or not file.is_file() or form_of(file.name) is None:
             continue
-        if named is None or file.name.lower() in (named, f"{named}.gz"):
-            found.append(str(file.resolve()))
-            if len(found) > max_files:
-                raise InputError(f"{given}: more than {max_files:,} files; raise it with --set max_files=N")
-    if not found and named is None:
+        found.append(str(file.resolve()))
+        if len(found) > max_files:
+            raise InputError(f"{given}: more than {max_files:,} files; raise it with --set max_files=N")
+    if not found:
         raise InputError(f"{given}: no file in it ends in {', '.join(sorted(FORMS))}, also with .gz")
     return found
 
 
-def survey_files(spark: SparkSession, paths: list[str], conf: IngestConf) -> list[Survey]:
-    """A Survey a file, in the order of `paths`: read once, a file a task at a time, in chunks.
+def survey_files(spark: SparkSession, paths: list[str], conf: IngestConf, documents: bool = False) -> list[Survey]:
+    """A Survey a file, in the order of `paths`: read once, a file a task at a time, in chunks. With `documents`, a .json file
+    may be one document.
 
     Collects one row a file and stretch: at most ingest.max_files, and one per split_bytes of a large file. Raises InputError
     for a file that cannot be read or whose first line is no header.
     """
-    settings = (conf.delimiter, conf.header, conf.max_record_bytes, conf.max_record_lines, conf.split_bytes)
+    settings = (conf.delimiter, conf.header, conf.max_record_bytes, conf.max_record_lines, conf.split_bytes, documents)
 
     def surveyed(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
@@ -108,7 +109,7 @@ _COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
 
 
 def survey_row(
-    path: str, delimiter: str, header: list[str] | None, max_bytes: int, max_lines: int, split_bytes: int
+    path: str, delimiter: str, header: list[str] | None, max_bytes: int, max_lines: int, split_bytes: int, documents: bool = False
 ) -> tuple[object, ...]:
     """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty."""
     form = form_of(path) or ""
@@ -119,6 +120,8 @@ def survey_row(
         if form == "parquet":
             schema = pq.read_schema(path)
             return path, form, "", size, digest, schema.names, [0], [-1], [1], schema.remove_metadata().to_string(), None
+        if documents and is_document(path, max_bytes):
+            return path, "document", "", size, digest, [], [0], [-1], [1], "", None
         names, start, line = list(header or []), 0, 1
         if form == "csv" and header is None:
             with open_bytes(path) as stream:

@@ -149,7 +149,7 @@ def records(stretch: Stretch, names: Sequence[str], limits: Limits) -> Iterator[
             yield from _read_chunk(stretch, data, found, line, names, limits, schema)
     except CutOffError as error:
         reason = f"the zipped file breaks off here: {error}; what came before is read"
-        yield _slow_batch([(stretch.line + error.lines, "", "cut_off", reason, None)], names, schema)
+        yield slow_batch([(stretch.line + error.lines, "", "cut_off", reason, None)], names)
 
 
 def _read_chunk(
@@ -179,7 +179,7 @@ def _read_chunk(
         if row is not None:
             rows.append((int(numbers[i]), *row))
     if rows:
-        yield _slow_batch(rows, names, schema)
+        yield slow_batch(rows, names)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -228,7 +228,7 @@ def _read_together(
             (int(numbers[i]), text, "field_count", _field_count(wrong[i], width), None)
             for i, text in zip(places, texts, strict=True)
         ]
-        yield _slow_batch(faults, names, schema)
+        yield slow_batch(faults, names)
         sound = np.setdiff1d(np.arange(len(raw)), places)
         raw, numbers = raw.take(pa.array(sound)), numbers[sound]
     if not len(raw):
@@ -285,13 +285,18 @@ def _json_record(raw: str, columns: Sequence[str | None]) -> Row:
         return raw, "bad_json", f"not JSON ({getattr(error, 'msg', 'nested too deeply')}); expected one object a line", None
     if not isinstance(value, dict):
         return raw, "bad_json", f"found a JSON {type(value).__name__}; expected an object", None
+    return raw, None, None, fields_of(value, columns)
+
+
+def fields_of(value: dict[str, Any], columns: Sequence[str | None]) -> dict[str, str | None]:
+    """The values of a JSON object as text, by our names; `columns` as `_json_record` takes them."""
     found: dict[str, str | None] = {}
     by_plain = {plain(name): content for name, content in reversed(value.items())}
     for pair in columns:
         theirs, _, ours = (pair or "=").partition("=")
         if theirs in by_plain and found.get(ours) is None:
             found[ours] = _json_text(by_plain[theirs])
-    return raw, None, None, found
+    return found
 
 
 def _json_text(value: object) -> str | None:
@@ -306,8 +311,8 @@ def _field_count(found: int, expected: int) -> str:
     return f"found {found} field{'s' * (found != 1)}, expected {expected} as in the header"
 
 
-def _slow_batch(rows: Sequence[tuple[Any, ...]], names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
-    """Rows (line, raw, rule, reason, fields) as a batch."""
+def slow_batch(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> pa.RecordBatch:
+    """Rows (line, raw, rule, reason, fields) as a batch with `batch_schema(names)`."""
     columns = [
         pa.array([r[0] for r in rows], pa.int64()),
         pa.array([r[1] for r in rows], pa.string()),
@@ -315,4 +320,4 @@ def _slow_batch(rows: Sequence[tuple[Any, ...]], names: Sequence[str], schema: p
         pa.array([r[3] for r in rows], pa.string()),
         *(pa.array([None if r[4] is None else r[4].get(name) for r in rows], pa.string()) for name in names),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(columns, schema=batch_schema(names))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
+from shoal.sources.documents import RecordsOf
 from shoal.sources.fields import Field
 
 # `made(conf)` gives the silver columns from the typed fields (columns of their names; null where a file has none).
@@ -16,12 +18,32 @@ Make = Callable[[IngestConf], dict[str, Column]]
 
 
 @dataclass(frozen=True)
+class Also:
+    """A further silver table that the records of a part give rows of.
+
+    made(conf): the row's silver columns, or one column, array<struct of silver columns>: each of its elements is a row.
+    where(): whether a record gives any; None where each does. keeps_newest: whether a row goes over an earlier one of its key,
+    or the earlier one stays (then without a word: these rows are derived, they contradict nobody).
+    """
+
+    silver: str
+    made: Callable[[IngestConf], dict[str, Column] | Column]
+    where: Callable[[], Column] | None = None
+    keeps_newest: bool = True
+
+
+@dataclass(frozen=True)
 class Part:
     """One kind of record of a source.
 
-    bronze and silver: its tables. file: the file's name in a folder of several parts; None where every file is this part.
+    bronze and silver: its tables. file: the name or names of its files in a folder of several parts, where `*` stands for
+    anything but a slash; `messages/*/message_*.json` also names folders, from the right; None where every file is this part.
     keeps_newest: whether a later record of a key replaces the earlier (items) or is refused as a contradiction (events).
     checked(conf): struct(rule, reason) of what the silver columns break beyond their contract; null where nothing.
+    also: further silver tables; bronze then keeps the typed fields, from which every output can be made again.
+    records_of: how a .json file that is one document becomes records, a module-level function; an element that it gives and
+    that is no object is a rejected record, an error of a wrong shape rejects the document. is_optional: whether the source may
+    come without it, where it is the first part.
     """
 
     name: str
@@ -29,9 +51,22 @@ class Part:
     silver: str
     fields: tuple[Field, ...]
     made: Make
-    file: str | None = None
+    file: str | tuple[str, ...] | None = None
     keeps_newest: bool = True
     checked: Callable[[IngestConf], Column] | None = None
+    also: tuple[Also, ...] = ()
+    records_of: RecordsOf | None = None
+    is_optional: bool = False
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns of its files; none where every file is this part."""
+        return (self.file,) if isinstance(self.file, str) else self.file or ()
+
+    def claims(self, path: str) -> bool:
+        """Whether a file, by its path, is of this part; case and a last .gz do not count."""
+        plain = PurePosixPath(path.lower().removesuffix(".gz"))
+        return not self.patterns or any(plain.match(pattern.lower()) for pattern in self.patterns)
 
 
 def id_from(*columns: str) -> Column:

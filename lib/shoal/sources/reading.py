@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
+from shoal.sources.documents import RecordsOf, document_records
 from shoal.sources.listing import Survey
 from shoal.sources.parsing import Stretch, batch_schema, records
 from shoal.sources.splitting import Limits
@@ -18,15 +19,21 @@ Columns = dict[str, "tuple[str | None, ...]"]
 
 
 def read_records(
-    spark: SparkSession, surveys: Sequence[Survey], columns: Columns, names: Sequence[str], conf: IngestConf
+    spark: SparkSession,
+    surveys: Sequence[Survey],
+    columns: Columns,
+    names: Sequence[str],
+    conf: IngestConf,
+    records_of: RecordsOf | None = None,
 ) -> DataFrame:
     """Every record of the files: _file, _line, raw, _rule and _reason (null for a sound form), then `names` as strings.
 
-    `columns` gives each file's columns under our names, in the file's order (for JSON lines and Parquet: pairs
-    `theirs=ours`). A task reads about ingest.split_bytes, of one large file or of many small ones. Narrow: no shuffle.
+    `columns` gives each file's columns under our names, in the file's order (for JSON and Parquet: pairs `theirs=ours`).
+    `records_of` takes JSON documents apart, where there are any. A task reads about ingest.split_bytes, of one large file or
+    of many small ones. Narrow: no shuffle.
     """
     text = [s for s in surveys if s.form != "parquet"]
-    frames = [_read_text(spark, text, columns, names, conf)] if text else []
+    frames = [_read_text(spark, text, columns, names, conf, records_of)] if text else []
     layouts: dict[tuple[str, tuple[str | None, ...]], list[str]] = {}
     for survey in surveys:
         if survey.form == "parquet":
@@ -36,9 +43,14 @@ def read_records(
 
 
 def _read_text(
-    spark: SparkSession, surveys: Sequence[Survey], columns: Columns, names: Sequence[str], conf: IngestConf
+    spark: SparkSession,
+    surveys: Sequence[Survey],
+    columns: Columns,
+    names: Sequence[str],
+    conf: IngestConf,
+    records_of: RecordsOf | None,
 ) -> DataFrame:
-    """The records of CSV and JSON lines files."""
+    """The records of CSV, JSON lines and JSON document files."""
     rows = [
         (i, s.path, s.form, s.delimiter, start, end, line, list(columns[s.path]))
         for i, s in enumerate(surveys)
@@ -47,6 +59,7 @@ def _read_text(
     size = sum(s.bytes for s in surveys)
     tasks = max(1, min(len(rows), max(spark.sparkContext.defaultParallelism, size // conf.split_bytes + 1)))
     max_bytes, max_lines, wanted = conf.max_record_bytes, conf.max_record_lines, list(names)
+    max_document = conf.max_document_bytes
 
     def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = batch_schema(wanted).insert(0, pa.field("_index", pa.int32()))
@@ -55,7 +68,11 @@ def _read_text(
                 index, given = row.pop("index"), tuple(row.pop("columns"))
                 stretch = Stretch(**row, columns=given)
                 width = len(given) if stretch.form == "csv" else 0
-                for found in records(stretch, wanted, Limits(max_bytes, max_lines, width)):
+                if stretch.form == "document" and records_of:
+                    batches_of = document_records(stretch, wanted, records_of, max_document)
+                else:
+                    batches_of = records(stretch, wanted, Limits(max_bytes, max_lines, width))
+                for found in batches_of:
                     number = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
                     yield pa.RecordBatch.from_arrays([number, *found.columns], schema=schema)
 

@@ -1,0 +1,113 @@
+"""A JSON file that is one document, not one object a line, to Arrow batches of records. No Spark: this is what a task runs.
+
+A document is held in memory whole, by one task; its size is bounded by ingest.max_document_bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from shoal.sources.parsing import KEPT_BYTES, Row, Stretch, fields_of, open_bytes, slow_batch
+
+# `records_of(document, path)` gives a document's records: flat objects, whose values become fields as those of a line do.
+RecordsOf = Callable[[object, str], Iterator[object]]
+_BOM = b"\xef\xbb\xbf"
+# Records a batch: those of a document of any size go to the JVM in pieces.
+_BATCH_RECORDS = 4096
+# What a function that takes a document apart meets where the document has another shape than it expects.
+WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+
+def is_document(path: str, max_bytes: int) -> bool:
+    """Whether a .json file is one document: not where its first line is a whole JSON object and more lines follow.
+
+    Other endings are none. Reads one line, and of that at most `max_bytes`; a file that cannot be unzipped is a document, and
+    is told to be broken when it is read.
+    """
+    if not path.lower().removesuffix(".gz").endswith(".json"):
+        return False
+    try:
+        with open_bytes(path) as stream:
+            first = stream.readline(max_bytes)
+            while first and not first.removeprefix(_BOM).strip():
+                first = stream.readline(max_bytes)
+            following = stream.readline(max_bytes)
+            while following and not following.strip():
+                following = stream.readline(max_bytes)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return True
+    if not following or first.removeprefix(_BOM).lstrip().startswith(b"["):
+        return True
+    try:
+        return not isinstance(json.loads(first.removeprefix(_BOM)), dict)
+    except (ValueError, RecursionError):
+        # A broken first line of a file of lines, or a document over several lines: the second line decides.
+        return not _is_object(following)
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def document_records(
+    stretch: Stretch, names: Sequence[str], records_of: RecordsOf, max_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """The records of a document, with `batch_schema(names)`: raw is the record's JSON, _line its number in the file, from 1.
+
+    A document that is larger than `max_bytes`, cannot be unzipped, is not UTF-8, no JSON or of another shape than `records_of`
+    expects is one rejected record (rule record_too_long, cut_off, bad_encoding or bad_json); none of it lands.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for number, row in enumerate(_rows(stretch, records_of, max_bytes), 1):
+        rows.append((number, *row))
+        if len(rows) == _BATCH_RECORDS:
+            yield slow_batch(rows, names)
+            rows = []
+    if rows:
+        yield slow_batch(rows, names)
+
+
+def _rows(stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> Iterator[Row]:
+    """(raw, rule, reason, fields) a record."""
+    try:
+        with open_bytes(stretch.path) as stream:
+            data = stream.read(max_bytes + 1).removeprefix(_BOM)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield "", "cut_off", f"the zipped file is broken: {error}; none of it is read", None
+        return
+    head = data[:KEPT_BYTES].decode("utf-8", "backslashreplace")
+    if len(data) > max_bytes:
+        size = f"a document of more than {max_bytes:,} bytes (max_document_bytes)"
+        yield head, "record_too_long", f"{size}; split it, or give one object a line in a .jsonl file", None
+        return
+    try:
+        document = json.loads(data.decode("utf-8"), parse_constant=str)
+        # All of it first: a document of a wrong shape lands whole or not at all.
+        found = list(records_of(document, stretch.path))
+    except UnicodeDecodeError as error:
+        yield head, "bad_encoding", f"byte 0x{data[error.start : error.end].hex()} at {error.start}; expected UTF-8", None
+        return
+    except json.JSONDecodeError as error:
+        yield head, "bad_json", f"not JSON ({error.msg} at line {error.lineno}); expected a JSON document", None
+        return
+    except WRONG_SHAPE as error:
+        told = " ".join(str(error).split())[:200]
+        yield head, "bad_json", f"not a document as expected of {Path(stretch.path).name}: {type(error).__name__} {told}", None
+        return
+    for record in found:
+        # Half a surrogate pair is no character; UTF-8 cannot hold it.
+        raw = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+        if isinstance(record, dict):
+            yield raw, None, None, fields_of(record, stretch.columns)
+        else:
+            yield raw, "bad_json", f"found a JSON {type(record).__name__}; expected an object", None
