@@ -13,7 +13,6 @@ from shoal.sources.documents import document_records, is_document
 from shoal.sources.parsing import Stretch
 
 
-
 def read(path: Path, max_bytes: int = 1000) -> list[tuple[int, str, str | None, str | None, str | None]]:
     """(line, raw, rule, reason, id) of each record."""
     stretch = Stretch(str(path), "document", "", 0, -1, 1, ("postid=id",))

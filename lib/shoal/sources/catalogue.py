@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shoal.errors import UsageError
-from shoal.sources import general, movielens
+from shoal.sources import general, instagram_export, instagram_influencers, movielens
 from shoal.sources.parts import Part
 
 SOURCES: dict[str, tuple[Part, ...]] = {
@@ -13,6 +13,8 @@ SOURCES: dict[str, tuple[Part, ...]] = {
     "texts": (general.TEXTS,),
     "edges": (general.EDGES,),
     "movielens": movielens.PARTS,
+    "instagram_influencers": instagram_influencers.PARTS,
+    "instagram_export": instagram_export.PARTS,
 }
 
 

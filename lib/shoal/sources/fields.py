@@ -21,8 +21,8 @@ _MILLISECONDS = 1e11
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a source: our name, what else it is called, its kind (id, text, number, whole, flag, time, list, word), and
-    whether a file must have it."""
+    """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, flag, time, list, word),
+    and whether a file must have it."""
 
     name: str
     kind: str
@@ -81,6 +81,8 @@ def typed(field: Field, conf: IngestConf) -> Column:
     if field.kind == "whole":
         # 12.7 cast to int is 12 without a word.
         return F.when(_number(text) == F.trim(text).cast("int"), F.trim(text).cast("int"))
+    if field.kind == "count":
+        return _count(text)
     if field.kind == "flag":
         return F.trim(text).cast("boolean")
     if field.kind == "time":
@@ -98,6 +100,23 @@ def typed(field: Field, conf: IngestConf) -> Column:
 def _number(text: Column) -> Column:
     """The text as a double; null where it is none. Java reads 1d and 1f as numbers; no file means that."""
     return F.when(~F.substring(text, -1, 1).isin("d", "D", "f", "F"), F.trim(text).cast("double"))
+
+
+def _count(text: Column) -> Column:
+    """How many, as people write it: 1234, 1,234, 12.3k, 1.2m, 2b; null where the text is none of these or below zero.
+
+    A fraction without a letter is none; one with a letter is as exact as its digits.
+    """
+    plain = F.lower(F.trim(text))
+    letter = F.regexp_extract(plain, r"^(?:\d{1,12}|\d{1,3}(?:,\d{3}){1,4})(?:\.\d{1,6})? ?([kmb])$", 1)
+    times = F.when(letter == "k", 1_000).when(letter == "m", 1_000_000).when(letter == "b", 1_000_000_000)
+    lettered = F.round(F.regexp_replace(plain, "[,kmb ]", "").cast("decimal(20,6)") * times).cast("bigint")
+    # Parquet's doubles come as 1234.0 and 1.2345678E7.
+    whole = F.when(plain.rlike(r"^(\d{1,15}|\d{1,3}(,\d{3}){1,4})(\.0*)?$"), F.regexp_replace(plain, r",|\..*", ""))
+    float_ = F.when(plain.rlike(r"^\d\.\d{1,15}e\d{1,2}$"), plain.cast("decimal(38,15)"))
+    return F.when(letter != "", lettered).when(whole.isNotNull(), whole.cast("bigint")).when(
+        (float_ < 1e15) & (float_ == F.floor(float_)), float_.cast("bigint")
+    )
 
 
 def _time(text: Column, unit: str) -> Column:
@@ -135,8 +154,9 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
         checks = checks.when(blank, told("required", F.lit(f"{field.name}: empty, expected a value")))
     if field.kind == "id":
         checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))
-    if field.kind in ("number", "whole", "flag", "list"):
-        kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list"}
+    if field.kind in ("number", "whole", "count", "flag", "list"):
+        kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list",
+                 "count": "a count as 1234, 1,234 or 12.3k"}  # fmt: skip
         checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, F.lit(kinds[field.kind]))))
     if field.kind == "time":
         if conf.timestamp_unit == "s":

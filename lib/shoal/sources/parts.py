@@ -40,7 +40,8 @@ class Part:
     anything but a slash; `messages/*/message_*.json` also names folders, from the right; None where every file is this part.
     keeps_newest: whether a later record of a key replaces the earlier (items) or is refused as a contradiction (events).
     checked(conf): struct(rule, reason) of what the silver columns break beyond their contract; null where nothing.
-    also: further silver tables; bronze then keeps the typed fields, from which every output can be made again.
+    also: further silver tables. holds_fields: whether bronze keeps the typed fields, from which every output can be made again,
+    and not silver's columns; always so with `also`.
     records_of: how a .json file that is one document becomes records, a module-level function; an element that it gives and
     that is no object is a rejected record, an error of a wrong shape rejects the document. is_optional: whether the source may
     come without it, where it is the first part.
@@ -57,6 +58,12 @@ class Part:
     also: tuple[Also, ...] = ()
     records_of: RecordsOf | None = None
     is_optional: bool = False
+    holds_fields: bool = False
+
+    @property
+    def fields_in_bronze(self) -> bool:
+        """Whether the part's bronze table has the typed fields instead of silver's columns."""
+        return self.holds_fields or bool(self.also)
 
     @property
     def patterns(self) -> tuple[str, ...]:

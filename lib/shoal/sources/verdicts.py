@@ -32,10 +32,10 @@ def with_fields(records: DataFrame, part: Part, conf: IngestConf, as_of: date) -
 def with_verdict(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
     """`fielded` as bronze's columns with `_rule` and `_reason`: the first rule a record breaks, null where it is sound.
 
-    Bronze's columns are silver's, or the fields where the part has further outputs: a record is sound where each row that it
+    Bronze's columns are silver's, or the fields where the part says so: a record is sound where each row that it
     gives fits its table's contract.
     """
-    if part.also:
+    if part.fields_in_bronze:
         judged = _judged_by_all(fielded, part, conf)
         kept = [F.col(f"_fields.{field.name}").alias(field.name) for field in part.fields]
     else:
@@ -51,7 +51,7 @@ def with_verdict(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
 def silver_of(bronze: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
     """Rows of the part's bronze table as _file, _line and the columns of its silver table."""
     columns = silver_columns(part)
-    if not part.also:
+    if not part.fields_in_bronze:
         return bronze.select("_file", "_line", *columns)
     made = contract(part.silver)
     values = part.made(conf)

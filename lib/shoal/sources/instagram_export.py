@@ -1,0 +1,478 @@
+"""The archive that Instagram gives a person who asks for their data, a folder or the .zip, in the layouts of 2020 and of 2022+.
+
+All its files are JSON documents; the functions here take them apart into records of one flat form, FIELDS: all parts share a
+bronze table. The archive is of one person, the owner: who liked, wrote and posted is told by personal_information or
+profile.json, not by the file itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from shoal.conf import IngestConf
+from shoal.sources.fields import Field
+from shoal.sources.instagram_influencers import status_of
+from shoal.sources.parts import Also, Part, event_id_from, hashtags_of
+
+SOURCE = "instagram_export"
+NO_DATA = "You have no data in this section"
+# Folders of the layout; what they lie in is the archive.
+_FOLDERS = {
+    "your_instagram_activity", "messages", "inbox", "message_requests", "archived_threads", "likes", "comments", "content", "media",
+    "saved", "connections", "followers_and_following", "personal_information",
+}  # fmt: skip
+_THREADS = {"inbox", "message_requests", "archived_threads"}
+_PROFILE_BYTES = 1 << 20
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+FIELDS = (
+    Field("record_id", "id"),
+    Field("kind", "word"),
+    Field("user_id", "id"),
+    Field("other_id", "id"),
+    Field("item_id", "id"),
+    Field("conversation_id", "id"),
+    Field("name", "text"),
+    Field("text", "text"),
+    Field("location", "text"),
+    Field("is_video", "flag"),
+    Field("occurred_at", "time"),
+    # JSON arrays: paths of pictures and videos, people of a conversation, events of others with a message.
+    Field("media", "list"),
+    Field("people", "list"),
+    Field("events", "text"),
+)
+
+
+# -- what every document needs
+
+
+def repaired(value: Any) -> Any:
+    """A JSON value whose texts are UTF-8 again where they were UTF-8 read as Latin-1: "Ã©" is "é"; others stay as they are.
+
+    >>> repaired({"Ã©tÃ©": ["ð\\x9f\\x98\\x80", "déjà", "plain", 7]})
+    {'été': ['😀', 'déjà', 'plain', 7]}
+    """
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        try:
+            return value.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            return value
+    if isinstance(value, list):
+        return [repaired(each) for each in value]
+    if isinstance(value, dict):
+        return {repaired(name): repaired(each) for name, each in value.items()}
+    return value
+
+
+def rows_in(value: Any) -> list[Any]:
+    """The elements of a list; none of one that only says that there is no data. TypeError for what is no list."""
+    if not isinstance(value, list):
+        raise TypeError(f"found a JSON {type(value).__name__}, expected an array")
+    return [] if len(value) == 1 and isinstance(value[0], str) and value[0].startswith(NO_DATA) else value
+
+
+def sections(document: Any) -> dict[str, Any]:
+    """The named lists of a document: an object's, or a bare list's under ""; nothing where it says that there is no data."""
+    if isinstance(document, dict):
+        return document
+    rows = rows_in(document)
+    return {"": rows} if rows else {}
+
+
+def at(seconds: Any, unit: float = 1) -> Any:
+    """A unix time as ISO 8601 in UTC, whatever the settings say of numbers; what is no such time as it is, to be rejected."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        return seconds
+    try:
+        return (_EPOCH + timedelta(seconds=seconds / unit)).isoformat()
+    except (OverflowError, ValueError):
+        return f"{seconds} (unix time)"
+
+
+def root_of(path: str) -> Path:
+    """The folder of the archive that a file of it lies in."""
+    folder = Path(path).parent
+    if folder.parent.name.lower() in _THREADS:
+        folder = folder.parent
+    while folder.name.lower() in _FOLDERS:
+        folder = folder.parent
+    return folder
+
+
+def owner_of(path: str) -> tuple[str, str | None]:
+    """(username, display name) of the person whose archive a file is of.
+
+    From profile.json or personal_information.json; else from the archive's folder, where it is called as Instagram calls it
+    (instagram-NAME-2023-11-05-...); else an id made from the folder's path, for an archive whose profile is missing or broken.
+    """
+    root = root_of(path)
+    for name in ("personal_information/personal_information/personal_information.json",
+                 "personal_information/personal_information.json", "profile.json"):  # fmt: skip
+        try:
+            with (root / name).open("rb") as file:
+                profile = next(iter(_profiles(repaired(json.loads(file.read(_PROFILE_BYTES))))), None)
+        except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
+            # Told where the profile itself is read; here the next place is asked.
+            profile = None
+        if profile and isinstance(profile["user_id"], str) and profile["user_id"].strip():
+            return profile["user_id"].strip(), profile["name"]
+    called = re.match(r"instagram-([\w.]+)-\d{4}-\d{2}-\d{2}", root.name)
+    if called:
+        return called.group(1), None
+    return f"archive-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}", None
+
+
+def shortcode_of(link: Any) -> str | None:
+    """The post that a link leads to: https://www.instagram.com/p/CODE/; None for another link."""
+    found = re.search(r"instagram\.com/(?:[\w.]+/)?(?:p|reel|reels|tv)/([\w-]+)", link) if isinstance(link, str) else None
+    return found.group(1) if found else None
+
+
+def user_of(link: Any) -> str | None:
+    """The user whose page a link leads to: https://www.instagram.com/NAME or .../_u/NAME; None for another link."""
+    found = re.search(r"instagram\.com/(?:_u/)?([\w.]+)/?$", link) if isinstance(link, str) else None
+    return found.group(1) if found else None
+
+
+def _id(*parts: Any) -> str:
+    """32 hex digits that the parts determine."""
+    return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+def _post_of(link: Any, owner: Any, when: Any) -> str | None:
+    """The item of an event: the post that a link names; without one, as in 2020, an id made from the post's owner and the time."""
+    code = shortcode_of(link)
+    return code or (f"{owner}@{when}" if isinstance(owner, str) and owner and when else None)
+
+
+# -- messages
+
+
+def messages_of(document: object, path: str) -> Iterator[object]:
+    """One record a message. A message without words (a picture) is an empty text, so that a conversation's turns are whole."""
+    whole = repaired(document)
+    owner, name = owner_of(path)
+    if isinstance(whole, dict):
+        people = [_person(p["name"], owner, name) for p in whole["participants"]]
+        thread = PurePosixPath(str(whole.get("thread_path") or Path(path).parent.name)).name
+        for message in rows_in(whole["messages"]):
+            yield _new_message(message, thread, people, owner, name) if isinstance(message, dict) else message
+        return
+    for talk in rows_in(whole):
+        people = [_person(p, owner, name) for p in talk["participants"]]
+        thread = _id(sorted(people, key=str))
+        for message in rows_in(talk["conversation"]):
+            yield _old_message(message, thread, people) if isinstance(message, dict) else message
+
+
+def _person(found: Any, owner: str, name: str | None) -> Any:
+    """A person's id from a display name: only the owner's username is known."""
+    return owner if name is not None and found == name else found
+
+
+def _new_message(message: dict[str, Any], thread: str, people: list[Any], owner: str, name: str | None) -> dict[str, Any]:
+    share = message.get("share") if isinstance(message.get("share"), dict) else {}
+    media = [m["uri"] for kind in ("photos", "videos") for m in message.get(kind) or [] if isinstance(m, dict) and m.get("uri")]
+    sender, when = _person(message.get("sender_name"), owner, name), at(message.get("timestamp_ms"), 1000)
+    words = message.get("content") or share.get("share_text") or share.get("link")
+    key = _id(thread, sender, when, words, media)
+    events = [
+        {"user_id": _person(r.get("actor"), owner, name), "item_id": key, "event": "like", "at": at(r.get("timestamp")) or when}
+        for r in message.get("reactions") or [] if isinstance(r, dict)
+    ]  # fmt: skip
+    return _message(key, sender, thread, words, when, people, media, [*events, *_shares(sender, share.get("link"), when)])
+
+
+def _old_message(message: dict[str, Any], thread: str, people: list[Any]) -> dict[str, Any]:
+    sender, when = message.get("sender"), message.get("created_at")
+    words = message.get("text") or message.get("media_share_caption") or message.get("link")
+    media = [m for m in (message.get("media"), message.get("media_url"), message.get("media_share_url")) if isinstance(m, str)]
+    key = _id(thread, sender, when, words, media)
+    events = [{"user_id": r.get("username"), "item_id": key, "event": "like", "at": when}
+              for r in message.get("likes") or [] if isinstance(r, dict)]  # fmt: skip
+    return _message(key, sender, thread, words, when, people, media, [*events, *_shares(sender, message.get("link"), when)])
+
+
+def _shares(sender: Any, link: Any, when: Any) -> list[dict[str, Any]]:
+    """The event of a post sent to somebody."""
+    code = shortcode_of(link)
+    return [{"user_id": sender, "item_id": code, "event": "share", "at": when}] if code else []
+
+
+def _message(
+    key: str, sender: Any, thread: str, words: Any, when: Any, people: list[Any], media: list[str], events: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {"record_id": key, "kind": "message", "user_id": sender, "conversation_id": thread, "text": words, "occurred_at": when,
+            "people": people, "media": media, "events": events}  # fmt: skip
+
+
+# -- likes, saved, comments
+
+
+def likes_of(document: object, path: str) -> Iterator[object]:
+    """One record a like."""
+    return _marks(document, path, "like")
+
+
+def saved_of(document: object, path: str) -> Iterator[object]:
+    """One record a saved post."""
+    return _marks(document, path, "save")
+
+
+def _marks(document: object, path: str, event: str) -> Iterator[object]:
+    owner, _ = owner_of(path)
+    for section in sections(repaired(document)).values():
+        for row in rows_in(section):
+            if isinstance(row, list):
+                # 2020: time and owner of the post, not the post.
+                when, other, link = row[0], row[1], None
+            elif isinstance(row, dict):
+                said = _said(row)
+                when, other, link = at(said.get("timestamp")), row.get("title") or None, said.get("href")
+            else:
+                yield row
+                continue
+            yield {"kind": event, "user_id": owner, "other_id": other, "item_id": _post_of(link, other, when), "occurred_at": when}
+
+
+def _said(row: dict[str, Any]) -> dict[str, Any]:
+    """{href, value, timestamp} of a row of the new layout: its first string_list_data or the first string_map_data with a time."""
+    listed = row.get("string_list_data")
+    if listed:
+        return dict(listed[0])
+    mapped = [value for value in (row.get("string_map_data") or {}).values() if isinstance(value, dict)]
+    return next((value for value in mapped if value.get("timestamp")), {})
+
+
+def comments_of(document: object, path: str) -> Iterator[object]:
+    """One record a comment. The archive names the owner of the post, not the post."""
+    owner, _ = owner_of(path)
+    for section in sections(repaired(document)).values():
+        for row in rows_in(section):
+            if isinstance(row, list):
+                when, words, other = row[0], row[1], row[2]
+            elif isinstance(row, dict):
+                # The names in string_map_data are in the language of the account; their order is the same in all.
+                mapped = row.get("string_map_data") or {}
+                values = [v.get("value") for v in mapped.values() if isinstance(v, dict) and v.get("value")]
+                values += [v.get("value") for v in row.get("string_list_data") or []]
+                words = mapped["Comment"].get("value") if "Comment" in mapped else next(iter(values), None)
+                other = mapped["Media Owner"].get("value") if "Media Owner" in mapped else next(iter(values[1:]), None)
+                when = at(_said(row).get("timestamp"))
+            else:
+                yield row
+                continue
+            yield {"record_id": _id(owner, when, words, other), "kind": "comment", "user_id": owner, "other_id": other,
+                   "item_id": _post_of(None, other, when), "text": words, "occurred_at": when}  # fmt: skip
+
+
+# -- posts, follows, profile
+
+_KINDS = {"stories": "story", "ig_stories": "story", "profile": "profile_photo", "ig_profile_picture": "profile_photo",
+          "ig_reels_media": "reel", "ig_igtv_media": "video", "videos": "video", "direct": "message_media"}  # fmt: skip
+
+
+def posts_of(document: object, path: str) -> Iterator[object]:
+    """One record a post, story, reel or profile photo; its id is that of its first file."""
+    owner, _ = owner_of(path)
+    for name, section in sections(repaired(document)).items():
+        for row in rows_in(section):
+            if not isinstance(row, dict):
+                yield row
+                continue
+            media = [m for m in row.get("media") or [row] if isinstance(m, dict)]
+            paths = [m.get("uri") or m.get("path") for m in media]
+            first = media[0] if media else row
+            times = (row.get("taken_at"), row.get("creation_timestamp"), first.get("creation_timestamp"))
+            when = next((at(time) for time in times if time), None)
+            words = row.get("title") or row.get("caption") or first.get("title")
+            yield {
+                "item_id": _id(owner, paths[0]) if paths and paths[0] else None, "kind": _KINDS.get(name, "post"), "user_id": owner,
+                "text": words, "location": row.get("location"), "occurred_at": when, "media": paths,
+                "is_video": bool(paths) and all(str(p).lower().endswith((".mp4", ".mov", ".webm")) for p in paths),
+            }  # fmt: skip
+
+
+def follows_of(document: object, path: str) -> Iterator[object]:
+    """One record a follower or followee; other lists of connections.json (close friends, blocked ...) are no follows."""
+    owner, _ = owner_of(path)
+    whole = repaired(document)
+    named = whole if isinstance(whole, dict) else {"followers": whole}
+    for name, section in named.items():
+        if name not in ("followers", "following", "relationships_followers", "relationships_following"):
+            continue
+        pairs: list[tuple[Any, Any]] = list(section.items()) if isinstance(section, dict) else []
+        for row in [] if isinstance(section, dict) else rows_in(section):
+            if not isinstance(row, dict):
+                yield row
+                continue
+            said = _said(row)
+            pairs.append((said.get("value") or row.get("title") or user_of(said.get("href")), at(said.get("timestamp"))))
+        for other, when in pairs:
+            users = (other, owner) if name.endswith("followers") else (owner, other)
+            yield {"kind": "follow", "user_id": users[0], "other_id": users[1], "occurred_at": when}
+
+
+def profile_of(document: object, path: str) -> Iterator[object]:
+    """One record: the owner."""
+    return iter(_profiles(repaired(document)))
+
+
+def _profiles(whole: Any) -> list[dict[str, Any]]:
+    """The owner's record in profile.json, or the records in personal_information.json."""
+    if isinstance(whole, dict) and "profile_user" in whole:
+        return [_new_profile(row["string_map_data"]) for row in rows_in(whole["profile_user"])]
+    if isinstance(whole, dict):
+        return [{"kind": "user", "user_id": whole["username"], "name": whole.get("name"), "occurred_at": whole.get("date_joined")}]
+    if rows_in(whole):
+        raise TypeError("found an array, expected an object with the owner's name")
+    return []
+
+
+def _new_profile(said: dict[str, Any]) -> dict[str, Any]:
+    """The names of the fields are in the language of the account; "Username" is the same in several."""
+    found = {name.lower(): value.get("value") for name, value in said.items() if isinstance(value, dict)}
+    user = next((v for n, v in found.items() if n in ("username", "user name", "benutzername", "nom d’utilisateur") and v), None)
+    return {"kind": "user", "user_id": user, "name": found.get("name"), "occurred_at": None}
+
+
+# -- the silver columns of the records
+
+def _texts(conf: IngestConf) -> dict[str, Column]:
+    return {
+        "text_id": F.col("record_id"), "kind": F.col("kind"), "author_id": F.col("user_id"), "item_id": F.col("item_id"),
+        "conversation_id": F.col("conversation_id"), "text": F.coalesce("text", F.lit("")), "label": F.lit(None),
+        "created_at": F.col("occurred_at"),
+    }  # fmt: skip
+
+
+def _captions(conf: IngestConf) -> dict[str, Column]:
+    caption = {"text_id": F.concat(F.lit("caption-"), "item_id"), "kind": F.lit("caption"), "text": F.col("text")}
+    return _texts(conf) | caption
+
+
+def _events(conf: IngestConf) -> dict[str, Column]:
+    event = F.col("kind")
+    return {
+        "event_id": event_id_from(SOURCE, event), "user_id": F.col("user_id"), "item_id": F.col("item_id"), "event": event,
+        "value": F.lit(None), "occurred_at": F.col("occurred_at"),
+    }  # fmt: skip
+
+
+def _events_of_message(conf: IngestConf) -> Column:
+    """Likes of a message by others, and the post that it shares."""
+    found = F.from_json("events", "array<struct<user_id string, item_id string, event string, at string>>")
+
+    def row(each: Column) -> Column:
+        when = each["at"].cast("timestamp")
+        key = F.md5(F.concat_ws("\u001f", F.lit(SOURCE), each["user_id"], each["item_id"], each["event"], when.cast("string")))
+        return F.struct(
+            key.alias("event_id"), each["user_id"].alias("user_id"), each["item_id"].alias("item_id"),
+            each["event"].alias("event"), F.lit(None).cast("double").alias("value"), when.alias("occurred_at"),
+        )  # fmt: skip
+
+    return F.transform(found, row)
+
+
+def _items(conf: IngestConf) -> dict[str, Column]:
+    return _item_of_other(conf) | {
+        "kind": F.col("kind"), "owner_id": F.col("user_id"), "text": F.col("text"),
+        "hashtags": F.coalesce(hashtags_of(F.col("text")), F.array().cast("array<string>")), "is_video": F.col("is_video"),
+        "image_count": F.when(
+            F.col("media").isNotNull(), F.size(F.filter("media", lambda path: ~path.rlike(r"(?i)\.(mp4|mov|webm)$")))
+        ),
+        "image_path": F.col("media")[0], "location": F.col("location"), "created_at": F.col("occurred_at"),
+    }  # fmt: skip
+
+
+def _item_of_other(conf: IngestConf) -> dict[str, Column]:
+    """Somebody's post, of which no more is known than its owner."""
+    nothing = F.lit(None)
+    return {
+        "item_id": F.col("item_id"), "kind": F.lit("post"), "owner_id": F.col("other_id"), "title": nothing, "text": nothing,
+        "hashtags": F.array().cast("array<string>"), "categories": F.array().cast("array<string>"), "is_video": nothing,
+        "image_count": nothing, "image_path": nothing, "location": nothing, "price_usd": nothing, "created_at": nothing,
+    }  # fmt: skip
+
+
+def _images(conf: IngestConf) -> Column:
+    return F.transform("media", lambda path: F.struct(
+        F.md5(F.concat_ws("\u001f", "item_id", path)).alias("image_id"), F.col("item_id").alias("item_id"), path.alias("path"),
+        F.lit(None).cast("int").alias("width_px"), F.lit(None).cast("int").alias("height_px"), status_of(path).alias("status"),
+    ))  # fmt: skip
+
+
+def _follows(conf: IngestConf) -> dict[str, Column]:
+    return {"src_id": F.col("user_id"), "dst_id": F.col("other_id"), "weight": F.lit(1.0), "followed_at": F.col("occurred_at")}
+
+
+def _profile(conf: IngestConf) -> dict[str, Column]:
+    return {"user_id": F.col("user_id"), "username": F.col("user_id"), "followers": F.lit(None), "following": F.lit(None),
+            "created_at": F.col("occurred_at")}  # fmt: skip
+
+
+def _people(conf: IngestConf) -> Column:
+    """The people that a record names, each once."""
+    named = F.array_union(F.array("user_id", "other_id"), F.coalesce("people", F.array().cast("array<string>")))
+    known = F.filter(named, lambda name: F.length(name) > 0)
+    return F.transform(known, lambda name: F.struct(
+        name.alias("user_id"), name.alias("username"), F.lit(None).cast("bigint").alias("followers"),
+        F.lit(None).cast("bigint").alias("following"), F.lit(None).cast("timestamp").alias("created_at"),
+    ))  # fmt: skip
+
+
+def _names_item() -> Column:
+    return F.col("item_id").isNotNull()
+
+
+# A name alone does not go over what is known of a user or an item.
+_USERS = Also("silver.users", _people, keeps_newest=False)
+_OTHERS = Also("silver.items", _item_of_other, _names_item, keeps_newest=False)
+_BRONZE = "bronze.instagram_export"
+_CONTENT = ("posts_*.json", "archived_posts.json", "stories.json", "reels.json", "igtv_videos.json", "profile_photos.json")
+
+PARTS = (
+    Part(
+        "profile", _BRONZE, "silver.users", FIELDS, _profile, ("profile.json", "personal_information.json"),
+        records_of=profile_of, is_optional=True, holds_fields=True,
+    ),
+    Part(
+        "messages", _BRONZE, "silver.texts", FIELDS, _texts,
+        ("messages.json", *(f"messages/{folder}/*/message_*.json" for folder in sorted(_THREADS))), records_of=messages_of,
+        also=(_USERS, Also("silver.interactions", _events_of_message, keeps_newest=False)),
+    ),
+    Part(
+        "likes", _BRONZE, "silver.interactions", FIELDS, _events, ("likes.json", "likes/liked_*.json"), False,
+        records_of=likes_of, also=(_USERS, _OTHERS),
+    ),
+    Part(
+        "saved", _BRONZE, "silver.interactions", FIELDS, _events, ("saved.json", "saved/saved_posts.json"), False,
+        records_of=saved_of, also=(_USERS, _OTHERS),
+    ),
+    Part(
+        "comments", _BRONZE, "silver.texts", FIELDS, _texts, ("comments.json", "comments/*comments*.json"), records_of=comments_of,
+        also=(_USERS, _OTHERS, Also("silver.interactions", _events, _names_item, keeps_newest=False)),
+    ),
+    Part(
+        "posts", _BRONZE, "silver.items", FIELDS, _items,
+        ("media.json", *(f"{folder}/{name}" for folder in ("content", "media") for name in _CONTENT)), records_of=posts_of,
+        also=(_USERS, Also("silver.texts", _captions, lambda: F.trim("text") != ""), Also("silver.images", _images)),
+    ),
+    Part(
+        "follows", _BRONZE, "silver.follows", FIELDS, _follows,
+        ("connections.json", "followers_and_following/followers*.json", "followers_and_following/following.json"),
+        records_of=follows_of, also=(_USERS,),
+    ),
+)  # fmt: skip

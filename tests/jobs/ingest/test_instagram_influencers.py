@@ -1,0 +1,84 @@
+"""Posts of influencers in every form they come in, to every silver table they give rows of."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.jobs.ingest.test_ingest_files import World
+
+POST = {
+    "owner_id": "11", "owner_username": "ann", "shortcode": "Ab-1", "is_video": False, "caption": "Été #Plage", "comments": "1,234",
+    "likes": "12.3k", "created_at": 1700000000, "location": "Nice", "imageUrl": "https://x.test/a.jpg", "multiple_images": False,
+    "username": "ann", "followers": "1.2m", "following": 300,
+}  # fmt: skip
+TIME = datetime(2023, 11, 14, 22, 13, 20)
+
+
+@pytest.fixture
+def world(spark: SparkSession, tmp_path: Path) -> World:
+    return World(spark, tmp_path)
+
+
+def test_a_post_is_an_item_a_user_counts_a_text_and_a_picture(world: World) -> None:
+    other = {**POST, "shortcode": "Ab-2", "caption": None, "likes": "5", "comments": None, "isVideo": True, "imageUrl": "img/b.jpg"}
+    del other["is_video"]
+    bad = [{**POST, "shortcode": "Ab-3", "likes": "many"}, {**POST, "shortcode": None}, "no post"]
+    result = world.ingest(world.file(json.dumps([POST, other, *bad, POST]), "in/posts.json"), "instagram_influencers")
+    assert result.status == "succeeded", result.message
+    items = ["item_id", "kind", "owner_id", "text", "hashtags", "is_video", "image_count", "image_path", "location", "created_at"]
+    assert world.rows("silver.items", *items) == [
+        ("Ab-1", "post", "11", "Été #Plage", ["plage"], False, 1, "https://x.test/a.jpg", "Nice", TIME),
+        ("Ab-2", "post", "11", None, [], True, 0, "img/b.jpg", "Nice", TIME),
+    ]
+    assert world.rows("silver.users", "user_id", "username", "followers", "following", "source") == [
+        ("11", "ann", 1_200_000, 300, "instagram_influencers")
+    ]
+    assert world.rows("silver.item_counts", "item_id", "observed_at", "likes", "comments", "shares", "views") == [
+        ("Ab-1", TIME, 12_300, 1_234, None, None), ("Ab-2", TIME, 5, None, None, None),
+    ]  # fmt: skip
+    assert world.rows("silver.texts", "text_id", "kind", "author_id", "item_id", "text", "created_at") == [
+        ("caption-Ab-1", "caption", "11", "Ab-1", "Été #Plage", TIME)
+    ]
+    assert world.rows("silver.images", "item_id", "path", "status") == [
+        ("Ab-1", "https://x.test/a.jpg", "remote"), ("Ab-2", "img/b.jpg", "listed"),
+    ]  # fmt: skip
+    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(3, "type"), (4, "required"), (5, "bad_json")]
+    assert dict(world.rows("ops.quarantine", "line", "reason"))[3] == (
+        "likes: found 'many', expected a count as 1234, 1,234 or 12.3k"
+    )
+    assert world.counts() == [("posts.json", 6, 2, 1, 3)]
+
+
+FORMS = {
+    "csv": ("posts.csv", "shortcode,ownerId,likes,createdAt,isVideo,followers\nc1,7,\"1,234\",2023-11-14T22:13:20Z,True,1234.0\n"),
+    "jsonl": ("posts.jsonl", '{"shortcode": "c1", "ownerId": 7, "likes": 1234, "createdAt": 1700000000, "isVideo": true, '
+              '"followers": "1,234"}\n'),
+    "lines in .json": ("posts.json", '{"shortcode": "c1", "owner_id": 7, "likes": 1234, "created_at": 1700000000, '
+                       '"is_video": true, "followers": 1234}\n{"shortcode": "c2"}\n'),
+    "array": ("posts.json", '[{"shortcode": "c1", "owner_id": "7", "likes": 1234.0, "created_at": "2023-11-14 22:13:20", '
+              '"is_video": "true", "followers": 1.234E3}]'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_and_both_styles_of_names_are_the_same_rows(world: World, form: str) -> None:
+    name, content = FORMS[form]
+    world.ingest(world.file(content, name), "instagram_influencers")
+    assert world.rows("silver.items", "item_id", "owner_id", "is_video", "created_at") == [("c1", "7", True, TIME)]
+    assert world.rows("silver.item_counts", "item_id", "likes") == [("c1", 1234)]
+    if form != "lines in .json":
+        assert world.rows("silver.users", "user_id", "followers") == [("7", 1234)]
+
+
+def test_parquet(world: World, spark: SparkSession) -> None:
+    rows = [("c1", 7, 12_345_678.0, 1_700_000_000, True, 1234)]
+    frame = spark.createDataFrame(rows, "shortcode string, ownerId long, likes double, createdAt long, isVideo boolean, followers int")
+    frame.write.parquet(str(world.folder / "in"))
+    world.ingest(world.folder / "in", "instagram_influencers")
+    assert world.rows("silver.item_counts", "item_id", "observed_at", "likes") == [("c1", TIME, 12_345_678)]
+    assert world.rows("silver.users", "user_id", "followers") == [("7", 1234)]
