@@ -35,10 +35,9 @@ from shoal.lake import Lake
 from shoal.runs import run_job
 from shoal.sources.archives import is_archive, unpack
 from shoal.sources.catalogue import parts_of
+from shoal.sources.columns import columns_of
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
-from shoal.sources.fields import match_columns
 from shoal.sources.listing import Survey, list_files, survey_files
-from shoal.sources.parsing import plain
 from shoal.sources.parts import Part
 from shoal.sources.reading import read_records
 from shoal.sources.verdicts import rows_of, silver_of, with_fields, with_verdict
@@ -142,24 +141,6 @@ def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str
     given = F.broadcast(lake.spark.createDataFrame([(h,) for h in hashes], "sha256 string"))
     rows = lake.written("ops.ingest_files").where((F.col("settings_hash") == settings_hash) & (F.col("part") == part.name))
     return {row["sha256"] for row in rows.join(given, "sha256").select("sha256").distinct().collect()}
-
-
-def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
-    """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
-    if survey.form in ("jsonl", "document"):
-        pairs = []
-        for field in part.fields:
-            names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
-            pairs += [f"{plain(name)}={field.name}" for name in names]
-        match_columns(survey, list(conf.column.values()), [f for f in part.fields if f.name in conf.column], conf)
-        return tuple(dict.fromkeys(pairs)), []
-    found = list(survey.header)
-    matched = match_columns(survey, found, part.fields, conf)
-    ours = {theirs: name for name, theirs in matched.items()}
-    unknown = [name for name in found if name not in ours]
-    if survey.form == "csv":
-        return tuple(ours.get(name) for name in found), unknown
-    return tuple(f"{theirs}={name}" for theirs, name in ours.items()), unknown
 
 
 def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Sorted:

@@ -54,6 +54,23 @@ class IngestConf(Section):
     zip_max_ratio: float = Field(ge=1)
 
 
+class StreamEventsConf(Section):
+    """Where a stream of events comes from and how much of it goes at once."""
+
+    source: Literal["files", "kafka"]
+    input: str | None
+    topic: str | None = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    bootstrap_servers: str | None
+    group: str | None
+    starting_offsets: Literal["earliest", "latest"]
+    kafka: dict[str, str]
+    trigger: Literal["available_now"] | Annotated[float, Field(gt=0, le=86_400)]
+    run_seconds: float | None = Field(gt=0)
+    max_offsets: int = Field(gt=0)
+    max_files: int = Field(gt=0)
+    checkpoint: str | None
+
+
 class FeaturesConf(Section):
     """How feature tables are made."""
 
@@ -149,6 +166,7 @@ class Settings(Section):
 
     lake: LakeConf
     ingest: IngestConf
+    stream_events: StreamEventsConf
     features: FeaturesConf
     train_recommender: TrainRecommenderConf
     evaluate_recommender: EvaluateRecommenderConf
@@ -238,7 +256,7 @@ def _put(settings: dict[str, Any], path: list[str], value: str) -> None:
         at = at.setdefault(part, {})
         if not isinstance(at, dict):
             raise UsageError(f"--set {'.'.join(path)}: {part} is a value, it has no keys of its own")
-    as_text = path[0] == "spark" or "column" in path[:-1] or path[-1] == "delimiter"
+    as_text = path[0] == "spark" or {"column", "kafka"} & set(path[:-1]) or path[-1] == "delimiter"
     try:
         at[path[-1]] = value if as_text else yaml.safe_load(value)
     except yaml.YAMLError:

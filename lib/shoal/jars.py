@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -26,11 +27,16 @@ from shoal.java import java_home
 COORDINATES = (
     ("io.delta", "delta-spark_2.12", "3.3.2"),
     ("com.johnsnowlabs.nlp", "spark-nlp_2.12", "5.5.3"),
+    ("org.apache.spark", "spark-sql-kafka-0-10_2.12", "3.5.7"),
 )
-# Spark and Scala are in the wheel; the rest are Spark NLP's engines for downloaded models and cloud stores, which no job of
-# ours calls. The AWS SDK stays: Spark NLP touches its classes when it starts.
+# Hadoop, Scala and Spark, but for its connector to Kafka, are in the wheel; the rest are Spark NLP's engines for downloaded
+# models and cloud stores, which no job of ours calls. The AWS SDK stays: Spark NLP touches its classes when it starts.
 EXCLUDED = (
-    ("org.apache.spark", "*"),
+    ("org.apache.spark", "spark-core_2.12"),
+    ("org.apache.spark", "spark-sql_2.12"),
+    ("org.apache.spark", "spark-mllib_2.12"),
+    ("org.apache.spark", "spark-tags_2.12"),
+    ("org.apache.hadoop", "*"),
     ("org.scala-lang", "*"),
     ("com.johnsnowlabs.nlp", "tensorflow-cpu_2.12"),
     ("com.johnsnowlabs.nlp", "jsl-llamacpp-cpu_2.12"),
@@ -42,6 +48,7 @@ EXCLUDED = (
     ("org.eclipse.angus", "angus-mail"),
 )
 RECORD = "shoal-jars.txt"
+Coordinates = Sequence[tuple[str, str, str]]
 
 
 def spark_jars_folder() -> Path:
@@ -51,16 +58,16 @@ def spark_jars_folder() -> Path:
     return Path(pyspark.__file__).resolve().parent / "jars"
 
 
-def ivy_module() -> str:
-    """The Ivy file that names our coordinates and what to leave out."""
+def ivy_module(coordinates: Coordinates = COORDINATES, excluded: Sequence[tuple[str, str]] = EXCLUDED) -> str:
+    """The Ivy file that names the coordinates and what to leave out."""
     wanted = "".join(
         f'<dependency org={quoteattr(o)} name={quoteattr(n)} rev={quoteattr(r)} conf="default->default"/>'
-        for o, n, r in COORDINATES
+        for o, n, r in coordinates
     )
-    excluded = "".join(f'<exclude org={quoteattr(o)} module={quoteattr(m)} conf="default"/>' for o, m in EXCLUDED)
+    left_out = "".join(f'<exclude org={quoteattr(o)} module={quoteattr(m)} conf="default"/>' for o, m in excluded)
     return (
         '<ivy-module version="2.0"><info organisation="shoal" module="jars"/><configurations><conf name="default"/>'
-        f"</configurations><dependencies>{wanted}{excluded}</dependencies></ivy-module>"
+        f"</configurations><dependencies>{wanted}{left_out}</dependencies></ivy-module>"
     )
 
 
@@ -99,19 +106,24 @@ def bring(folder: Path | None = None) -> list[str]:
     Does nothing where a finished earlier call's record names the same coordinates and its jars are all there. Raises
     TransientError with Ivy's own reason where an artifact cannot be reached.
     """
-    jars = folder or spark_jars_folder()
+    return bring_into(folder or spark_jars_folder(), COORDINATES, EXCLUDED)
+
+
+def bring_into(jars: Path, coordinates: Coordinates, excluded: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """Fetch the coordinates and what they need into the folder `jars`, which may hold others already: see `bring`."""
     record = jars / RECORD
-    heading = " ".join(":".join(c) for c in COORDINATES)
+    heading = " ".join(":".join(c) for c in coordinates)
     if record.is_file():
         first, *names = record.read_text().splitlines()
         if first == heading and all((jars / n).is_file() for n in names):
             return names
+    jars.mkdir(parents=True, exist_ok=True)
     ivy = next(iter(sorted(spark_jars_folder().glob("ivy-*.jar"))), None)
     if ivy is None:
         raise ShoalError(f"no Ivy in {spark_jars_folder()}: the pyspark there is not the one from its wheel")
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        (work / "ivy.xml").write_text(ivy_module())
+        (work / "ivy.xml").write_text(ivy_module(coordinates, excluded))
         command = [
             str(Path(java_home()) / "bin" / "java"),
             f"-Dshoal.ivy.cache={work / 'cache'}",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
@@ -29,7 +29,12 @@ from shoal.contract import Contract, contract
 from shoal.errors import ContractError, SkippedError, TransientError
 
 T = TypeVar("T")
+# (application, version): a write that Delta does once, however often it is asked for. A lower version is passed over too.
+Txn = tuple[str, int]
+# How far back the commit of a write that an earlier attempt made is looked for; other writers' commits may lie between.
+_ATTEMPT_COMMITS = 1000
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 # Rows a file: small enough to rewrite quickly, large enough that a table of millions stays a handful of files.
 ROWS_PER_FILE = 2_000_000
 CONFLICTS = ("ConcurrentAppendException", "ConcurrentDeleteReadException", "ConcurrentDeleteDeleteException",
@@ -199,6 +204,17 @@ class Lake:
                          else self._writer(checked).mode("append").saveAsTable(self.sql_name(name)))  # fmt: skip
         return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
 
+    def append_once(self, name: str, rows: DataFrame, txn: Txn) -> None:
+        """Add `rows`, whose key the caller has made unique, unless a commit of `txn` has; they are not counted.
+
+        An earlier attempt's rows stay as they are, whatever `rows` are now. Versions of an application must only rise.
+        """
+        writer = self._writer(self._conform(self.create(name), rows, None), txn).mode("append")
+        if self.settings.lake.catalog:
+            self._commit(name, lambda: writer.saveAsTable(self.sql_name(name)))
+        else:
+            self._commit(name, lambda: writer.save(self.path(name)))
+
     def append_log(self, name: str, rows: DataFrame) -> None:
         """Add rows that carry their own run_id (ops.runs) as they are; not counted as the run's output."""
         self.create(name)
@@ -208,13 +224,34 @@ class Lake:
         else:
             self._commit(name, lambda: writer.save(self.path(name)))
 
-    def insert_new(self, name: str, rows: DataFrame, unique: bool = False) -> int:
-        """Add the rows whose key the table does not have, and return how many these are. Rows that it has stay."""
-        return self._merge(name, rows, unique, update=False)
+    def insert_new(self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None) -> int:
+        """Add the rows whose key the table does not have, and return how many these are. Rows that it has stay.
+
+        With `txn` and an earlier attempt that came to its end: nothing is written, and that attempt's rows are the count.
+        """
+        return self._merge(name, rows, unique, update=False, txn=txn)
 
     def merge(self, name: str, rows: DataFrame, unique: bool = False) -> int:
         """Add the rows whose key is new, put the others over the old ones, and return how many rows changed."""
         return self._merge(name, rows, unique, update=True)
+
+    def remove_copies(self, name: str, rows: DataFrame, on: Sequence[str], other: str, where: str) -> int:
+        """Remove the rows that equal one of `rows` in all columns `on` and differ from it in `other`; returns how many.
+
+        `where` is SQL over the table, known to hold for them, that spares the reading of other files. Nulls equal nothing.
+        """
+        self.create(name)
+        same = " AND ".join(f"t.`{column}` = s.`{column}`" for column in on)
+        keys = rows.select(*on, other)
+
+        def commit() -> None:
+            merge = self._delta(name).alias("t").merge(keys.alias("s"), f"{same} AND t.`{other}` <> s.`{other}` AND {where}")
+            with self._session(**{_METADATA: self._metadata()}):
+                merge.whenMatchedDelete().execute()
+
+        before = self.version(name)
+        self._commit(name, commit)
+        return self._metric(name, "numTargetRowsDeleted") if self.version(name) > before else 0
 
     def create(self, name: str) -> Contract:
         """Make the table from its contract where it does not exist yet, and return the contract.
@@ -287,11 +324,13 @@ class Lake:
                 else:
                     self.spark.conf.set(key, old)
 
-    def _metadata(self) -> str:
-        return json.dumps({"run_id": self.run.run_id, "job": self.run.job})
+    def _metadata(self, txn: Txn | None = None) -> str:
+        done_once = {"txn": f"{txn[0]}:{txn[1]}"} if txn else {}
+        return json.dumps({"run_id": self.run.run_id, "job": self.run.job} | done_once)
 
-    def _writer(self, rows: DataFrame) -> Any:
-        return rows.write.format("delta").option("userMetadata", self._metadata())
+    def _writer(self, rows: DataFrame, txn: Txn | None = None) -> Any:
+        writer = rows.write.format("delta").option("userMetadata", self._metadata(txn))
+        return writer.option("txnAppId", txn[0]).option("txnVersion", txn[1]) if txn else writer
 
     def _wrote(self, name: str, count: int) -> int:
         self.run.wrote(name, count)
@@ -308,7 +347,7 @@ class Lake:
                 self._commit(name, lambda: writer.save(self.path(name)))
         return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
 
-    def _merge(self, name: str, rows: DataFrame, unique: bool, update: bool) -> int:
+    def _merge(self, name: str, rows: DataFrame, unique: bool, update: bool, txn: Txn | None = None) -> int:
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, _):
             same = " AND ".join(f"t.`{k}` = s.`{k}`" for k in made.key)
@@ -316,22 +355,29 @@ class Lake:
             def commit() -> None:
                 merge = self._delta(name).alias("t").merge(checked.alias("s"), same).whenNotMatchedInsertAll()
                 merge = merge.whenMatchedUpdateAll() if update else merge
-                # The MERGE builder takes no option: the session's setting is the only way to its commit info.
-                with self._session(**{_METADATA: self._metadata()}):
+                # The MERGE builder takes no option: the session's settings are the only way to its commit.
+                once = {_TXN_APP: txn[0], _TXN_VERSION: str(txn[1])} if txn else {}
+                with self._session(**{_METADATA: self._metadata(txn)}, **once):
                     merge.execute()
 
             before = self.version(name)
             self._commit(name, commit)
-            if self.version(name) == before:
+            if self.version(name) == before and txn is None:
                 return self._wrote(name, 0)
-        inserted = self._metric(name, "numTargetRowsInserted")
+        inserted = self._metric(name, "numTargetRowsInserted", txn)
         return self._wrote(name, inserted + (self._metric(name, "numTargetRowsUpdated") if update else 0))
 
-    def _metric(self, name: str, metric: str) -> int:
-        """A count of the table's latest commit of this run."""
-        last = self._delta(name).history(5).select("userMetadata", "operationMetrics").collect()
-        ours = next(row for row in last if self.run.run_id in (row["userMetadata"] or ""))
-        return int((ours["operationMetrics"] or {}).get(metric, 0))
+    def _metric(self, name: str, metric: str, txn: Txn | None = None) -> int:
+        """A count of the table's latest commit of this run; of that `txn`, of whatever run, 0 where it wrote nothing."""
+        mark = f'"txn": "{txn[0]}:{txn[1]}"' if txn else self.run.run_id
+        for limit in (5, _ATTEMPT_COMMITS) if txn else (5,):
+            last = self._delta(name).history(limit).select("userMetadata", "operationMetrics").collect()
+            ours = next((row for row in last if mark in (row["userMetadata"] or "")), None)
+            if ours is not None:
+                return int((ours["operationMetrics"] or {}).get(metric, 0))
+        if txn is None:
+            raise ContractError(f"{name}: the commit of this run is not in the table's history")
+        return 0
 
     @contextmanager
     def _checked(self, made: Contract, rows: DataFrame, on: date | None, unique: bool) -> Iterator[tuple[DataFrame, int]]:

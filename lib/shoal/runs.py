@@ -59,6 +59,11 @@ class Job:
         kinds = inspect.signature(self.run).parameters.values()
         return [p.name for p in kinds if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
+    def flags(self) -> list[str]:
+        """Those of `extras` that are said or not said, without a value: their default is False."""
+        given = inspect.signature(self.run).parameters
+        return [name for name in self.extras() if given[name].default is False]
+
     def tables(self, heading: str) -> list[str]:
         """The tables that the docstring lists under `Reads:` or `Writes:`."""
         part = re.split(rf"^\s*{heading}:", self.doc, maxsplit=1, flags=re.MULTILINE)
@@ -319,7 +324,10 @@ def job_parser(job: Job) -> argparse.ArgumentParser:
     parser.add_argument("--set", dest="sets", action="append", default=[], metavar="KEY=VALUE", help="a setting; repeatable")
     parser.add_argument("--dry-run", action="store_true", help="say what would be read and written, and stop")
     for name in job.extras():
-        parser.add_argument(f"--{name}", required=True)
+        if name in job.flags():
+            parser.add_argument(f"--{name}", action="store_true")
+        else:
+            parser.add_argument(f"--{name}", required=True)
     return parser
 
 

@@ -68,13 +68,15 @@ def run(
     return result.exit_code
 
 
-def job_arguments(job: Job, given: list[str]) -> dict[str, str]:
-    """A job's own arguments from `--name value` pairs. Raises UsageError for one that is missing or unknown."""
-    names = [g[2:] for g in given[::2]]
-    if len(given) % 2 or any(not g.startswith("--") for g in given[::2]) or set(names) != set(job.extras()):
-        wanted = " ".join(f"--{name} VALUE" for name in job.extras()) or "no arguments of its own"
-        raise UsageError(f"{job.name} takes {wanted}, found {' '.join(given) or 'none'}")
-    return dict(zip(names, given[1::2], strict=True))
+def job_arguments(job: Job, given: list[str]) -> dict[str, Any]:
+    """A job's own arguments from `--name value` pairs and flags. Raises UsageError for one that is missing or unknown."""
+    said: dict[str, Any] = {name: True for name in job.flags() if f"--{name}" in given}
+    pairs = [g for g in given if g.removeprefix("--") not in said or not g.startswith("--")]
+    names, needed = [g[2:] for g in pairs[::2]], set(job.extras()) - set(job.flags())
+    if len(pairs) % 2 or any(not g.startswith("--") for g in pairs[::2]) or set(names) != needed:
+        shown = [f"[--{name}]" if name in job.flags() else f"--{name} VALUE" for name in job.extras()]
+        raise UsageError(f"{job.name} takes {' '.join(shown) or 'no arguments of its own'}, found {' '.join(given) or 'none'}")
+    return said | dict(zip(names, pairs[1::2], strict=True))
 
 
 def pipeline(

@@ -37,12 +37,7 @@ def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field],
     Raises UsageError for a rename of a column that the source does not have, InputError for a required column that is not
     there; the line names the file, what was found and what to do.
     """
-    ours = {field.name: field for field in wanted}
-    for name in conf.column:
-        if name not in ours:
-            near = difflib.get_close_matches(name, ours, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(ours)}"
-            raise UsageError(f"--set column.{name}: this source has no such column{hint}")
+    refuse_unknown_renames(wanted, conf)
     by_plain: dict[str, str] = {}
     for theirs in found:
         by_plain.setdefault(plain(theirs), theirs)
@@ -60,6 +55,16 @@ def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field],
         elif field.required:
             raise InputError(_missing(survey, field.name, found))
     return matched
+
+
+def refuse_unknown_renames(wanted: Sequence[Field], conf: IngestConf) -> None:
+    """Raise UsageError, naming the nearest, for a rename of a column that is none of `wanted`."""
+    ours = [field.name for field in wanted]
+    for name in conf.column:
+        if name not in ours:
+            near = difflib.get_close_matches(name, ours, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(ours)}"
+            raise UsageError(f"--set column.{name}: this source has no such column{hint}")
 
 
 def _missing(survey: Survey, name: str, found: Sequence[str]) -> str:

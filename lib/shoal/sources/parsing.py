@@ -267,7 +267,7 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool) -> 
     if unclosed:
         return raw, "unclosed_quote", 'a quote opens and is never closed; expected a closing "', None
     if stretch.form == "jsonl":
-        return _json_record(raw, stretch.columns)
+        return json_record(raw, stretch.columns)
     values = fields(raw, stretch.delimiter)
     if values is None:
         return raw, "bad_quote", "text follows a closing quote; expected the delimiter, or the quote doubled", None
@@ -276,7 +276,7 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool) -> 
     return raw, None, None, {n: v or None for n, v in zip(stretch.columns, values, strict=True) if n is not None}
 
 
-def _json_record(raw: str, columns: Sequence[str | None]) -> Row:
+def json_record(raw: str, columns: Sequence[str | None]) -> Row:
     """A JSON object: its values as text, arrays and objects as JSON. `columns` are pairs `theirs=ours`, the first choice of a
     column first, theirs as `plain` makes it."""
     try:

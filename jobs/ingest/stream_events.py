@@ -1,0 +1,456 @@
+"""Bring events from a growing folder or a Kafka topic into the lake, batch by batch, each event once.
+
+Reads:  the folder stream_events.input, or the topic stream_events.topic, from where the stream's checkpoint says; ops.streams
+Writes: bronze.events        one row per message or record, sound or not; _file is topic/partition, _line the offset
+        silver.interactions  one row per event that it did not have
+        ops.quarantine       one row per rejected message, with rule, reason, topic/partition, offset and the raw text
+        ops.stream_batches   one row per batch, last of all
+        ops.streams          one row per checkpoint that the stream began with
+
+The parser and the verdicts are those of `shoal ingest --source events`. A batch is done in this order: bronze, silver (MERGE on
+event_id), quarantine, ops.stream_batches, and then Spark's own commit in the checkpoint. Every write can be asked for again
+without a double: bronze and silver carry Delta transaction ids, quarantine is replaced batch by batch. So a batch that was
+killed anywhere is done again from the start. A stream whose checkpoint is lost or damaged does not start: --replay begins a
+new one at the earliest offsets, and puts what is read again in the place of what was read before.
+Cost of a batch: one pass over it for bronze, two over its new bronze rows, a shuffle of 8-byte key hashes, four commits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from pyspark import StorageLevel
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+from shoal.conf import IngestConf, StreamEventsConf
+from shoal.contract import contract
+from shoal.errors import ContractError, InputError, ShoalError, TransientError, UsageError, one_line
+from shoal.kafka import client_secrets, reach, source_options
+from shoal.lake import Lake
+from shoal.runs import run_job
+from shoal.sources.columns import columns_of, json_pairs
+from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
+from shoal.sources.general import EVENTS
+from shoal.sources.listing import Survey, form_of, survey_files
+from shoal.sources.messages import read_messages
+from shoal.sources.reading import read_records
+from shoal.sources.verdicts import silver_of, with_fields, with_verdict
+from shoal.stream_checkpoints import has_content, read_checkpoint
+
+SOURCE = "events_stream"
+# Schema of Spark's binaryFile; `content` is never asked for, so that a file is only listed.
+_LISTING = "path string, modificationTime timestamp, length long, content binary"
+_FIELDS = [part.name for part in EVENTS.fields]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream with the checkpoint it goes on from. `app` names both in Delta's transactions and in batch ids."""
+
+    name: str
+    generation: int
+    folder: str
+    is_replay: bool
+
+    @property
+    def app(self) -> str:
+        """Twelve hex digits of the stream's name, and the generation of its checkpoint."""
+        return f"{hashlib.sha256(self.name.encode()).hexdigest()[:12]}-g{self.generation}"
+
+    def batch_id(self, number: int) -> str:
+        """The id of a batch: sorts by number, and is the same whenever that batch is done again."""
+        return f"{self.app}-{number:09d}"
+
+
+@dataclass
+class Counts:
+    """What the batches of this run did."""
+
+    batches: int = 0
+    records: int = 0
+    ingested: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+
+def stream_name(conf: StreamEventsConf) -> str:
+    """What the stream is known by: kafka:TOPIC or files:FOLDER. Raises UsageError where the setting is missing."""
+    if conf.source == "kafka":
+        return f"kafka:{conf.topic}"
+    if not conf.input:
+        raise UsageError("source=files needs a folder: --set input=FOLDER")
+    if not Path(conf.input).is_dir():
+        raise InputError(f"{conf.input}: no such folder; the stream reads the files that are put there")
+    return f"files:{Path(conf.input).resolve()}"
+
+
+def checkpoints_of(lake: Lake, conf: StreamEventsConf, name: str) -> Path:
+    """The folder of the stream's checkpoints. Raises UsageError with a catalog and no folder named."""
+    if conf.checkpoint is None and lake.settings.lake.catalog:
+        raise UsageError("a catalog has no folder for checkpoints: --set checkpoint=/Volumes/<catalog>/<schema>/<volume>")
+    base = Path(conf.checkpoint) if conf.checkpoint else lake.root / ".checkpoints"
+    return base / "stream_events" / hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> Stream:
+    """The stream with the checkpoint to go on from; a new one for a new stream and with `replay`.
+
+    Raises InputError, with the way out, where the lake knows the stream and the checkpoint is lost, damaged or older than
+    what the lake has, or where the checkpoint knows a stream that the lake does not: to go on would lose or skip events.
+    """
+    base, known = checkpoints_of(lake, conf, name), None
+    if lake.exists("ops.streams"):
+        # One row a generation.
+        rows = lake.written("ops.streams").where(F.col("stream") == name).orderBy(F.desc("generation")).limit(1).collect()
+        known = rows[0] if rows else None
+    if known is None or replay:
+        number = (known["generation"] if known else 0) + 1
+        while has_content(base / f"g{number}"):
+            if not replay:
+                raise InputError(
+                    f"{base / f'g{number}'}: a checkpoint of {name} that this lake knows nothing of; its tables were made "
+                    f"anew or come from elsewhere; --replay reads everything again, without doubles"
+                )
+            number += 1
+        stream = Stream(name, number, str(base / f"g{number}"), replay)
+        types = ", ".join(f"{n} {c.type}" for n, c in contract("ops.streams").columns.items() if n != "run_id")
+        row = (name, number, stream.folder, replay, lake.run.started_at)
+        lake.insert_new("ops.streams", lake.spark.createDataFrame([row], types))
+        return stream
+    stream = Stream(name, known["generation"], str(base / f"g{known['generation']}"), known["is_replay"])
+    fault = checkpoint_fault(lake, stream)
+    if fault:
+        raise InputError(
+            f"{stream.folder}: the checkpoint of {name} cannot be gone on from: {fault}; put it back as it was, "
+            f"or run again with --replay, which reads everything from the earliest offset on, without doubles"
+        )
+    return stream
+
+
+def checkpoint_fault(lake: Lake, stream: Stream) -> str:
+    """Why the stream cannot go on from its checkpoint; "" where it can."""
+    last = last_batch(lake, stream)
+    begun = last >= 0 or (lake.exists(EVENTS.bronze) and bool(begun_batches(lake, stream).limit(1).count()))
+    checkpoint, fault = read_checkpoint(Path(stream.folder))
+    if checkpoint is None:
+        # Nothing was begun with it: the run that opened the stream was killed before its first batch.
+        return fault if begun or has_content(Path(stream.folder)) else ""
+    if checkpoint.planned < last:
+        return f"it ends with batch {checkpoint.planned}, the lake has batch {last}: it is an older copy"
+    missing = [name for name in (EVENTS.bronze, EVENTS.silver) if begun and not lake.exists(name)]
+    return f"the lake has lost {' and '.join(missing)}, which the stream had written to" if missing and last >= 0 else ""
+
+
+def last_batch(lake: Lake, stream: Stream) -> int:
+    """The number of the last batch that ops.stream_batches has of this checkpoint; -1 for none."""
+    if not lake.exists("ops.stream_batches"):
+        return -1
+    rows = lake.written("ops.stream_batches").where((F.col("stream") == stream.name) & (F.col("generation") == stream.generation))
+    found = rows.agg(F.max("number").alias("last")).collect()[0]["last"]
+    return -1 if found is None else int(found)
+
+
+def begun_batches(lake: Lake, stream: Stream) -> DataFrame:
+    """Bronze rows of the stream's batches, done or begun; read by file statistics on _batch_id."""
+    return lake.written(EVENTS.bronze).where(F.col("_batch_id").between(f"{stream.app}-", f"{stream.app}-~"))
+
+
+def arrivals(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:
+    """The streaming frame: messages (topic, partition, offset, value), or files (path, length) that the folder has come to hold."""
+    reader = lake.spark.readStream
+    if conf.source == "kafka":
+        options = source_options(conf, os.environ, earliest=stream.is_replay)
+        reach(conf.bootstrap_servers or "")
+        return reader.format("kafka").options(**options).load().select("topic", "partition", "offset", "value")
+    # A file that is moved here late keeps its old date: by default the source would leave out what is a week older than the
+    # newest, without a word.
+    reader = reader.format("binaryFile").schema(_LISTING).option("recursiveFileLookup", True).option("maxFileAge", "36500d")
+    return reader.option("maxFilesPerTrigger", conf.max_files).load(str(Path(conf.input or "").resolve())).select("path", "length")
+
+
+def read_files(lake: Lake, listed: DataFrame, conf: IngestConf) -> DataFrame:
+    """The records of the listed files, at most stream_events.max_files; a file that is none is one record of rule bad_file.
+
+    Raises TransientError for a file whose size changes while it is looked at: it is being written to.
+    """
+    sizes = {_path_of(row["path"]): int(row["length"]) for row in listed.collect()}
+    surveys: list[Survey] = []
+    bad: list[tuple[str, int, str, str, str]] = []
+    columns = {}
+    paths = sorted(path for path in sizes if form_of(path) is not None)
+    for survey in _surveyed(lake, paths, conf, bad):
+        if survey.bytes != sizes[survey.path]:
+            raise TransientError(
+                f"{survey.path}: the file grows while it is read, from {sizes[survey.path]:,} to {survey.bytes:,} bytes; "
+                "put whole files there (write beside it, then rename), and run this again"
+            )
+        if not survey.bytes or (survey.form == "csv" and not survey.header):
+            continue
+        try:
+            columns[survey.path] = columns_of(EVENTS, survey, conf)[0]
+            surveys.append(survey)
+        except InputError as error:
+            bad.append((survey.path, 1, "", "bad_file", one_line(error)))
+    lake.run.note(files=int(lake.run.facts.get("files", 0)) + len(surveys))
+    told = lake.spark.createDataFrame(bad, "_file string, _line bigint, raw string, _rule string, _reason string")
+    rejected = told.withColumns({name: F.lit(None).cast("string") for name in _FIELDS})
+    if not surveys:
+        return rejected
+    found = read_records(lake.spark, surveys, columns, _FIELDS, conf).select(*rejected.columns)
+    return found.unionByName(rejected) if bad else found
+
+
+def _surveyed(lake: Lake, paths: Sequence[str], conf: IngestConf, bad: list[tuple[str, int, str, str, str]]) -> list[Survey]:
+    """A survey a file; where one of them cannot be, they are looked at one by one and the faults go into `bad`."""
+    if not paths:
+        return []
+    try:
+        return survey_files(lake.spark, list(paths), conf)
+    except InputError as error:
+        if len(paths) == 1:
+            bad.append((paths[0], 1, "", "bad_file", one_line(error)))
+            return []
+    half = len(paths) // 2
+    return _surveyed(lake, paths[:half], conf, bad) + _surveyed(lake, paths[half:], conf, bad)
+
+
+def _path_of(listed: str) -> str:
+    """A path as the machine knows it, of one as Spark's listing names it: file:/a -> /a, dbfs:/Volumes/a -> /Volumes/a."""
+    scheme, separator, rest = listed.partition(":")
+    return "/" + rest.lstrip("/") if separator and scheme in ("file", "dbfs") else listed
+
+
+def as_bronze(judged: DataFrame, batch_id: str, lake: Lake) -> DataFrame:
+    """`judged` with its provenance."""
+    return judged.withColumns(
+        {"_batch_id": F.lit(batch_id), "_source": F.lit(SOURCE), "_ingested_at": F.lit(lake.run.started_at)}
+    )
+
+
+def first_of_each(sound: DataFrame, rows: int) -> DataFrame:
+    """The first record, by file and line, of each key among the `rows` sound ones, without _file and _line."""
+    made = contract(EVENTS.silver)
+    hashed = with_hashes(sound, made)
+    twice = repeated(hashed.select("_h"), rows).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        # Nearly always none: then no record is looked at again.
+        if not twice.limit(1).count():
+            return sound.drop("_file", "_line")
+        # At most half the batch, and held by Spark, not by us: the merge comes after `twice` is gone.
+        later = doubles_within(hashed, made, twice).select("_file", "_line").localCheckpoint()
+    finally:
+        twice.unpersist()
+    return sound.join(later, ["_file", "_line"], "left_anti").drop("_file", "_line")
+
+
+def contradictions(sound: DataFrame, silver: DataFrame, rows: int) -> DataFrame:
+    """The sound records whose key silver has with other values: _file, _line, _rule, _reason. `silver` has their keys by now."""
+    made = contract(EVENTS.silver)
+    met = doubles_of_silver(with_hashes(sound, made), made, silver, [], False, rows).where("verdict = 'conflict'")
+    return met.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
+
+
+def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_of: date, counts: Counts) -> None:
+    """Bring one batch's records into the tables. Doing it again, from wherever it was broken off, changes nothing.
+
+    Raises ContractError where the records are not exactly those ingested, duplicate and rejected.
+    """
+    clock, batch_id, txn = time.monotonic(), stream.batch_id(number), (stream.app, number)
+    conf = lake.settings.ingest
+    judged = with_verdict(with_fields(records, EVENTS, conf, as_of), EVENTS, conf)
+    lake.append_once(EVENTS.bronze, as_bronze(judged, batch_id, lake), txn)
+    bronze = lake.written(EVENTS.bronze).where(F.col("_batch_id") == batch_id)
+    # One row a file (of at most max_files) or partition.
+    sums = (F.count("*").alias("records"), F.count("_rule").alias("rejected"))
+    found = bronze.groupBy("_file").agg(*sums, F.min("_line").alias("first"), F.max("_line").alias("last")).collect()
+    total, rejected = sum(row["records"] for row in found), sum(row["rejected"] for row in found)
+    lake.run.wrote(EVENTS.bronze, total)
+    sound, ingested, rejects = total - rejected, 0, bronze.where("_rule is not null")
+    if sound:
+        rows = silver_of(bronze.where("_rule is null"), EVENTS, conf)
+        new = first_of_each(rows, sound).withColumn("source", F.lit(SOURCE))
+        ingested = lake.insert_new(EVENTS.silver, new, unique=True, txn=txn)
+        if ingested < sound:
+            told = contradictions(rows, lake.written(EVENTS.silver), sound).persist(StorageLevel.MEMORY_AND_DISK)
+            rejected += told.count()
+            rejects = rejects.unionByName(bronze.drop("_rule", "_reason").join(told, ["_file", "_line"]))
+    if rejected:
+        wrote = lake.replace_where("ops.quarantine", as_quarantine(rejects), "batch_id", batch_id, unique=True)
+        if wrote != rejected:
+            raise ContractError(f"ops.quarantine: {rejected:,} records of batch {number} are rejected, {wrote:,} rows written")
+    if stream.is_replay and found:
+        replace_earlier(lake, batch_id, [row["_file"] for row in found], min(row["first"] for row in found))
+    duplicates = total - ingested - rejected
+    seconds = time.monotonic() - clock
+    is_kafka = stream.name.startswith("kafka:")
+    ends_at = {row["_file"]: row["last"] for row in found} if is_kafka else {}
+    done = (total, ingested, duplicates, rejected, seconds, total / seconds, ends_at)
+    row = (batch_id, stream.name, stream.generation, number, *done)
+    types = ", ".join(f"{n} {c.type}" for n, c in contract("ops.stream_batches").columns.items() if n != "run_id")
+    lake.append_once("ops.stream_batches", lake.spark.createDataFrame([row], types).coalesce(1), txn)
+    counts.batches += 1
+    counts.records, counts.ingested = counts.records + total, counts.ingested + ingested
+    counts.duplicates, counts.rejected = counts.duplicates + duplicates, counts.rejected + rejected
+    counts.seconds.append(time.monotonic() - clock)
+
+
+def as_quarantine(rejects: DataFrame) -> DataFrame:
+    """Rejected bronze rows as rows of ops.quarantine."""
+    return rejects.select(
+        F.col("_batch_id").alias("batch_id"), F.lit(SOURCE).alias("source"), F.lit(EVENTS.name).alias("part"),
+        F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
+        F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
+    )  # fmt: skip
+
+
+def replace_earlier(lake: Lake, batch_id: str, files: Sequence[str], first: int) -> None:
+    """Remove what earlier checkpoints' batches had brought of the same messages: same place, same text.
+
+    A topic or a file that was made anew has other text at the same places: nothing of it is removed.
+    """
+    for name, batch, source, file, line in (
+        (EVENTS.bronze, "_batch_id", "_source", "_file", "_line"), ("ops.quarantine", "batch_id", "source", "file", "line")
+    ):  # fmt: skip
+        if not lake.exists(name):
+            continue
+        ours = lake.written(name).where(F.col(batch) == batch_id)
+        shown = ", ".join("'" + each.replace("\\", "\\\\").replace("'", "\\'") + "'" for each in files)
+        where = f"t.`{file}` IN ({shown}) AND t.`{line}` >= {first} AND t.`{source}` = '{SOURCE}'"
+        lake.remove_copies(name, ours, [source, file, line, "raw"], batch, where)
+
+
+def follow(query: StreamingQuery, conf: StreamEventsConf) -> None:
+    """Wait for the stream's end: of what there was (available_now), or of stream_events.run_seconds, or an interrupt."""
+    if conf.trigger == "available_now":
+        query.awaitTermination()
+        return
+    try:
+        if conf.run_seconds is None:
+            query.awaitTermination()
+            return
+        if not query.awaitTermination(max(1, round(conf.run_seconds))):
+            finish(query)
+    except KeyboardInterrupt:
+        finish(query)
+
+
+def finish(query: StreamingQuery) -> None:
+    """Stop the stream between two batches: a batch that is cut off is only work to be done again, but it is work."""
+    deadline = time.monotonic() + 120
+    while query.isActive and query.status["isTriggerActive"] and query.status["isDataAvailable"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    query.stop()
+
+
+def note_progress(lake: Lake, query: StreamingQuery, counts: Counts) -> None:
+    """What the run did and how far it is behind, into the run's facts."""
+    seconds = sum(counts.seconds)
+    lake.run.rows_in["records"] = counts.records
+    lake.run.note(
+        batches=counts.batches, records=counts.records, ingested=counts.ingested, duplicates=counts.duplicates,
+        rejected=counts.rejected, batch_seconds=round(seconds, 3), longest_batch_seconds=round(max(counts.seconds, default=0), 3),
+        rows_per_second=round(counts.records / seconds) if seconds else 0,
+    )  # fmt: skip
+    last = query.lastProgress
+    metrics = (last["sources"][0].get("metrics") or {}) if last and last["sources"] else {}
+    behind = {"maxOffsetsBehindLatest": "lag_offsets", "numFilesOutstanding": "lag_files", "numBytesOutstanding": "lag_bytes"}
+    # Spark tells the lag once a batch has run; without a batch there was nothing to come.
+    lake.run.note(**({name: metrics[key] for key, name in behind.items() if key in metrics} or {"lag": 0}))
+
+
+def translated(error: Exception, conf: StreamEventsConf, stream: Stream) -> ShoalError | None:
+    """What a failure of the source means to the one who ran the job; None for what is none of these."""
+    text = str(error)
+    lost = ("failOnDataLoss", "OffsetOutOfRange", "data may have been lost", "offset was changed from")
+    if any(mark in text for mark in lost):
+        return InputError(
+            f"{stream.name}: the topic no longer has messages that were not read yet (or was made anew); "
+            "--replay begins at the earliest that it has, without doubles; what it lost is lost"
+        )
+    if "UnknownTopicOrPartition" in text:
+        return InputError(f"topic {conf.topic}: {conf.bootstrap_servers} has no such topic")
+    if any(mark in text for mark in ("TimeoutException", "DisconnectException", "KafkaAdminClient thread has exited")):
+        return TransientError(f"Kafka at {conf.bootstrap_servers} stopped answering; nothing is lost, run this again")
+    for mark, why in (("SaslAuthentication", "the login was refused"), ("SslAuthentication", "TLS was refused"),
+                      ("AuthorizationException", "the user may not read this")):  # fmt: skip
+        if mark in text:
+            return UsageError(f"topic {conf.topic} at {conf.bootstrap_servers}: {why}; see docs/stream.md on security")
+    return None
+
+
+def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False) -> None:
+    """Bring what the stream has, from where it was left."""
+    name = stream_name(conf)
+    if conf.source == "kafka":
+        # Mistakes in settings come before anything is written.
+        source_options(conf, os.environ, earliest=True)
+        reach(conf.bootstrap_servers or "")
+    stream = open_stream(lake, conf, name, replay)
+    lake.run.note(stream=name, generation=stream.generation, trigger=conf.trigger)
+    # Option values are in the plan, and a plan is in error messages.
+    lake.spark.conf.set("spark.sql.redaction.options.regex", "(?i)url|password|secret|jaas|token|keystore")
+    counts, failed = Counts(), []
+    pairs = json_pairs(EVENTS, lake.settings.ingest)
+
+    def load(arrived: DataFrame, number: int) -> None:
+        try:
+            ingest = lake.settings.ingest
+            is_kafka = conf.source == "kafka"
+            records = read_messages(arrived, pairs, _FIELDS, ingest) if is_kafka else read_files(lake, arrived, ingest)
+            load_batch(lake, stream, records, number, as_of, counts)
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    query = started(arrivals(lake, conf, stream), conf, stream, load)
+    try:
+        follow(query, conf)
+    except StreamingQueryException as error:
+        cause = failed[0] if failed else error
+        if isinstance(cause, ShoalError):
+            raise cause from None
+        told = translated(cause, conf, stream)
+        if told is not None:
+            raise told from None
+        raise _without(cause, list(client_secrets(conf, os.environ).values())) from None
+    finally:
+        if query.isActive:
+            query.stop()
+        note_progress(lake, query, counts)
+
+
+def started(arrived: DataFrame, conf: StreamEventsConf, stream: Stream, load: Callable[[DataFrame, int], None]) -> StreamingQuery:
+    """The running query, with the stream's checkpoint and trigger."""
+    writer = arrived.writeStream.foreachBatch(load).option("checkpointLocation", stream.folder).queryName(stream.app)
+    if conf.trigger == "available_now":
+        return writer.trigger(availableNow=True).start()
+    return writer.trigger(processingTime=f"{conf.trigger} seconds").start()
+
+
+def _without(error: Exception, secrets: Sequence[str]) -> Exception:
+    """The error, or, where its text holds a secret, another of its text without it."""
+    text = str(error)
+    if not any(secret in text for secret in secrets):
+        return error
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return ShoalError(one_line(Exception(text)))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; see shoal.runs for arguments and exit codes."""
+    return run_job(__doc__, run, StreamEventsConf, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""A file's columns, and a JSON object's names, under the names of a part's fields."""
+
+from __future__ import annotations
+
+from shoal.conf import IngestConf
+from shoal.sources.fields import match_columns, refuse_unknown_renames
+from shoal.sources.listing import Survey
+from shoal.sources.parsing import plain
+from shoal.sources.parts import Part
+
+
+def json_pairs(part: Part, conf: IngestConf) -> tuple[str, ...]:
+    """Pairs `theirs=ours` of a part's fields, as the reader of JSON objects wants them: a rename, else our name and its aliases.
+
+    Raises UsageError for a rename of a column that the part does not have.
+    """
+    refuse_unknown_renames(part.fields, conf)
+    pairs = []
+    for field in part.fields:
+        names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
+        pairs += [f"{plain(name)}={field.name}" for name in names]
+    return tuple(dict.fromkeys(pairs))
+
+
+def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
+    """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
+    if survey.form in ("jsonl", "document"):
+        return json_pairs(part, conf), []
+    found = list(survey.header)
+    matched = match_columns(survey, found, part.fields, conf)
+    ours = {theirs: name for name, theirs in matched.items()}
+    unknown = [name for name in found if name not in ours]
+    if survey.form == "csv":
+        return tuple(ours.get(name) for name in found), unknown
+    return tuple(f"{theirs}={name}" for theirs, name in ours.items()), unknown
