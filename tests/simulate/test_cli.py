@@ -67,3 +67,13 @@ def test_folders_that_hold_something_else_are_left_alone(tmp_path: Path) -> None
     (tmp_path / "world" / "events").mkdir(parents=True)
     (tmp_path / "world" / ".texts.partial").mkdir()
     check_folders(tmp_path / "world", tmp_path / "truth")  # an earlier world may be replaced
+
+
+def test_another_form_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--format mastodon: no such form; there are instagram_influencers, instagram_export"):
+        simulate(output=tmp_path / "w", formats=["mastodon"])
+
+
+def test_a_folder_of_another_form_is_a_worlds_own(tmp_path: Path) -> None:
+    (tmp_path / "instagram_export").mkdir()
+    check_folders(tmp_path, tmp_path / "truth")

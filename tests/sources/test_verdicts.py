@@ -75,12 +75,12 @@ def test_records_are_judged_by_every_output_and_derived_rows_have_one_row_a_key(
     assert sorted((r["_line"], r["text_id"], r["author_id"]) for r in silver_of(sound, PART, conf).collect()) == [
         (1, "m1", "u1"), (2, "m1", "u1"), (4, "m3", "u3"), (8, "m7", "u7"),
     ]  # fmt: skip
-    users = rows_of(sound, PART.also[0], conf)
+    users = rows_of([(sound, PART.also[0])], conf)
     assert [tuple(r) for r in users.collect()] == [("u1", "anna", 7, None, None)]
-    first = rows_of(sound, Also("silver.users", _users, PART.also[0].where, keeps_newest=False), conf)
+    first = rows_of([(sound, Also("silver.users", _users, PART.also[0].where, keeps_newest=False))], conf)
     assert [tuple(r) for r in first.collect()] == [("u1", "ann", 5, None, None)]
     when = datetime(1970, 1, 1, 0, 0, 10)
-    events = rows_of(sound, PART.also[1], conf)
+    events = rows_of([(sound.where("_line > 1"), PART.also[1]), (sound.where("_line = 1"), PART.also[1])], conf)
     assert sorted(tuple(r) for r in events.collect()) == [
         ("m1-u2", "u2", "m1", "like", None, when), ("m1-u3", "u3", "m1", "like", None, when),
     ]  # fmt: skip

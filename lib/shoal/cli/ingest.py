@@ -18,7 +18,7 @@ from shoal.sources.catalogue import SOURCES, parts_of
 
 def ingest(
     source: Annotated[str, typer.Option(help=f"One of {', '.join(SOURCES)}.")],
-    path: Annotated[str, typer.Option("--input", metavar="PATH", help="A file, or a folder with all below it.")],
+    path: Annotated[str, typer.Option("--input", metavar="PATH", help="A file, a folder with all below it, or a .zip of one.")],
     lake: LakeOption = DEFAULT_LAKE,
     env: EnvOption = "local",
     as_of: AsOfOption = None,

@@ -17,6 +17,7 @@ from shoal.conf import load
 from shoal.errors import TransientError, UsageError, one_line
 from shoal.runs import parse_as_of
 from shoal.session import spark_session
+from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 from shoal.simulate.write import FOLDERS, write_world
 
@@ -40,6 +41,9 @@ def simulate(
         Optional[Path], typer.Option(metavar="DIR", help="Folder for the planted truth. Default: <output>-truth.")
     ] = None,
     dirty_ratio: Annotated[float, typer.Option(help="Share of the lines to spoil on purpose, 0 to 0.5.")] = 0.0,
+    formats: Annotated[
+        Optional[list[str]], typer.Option("--format", metavar="SOURCE", help=f"Also as one of {', '.join(FORMATS)}; repeatable.")
+    ] = None,
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> None:
@@ -54,10 +58,15 @@ def simulate(
     sizes = {"users": users, "items": items, "events": events, "texts": texts, "days": days}
     conf = world_conf({**sizes, "seed": seed, "as_of": day, "dirty_ratio": dirty_ratio, **planted})
     check_folders(output, target)
+    for name in formats or []:
+        if name not in FORMATS:
+            raise UsageError(f"--format {name}: no such form; there are {', '.join(FORMATS)}")
     settings = load(env, others)
     spark = spark_session("shoal-simulate", env, settings.spark)
     try:
         facts = write_world(spark, conf, output, target, report=_say)
+        for name in formats or []:
+            _say(name, FORMATS[name](spark, conf, output / name))
     except Exception as error:
         if "No space left on device" in str(error):
             raise TransientError(f"--output {output}: no space left on the disk; free some and run it again") from error
@@ -110,9 +119,9 @@ def check_folders(output: Path, truth: Path) -> None:
     for option, folder in (("--output", output), ("--truth", truth)):
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{option} {folder}: is a file, expected a folder")
-    strange = (
-        sorted(p.name for p in output.iterdir() if p.name.strip(".").split(".")[0] not in FOLDERS) if output.is_dir() else []
-    )
+    known = (*FOLDERS, *FORMATS)
+    there = sorted(output.iterdir()) if output.is_dir() else []
+    strange = [p.name for p in there if p.name.strip(".").split(".")[0] not in known]
     if strange:
         raise UsageError(f"--output {output}: holds {strange[0]}, which no simulated world has; name another folder")
 

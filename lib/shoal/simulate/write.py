@@ -7,7 +7,7 @@
     <output>/assignments/*.csv   experiment,user_id,variant,assigned_at
     <truth>/users, items, texts, likes, communities (Parquet) and world.json
 
-This is the one module of the package that writes. No job reads the truth.
+Only this module and those of the other forms (`formats`) write. No job reads the truth.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write_world(
     spread_rows = 0
     for name, rows in truths.items():
         generation = F.col("generation") if name == "likes" else F.lit(0)
-        count, spread = _write_folder(rows, truth / name, "parquet", F.count_if(generation > 0))
+        count, spread = write_folder(rows, truth / name, "parquet", F.count_if(generation > 0))
         spread_rows += spread
         report(f"truth/{name}", count)
 
@@ -65,7 +65,7 @@ def write_world(
     files = {}
     for name in FOLDERS:
         rows, form = _raw_rows(spark, conf, name, made, partitions)
-        count, spoiled = _write_folder(rows, output / name, form, F.count("spoiled"))
+        count, spoiled = write_folder(rows, output / name, form, F.count("spoiled"))
         files[name] = {"rows": count, "spoiled": spoiled}
         report(name, count)
 
@@ -127,7 +127,7 @@ def _raw_rows(
     return marked.select(spoiled_key(names[0]), *names[1:-1], spoiled_time(names[-1]), "spoiled"), "json"
 
 
-def _write_folder(rows: DataFrame, folder: Path, form: str, extra: Column) -> tuple[int, int]:
+def write_folder(rows: DataFrame, folder: Path, form: str, extra: Column) -> tuple[int, int]:
     """Write `rows` (without `spoiled`) to files part-00000.csv ... in `folder`; how many, and the aggregate `extra` of them.
 
     The counts are taken while writing, no second pass is made.

@@ -152,9 +152,12 @@ def _id(*parts: Any) -> str:
 
 
 def _post_of(link: Any, owner: Any, when: Any) -> str | None:
-    """The item of an event: the post that a link names; without one, as in 2020, an id made from the post's owner and the time."""
+    """The item of an event: the post that a link names; without one, as in 2020, an id made from the post's owner and the time.
+
+    A digest: an item's id is not personal, a name is.
+    """
     code = shortcode_of(link)
-    return code or (f"{owner}@{when}" if isinstance(owner, str) and owner and when else None)
+    return code or (_id("post", owner, when) if isinstance(owner, str) and owner and when else None)
 
 
 # -- messages
@@ -166,7 +169,8 @@ def messages_of(document: object, path: str) -> Iterator[object]:
     owner, name = owner_of(path)
     if isinstance(whole, dict):
         people = [_person(p["name"], owner, name) for p in whole["participants"]]
-        thread = PurePosixPath(str(whole.get("thread_path") or Path(path).parent.name)).name
+        # The folder of a thread is called after a person: a digest of it.
+        thread = _id(PurePosixPath(str(whole.get("thread_path") or Path(path).parent.name)).name)
         for message in rows_in(whole["messages"]):
             yield _new_message(message, thread, people, owner, name) if isinstance(message, dict) else message
         return

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -58,23 +60,29 @@ def silver_of(bronze: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
     return bronze.select("_file", "_line", *[values[n].cast(made.columns[n].type).alias(n) for n in columns])
 
 
-def rows_of(bronze: DataFrame, also: Also, conf: IngestConf) -> DataFrame:
-    """The rows that records of a bronze table give a further silver table, each key once: the last record's by file and line
-    where the newest is kept, else the first's. One shuffle by key.
+def rows_of(sources: Sequence[tuple[DataFrame, Also]], conf: IngestConf) -> DataFrame:
+    """The rows that records of bronze tables give one further silver table, each key once: the last record's by file and line
+    where the newest is kept, else the first's. The outputs are of one table, and all keep the newest or none. One shuffle by key.
     """
+    also = sources[0][1]
+    made, columns = contract(also.silver), silver_columns(also)
+    rows = reduce(DataFrame.unionByName, [_derived(bronze, each, conf) for bronze, each in sources])
+    # An aggregate, not a window: it is combined before the shuffle.
+    pick, place = (F.max_by if also.keeps_newest else F.min_by), F.struct("_file", "_line", "_place")
+    others = F.struct(*[name for name in columns if name not in made.key], F.lit(0).alias("_filled"))
+    chosen = rows.groupBy(*made.key).agg(pick(others, place).alias("_others"))
+    return chosen.select(*[name if name in made.key else F.col("_others")[name].alias(name) for name in columns])
+
+
+def _derived(bronze: DataFrame, also: Also, conf: IngestConf) -> DataFrame:
+    """The rows of one output, with the record's _file and _line and the row's _place in the record."""
     made, columns = contract(also.silver), silver_columns(also)
     found = bronze.where(also.where()) if also.where else bronze
     value = also.made(conf)
     if isinstance(value, Column):
         each = found.select("_file", "_line", F.posexplode(value).alias("_place", "_row"))
-        rows = each.select("_file", "_line", "_place", *_typed(made, {name: F.col("_row")[name] for name in columns}))
-    else:
-        rows = found.select("_file", "_line", F.lit(0).alias("_place"), *_typed(made, value))
-    # One aggregate, not a window: it is combined before the shuffle.
-    pick, place = (F.max_by if also.keeps_newest else F.min_by), F.struct("_file", "_line", "_place")
-    others = F.struct(*[name for name in columns if name not in made.key], F.lit(0).alias("_filled"))
-    chosen = rows.groupBy(*made.key).agg(pick(others, place).alias("_others"))
-    return chosen.select(*[name if name in made.key else F.col("_others")[name].alias(name) for name in columns])
+        return each.select("_file", "_line", "_place", *_typed(made, {name: F.col("_row")[name] for name in columns}))
+    return found.select("_file", "_line", F.lit(0).alias("_place"), *_typed(made, value))
 
 
 def _judged_by_all(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from shoal.conf import IngestConf
+from shoal.runs import find_job
+from shoal.sources.parts import Also
 
 from tests.jobs.ingest.test_ingest_files import World
 
@@ -75,9 +80,33 @@ def test_every_form_and_both_styles_of_names_are_the_same_rows(world: World, for
         assert world.rows("silver.users", "user_id", "followers") == [("7", 1234)]
 
 
+def test_a_run_that_died_between_its_tables_is_finished_by_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = world.file(json.dumps([POST, {**POST, "shortcode": "Ab-2", "followers": 7}]), "posts.json")
+    job, tables = find_job("ingest_files"), ("silver.items", "silver.users", "silver.item_counts", "silver.texts", "silver.images")
+    whole = sys.modules[job.run.__module__].rows_of
+
+    def dies(sources: Sequence[tuple[DataFrame, Also]], conf: IngestConf) -> DataFrame:
+        if sources[0][1].silver == "silver.texts":
+            raise OSError("killed")
+        return whole(sources, conf)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sys.modules[job.run.__module__], "rows_of", dies)
+        assert world.ingest(path, "instagram_influencers").status == "failed"
+    assert [len(world.rows(table, "source")) for table in tables] == [2, 1, 2, 0, 0]
+    assert world.counts() == []
+    result = world.ingest(path, "instagram_influencers")
+    assert result.status == "succeeded", result.message
+    assert [len(world.rows(table, "source")) for table in tables] == [2, 1, 2, 2, 2]
+    assert world.counts() == [("posts.json", 2, 2, 0, 0)]
+    # The last by line, whichever run wrote it.
+    assert world.rows("silver.users", "user_id", "followers") == [("11", 7)]
+
+
 def test_parquet(world: World, spark: SparkSession) -> None:
     rows = [("c1", 7, 12_345_678.0, 1_700_000_000, True, 1234)]
-    frame = spark.createDataFrame(rows, "shortcode string, ownerId long, likes double, createdAt long, isVideo boolean, followers int")
+    types = "shortcode string, ownerId long, likes double, createdAt long, isVideo boolean, followers int"
+    frame = spark.createDataFrame(rows, types)
     frame.write.parquet(str(world.folder / "in"))
     world.ingest(world.folder / "in", "instagram_influencers")
     assert world.rows("silver.item_counts", "item_id", "observed_at", "likes") == [("c1", TIME, 12_345_678)]
