@@ -289,7 +289,7 @@ def json_record(raw: str, columns: Sequence[str | None]) -> Row:
 
 
 def fields_of(value: dict[str, Any], columns: Sequence[str | None]) -> dict[str, str | None]:
-    """The values of a JSON object as text, by our names; `columns` as `_json_record` takes them."""
+    """The values of a JSON object as text, by our names; `columns` as `json_record` takes them."""
     found: dict[str, str | None] = {}
     by_plain = {plain(name): content for name, content in reversed(value.items())}
     for pair in columns:

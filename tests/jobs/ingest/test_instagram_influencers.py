@@ -60,24 +60,38 @@ def test_a_post_is_an_item_a_user_counts_a_text_and_a_picture(world: World) -> N
 
 
 FORMS = {
-    "csv": ("posts.csv", "shortcode,ownerId,likes,createdAt,isVideo,followers\nc1,7,\"1,234\",2023-11-14T22:13:20Z,True,1234.0\n"),
-    "jsonl": ("posts.jsonl", '{"shortcode": "c1", "ownerId": 7, "likes": 1234, "createdAt": 1700000000, "isVideo": true, '
-              '"followers": "1,234"}\n'),
-    "lines in .json": ("posts.json", '{"shortcode": "c1", "owner_id": 7, "likes": 1234, "created_at": 1700000000, '
-                       '"is_video": true, "followers": 1234}\n{"shortcode": "c2"}\n'),
-    "array": ("posts.json", '[{"shortcode": "c1", "owner_id": "7", "likes": 1234.0, "created_at": "2023-11-14 22:13:20", '
-              '"is_video": "true", "followers": 1.234E3}]'),
+    "a.csv": 'shortcode,ownerId,likes,createdAt,isVideo,followers\na,1,"1,234",2023-11-14T22:13:20Z,True,1234.0\n',
+    "b.jsonl": '{"shortcode": "b", "ownerId": 2, "likes": 1234, "createdAt": 1700000000, "isVideo": true, "followers": "1,234"}\n',
+    # Lines in a .json file; the second lacks its owner.
+    "c.json": '{"shortcode": "c", "owner_id": 3, "likes": 1234, "created_at": 1700000000, "is_video": true, "followers": 1234}\n'
+              '{"shortcode": "c2"}\n',
+    "d.json": '[{"shortcode": "d", "owner_id": "4", "likes": 1234.0, "created_at": "2023-11-14 22:13:20", "is_video": "true", '
+              '"followers": 1.234E3}]',
+    "e.json": '{"shortcode": "e", "owner_id": "5",\n "likes": "1,234", "created_at": 1700000000.0, "is_video": 1, '
+              '"followers": 1234}',
+    "f.tsv": "shortcode\towner_id\tlikes\tcreated_at\tis_video\tfollowers\nf\t6\t1234\t1700000000\ttrue\t1.234k\n",
+    "broken.json": '[{"shortcode": "g", "owner_id": "7"}',
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_and_both_styles_of_names_are_the_same_rows(world: World, form: str) -> None:
-    name, content = FORMS[form]
-    world.ingest(world.file(content, name), "instagram_influencers")
-    assert world.rows("silver.items", "item_id", "owner_id", "is_video", "created_at") == [("c1", "7", True, TIME)]
-    assert world.rows("silver.item_counts", "item_id", "likes") == [("c1", 1234)]
-    if form != "lines in .json":
-        assert world.rows("silver.users", "user_id", "followers") == [("7", 1234)]
+def test_every_form_and_both_styles_of_names_are_the_same_rows(world: World, spark: SparkSession) -> None:
+    for name, content in FORMS.items():
+        world.file(content, f"in/{name}")
+    types = "shortcode string, ownerId long, likes double, createdAt long, isVideo boolean, followers int"
+    frame = spark.createDataFrame([("h", 8, 12_345_678.0, 1_700_000_000, True, 1234)], types)
+    frame.write.parquet(str(world.folder / "in" / "parquet"))
+    result = world.ingest(world.folder / "in", "instagram_influencers")
+    assert result.status == "succeeded", result.message
+    owners = {"a": "1", "b": "2", "c": "3", "d": "4", "e": "5", "f": "6", "h": "8"}
+    assert world.rows("silver.items", "item_id", "owner_id", "is_video", "created_at") == [
+        (item, owner, True, TIME) for item, owner in owners.items()
+    ]
+    assert world.rows("silver.item_counts", "item_id", "observed_at", "likes") == [
+        (item, TIME, 12_345_678 if item == "h" else 1234) for item in owners
+    ]
+    assert world.rows("silver.users", "user_id", "followers") == [(owner, 1234) for owner in owners.values()]
+    rejected = [(Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule")]
+    assert rejected == [("broken.json", 1, "bad_json"), ("c.json", 2, "required")]
 
 
 def test_a_run_that_died_between_its_tables_is_finished_by_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,13 +115,3 @@ def test_a_run_that_died_between_its_tables_is_finished_by_the_next(world: World
     assert world.counts() == [("posts.json", 2, 2, 0, 0)]
     # The last by line, whichever run wrote it.
     assert world.rows("silver.users", "user_id", "followers") == [("11", 7)]
-
-
-def test_parquet(world: World, spark: SparkSession) -> None:
-    rows = [("c1", 7, 12_345_678.0, 1_700_000_000, True, 1234)]
-    types = "shortcode string, ownerId long, likes double, createdAt long, isVideo boolean, followers int"
-    frame = spark.createDataFrame(rows, types)
-    frame.write.parquet(str(world.folder / "in"))
-    world.ingest(world.folder / "in", "instagram_influencers")
-    assert world.rows("silver.item_counts", "item_id", "observed_at", "likes") == [("c1", TIME, 12_345_678)]
-    assert world.rows("silver.users", "user_id", "followers") == [("7", 1234)]
