@@ -6,11 +6,13 @@ BIN   := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 LAKE  ?= demo-lake
+STREAM_LAKE ?= demo-stream-lake
+MINUTES ?= 30
 
-.PHONY: help setup demo test lint bench docs lock clean
+.PHONY: help setup demo demo-stream soak test lint bench docs lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/jars.py
 	@test -n "$(PYTHON)" || { echo "shoal: no Python 3.10, 3.11 or 3.12 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -20,8 +22,9 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/jars.py
 	$(BIN)/python -m shoal.jars
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.txt lib/shoal/broker.py $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m shoal.broker bring
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
@@ -32,6 +35,12 @@ setup: $(VENV)/.runtime  ## virtual environment, pinned requirements, jars (the 
 
 demo: $(VENV)/.runtime  ## the whole pipeline on a simulated world; ends with SQL results and the report's path
 	$(BIN)/shoal demo --lake $(LAKE)
+
+demo-stream: $(VENV)/.runtime  ## a Kafka of one node, simulated events, the stream, what it brought
+	$(BIN)/shoal demo-stream --lake $(STREAM_LAKE)
+
+soak: $(VENV)/.dev  ## random kills of ingest and stream for MINUTES (30), then every event is counted
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -53,4 +62,4 @@ lock: $(VENV)/.runtime  ## new requirements/*.txt from requirements/*.in
 	  c=requirements/$$n.txt; done
 
 clean:  ## remove what the other targets made, the virtual environment too
-	rm -rf $(VENV) demo-lake build dist .mypy_cache .ruff_cache .hypothesis spark-warehouse
+	rm -rf $(VENV) demo-lake demo-stream-lake build dist .mypy_cache .ruff_cache .hypothesis spark-warehouse

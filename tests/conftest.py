@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from shoal import broker
 from shoal.conf import Settings, load
+from shoal.errors import TransientError
 from shoal.lake import Lake, Run
 from shoal.session import spark_session
 
@@ -41,6 +43,24 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no sample data at {DATA}")
     return DATA
+
+
+def kafka_or_skip(folder: Path) -> broker.Broker:
+    """A running Kafka of one node in that folder; the test is skipped where its jars cannot be had, but never in CI."""
+    try:
+        return broker.start(folder)
+    except TransientError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no Kafka: {error}")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of the suite's Kafka; each test takes topics of its own."""
+    folder = tmp_path_factory.mktemp("kafka")
+    yield kafka_or_skip(folder).bootstrap_servers
+    broker.stop(folder)
 
 
 @pytest.fixture

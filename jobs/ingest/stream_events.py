@@ -60,11 +60,13 @@ class Stream:
     generation: int
     folder: str
     is_replay: bool
+    opened_by: str
 
     @property
     def app(self) -> str:
-        """Twelve hex digits of the stream's name, and the generation of its checkpoint."""
-        return f"{hashlib.sha256(self.name.encode()).hexdigest()[:12]}-g{self.generation}"
+        """The stream, the generation of its checkpoint, and the end of the run's id that began it: no two checkpoints ever have
+        the same, or Delta would take the new one's batches for done."""
+        return f"{stream_key(self.name)}-g{self.generation}-{self.opened_by[-8:]}"
 
     def batch_id(self, number: int) -> str:
         """The id of a batch: sorts by number, and is the same whenever that batch is done again."""
@@ -83,6 +85,11 @@ class Counts:
     seconds: list[float] = field(default_factory=list)
 
 
+def stream_key(name: str) -> str:
+    """Twelve hex digits of a stream's name: its batch ids begin with them, its checkpoints lie in a folder of that name."""
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
 def stream_name(conf: StreamEventsConf) -> str:
     """What the stream is known by: kafka:TOPIC or files:FOLDER. Raises UsageError where the setting is missing."""
     if conf.source == "kafka":
@@ -99,7 +106,7 @@ def checkpoints_of(lake: Lake, conf: StreamEventsConf, name: str) -> Path:
     if conf.checkpoint is None and lake.settings.lake.catalog:
         raise UsageError("a catalog has no folder for checkpoints: --set checkpoint=/Volumes/<catalog>/<schema>/<volume>")
     base = Path(conf.checkpoint) if conf.checkpoint else lake.root / ".checkpoints"
-    return base / "stream_events" / hashlib.sha256(name.encode()).hexdigest()[:12]
+    return base / "stream_events" / stream_key(name)
 
 
 def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> Stream:
@@ -113,21 +120,25 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> 
         # One row a generation.
         rows = lake.written("ops.streams").where(F.col("stream") == name).orderBy(F.desc("generation")).limit(1).collect()
         known = rows[0] if rows else None
+    if known is None and not replay:
+        traces = [str(base)] if has_content(base) else []
+        if lake.exists(EVENTS.bronze) and batches_of(lake, stream_key(name)).limit(1).count():
+            traces.append(f"rows in {EVENTS.bronze}")
+        if traces:
+            raise InputError(
+                f"{name}: there are {' and '.join(traces)} that ops.streams of this lake knows nothing of; tables were made anew "
+                "or come from elsewhere; --replay reads everything from the earliest offset on, without doubles"
+            )
     if known is None or replay:
         number = (known["generation"] if known else 0) + 1
         while has_content(base / f"g{number}"):
-            if not replay:
-                raise InputError(
-                    f"{base / f'g{number}'}: a checkpoint of {name} that this lake knows nothing of; its tables were made "
-                    f"anew or come from elsewhere; --replay reads everything again, without doubles"
-                )
             number += 1
-        stream = Stream(name, number, str(base / f"g{number}"), replay)
+        stream = Stream(name, number, str(base / f"g{number}"), replay, lake.run.run_id)
         types = ", ".join(f"{n} {c.type}" for n, c in contract("ops.streams").columns.items() if n != "run_id")
         row = (name, number, stream.folder, replay, lake.run.started_at)
         lake.insert_new("ops.streams", lake.spark.createDataFrame([row], types))
         return stream
-    stream = Stream(name, known["generation"], str(base / f"g{known['generation']}"), known["is_replay"])
+    stream = Stream(name, known["generation"], str(base / f"g{known['generation']}"), known["is_replay"], known["run_id"])
     fault = checkpoint_fault(lake, stream)
     if fault:
         raise InputError(
@@ -140,7 +151,7 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> 
 def checkpoint_fault(lake: Lake, stream: Stream) -> str:
     """Why the stream cannot go on from its checkpoint; "" where it can."""
     last = last_batch(lake, stream)
-    begun = last >= 0 or (lake.exists(EVENTS.bronze) and bool(begun_batches(lake, stream).limit(1).count()))
+    begun = last >= 0 or (lake.exists(EVENTS.bronze) and bool(batches_of(lake, stream.app).limit(1).count()))
     checkpoint, fault = read_checkpoint(Path(stream.folder))
     if checkpoint is None:
         # Nothing was begun with it: the run that opened the stream was killed before its first batch.
@@ -160,9 +171,9 @@ def last_batch(lake: Lake, stream: Stream) -> int:
     return -1 if found is None else int(found)
 
 
-def begun_batches(lake: Lake, stream: Stream) -> DataFrame:
-    """Bronze rows of the stream's batches, done or begun; read by file statistics on _batch_id."""
-    return lake.written(EVENTS.bronze).where(F.col("_batch_id").between(f"{stream.app}-", f"{stream.app}-~"))
+def batches_of(lake: Lake, beginning: str) -> DataFrame:
+    """Bronze rows of batches, done or begun, whose id begins with that and a hyphen; read by file statistics on _batch_id."""
+    return lake.written(EVENTS.bronze).where(F.col("_batch_id").between(f"{beginning}-", f"{beginning}-~"))
 
 
 def arrivals(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:

@@ -176,7 +176,8 @@ def running_in(folder: str | Path) -> Broker | None:
 
 def _is_ours(pid: int, root: Path) -> bool:
     """Whether that process is the Kafka of that folder: the id may be another process's by now."""
-    said = subprocess.run(["ps", "-o", "state=,command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    command = ["ps", "-ww", "-o", "state=,command=", "-p", str(pid)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     # A child that has ended and has not been asked yet is a zombie (Z): its command is gone or in brackets.
     return not said.startswith("Z") and "kafka.Kafka" in said and str(root / "server.properties") in said
 

@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from shoal import __version__
-from shoal.cli import ask, evaluate, graph, ingest, jobs, simulate, train
+from shoal.cli import ask, evaluate, graph, ingest, jobs, simulate, stream, train
 from shoal.errors import ShoalError, one_line
 
 # The command-line library's root of everything it says of wrong arguments; it is not exported under a name.
@@ -24,6 +24,7 @@ app.command()(jobs.demo)
 app.command()(ingest.ingest)
 app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(jobs.run)
 app.command()(jobs.pipeline)
+app.command("demo-stream")(stream.demo_stream)
 app.command()(ask.sql)
 app.command()(ask.tables)
 app.command()(ask.describe)

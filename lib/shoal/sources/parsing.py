@@ -27,6 +27,10 @@ CHUNK_BYTES = 4 << 20
 # The raw text that is kept of a record beyond the size limit; its reason tells the rest.
 KEPT_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+# Numbers stay the text that they are. Made once: json.loads makes one a call when it is given these.
+_DECODE = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).decode
+# Sets of names that are remembered: each of a hostile file's objects may have others.
+_PLANS = 1000
 
 
 @dataclass(frozen=True)
@@ -280,7 +284,7 @@ def json_record(raw: str, columns: Sequence[str | None]) -> Row:
     """A JSON object: its values as text, arrays and objects as JSON. `columns` are pairs `theirs=ours`, the first choice of a
     column first, theirs as `plain` makes it."""
     try:
-        value = json.loads(raw, parse_int=str, parse_float=str, parse_constant=str)
+        value = _DECODE(raw)
     except (ValueError, RecursionError) as error:
         return raw, "bad_json", f"not JSON ({getattr(error, 'msg', 'nested too deeply')}); expected one object a line", None
     if not isinstance(value, dict):
@@ -289,14 +293,45 @@ def json_record(raw: str, columns: Sequence[str | None]) -> Row:
 
 
 def fields_of(value: dict[str, Any], columns: Sequence[str | None]) -> dict[str, str | None]:
-    """The values of a JSON object as text, by our names; `columns` as `json_record` takes them."""
+    """The values of a JSON object as text, by our names; `columns` as `json_record` takes them.
+
+    Of two of the object's names that are one to `plain`, the first counts; of a column's names, the first with a value.
+    """
+    plans = _plans(tuple(columns))
+    names = tuple(value)
+    plan = plans.get(names)
+    if plan is None:
+        if len(plans) >= _PLANS:
+            plans.clear()
+        plan = plans[names] = _plan(names, columns)
     found: dict[str, str | None] = {}
-    by_plain = {plain(name): content for name, content in reversed(value.items())}
+    for ours, theirs in plan:
+        for name in theirs:
+            text = _json_text(value[name])
+            if text is not None:
+                found[ours] = text
+                break
+    return found
+
+
+Plan = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@cache
+def _plans(columns: tuple[str | None, ...]) -> dict[tuple[str, ...], Plan]:
+    """The plans that were made for objects of these columns, by the objects' names: most objects have the same few."""
+    return {}
+
+
+def _plan(names: tuple[str, ...], columns: Sequence[str | None]) -> Plan:
+    """Our column, and those of an object's names that may hold it, the first choice first."""
+    by_plain = {plain(name): name for name in reversed(names)}
+    plan: dict[str, list[str]] = {}
     for pair in columns:
         theirs, _, ours = (pair or "=").partition("=")
-        if theirs in by_plain and found.get(ours) is None:
-            found[ours] = _json_text(by_plain[theirs])
-    return found
+        if theirs in by_plain:
+            plan.setdefault(ours, []).append(by_plain[theirs])
+    return tuple((ours, tuple(theirs)) for ours, theirs in plan.items())
 
 
 def _json_text(value: object) -> str | None:
@@ -304,7 +339,7 @@ def _json_text(value: object) -> str | None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     # An escaped half of a surrogate pair is no character; UTF-8 cannot hold it.
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _field_count(found: int, expected: int) -> str:
