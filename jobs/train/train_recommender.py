@@ -79,7 +79,7 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
         train, test = training_part(split), test_part(split)
         found = evaluate_models(train, test, ("random", "popularity", "als"), protocol, _log)
         found.lists.unpersist()
-        chosen = found.settings["als"]
+        chosen = found.als
         metric = f"ndcg@{conf.k}"
         with tempfile.TemporaryDirectory() as folder:
             save_model(known, chosen, Path(folder) / "pipeline")
@@ -109,7 +109,7 @@ def judge_champion(
     """What the champion's settings reach on the same split; the new model's own value where the settings are the same.
     """
     settings = settings_of(rival.params)
-    if settings == found.settings["als"]:
+    if settings == found.als:
         return found.metrics["als"]["all"][metric]
     return evaluate_settings(train, test, settings, protocol)["all"][metric]
 

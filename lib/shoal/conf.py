@@ -78,8 +78,8 @@ class FeaturesConf(Section):
     whole_below_rows: int = Field(ge=0)
 
 
-class EvaluateRecommenderConf(Section):
-    """A search for a recommender; `shoal evaluate recommender` may take longer over it than the pipeline."""
+class SearchConf(Section):
+    """A search for the settings of ALS."""
 
     feedback: Literal["explicit", "implicit", "auto"]
     validation_ratio: float = Field(gt=0, lt=1)
@@ -92,7 +92,24 @@ class EvaluateRecommenderConf(Section):
     seed: int
 
 
-class TrainRecommenderConf(EvaluateRecommenderConf):
+class EvaluateRecommenderConf(SearchConf):
+    """`shoal evaluate recommender`: a wider search for ALS than the pipeline's, and the settings of the other models."""
+
+    max_items: int = Field(ge=1, le=30_000)
+    max_history: int = Field(ge=1, le=100_000)
+    ease_l2: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    window_l2: float = Field(gt=0)
+    window_weight: float = Field(ge=0)
+    window_lengths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)
+    holdout: float = Field(gt=0, lt=1)
+    candidates: int = Field(ge=1)
+    learning_users: int = Field(ge=1)
+    neighbours: int = Field(ge=1, le=10_000)
+    shrink: float = Field(ge=0)
+    walk_beta: float = Field(ge=0, le=2)
+
+
+class TrainRecommenderConf(SearchConf):
     """The pipeline's search for a recommender, and how what it finds is tested."""
 
     test_ratio: float = Field(gt=0, lt=1)

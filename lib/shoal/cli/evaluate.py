@@ -15,8 +15,11 @@ from shoal.cli.options import EnvOption, SetOption
 from shoal.conf import EvaluateRecommenderConf, load, section_name
 from shoal.errors import InputError, UsageError
 from shoal.files import check_output, read_rows, write_rows
-from shoal.recommend.als import with_numbers
-from shoal.recommend.evaluate import MODELS, Protocol, evaluate_models
+from shoal.recommend.als import AlsSettings, with_numbers
+from shoal.recommend.blend import BlendSettings
+from shoal.recommend.ease import EaseSettings
+from shoal.recommend.evaluate import MODELS, Beyond, Protocol, evaluate_models
+from shoal.recommend.neighbours import NeighbourSettings
 from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace, Trial
 from shoal.session import spark_session
@@ -69,7 +72,7 @@ def recommender(
     space = SearchSpace(
         conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
     )
-    protocol = Protocol(k or conf.k, space, conf.validation_ratio, settings.recommend.user_block)
+    protocol = protocol_of(conf, space, k or conf.k, settings.recommend.user_block)
     names = list(MODELS) if model == "all" else [model]
     found = evaluate_models(learned, held_out, names, protocol, _tell)
     if recommendations is not None:
@@ -77,11 +80,28 @@ def recommender(
     said = {
         "models": {name: slices["all"] for name, slices in found.metrics.items()},
         "slices": {name: {s: v for s, v in slices.items() if s != "all"} for name, slices in found.metrics.items()},
-        "settings": {name: chosen.named() for name, chosen in found.settings.items()},
+        "settings": found.settings,
     }
     sys.stdout.write(json.dumps(said) + "\n")
     for frame in (found.lists, held_out, learned):
         frame.unpersist()
+
+
+def protocol_of(conf: EvaluateRecommenderConf, space: SearchSpace, k: int, user_block: int) -> Protocol:
+    """The settings of every model, from conf."""
+    ease = EaseSettings(conf.ease_l2[0], 0.0, (), conf.max_items, conf.max_history)
+    # An item of one user has no neighbour that another user shares, and leaving such out halves the matrix.
+    windows = EaseSettings(
+        conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2
+    )
+    als = AlsSettings("implicit", conf.ranks[0], conf.reg_params[0], conf.alphas[0], conf.max_iter, conf.seed)
+    beyond = Beyond(
+        ease, tuple(conf.ease_l2),
+        NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
+        NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
+        BlendSettings(windows, als, conf.holdout, conf.candidates, conf.learning_users, conf.seed),
+    )  # fmt: skip
+    return Protocol(k, space, conf.validation_ratio, user_block, beyond)
 
 
 def read_events(spark: SparkSession, path: Path) -> DataFrame:

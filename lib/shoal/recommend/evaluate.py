@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.errors import UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
+from shoal.recommend.blend import PARTS, BlendSettings, fit_experts, list_blend
+from shoal.recommend.cooccurrence import MAX_ITEMS
+from shoal.recommend.ease import EaseSettings, fit_ease, list_ease
+from shoal.recommend.histories import catalogue_of, with_places
 from shoal.recommend.metrics import USER_METRICS, coverage, mean_metrics, user_metrics, with_history_slices
+from shoal.recommend.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
 from shoal.recommend.popularity import list_popular, popularity
 from shoal.recommend.random import list_random
 from shoal.recommend.search import SearchSpace, Trial, search_als
+from shoal.recommend.split import test_part, training_part, with_random_split, with_validation_split
 
 # Metric -> mean; None where no user counts.
 Metrics = dict[str, "float | None"]
 
 
 @dataclass(frozen=True)
+class Beyond:
+    """Settings: EASE (`ease_l2`: values to choose among), neighbours, walks, the blend."""
+
+    ease: EaseSettings
+    ease_l2: tuple[float, ...]
+    neighbours: NeighbourSettings
+    walk: NeighbourSettings
+    blend: BlendSettings
+
+
+@dataclass(frozen=True)
 class Protocol:
-    """How models are trained and judged: list length, search, validation share, users a block of the top-k engine."""
+    """How models are trained and judged: list length, search, validation share, users a block of the top-k engine;
+    `beyond`: what models other than random, popularity and als need."""
 
     k: int
     space: SearchSpace
     validation_ratio: float
     user_block: int
+    beyond: Beyond | None = None
+
+    def needed(self) -> Beyond:
+        """`beyond`. Raises UsageError where the protocol has none."""
+        if self.beyond is None:
+            raise UsageError("this protocol has settings for random, popularity and als only")
+        return self.beyond
 
 
 @dataclass(frozen=True)
@@ -37,11 +63,17 @@ class Evaluation:
 
     metrics: dict[str, dict[str, Metrics]]
     lists: DataFrame
-    settings: dict[str, AlsSettings]
+    settings: dict[str, dict[str, Any]]
     trials: list[Trial]
 
+    @property
+    def als(self) -> AlsSettings:
+        """The settings that ALS chose. KeyError where it was not evaluated."""
+        return AlsSettings(**self.settings["als"])
 
-Chosen = dict[str, AlsSettings]
+
+# Model -> the settings that it chose, by name.
+Chosen = dict[str, dict[str, Any]]
 Tell = Callable[[Trial], None]
 
 
@@ -127,12 +159,76 @@ def _popularity(
 def _als(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """Searched inside `train`, then fitted on all of it. A user that `train` does not have gets no list."""
     best, _ = search_als(train, protocol.space, protocol.k, protocol.validation_ratio, protocol.user_block, tell)
-    chosen["als"] = best
+    chosen["als"] = best.named()
     return list_als(fit_als(train, best), train, users, protocol.k, protocol.user_block)
+
+
+def _ease(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    """`l2` is searched inside `train`, then EASE fitted on all of it."""
+    settings = protocol.needed().ease
+    placed = with_places(train, settings.max_history)
+    best = replace(settings, l2=_searched_l2(train, settings, protocol))
+    chosen["ease"] = {"l2": best.l2}
+    return list_ease(placed, users, fit_ease(placed, best), protocol.k)
+
+
+def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: Protocol) -> float:
+    """The best of `ease_l2` by NDCG on validation data; the first where there is none."""
+    timed = not train.where("occurred_at is not null").isEmpty()
+    cut = with_validation_split if timed else with_random_split
+    split = cut(train, protocol.validation_ratio, protocol.space.seed).persist()
+    try:
+        known, held_out = training_part(split), test_part(split).select("user_id", "item_id")
+        if len(protocol.needed().ease_l2) < 2 or held_out.isEmpty() or known.isEmpty():
+            return protocol.needed().ease_l2[0]
+        placed, users = with_places(known, settings.max_history), held_out.select("user_id").distinct()
+        found = {}
+        for l2 in protocol.needed().ease_l2:
+            model = fit_ease(placed, replace(settings, l2=l2))
+            lists = list_ease(placed, users, model, protocol.k).withColumn("model", F.lit("ease"))
+            row = mean_metrics(user_metrics(lists, held_out, [protocol.k], ["ease"]), by=()).first()
+            found[l2] = (row[f"ndcg@{protocol.k}"] if row is not None else None) or 0.0
+    finally:
+        split.unpersist()
+    return max(found, key=lambda l2: found[l2])
+
+
+def _item_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    beyond = protocol.needed()
+    placed = with_places(train, beyond.ease.max_history)
+    return list_item_neighbours(placed, users, catalogue_of(train, MAX_ITEMS), beyond.neighbours, protocol.k)
+
+
+def _user_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    beyond = protocol.needed()
+    return list_user_neighbours(train, users, beyond.neighbours, beyond.ease.max_history, protocol.k)
+
+
+def _graph(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    beyond = protocol.needed()
+    placed = with_places(train, beyond.ease.max_history)
+    return list_item_neighbours(placed, users, catalogue_of(train, MAX_ITEMS), beyond.walk, protocol.k)
+
+
+def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    """The experts learn inside `train`; the parts are then fitted on all of it."""
+    settings = protocol.needed().blend
+    experts = fit_experts(train, settings)
+    chosen["blend"] = {
+        expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
+                      **dict(zip(PARTS, expert.coefficients, strict=True))}
+        for expert in experts
+    }  # fmt: skip
+    return list_blend(train, users, settings, experts, protocol.k)
 
 
 MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataFrame]] = {
     "random": _random,
     "popularity": _popularity,
     "als": _als,
+    "ease": _ease,
+    "item_neighbours": _item_neighbours,
+    "user_neighbours": _user_neighbours,
+    "graph": _graph,
+    "blend": _blend,
 }

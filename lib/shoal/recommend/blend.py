@@ -1,0 +1,195 @@
+"""A learned blend: which parts to trust, and how much what is recent counts.
+
+Parts of a user's score for an item: EASE over windows (`shoal.recommend.ease`) on the whole history, and on histories that
+fade by half every 2, 5 and 20 events; implicit ALS; the item's popularity; the length of the history, which says how far the
+others are to be trusted.
+
+Two questions can be meant by "what would this user like": what has the user met that we were not told, and what comes next?
+The answers differ: recency is all for the second and misleads for the first. So there are two experts, logistic regressions
+on the parts, each fitted on its own kind of held-out events inside the training data: events drawn at random, and each user's
+last. An item's score is the mean of the two probabilities. Without times there is the first expert only; where an
+expert has nothing to learn from, fixed weights serve. docs/adr/0041 has the measurements.
+
+Negatives are the candidates that were not held out, all of them, so probabilities need no correction for sampling; events of
+a user together weigh the square root of their number, so that long histories do not drown the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from shoal.recommend.als import AlsSettings, fit_als
+from shoal.recommend.ease import EaseModel, EaseSettings, fit_ease, weighted_rows
+from shoal.recommend.histories import histories, with_places
+from shoal.recommend.history_top_k import History, Score, best_unseen, rank_histories, rows_of
+from shoal.recommend.split import test_part, training_part, with_random_split, with_time_split
+from shoal.recommend.top_k import Floats, collect_items
+
+# What a fading history is worth: half after so many events.
+HALF_LIVES = (2.0, 5.0, 20.0)
+PARTS = ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "als", "log_popularity", "log_history")
+# Of the parts, those whose best items are candidates.
+NOMINATING = ("whole", "recent_5", "als")
+# Whole and recent history in equal shares: what is left when there is nothing to learn from.
+FIXED = (1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class BlendSettings:
+    """`holdout`: share of each user's events an expert learns on; `candidates`: items a part nominates for a user;
+    `max_users`: users an expert learns from; `seed`: of the random hold-out and of the users."""
+
+    ease: EaseSettings
+    als: AlsSettings
+    holdout: float
+    candidates: int
+    max_users: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Expert:
+    """A logistic regression: probability = 1 / (1 + exp(-(parts . coefficients + intercept)))."""
+
+    name: str
+    coefficients: tuple[float, ...]
+    intercept: float
+    is_learned: bool
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The parts, fitted: EASE, and per item of its catalogue the factors (zeros where ALS has none) and the log of its users.
+
+    `rows`: histories with `factors`, null for a user that ALS does not know."""
+
+    ease: EaseModel
+    item_factors: Floats
+    log_popularity: Floats
+    rows: DataFrame
+
+
+def fit_parts(preferences: DataFrame, settings: BlendSettings) -> Fitted:
+    """Every part over numbered preferences (`shoal.recommend.als.with_numbers`). Cost: that of ALS and of EASE."""
+    placed = with_places(preferences, settings.ease.max_history)
+    ease = fit_ease(placed, settings.ease, refuse=False)
+    als = fit_als(preferences, settings.als)
+    known = collect_items(als.item_factors)
+    place = {name: n for n, name in enumerate(known.ids.to_pylist())}
+    names = ease.catalogue.ids.to_pylist()
+    at = np.array([place.get(name, -1) for name in names])
+    factors = np.where(at[:, None] >= 0, known.factors[at], np.float32(0))
+    # One row an item of the catalogue, whose size is bounded.
+    counted = placed.join(F.broadcast(ease.catalogue.numbers), "item_id").groupBy("item").agg(F.count(F.lit(1)).alias("n"))
+    popularity = np.zeros(len(names), np.float32)
+    for row in counted.collect():
+        popularity[row["item"]] = np.log1p(row["n"])
+    users = als.user_factors.select("user_id", F.col("features").cast("array<float>").alias("factors"))
+    rows = histories(placed, ease.catalogue).join(users, "user_id", "left")
+    return Fitted(ease, np.ascontiguousarray(factors, np.float32), popularity, rows)
+
+
+def parts_of(weights: Floats, item_factors: Floats, log_popularity: Floats, one: History) -> Floats:
+    """len(PARTS) x items: each part's score of every item for one history."""
+    fading = [one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(life)) for life in HALF_LIVES]
+    scored = weighted_rows(weights, one, [one.strengths, *fading])
+    als = item_factors @ one.factors if one.factors is not None else np.zeros(len(log_popularity), np.float32)
+    length = np.full(len(log_popularity), np.log1p(len(one.items)), np.float32)
+    return np.vstack([scored, als[None, :], log_popularity[None, :], length[None, :]])
+
+
+def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: BlendSettings) -> Expert:
+    """The logistic regression that tells held-out events from other candidates by parts fitted on `known`.
+
+    Fixed weights where nothing was held out, or no candidate was. Cost: `fit_parts`, a pass over the candidates of
+    `max_users` users, which are cached.
+    """
+    fitted = fit_parts(known, settings)
+    numbers = F.broadcast(fitted.ease.catalogue.numbers)
+    wanted = held_out.select("user_id", "item_id").join(numbers, "item_id").groupBy("user_id").agg(F.collect_set("item").alias("wanted"))
+    chosen = wanted.orderBy(F.xxhash64(F.lit(settings.seed), "user_id"), "user_id").limit(settings.max_users)
+    context = known.sparkSession.sparkContext
+    shared = context.broadcast((fitted.ease.weights, fitted.item_factors, fitted.log_popularity))
+    count = settings.candidates
+
+    def labelled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        nominating = [PARTS.index(part) for part in NOMINATING]
+        for batch in batches:
+            for one, sought in zip(rows_of(batch), batch.column("wanted"), strict=True):
+                parts = parts_of(*shared.value, one)
+                best = np.unique(np.concatenate([best_unseen(parts[part], one.items, count) for part in nominating]))
+                label = np.isin(best, np.asarray(sought.values)).astype(np.float64)
+                found = label.sum()
+                if not found:
+                    continue
+                values = pa.array(parts[:, best].T.astype(np.float64).ravel())
+                features = pa.ListArray.from_arrays(pa.array(np.arange(len(best) + 1) * len(PARTS), pa.int32()), values)
+                weight = pa.array(np.full(len(best), found**-0.5))
+                yield pa.RecordBatch.from_arrays([features, pa.array(label), weight], names=["parts", "label", "weight"])
+
+    rows = fitted.rows.join(chosen, "user_id").repartition(context.defaultParallelism, "user_id")
+    made = rows.mapInArrow(labelled, "parts array<double>, label double, weight double")
+    made = made.select(array_to_vector(F.col("parts")).alias("features"), "label", "weight").persist()
+    try:
+        seen = made.agg(F.sum("label"), F.count(F.lit(1))).first()
+        positives, total = (seen[0] or 0.0, seen[1]) if seen is not None else (0.0, 0)
+        if not 0 < positives < total:
+            return Expert(name, FIXED, 0.0, False)
+        model = LogisticRegression(weightCol="weight", maxIter=100, regParam=1e-6, tol=1e-7).fit(made)
+        return Expert(name, tuple(float(c) for c in model.coefficients), float(model.intercept), True)
+    finally:
+        made.unpersist()
+        shared.unpersist()
+
+
+def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]:
+    """The experts: `hidden`, and, where preferences have times, `next`."""
+    timed = not preferences.where("occurred_at is not null").isEmpty()
+    splits = {"hidden": with_random_split(preferences, settings.holdout, settings.seed)}
+    if timed:
+        splits["next"] = with_time_split(preferences, settings.holdout)
+    experts = []
+    for name, marked in splits.items():
+        split = marked.persist()
+        try:
+            known = training_part(split)
+            experts.append(Expert(name, FIXED, 0.0, False) if known.isEmpty() else
+                           fit_expert(name, known, test_part(split), settings))  # fmt: skip
+        finally:
+            split.unpersist()
+    return experts
+
+
+def list_blend(
+    preferences: DataFrame, users: DataFrame, settings: BlendSettings, experts: list[Expert], k: int
+) -> DataFrame:
+    """One row per user and rank 1..k: user_id, rank, item_id, score: the mean of the experts' probabilities, 0..1.
+
+    All of `preferences` is fitted; what a user has there is not listed. A user without a preference has no row. Cost:
+    `fit_parts`, then one pass over the users.
+    """
+    fitted = fit_parts(preferences, settings)
+    context = preferences.sparkSession.sparkContext
+    shared = context.broadcast((fitted.ease.weights, fitted.item_factors, fitted.log_popularity))
+    coefficients = np.array([expert.coefficients for expert in experts], np.float64)
+    intercepts = np.array([expert.intercept for expert in experts], np.float64)
+
+    def load() -> Score:
+        known = shared.value
+
+        def score(one: History) -> Floats:
+            logits = coefficients @ parts_of(*known, one).astype(np.float64) + intercepts[:, None]
+            return np.asarray((1 / (1 + np.exp(-logits))).mean(axis=0), np.float32)
+
+        return score
+
+    rows = fitted.rows.join(users.select("user_id").distinct(), "user_id", "left_semi")
+    return rank_histories(rows, fitted.ease.catalogue.ids, load, k)

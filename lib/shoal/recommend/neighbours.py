@@ -1,0 +1,178 @@
+"""Neighbours: the items (users) most like an item (user) by what they share, and lists made from them.
+
+Similarities of i and j from c, the users they share, and n_i, n_j, their users each, out of N:
+cosine c / sqrt(n_i n_j); jaccard c / (n_i + n_j - c); lift c N / (n_i n_j); each times c / (c + shrink), so that what rests on few
+users counts little (Bell and Koren, KDD Cup Workshop 2007, section 2). `walk` is the probability of a random walk item,
+user, item, over n_j ** beta: RP3beta (Paudel et al., ACM TIST 7(1), 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix
+
+from shoal.errors import UsageError
+from shoal.recommend.cooccurrence import Keep, as_matrix, co_occurrence
+from shoal.recommend.histories import Catalogue, histories
+from shoal.recommend.history_top_k import History, Score, rank_histories
+from shoal.recommend.top_k import Doubles, Floats, Ints
+
+KINDS = ("cosine", "jaccard", "lift", "walk")
+
+
+@dataclass(frozen=True)
+class NeighbourSettings:
+    """`kind`: see KINDS; `shrink`: users that a similarity must rest on to count half; `beta`: how popular items are held
+    back by `walk`; `neighbours`: kept a row."""
+
+    kind: str = "cosine"
+    shrink: float = 10.0
+    beta: float = 0.6
+    neighbours: int = 200
+
+
+def item_neighbours(placed: DataFrame, catalogue: Catalogue, settings: NeighbourSettings) -> DataFrame:
+    """One row per item: `item`, `others`, `weights`, packed as in `co_occurrence`: its nearest items, by number.
+
+    `placed`: one row per user and item. Similarities are above 0; ties at the last place go to the smaller number. Raises
+    UsageError for an unknown kind. Cost: one shuffle by user for the lengths of histories, `co_occurrence`, and the
+    items' counts on the driver (8 bytes an item).
+    """
+    numbered = placed.select("user_id", "item_id").distinct().join(F.broadcast(catalogue.numbers), "item_id")
+    weight = F.lit(1.0)
+    if settings.kind == "walk":
+        length = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
+        weight = F.lit(1.0) / F.sqrt(length)
+    rows = numbered.select(F.xxhash64("user_id").alias("row"), "item", weight.alias("weight"))
+    counts = np.zeros(len(catalogue), np.float64)
+    for row in numbered.groupBy("item").agg(F.count(F.lit(1)).alias("n")).collect():
+        counts[row["item"]] = row["n"]
+    total = numbered.select("user_id").distinct().count() if settings.kind == "lift" else 0
+    return co_occurrence(rows, len(catalogue), keep_nearest(counts, total, settings))
+
+
+def keep_nearest(counts: Doubles, total: int, settings: NeighbourSettings) -> Keep:
+    """For `co_occurrence`: a row of sums to its nearest columns, ascending, and their similarities."""
+    if settings.kind not in KINDS or settings.neighbours < 1:
+        raise UsageError(f"neighbours: kind {settings.kind!r}, {settings.neighbours}; expected {', '.join(KINDS)}, and 1 or more")
+
+    def keep(item: int, sums: Floats) -> tuple[Ints, Floats]:
+        others = np.flatnonzero(sums)
+        others = others[others != item]
+        shared = sums[others].astype(np.float64)
+        found = similarity(settings, shared, counts[item], counts[others], total)
+        best = np.lexsort((others, -found))[: settings.neighbours]
+        best = np.sort(best)
+        return others[best], found[best].astype(np.float32)
+
+    return keep
+
+
+def similarity(settings: NeighbourSettings, shared: Doubles, own: float, theirs: Doubles, total: int) -> Doubles:
+    """How alike: `shared` users of an item with `own` users and others with `theirs`; for `walk`, shared paths."""
+    if settings.kind == "walk":
+        return np.asarray(shared / own / theirs**settings.beta)
+    trust = shared / (shared + settings.shrink)
+    if settings.kind == "cosine":
+        return np.asarray(trust * shared / np.sqrt(own * theirs))
+    if settings.kind == "jaccard":
+        return np.asarray(trust * shared / (own + theirs - shared))
+    return np.asarray(trust * shared * total / (own * theirs))
+
+
+def as_pairs(packed: DataFrame, catalogue: Catalogue) -> DataFrame:
+    """One row per item and rank: item_id, rank (1 is the nearest; ties: the smaller id), similar_item_id, similarity."""
+    ids = packed.sparkSession.sparkContext.broadcast(catalogue.ids)
+
+    def unpacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        names = ids.value
+        for batch in batches:
+            for item, others, weights in zip(batch.column("item").to_pylist(), batch.column("others"), batch.column("weights"),
+                                             strict=True):  # fmt: skip
+                columns, values = _unpack(others, weights)
+                order = np.lexsort((columns, -values))
+                yield pa.RecordBatch.from_pydict({
+                    "item_id": names.take(pa.array(np.full(len(order), item))),
+                    "rank": pa.array(np.arange(1, len(order) + 1), pa.int32()),
+                    "similar_item_id": names.take(pa.array(columns[order].astype(np.int64))),
+                    "similarity": pa.array(values[order].astype(np.float64)),
+                })  # fmt: skip
+
+    return packed.mapInArrow(unpacked, "item_id string, rank int, similar_item_id string, similarity double")
+
+
+def list_item_neighbours(
+    placed: DataFrame, users: DataFrame, catalogue: Catalogue, settings: NeighbourSettings, k: int
+) -> DataFrame:
+    """One row per user and rank 1..k: user_id, rank, item_id, score: the sum of the similarities to what the user has met.
+
+    Items that no neighbour speaks for are not listed. Cost: `item_neighbours`, collected (bounded by `as_matrix`), one pass
+    over the users.
+    """
+    matrix = as_matrix(item_neighbours(placed, catalogue, settings), len(catalogue))
+    shared = placed.sparkSession.sparkContext.broadcast(matrix)
+
+    def load() -> Score:
+        similar: csr_matrix = shared.value
+
+        def score(one: History) -> Floats:
+            total = np.asarray(one.strengths @ similar[one.items], np.float32)
+            total[total <= 0] = np.nan
+            return total
+
+        return score
+
+    rows = histories(placed.join(users.select("user_id").distinct(), "user_id", "left_semi"), catalogue)
+    return rank_histories(rows, catalogue.ids, load, k)
+
+
+def list_user_neighbours(
+    numbered: DataFrame, users: DataFrame, settings: NeighbourSettings, max_users_an_item: int, k: int
+) -> DataFrame:
+    """One row per user and rank 1..k: user_id, rank, item_id, score: the sum of the similarities of the nearest users who met
+    the item.
+
+    `numbered`: user_id, user (int from 0 without gaps), item_id, occurred_at. Of an item with more than `max_users_an_item`
+    users the newest count for nearness. Cost: `co_occurrence` of users, then one shuffle of neighbours x their
+    histories: `neighbours` times the events.
+    """
+    met = numbered.select("user_id", "user", "item_id", "occurred_at")
+    newest = Window.partitionBy("item_id").orderBy(F.col("occurred_at").desc_nulls_last(), "user_id")
+    capped = met.withColumn("_at", F.row_number().over(newest)).where(F.col("_at") <= max_users_an_item)
+    sizes = capped.groupBy("user").agg(F.count(F.lit(1)).alias("n"), F.first("user_id").alias("user_id"))
+    width = int((numbered.agg(F.max("user")).first() or [0])[0] or 0) + 1
+    counts = np.zeros(width, np.float64)
+    for row in sizes.select("user", "n").collect():
+        counts[row["user"]] = row["n"]
+    rows = capped.select(F.xxhash64("item_id").alias("row"), F.col("user").alias("item"), F.lit(1.0).alias("weight"))
+    packed = co_occurrence(rows, width, keep_nearest(counts, 0, settings))
+
+    def unpacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for item, others, weights in zip(batch.column("item").to_pylist(), batch.column("others"), batch.column("weights"),
+                                             strict=True):  # fmt: skip
+                columns, values = _unpack(others, weights)
+                first = pa.array(np.full(len(columns), item), pa.int32())
+                yield pa.RecordBatch.from_arrays([first, pa.array(columns), pa.array(values.astype(np.float64))],
+                                                 names=["of", "user", "similarity"])  # fmt: skip
+
+    near = packed.mapInArrow(unpacked, "of int, user int, similarity double")
+    asked = met.join(users.select("user_id").distinct(), "user_id", "left_semi")
+    near = near.join(asked.select(F.col("user").alias("of"), F.col("user_id").alias("for_user")).distinct(), "of")
+    # Ten digits: beyond them a sum depends on the order in which partitions are added.
+    total = F.format_string("%.9e", F.sum("similarity")).cast("double")
+    scored = near.join(met.select("user", "item_id"), "user").groupBy("for_user", "item_id").agg(total.alias("score"))
+    seen = asked.select(F.col("user_id").alias("for_user"), "item_id")
+    order = Window.partitionBy("for_user").orderBy(F.desc("score"), "item_id")
+    ranked = scored.join(seen, ["for_user", "item_id"], "left_anti").withColumn("rank", F.row_number().over(order))
+    return ranked.where(F.col("rank") <= k).select(F.col("for_user").alias("user_id"), "rank", "item_id", "score")
+
+
+def _unpack(others: pa.Scalar, weights: pa.Scalar) -> tuple[Ints, Floats]:
+    return np.frombuffer(others.as_buffer(), np.int32), np.frombuffer(weights.as_buffer(), np.float32)

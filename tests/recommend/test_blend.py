@@ -1,0 +1,97 @@
+"""The blend: what its experts learn from planted worlds, and that its lists are the same every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from shoal.recommend.als import AlsSettings, with_numbers
+from shoal.recommend.blend import FIXED, PARTS, BlendSettings, fit_experts, list_blend, parts_of
+from shoal.recommend.ease import EaseSettings
+from shoal.recommend.history_top_k import History
+
+SETTINGS = BlendSettings(
+    EaseSettings(5.0, 1.0, (4,), 1000, 1000), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1), 0.2, 20, 1000, 1
+)
+
+
+def world(spark: SparkSession, users: int = 60) -> DataFrame:
+    """Everybody walks through two of six shelves of ten items, one after the other: the last event tells the next."""
+    rng = np.random.default_rng(11)
+    rows = []
+    for user in range(users):
+        shelves = rng.choice(6, 2, replace=False)
+        items = [f"s{s}i{i}" for s in shelves for i in rng.permutation(10)[:7]]
+        rows += [(f"u{user:02d}", item, 1.0, None, n) for n, item in enumerate(items)]
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double, at int")
+    return frame.withColumn("occurred_at", F.timestamp_seconds("at")).drop("at")
+
+
+@pytest.fixture(scope="module")
+def numbered(spark: SparkSession) -> DataFrame:
+    return with_numbers(world(spark)).persist()
+
+
+def test_parts_of_a_history_by_hand() -> None:
+    weights = np.array([[0, 1, 2], [4, 0, 8], [0, 0, 0]], np.float32)
+    one = History(np.array([0, 1]), np.array([1, 1], np.float32), np.array([0, 2]), np.array([2.0], np.float32))
+    found = parts_of(weights, np.array([[1], [2], [3]], np.float32), np.array([0, 1, 2], np.float32), one)
+    # Item 1 is two events back: it counts 2 ** -(2 / life).
+    expected = {
+        "whole": [4, 1, 10], "recent_2": [2, 1, 6], "recent_5": [4 * 2**-0.4, 1, 2 + 8 * 2**-0.4],
+        "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1], "als": [2, 4, 6], "log_popularity": [0, 1, 2],
+        "log_history": [np.log(3)] * 3,
+    }  # fmt: skip
+    np.testing.assert_allclose(found, [expected[part] for part in PARTS], rtol=1e-6)
+
+
+def test_experts_are_learned_and_the_next_one_counts_recency_more(numbered: DataFrame) -> None:
+    experts = {expert.name: expert for expert in fit_experts(numbered, SETTINGS)}
+    assert list(experts) == ["hidden", "next"]
+    assert all(expert.is_learned for expert in experts.values())
+
+    def recency(name: str) -> float:
+        by_part = dict(zip(PARTS, experts[name].coefficients, strict=True))
+        return sum(value for part, value in by_part.items() if part.startswith("recent")) - by_part["whole"]
+
+    assert recency("next") > recency("hidden")
+
+
+def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> None:
+    experts = fit_experts(numbered, SETTINGS)
+    users = numbered.select("user_id").distinct()
+
+    def listed(rows: DataFrame) -> list[tuple[object, ...]]:
+        lists = list_blend(rows, users, SETTINGS, experts, 5).orderBy("user_id", "rank")
+        return [tuple(row) for row in lists.collect()]
+
+    first = listed(numbered)
+    assert len(first) == 60 * 5
+    seen = {(row["user_id"], row["item_id"]) for row in numbered.collect()}
+    assert not [row for row in first if (row[0], row[2]) in seen]
+    assert listed(numbered) == first
+    again = listed(numbered.repartition(5, "item_id"))
+    assert [row[:3] for row in again] == [row[:3] for row in first]
+    # ALS adds in the order of its blocks: the last digits of a float32 factor are its own.
+    np.testing.assert_allclose([row[3] for row in again], [row[3] for row in first], rtol=1e-3)
+
+
+def test_without_times_there_is_one_expert(numbered: DataFrame) -> None:
+    rows = numbered.withColumn("occurred_at", F.lit(None).cast("timestamp"))
+    assert [expert.name for expert in fit_experts(rows, SETTINGS)] == ["hidden"]
+
+
+def test_with_nothing_to_learn_from_fixed_weights_serve(spark: SparkSession) -> None:
+    rows = [("u", "a", 1.0, None, 0), ("v", "a", 1.0, None, 0), ("v", "b", 1.0, None, 1), ("w", "b", 1.0, None, 1)]
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double, at int")
+    few = with_numbers(frame.withColumn("occurred_at", F.timestamp_seconds("at")).drop("at"))
+    experts = fit_experts(few, SETTINGS)
+    assert [(expert.coefficients, expert.is_learned) for expert in experts] == [(FIXED, False), (FIXED, False)]
+    users = spark.createDataFrame([("u",), ("v",), ("nobody",)], "user_id string")
+    settings = replace(SETTINGS, ease=replace(SETTINGS.ease, l2=1.0))
+    lists = list_blend(few, users, settings, experts, 5).collect()
+    # v has met everything; nobody is not known.
+    assert [(row["user_id"], row["rank"], row["item_id"]) for row in lists] == [("u", 1, "b")]

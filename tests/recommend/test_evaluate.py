@@ -1,0 +1,34 @@
+"""Every model by its name, with the settings as they are shipped."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from shoal.cli.evaluate import protocol_of
+from shoal.conf import EvaluateRecommenderConf, load
+from shoal.recommend.als import with_numbers
+from shoal.recommend.evaluate import MODELS, evaluate_models
+from shoal.recommend.search import SearchSpace
+
+from tests.recommend.test_blend import world
+
+
+def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) -> None:
+    conf: EvaluateRecommenderConf = load().section(EvaluateRecommenderConf)
+    quick = conf.model_copy(update={"ranks": [8], "reg_params": [0.1], "alphas": [1.0], "max_iter": 2, "search_iter": 2,
+                                    "ease_l2": [5.0], "window_l2": 5.0})  # fmt: skip
+    space = SearchSpace("implicit", quick.ranks, quick.reg_params, quick.alphas, 2, 2, quick.seed)
+    events = world(spark).withColumn("is_test", F.xxhash64("user_id", "item_id") % 4 == 0)
+    train = with_numbers(events.where("not is_test").drop("is_test")).persist()
+    test = events.where("is_test").select("user_id", "item_id")
+    found = evaluate_models(train, test, list(MODELS), protocol_of(quick, space, 5, 256))
+    assert list(found.metrics) == list(MODELS)
+    users = test.select("user_id").distinct().count()
+    scores = {name: slices["all"]["ndcg@5"] or 0.0 for name, slices in found.metrics.items()}
+    assert {slices["all"]["users"] for slices in found.metrics.values()} == {users}
+    # Two shelves of ten, seven met of each: whoever finds the shelves has six places, of which chance fills few.
+    for name in ("ease", "item_neighbours", "user_neighbours", "graph", "blend"):
+        assert scores[name] > 2 * scores["random"], (name, scores)
+    assert set(found.settings) == {"als", "ease", "blend"}
+    found.lists.unpersist()
+    train.unpersist()
