@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shoal.errors import UsageError
-from shoal.sources import general, instagram_export, instagram_influencers, movielens
+from shoal.sources import general, impressions, instagram_export, instagram_influencers, movielens, twitter_activity
 from shoal.sources.parts import Part
 
 SOURCES: dict[str, tuple[Part, ...]] = {
@@ -15,6 +15,8 @@ SOURCES: dict[str, tuple[Part, ...]] = {
     "movielens": movielens.PARTS,
     "instagram_influencers": instagram_influencers.PARTS,
     "instagram_export": instagram_export.PARTS,
+    "twitter_activity": twitter_activity.PARTS,
+    "impressions": impressions.PARTS,
 }
 
 

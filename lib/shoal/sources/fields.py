@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -22,12 +22,17 @@ _MILLISECONDS = 1e11
 @dataclass(frozen=True)
 class Field:
     """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, flag, time, list, word),
-    and whether a file must have it."""
+    and whether a file must have it.
+
+    forms: for a time, other ways to write it than unix seconds and ISO 8601, each a function from such a text to ISO 8601, and
+    from other texts to null. (Spark's own patterns raise where its old parser would have read a text.)
+    """
 
     name: str
     kind: str
     required: bool = False
     aliases: tuple[str, ...] = ()
+    forms: tuple[Callable[[Column], Column], ...] = ()
 
 
 def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field], conf: IngestConf) -> dict[str, str]:
@@ -91,7 +96,7 @@ def typed(field: Field, conf: IngestConf) -> Column:
     if field.kind == "flag":
         return F.trim(text).cast("boolean")
     if field.kind == "time":
-        return _time(text, conf.timestamp_unit)
+        return _time(text, conf.timestamp_unit, field.forms)
     if field.kind == "list":
         return _list(text)
     if field.kind == "word":
@@ -124,13 +129,15 @@ def _count(text: Column) -> Column:
     )
 
 
-def _time(text: Column, unit: str) -> Column:
-    """Unix seconds (or milliseconds) where the text is a number, else an ISO 8601 time, UTC where it names no zone."""
+def _time(text: Column, unit: str, forms: Sequence[Callable[[Column], Column]]) -> Column:
+    """Unix seconds (or milliseconds) where the text is a number, else an ISO 8601 time, UTC where it names no zone; else the
+    first of `forms` that fits."""
     number = _number(text)
     micros = F.round(number * (1e6 if unit == "s" else 1e3)).cast("bigint")
     # A time must begin with its date: Spark would read 12:30 as today's.
     dated = F.when(F.substring(F.trim(text), 5, 1) == "-", F.trim(text).cast("timestamp"))
-    return F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(dated)
+    other = F.coalesce(dated, *[form(F.trim(text)).cast("timestamp") for form in forms])
+    return F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(other)
 
 
 def _list(text: Column) -> Column:

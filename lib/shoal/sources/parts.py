@@ -45,6 +45,8 @@ class Part:
     records_of: how a .json file that is one document becomes records, a module-level function; an element that it gives and
     that is no object is a rejected record, an error of a wrong shape rejects the document. is_optional: whether the source may
     come without it, where it is the first part.
+    excluding: names of files that are another part's, for a part that takes all others. takes(): which records of its files are
+    this part's, by the typed fields, never null; another part of the same files takes the rest, so that each record counts once.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Part:
     records_of: RecordsOf | None = None
     is_optional: bool = False
     holds_fields: bool = False
+    excluding: tuple[str, ...] = ()
+    takes: Callable[[], Column] | None = None
 
     @property
     def fields_in_bronze(self) -> bool:
@@ -73,6 +77,8 @@ class Part:
     def claims(self, path: str) -> bool:
         """Whether a file, by its path, is of this part; case and a last .gz do not count."""
         plain = PurePosixPath(path.lower().removesuffix(".gz"))
+        if any(plain.match(pattern.lower()) for pattern in self.excluding):
+            return False
         return not self.patterns or any(plain.match(pattern.lower()) for pattern in self.patterns)
 
 

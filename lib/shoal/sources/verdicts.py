@@ -24,13 +24,15 @@ def silver_columns(part: Part | Also) -> list[str]:
 
 
 def with_fields(records: DataFrame, part: Part, conf: IngestConf, as_of: date) -> DataFrame:
-    """`records` with typed fields in place of their texts, and `_fault`: what is wrong with a record's form or first bad field."""
+    """The part's `records` with typed fields in place of their texts, and `_fault`: what is wrong with a record's form or first
+    bad field."""
     form = F.when(F.col("_rule").isNotNull(), F.struct(F.col("_rule").alias("rule"), F.col("_reason").alias("reason")))
     # A step of their own: where a value stands in several conditions, Spark would make it anew for each.
     staged = records.withColumns({f"_typed_{field.name}": typed(field, conf) for field in part.fields})
     values = {field.name: F.col(f"_typed_{field.name}") for field in part.fields}
     faults = [fault(field, values[field.name], conf, as_of) for field in part.fields]
-    return staged.select("_file", "_line", "raw", F.coalesce(form, *faults).alias("_fault"), *_named(values))
+    fielded = staged.select("_file", "_line", "raw", F.coalesce(form, *faults).alias("_fault"), *_named(values))
+    return fielded.where(part.takes()) if part.takes else fielded
 
 
 def with_verdict(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
