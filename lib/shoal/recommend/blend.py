@@ -114,7 +114,8 @@ def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: Blend
     """
     fitted = fit_parts(known, settings)
     numbers = F.broadcast(fitted.ease.catalogue.numbers)
-    wanted = held_out.select("user_id", "item_id").join(numbers, "item_id").groupBy("user_id").agg(F.collect_set("item").alias("wanted"))
+    sought = held_out.select("user_id", "item_id").join(numbers, "item_id")
+    wanted = sought.groupBy("user_id").agg(F.collect_set("item").alias("wanted"))
     chosen = wanted.orderBy(F.xxhash64(F.lit(settings.seed), "user_id"), "user_id").limit(settings.max_users)
     context = known.sparkSession.sparkContext
     shared = context.broadcast((fitted.ease.weights, fitted.item_factors, fitted.log_popularity))
