@@ -87,7 +87,7 @@ def describe(lake: Lake, name: str) -> dict[str, Any]:
         found |= {"rows": lake.read(name).count(), "version": lake.version(name)}
     found["last_run"] = _last_run(lake, name)
     found["columns"] = [
-        {"column": n, "type": c.type, "null": c.null, "pii": c.pii, "check": c.check, "comment": c.comment}
+        {"column": n, "type": c.type, "null": c.null, "pii": bool(c.pii), "check": c.check, "comment": c.comment}
         for n, c in made.columns.items()
     ]
     return found

@@ -178,6 +178,22 @@ class ReportConf(Section):
     sample_users: int = Field(ge=0, le=20)
 
 
+class OptimizeConf(Section):
+    """How tables are kept."""
+
+    vacuum_hours: int = Field(ge=1, le=100_000)
+    tables: list[str]
+
+
+class PrivacyConf(Section):
+    """How people are kept out of sight, and how they are taken out."""
+
+    pseudonymise: bool
+    free_text: Literal["mask", "withhold"]
+    min_mention_length: int = Field(ge=1, le=100)
+    max_people: int = Field(ge=1, le=1_000_000)
+
+
 class Settings(Section):
     """All settings of a run."""
 
@@ -192,6 +208,8 @@ class Settings(Section):
     recommend: RecommendConf
     drift: DriftConf
     report: ReportConf
+    optimize: OptimizeConf
+    privacy: PrivacyConf
     spark: dict[str, str]
     pipeline: dict[str, list[str]]
 

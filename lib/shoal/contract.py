@@ -2,15 +2,19 @@
 
 lib/shoal/contracts/<layer>.<table>.yaml gives grain, key, columns (type, null, comment, check, pii), checks over several
 columns, partitioning or clustering. From it come the Delta table (comments, NOT NULL, CHECK, properties), the check of every
-frame before it is written (`shoal.lake`), what ingest quarantines (`shoal.quality`) and docs/tables.md (`shoal.tables_page`).
+frame before it is written (`shoal.lake`), what ingest quarantines (`shoal.quality`), what an erasure takes (`shoal.erasure`),
+who may read what (`shoal.grants`) and docs/tables.md (`shoal.tables_page`).
 """
 
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import re
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -20,11 +24,20 @@ from shoal.errors import UsageError
 
 LAYERS = ("bronze", "silver", "features", "gold", "ops")
 FOLDER = Path(__file__).resolve().parent / "contracts"
+VERSION = "shoal.contract_version"
 _NAME = re.compile(r"^(?:" + "|".join(LAYERS) + r")\.[a-z][a-z0-9_]*$")
 
 
 class Column(BaseModel):
-    """One column: its Spark type, whether it may be null, what it means, and the check its values pass."""
+    """One column: its Spark type, whether it may be null, what it means, and the check its values pass.
+
+    `pii` says that and how the column is personal:
+    id       the id of the person whose row this is (where `pii_when` holds); the row is erased and exported with that person
+    name     another name of that person: a username
+    mention  the id of a person in a row that is not theirs, or a list of such ids: taken out, the row stays
+    text     words in which people may be named; a row is erased for a name in it where `erase_when` holds, else the name goes
+    true     personal, none of these: it goes with its row
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,11 +45,27 @@ class Column(BaseModel):
     null: bool = True
     comment: str = Field(min_length=3)
     check: str | None = None
-    pii: bool = False
+    pii: bool | Literal["id", "name", "mention", "text"] = False
+    pii_when: str | None = None
+    erase_when: str | None = None
+
+
+class ErasedWith(BaseModel):
+    """Rows that are erased with rows of another table: `by` names our columns and theirs, `when` which of our rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: str
+    by: dict[str, str] = Field(min_length=1)
+    when: str | None = None
 
 
 class Contract(BaseModel):
-    """One table. `key` is unique and never null; `time_column` is the event time that `before` filters on."""
+    """One table. `key` is unique and never null; `time_column` is the event time that `before` filters on.
+
+    `retention_days`: rows older by time_column, else by as_of, are removed by `optimize_tables`. `unknown_columns`: whether a
+    file's column that nothing is made of is kept in bronze's raw text and told, or the file is refused.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,6 +78,9 @@ class Contract(BaseModel):
     cluster_by: list[str] = []
     properties: dict[str, str] = {}
     time_column: str | None = None
+    retention_days: int | None = Field(default=None, ge=1)
+    unknown_columns: Literal["keep", "refuse"] = "keep"
+    erased_with: list[ErasedWith] = []
 
     @property
     def layer(self) -> str:
@@ -84,7 +116,26 @@ class Contract(BaseModel):
         plain = {n: c for n, c in self.columns.items() if n not in self.partition_by and "<" not in c.type}
         open_columns = [n for n, c in plain.items() if not c.pii and c.type not in ("boolean", "binary")]
         stats = {"delta.dataSkippingStatsColumns": ",".join(open_columns)} if len(open_columns) < len(self.columns) else {}
-        return stats | checks | {"shoal.contract": self.name} | self.properties
+        return stats | checks | {"shoal.contract": self.name, VERSION: self.version()} | self.properties
+
+    def version(self) -> str:
+        """12 hex digits that change with anything of the contract that a table is made from; a table carries them."""
+        columns = {n: [c.type, c.null, c.comment, c.check, bool(c.pii)] for n, c in self.columns.items()}
+        facts = [columns, self.checks, self.partition_by, self.cluster_by, self.properties]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+    def personal(self, *kinds: str | bool) -> list[str]:
+        """The columns of these kinds of `pii`, in contract order."""
+        # True == 1 in Python, but no kind is a number.
+        return [n for n, c in self.columns.items() if c.pii in kinds and c.pii is not False]
+
+    def is_personal(self) -> bool:
+        """Whether any column is personal."""
+        return any(c.pii for c in self.columns.values())
+
+    def age_column(self) -> str | None:
+        """What retention goes by: the time column, else as_of, else None."""
+        return self.time_column or ("as_of" if "as_of" in self.columns else None)
 
 
 def contract_names() -> list[str]:
@@ -109,9 +160,12 @@ def contract(name: str) -> Contract:
     except (ValidationError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UsageError(f"{path.name}: {' '.join(str(error).split())[:400]}") from None
     named = {*made.key, *made.partition_by, *made.cluster_by, *([made.time_column] if made.time_column else [])}
+    named |= {column for each in made.erased_with for column in each.by}
     strangers = sorted(named - set(made.columns))
     nullable = [k for k in made.key if k in made.columns and made.columns[k].null]
     if made.name != name or strangers or nullable:
         faults = f"name {made.name!r}; unknown columns {strangers}; key columns that may be null {nullable}"
         raise UsageError(f"{path.name}: {faults}")
+    if made.retention_days and made.age_column() is None:
+        raise UsageError(f"{path.name}: retention_days needs a time_column or an as_of to go by")
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,12 +22,14 @@ from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.conf import Settings
-from shoal.contract import Contract, contract
+from shoal.contract import VERSION, Contract, contract
 from shoal.errors import ContractError, SkippedError, TransientError
+from shoal.migration import Made, literal, refuse_types, statements
+from shoal.pseudonyms import MARKED, PROPERTY, mark_of
 
 T = TypeVar("T")
 # (application, version): a write that Delta does once, however often it is asked for. A lower version is passed over too.
@@ -97,10 +100,8 @@ class Lake:
             return -1
         if self.settings.lake.catalog:
             return int(self._delta(name).history(1).select("version").collect()[0]["version"])
-        # The log itself knows in milliseconds; DESCRIBE HISTORY takes a Spark job, and every read asks.
-        jvm, none = self.spark._jvm, self.spark._jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
-        return int(log.update(False, none, none).version())
+        # DESCRIBE HISTORY would take a Spark job, and every read asks.
+        return int(self._snapshot(name).version())
 
     # -- reading
 
@@ -128,6 +129,7 @@ class Lake:
         wanted = self.run.input_versions[name] if version is None else version
         reader = self.spark.read.format("delta").option("versionAsOf", wanted)
         rows = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
+        rows = _of_today(made, rows)
         if on is not None:
             rows = rows.where(F.col("as_of") == F.lit(on))
         if before is not None:
@@ -144,7 +146,8 @@ class Lake:
     def written(self, name: str) -> DataFrame:
         """The rows of a table as they are now, what this run wrote included; not recorded as an input."""
         reader = self.spark.read.format("delta")
-        return reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
+        rows = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
+        return _of_today(contract(name), rows)
 
     def inserted(self, name: str, since: int) -> DataFrame | None:
         """The rows added to a table after version `since`, up to the version this run reads; None where that cannot be
@@ -157,8 +160,10 @@ class Lake:
         until = self.run.input_versions[name]
         history = self._delta(name).history().where((F.col("version") > since) & (F.col("version") <= until))
         # One row a commit since the last snapshot; the log's retention bounds them.
-        operations = {row["operation"] for row in history.select("operation").distinct().collect()}
-        if since > until or any("VACUUM" in operation or operation == "RESTORE" for operation in operations):
+        versions = history.groupBy("operation").count().collect()
+        operations, known = {row["operation"] for row in versions}, sum(row["count"] for row in versions)
+        # An erasure takes the log's history away too.
+        if since > until or known < until - since or any("VACUUM" in name or name == "RESTORE" for name in operations):
             return None
         if since == until:
             return self.read(name).limit(0)
@@ -179,7 +184,7 @@ class Lake:
         made = contract(name)
         if not set(within) <= set(made.columns):
             raise ContractError(f"{name} has no column {', '.join(sorted(set(within) - set(made.columns)))}")
-        parts = [f"as_of = DATE'{on.isoformat()}'", *(f"`{c}` = {_literal(v)}" for c, v in within.items())]
+        parts = [f"as_of = DATE'{on.isoformat()}'", *(f"`{c}` = {literal(v)}" for c, v in within.items())]
         return self._replace(name, rows, " AND ".join(parts), on)
 
     def replace_where(self, name: str, rows: DataFrame, column: str, value: str, unique: bool = False) -> int:
@@ -189,7 +194,7 @@ class Lake:
         """
         if column not in contract(name).columns:
             raise ContractError(f"{name} has no column {column}")
-        return self._replace(name, rows, f"`{column}` = {_literal(value)}", None, unique)
+        return self._replace(name, rows, f"`{column}` = {literal(value)}", None, unique)
 
     def overwrite(self, name: str, rows: DataFrame) -> int:
         """Make `rows` the whole table, and return how many they are."""
@@ -253,21 +258,123 @@ class Lake:
         self._commit(name, commit)
         return self._metric(name, "numTargetRowsDeleted") if self.version(name) > before else 0
 
+    def remove(self, name: str, keys: DataFrame) -> int:
+        """Remove the rows whose key is in `keys` (the contract's key columns), and return how many they were.
+
+        By MERGE: the values that are looked for stay out of the log, where those of a DELETE would stand.
+        """
+        made = contract(name)
+        same = " AND ".join(f"t.`{k}` = s.`{k}`" for k in made.key)
+        wanted = keys.select(*made.key).distinct().alias("s")
+        return self._in_place(name, lambda: self._delta(name).alias("t").merge(wanted, same).whenMatchedDelete(), "Deleted")
+
+    def rewrite(self, name: str, rows: DataFrame, columns: Sequence[str]) -> int:
+        """Put the `columns` of `rows` over the rows whose key is in `rows` under `_old_<key>`, and return how many changed.
+
+        The key may be among what changes; CHECKs hold as for every write.
+        """
+        made = contract(name)
+        same = " AND ".join(f"t.`{k}` = s.`_old_{k}`" for k in made.key)
+        values: dict[str, str | Column] = {f"`{c}`": f"s.`{c}`" for c in columns}
+        merge = lambda: self._delta(name).alias("t").merge(rows.alias("s"), same).whenMatchedUpdate(set=values)  # noqa: E731
+        return self._in_place(name, merge, "Updated")
+
+    def _in_place(self, name: str, merge: Callable[[], Any], what: str) -> int:
+        def commit() -> None:
+            with self._session(**{_METADATA: self._metadata()}):
+                merge().execute()
+
+        before = self.version(name)
+        self._commit(name, commit)
+        return self._wrote(name, 0 if self.version(name) == before else self._metric(name, f"numTargetRows{what}"))
+
+    def remove_before(self, name: str, day: date) -> int:
+        """Remove the rows whose time column (else as_of) lies before `day`, and return how many they were; rows without a time
+        stay."""
+        made = contract(name)
+        column = made.age_column()
+        if column is None:
+            raise ContractError(f"{name} has neither a time_column nor an as_of to be kept by")
+        old = f"`{column}` < {'DATE' if made.columns[column].type == 'date' else 'TIMESTAMP'}'{day.isoformat()}'"
+        before = self.version(name)
+        with self._session(**{_METADATA: self._metadata()}):
+            self._commit(name, lambda: self._delta(name).delete(old))
+        if self.version(name) == before:
+            return 0
+        return self._wrote(name, self._metric(name, "numDeletedRows"))
+
+    # -- files
+
+    def sizes(self, name: str) -> tuple[int, int]:
+        """(files, bytes) of a table's present version."""
+        found = self._delta(name).detail().select("numFiles", "sizeInBytes").collect()[0]
+        return int(found[0]), int(found[1])
+
+    def compact(self, name: str) -> None:
+        """Make few large files of many small ones, sorted by the contract's cluster_by; the rows stay. Statistics are made
+        anew for what is rewritten."""
+        with self._session(**{_METADATA: self._metadata()}):
+            self._commit(name, lambda: self._delta(name).optimize().executeCompaction())
+
+    def vacuum(self, name: str, hours: float) -> None:
+        """Delete the files that no version of the last `hours` needs. Under the 168 of Delta's own check, who still reads or
+        writes an older version fails: the caller knows that nobody does."""
+        quiet = {"spark.databricks.delta.retentionDurationCheck.enabled": "false"} if hours < 168 else {}
+        # Spark lists folders with 10,000 tasks by default: half a minute for a local table of three files.
+        local = {} if self.settings.lake.catalog else {"spark.sql.sources.parallelPartitionDiscovery.parallelism": "4"}
+        with self._session(**quiet, **local, **{_METADATA: self._metadata()}):
+            self._commit(name, lambda: self._delta(name).vacuum(hours))
+
+    def forget(self, name: str) -> None:
+        """Leave of a table's past nothing: rows marked as deleted, files of earlier versions, change data, the log before now.
+
+        Nobody else may read or write the table meanwhile. With a catalog the log is the platform's: its retention is set to a
+        day, and it is gone with the first checkpoint after that.
+        """
+        if self.properties(name).get("delta.enableDeletionVectors") == "true":
+            self._alter(name, "REORG TABLE {table} APPLY (PURGE)")
+        if self.settings.lake.catalog:
+            self._alter(name, "ALTER TABLE {table} SET TBLPROPERTIES ('delta.logRetentionDuration' = 'interval 1 day')")
+        self.vacuum(name, 0)
+        if self.settings.lake.catalog:
+            return
+        # Delta would keep the log of the present day. Everything up to the checkpoint is in the checkpoint.
+        log = self._log(name)
+        last = int(self._snapshot(name).version())
+        log.checkpoint()
+        folder = Path(self.path(name)) / "_delta_log"
+        if not (folder / f"{last:020d}.checkpoint.parquet").is_file():
+            raise ContractError(f"{name}: no checkpoint of version {last} was written; its log is as it was")
+        for file in folder.iterdir():
+            number = file.name.lstrip(".").split(".")[0]
+            if number.isdigit() and int(number) < last:
+                file.unlink()
+
+    def drop(self, name: str) -> None:
+        """Take the table away with all its files."""
+        if not self.exists(name):
+            return
+        if self.settings.lake.catalog:
+            self.spark.sql(f"DROP TABLE {self.sql_name(name)}")
+            return
+        shutil.rmtree(self.path(name))
+        self.spark._jvm.org.apache.spark.sql.delta.DeltaLog.invalidateCache(self.spark._jsparkSession, self._jvm_path(name))
+
+    def _jvm_path(self, name: str) -> Any:
+        return self.spark._jvm.org.apache.hadoop.fs.Path(self.path(name))
+
+    # -- making
+
     def create(self, name: str) -> Contract:
         """Make the table from its contract where it does not exist yet, and return the contract.
 
-        Raises ContractError, naming the columns, where a table made by another contract lies there.
+        A table that an older version of the contract made is migrated where that only adds or loosens (`shoal.migration`).
+        Raises ContractError, naming the columns, where it cannot be.
         """
         made = contract(name)
         if self.exists(name):
-            there = {f.name: f.dataType.simpleString() for f in self._delta(name).toDF().schema.fields}
-            wanted = {f.name: f.dataType.simpleString() for f in made.struct().fields}
-            if there != wanted:
-                odd = sorted(n for n in {*there, *wanted} if there.get(n) != wanted.get(n))
-                raise ContractError(
-                    f"{name} was made by another version of its contract: {', '.join(odd)} differ; "
-                    "migrate the table or use a new --lake"
-                )
+            if self.properties(name).get(VERSION) != made.version():
+                self._migrate(made)
             return made
         builder = DeltaTable.createIfNotExists(self.spark).comment(made.grain)
         if self.settings.lake.catalog:
@@ -277,7 +384,8 @@ class Lake:
             builder = builder.location(self.path(name))
         for column, spec in made.columns.items():
             builder = builder.addColumn(column, made.data_type(column), nullable=spec.null, comment=spec.comment)
-        for key, value in made.table_properties().items():
+        marks = {PROPERTY: mark_of(self.settings.privacy)} if made.layer in MARKED else {}
+        for key, value in (made.table_properties() | marks).items():
             builder = builder.property(key, value)
         if made.partition_by:
             builder = builder.partitionedBy(*made.partition_by)
@@ -287,6 +395,50 @@ class Lake:
         with self._session(**{"spark.sql.runSQLOnFiles": "true", _METADATA: self._metadata()}):
             self._commit(name, builder.execute)
         return made
+
+    def _migrate(self, made: Contract) -> None:
+        """Bring the table to today's contract, a statement a commit; noted in the run."""
+        rows = self._delta(made.name)
+        detail = rows.detail().select("partitionColumns", "clusteringColumns").collect()[0]
+        there = Made(rows.toDF().schema, self.properties(made.name), detail[0], detail[1] or [])
+        todo = statements(made, there)
+        if len(todo) > 1 or VERSION in there.properties:
+            was = there.properties.get(VERSION, "none")
+            self.run.note(**{f"migrated {made.name}": f"contract {was} to {made.version()}, {len(todo)} statements"})
+        for statement in todo:
+            try:
+                self._alter(made.name, statement)
+            except ContractError as error:
+                rule = statement.partition(" ADD CONSTRAINT ")[2]
+                if not rule:
+                    raise
+                raise ContractError(
+                    f"{made.name} was made by another version of its contract: rows in it break the new "
+                    f"{' '.join(rule.split())}; correct them or use a new --lake"
+                ) from error
+
+    def _alter(self, name: str, statement: str) -> None:
+        """Run a statement on the table, which stands in it as {table}."""
+        where = self.sql_name(name) if self.settings.lake.catalog else f"delta.`{self.path(name)}`"
+        sql = statement.replace("{table}", where, 1)
+        # A path is no table name to Spark while files cannot be named in SQL.
+        with self._session(**{"spark.sql.runSQLOnFiles": "true", _METADATA: self._metadata()}):
+            self._commit(name, lambda: self.spark.sql(sql).collect())
+
+    def properties(self, name: str) -> dict[str, str]:
+        """The Delta properties of a table that exists; no Spark job for a local one."""
+        if self.settings.lake.catalog:
+            return dict(self._delta(name).detail().select("properties").collect()[0][0])
+        pairs = self._snapshot(name).metadata().configuration().toSeq()
+        return {str(pairs.apply(i)._1()): str(pairs.apply(i)._2()) for i in range(pairs.size())}
+
+    def _snapshot(self, name: str) -> Any:
+        """The local table's log as it is now, from the JVM: milliseconds, where DESCRIBE takes a Spark job."""
+        return self._log(name).update(False, *[self.spark._jvm.scala.Option.empty()] * 2)
+
+    def _log(self, name: str) -> Any:
+        jvm = self.spark._jvm
+        return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
 
     def register(self, names: list[str]) -> list[str]:
         """Give tables of a local lake their SQL names in this session; returns those that exist. A catalog has them already."""
@@ -438,9 +590,22 @@ class Lake:
         raise AssertionError("unreachable")
 
 
-def _literal(text: str) -> str:
-    """A string as a SQL literal: replaceWhere takes no parameters."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _of_today(made: Contract, rows: DataFrame) -> DataFrame:
+    """A table's rows with the contract's columns in its order; those that the table does not have yet are null.
+
+    Raises ContractError, naming the table, for a type that is another or a missing column that may not be null.
+    """
+    if rows.columns == list(made.columns):
+        return rows
+    refuse_types(made, rows.schema)
+    lost = [n for n, c in made.columns.items() if n not in rows.columns and not c.null]
+    if lost:
+        raise ContractError(
+            f"{made.name} was made by another version of its contract: it has no {', '.join(lost)}; migrate the table or use a "
+            "new --lake"
+        )
+    nothing = {n: F.lit(None).cast(c.type) for n, c in made.columns.items() if n not in rows.columns}
+    return rows.select(*[nothing[n].alias(n) if n in nothing else F.col(n) for n in made.columns])
 
 
 class _ConflictError(Exception):

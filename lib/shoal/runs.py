@@ -22,7 +22,7 @@ import traceback
 import typing
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from functools import cache
@@ -139,7 +139,7 @@ def utc_now() -> datetime:
 
 def conf_hash(settings: Settings, extras: dict[str, Any] | None = None) -> str:
     """SHA-256 of the settings that can change a result: all but Spark's own and how conflicts are waited out."""
-    shown = settings.model_dump(mode="json", exclude={"spark", "lake", "pipeline"}) | {"extras": extras or {}}
+    shown = settings.model_dump(mode="json", exclude={"spark", "lake", "pipeline", "optimize"}) | {"extras": extras or {}}
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
 
@@ -198,6 +198,25 @@ def job_lock(lake: Lake, job: str, started: dict[str, str]) -> Iterator[dict[str
                 killed = None  # cut while it was written: the run had not begun
         yield killed
         _write_lock(handle, lake.root, "")
+
+
+@contextmanager
+def alone(lake: Lake) -> Iterator[None]:
+    """Keep every other job out of this lake. Raises TransientError, naming it, where one is running now. With a catalog the
+    scheduler has to."""
+    if lake.settings.lake.catalog:
+        yield
+        return
+    with ExitStack() as held:
+        for path in sorted((home() / "jobs").glob("*/*.py")):
+            if path.stem == lake.run.job or path.stem.startswith("_"):
+                continue
+            handle = held.enter_context((lake.root / ".locks" / f"{path.stem}.lock").open("a+", encoding="utf-8"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TransientError(f"{path.stem} is running in this lake; wait for it or stop it, then run this again") from None
+        yield
 
 
 def _write_lock(handle: typing.TextIO, root: Path, text: str) -> None:

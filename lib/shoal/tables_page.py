@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoal.contract import LAYERS, Contract, contract, contract_names
+from shoal.contract import LAYERS, Column, Contract, contract, contract_names
 
 MEANING = {
     "bronze": "raw records with their provenance",
@@ -29,12 +29,21 @@ def _section(made: Contract) -> str:
     facts += [f"Partitioned by {_codes(made.partition_by)}."] * bool(made.partition_by)
     facts += [f"Clustered by {_codes(made.cluster_by)}."] * bool(made.cluster_by)
     facts += [f"Check {name}: `{sql}`." for name, sql in made.checks.items()]
+    if made.retention_days:
+        facts.append(f"Kept for {made.retention_days:,} days by {_codes([made.age_column() or ''])}.")
+    facts += [f"Erased with {_codes([each.table])} by {_codes(list(each.by))}." for each in made.erased_with]
     lines = [f"### {made.name}\n", " ".join(facts) + "\n", "| column | type | null | meaning |", "|---|---|---|---|"]
     for name, column in made.columns.items():
-        extra = (f"; check `{column.check}`" if column.check else "") + ("; personal" if column.pii else "")
+        extra = (f"; check `{column.check}`" if column.check else "") + _personal(column)
         meaning = (column.comment + extra).replace("|", "\\|")
         lines.append(f"| {name} | {column.type} | {'yes' if column.null else 'no'} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def _personal(column: Column) -> str:
+    if not column.pii:
+        return ""
+    return "; personal" + (f" ({column.pii})" if isinstance(column.pii, str) else "")
 
 
 def _codes(names: list[str]) -> str:
