@@ -30,8 +30,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.contract import contract
-from shoal.errors import ContractError, InputError
+from shoal.errors import ContractError, InputError, UsageError
 from shoal.lake import Lake
+from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
 from shoal.sources.archives import is_archive, unpack
 from shoal.sources.catalogue import parts_of
@@ -151,6 +152,12 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     """Parse the batch's files into bronze, and find where each record goes. Silver is read, not written."""
     described = {s.path: columns_of(batch.part, s, conf) for s in batch.surveys}
     unknown = sorted({name for _, names in described.values() for name in names})
+    if unknown and contract(batch.part.bronze).unknown_columns == "refuse":
+        path = next(path for path, (_, names) in described.items() if names)
+        raise InputError(
+            f"{path}:1: unknown column {', '.join(described[path][1])[:300]}; {batch.part.bronze} takes none (unknown_columns: "
+            "refuse in its contract); leave it out, or name what it is with --set column.OURS=THEIRS"
+        )
     if unknown:
         lake.run.note(**{f"{batch.part.name}_columns_left_raw": ", ".join(unknown)})
     earlier: list[str] = []
@@ -160,7 +167,9 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     names = [field.name for field in batch.part.fields]
     columns = {path: found for path, (found, _) in described.items()}
     records = read_records(lake.spark, batch.surveys, columns, names, conf, batch.part.records_of)
-    judged = with_verdict(with_fields(records, batch.part, conf, as_of), batch.part, conf)
+    privacy = lake.settings.privacy
+    fielded = with_fields(hide_people(records, batch.part, privacy), batch.part, conf, as_of)
+    judged = withheld(with_verdict(fielded, batch.part, conf), batch.part, privacy)
     lake.replace_where(batch.part.bronze, as_bronze(judged, batch.batch_id, source, lake), "_batch_id", batch.batch_id, unique=True)
     # One row a file and rule.
     counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
@@ -298,6 +307,9 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
     """Bring what is new at `input` into the lake."""
     parsing = conf.model_dump(mode="json", exclude=NOT_PARSING)
     settings_hash = hashlib.sha256(json.dumps([source, parsing], sort_keys=True).encode()).hexdigest()
+    refuse_mixing(lake)
+    if is_archive(input) and lake.settings.privacy.pseudonymise:
+        raise UsageError(f"{input}: an archive is unpacked below the lake, with plain ids; unpack it elsewhere and name the folder")
     given = str(unpack(input, lake.root, conf)) if is_archive(input) else input
     batches, passed = find_batches(lake, conf, source, given, settings_hash)
     lake.run.note(source=source, files=sum(len(b.surveys) for b in batches), files_ingested_before=passed)

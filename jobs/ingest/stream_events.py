@@ -36,6 +36,7 @@ from shoal.contract import contract
 from shoal.errors import ContractError, InputError, ShoalError, TransientError, UsageError, one_line
 from shoal.kafka import client_secrets, reach, source_options
 from shoal.lake import Lake
+from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
 from shoal.sources.columns import columns_of, json_pairs
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
@@ -278,7 +279,9 @@ def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_o
     """
     clock, batch_id, txn = time.monotonic(), stream.batch_id(number), (stream.app, number)
     conf = lake.settings.ingest
-    judged = with_verdict(with_fields(records, EVENTS, conf, as_of), EVENTS, conf)
+    privacy = lake.settings.privacy
+    fielded = with_fields(hide_people(records, EVENTS, privacy), EVENTS, conf, as_of)
+    judged = withheld(with_verdict(fielded, EVENTS, conf), EVENTS, privacy)
     lake.append_once(EVENTS.bronze, as_bronze(judged, batch_id, lake), txn)
     bronze = lake.written(EVENTS.bronze).where(F.col("_batch_id") == batch_id)
     # One row a file (of at most max_files) or partition.
@@ -406,6 +409,7 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
         # Mistakes in settings come before anything is written.
         source_options(conf, os.environ, earliest=True)
         reach(conf.bootstrap_servers or "")
+    refuse_mixing(lake)
     stream = open_stream(lake, conf, name, replay)
     lake.run.note(stream=name, generation=stream.generation, trigger=conf.trigger)
     # Option values are in the plan, and a plan is in error messages.

@@ -1,0 +1,150 @@
+"""Pseudonyms: the same everywhere, made before anything is written, under a key that is nowhere in the lake."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from shoal.cli.app import run as shoal_command
+from shoal.conf import load
+from shoal.errors import UsageError
+from shoal.lake import Lake, Run
+from shoal.pseudonyms import hide_people, key_from_environment, mask, pseudonym
+from shoal.runs import Result, execute, find_job
+from shoal.sources.catalogue import parts_of
+
+from tests.support.bytes_of_a_lake import places
+
+KEY = "5b1f0c7e9a3d4468b2c6e1f07a9d8c35"
+DAY = date(2024, 1, 1)
+
+
+def hmac_of(value: str, key: str = KEY) -> str:
+    return "p_" + hmac.new(key.encode(), value.encode(), hashlib.sha256).hexdigest()
+
+
+def ingest(spark: SparkSession, root: Path, source: str, path: Path, *sets: str) -> Result:
+    settings = load(sets=["privacy.pseudonymise=true", *sets])
+    return execute(spark, find_job("ingest_files"), settings, root, DAY, {"source": source, "input": str(path)})
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_ids_are_pseudonyms_everywhere_joins_hold_and_neither_id_nor_key_is_in_the_lake(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+    root = tmp_path / "lake"
+    files = {
+        # One sound, one with a bad value in which an id stands, one that is cut off.
+        "events": "event_id,user_id,item_id,event,occurred_at\nzq-1,zq-ann,i1,like,2023-06-01\n"
+        "zq-2,zq-bob,i1,zq-ann,2023-06-01\nzq-3,zq-ann\n",
+        "texts": "text_id,author_id,item_id,text\nzq-t, zq-ann ,i1,\"hi @zq-ann, zq.mail@example.org or +49 170 1234567, 2023\"\n",
+        "edges": "src,dst\nzq-ann,zq-bob\n",
+    }
+    for source, text in files.items():
+        result = ingest(spark, root, source, written(tmp_path, f"{source}.csv", text), "ingest.max_reject_ratio=1")
+        assert result.status == "succeeded", result.message
+    lake = Lake(spark, root, load(), Run("reader"))
+    events = lake.read("silver.interactions").collect()
+    assert [(r["user_id"], r["event_id"], r["item_id"]) for r in events] == [(hmac_of("zq-ann"), hmac_of("zq-1"), "i1")]
+    text = lake.read("silver.texts").collect()[0]
+    assert text["author_id"] == hmac_of("zq-ann")
+    assert text["text"] == f"hi @{hmac_of('zq-ann')}, (mail) or (phone), 2023"
+    follows = lake.read("silver.follows").withColumnRenamed("src_id", "user_id")
+    assert follows.join(lake.read("silver.interactions"), "user_id").count() == 1
+    assert sorted((r["rule"], r["reason"]) for r in lake.read("ops.quarantine").collect()) == [
+        ("check", "event: (withheld: the lake is pseudonymised)"),
+        ("field_count", "(withheld: the lake is pseudonymised)"),
+    ]
+    assert {r["raw"] for r in lake.written("bronze.events").collect()} == {"(withheld: the lake is pseudonymised)"}
+    for secret in ("zq-ann", "zq-bob", "zq-1", "zq.mail", KEY, KEY.encode().hex(), base64.b64encode(KEY.encode()).decode()):
+        assert places(root, secret) == [], secret
+
+    # What is asked under the plain id is found and taken under the pseudonym.
+    assert shoal_command(["export", "--user", "zq-ann", "--lake", str(root)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["event_id"] for row in told["tables"]["silver.interactions"]] == [hmac_of("zq-1")]
+    assert shoal_command(["erase", "--user", "zq-ann", "--lake", str(root)]) == 0
+    assert places(root, hmac_of("zq-ann")) == []
+    assert places(root, KEY) == []
+
+
+def test_the_key_is_in_no_plan(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+    part = parts_of("ratings")[0]
+    fields = ", ".join(f"{f.name} string" for f in part.fields)
+    records = spark.createDataFrame([("f", 1, "r", None, None, *["u"] * len(part.fields))],
+                                    f"_file string, _line bigint, raw string, _rule string, _reason string, {fields}")  # fmt: skip
+    hidden = hide_people(records, part, load(sets=["privacy.pseudonymise=true"]).privacy)
+    hidden.explain(True)
+    plan = capsys.readouterr().out
+    assert "MapInArrow" in plan
+    assert KEY not in plan + str(spark.sparkContext.getConf().getAll())
+    assert hidden.select("user_id", "item_id", "raw").collect()[0][:2] == (hmac_of("u"), "u")
+
+
+@pytest.mark.parametrize(("key", "says"), [(None, "SHOAL_PSEUDONYM_KEY is not set"), ("short", "has 5 bytes; expected at least")])
+def test_without_a_key_nothing_is_read(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, says: str
+) -> None:
+    monkeypatch.delenv("SHOAL_PSEUDONYM_KEY", raising=False)
+    if key:
+        monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", key)
+    result = ingest(spark, tmp_path / "lake", "edges", written(tmp_path, "e.csv", "src,dst\na,b\n"))
+    assert result.exit_code == 2
+    assert says in (result.message or "")
+    assert not (tmp_path / "lake" / "bronze").exists()
+
+
+def test_plain_ids_pseudonyms_and_other_keys_are_never_mixed(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+    edges = written(tmp_path, "e.csv", "src,dst\na,b\n")
+    assert ingest(spark, tmp_path / "lake", "edges", edges).exit_code == 0
+    plain = ingest(spark, tmp_path / "lake", "edges", edges, "privacy.pseudonymise=false")
+    assert (plain.exit_code, "this lake is pseudonymised" in (plain.message or "")) == (2, True)
+    assert ingest(spark, tmp_path / "plain", "edges", edges, "privacy.pseudonymise=false").exit_code == 0
+    mixed = ingest(spark, tmp_path / "plain", "edges", edges)
+    assert (mixed.exit_code, "holds plain ids" in (mixed.message or "")) == (2, True)
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY[::-1])
+    other = ingest(spark, tmp_path / "lake", "edges", edges)
+    assert (other.exit_code, "is not the key" in (other.message or "")) == (2, True)
+    assert shoal_command(["erase", "--user", "a", "--lake", str(tmp_path / "lake")]) == 2
+
+
+def test_a_pseudonym_is_hmac_sha256_of_the_id_without_blanks_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # RFC 4231, test case 2.
+    assert pseudonym(b"Jefe", " what do ya want for nothing? ") == (
+        "p_5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    )
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", "é" * 16)
+    assert len(key_from_environment()) == 32  # bytes
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", "é" * 15)
+    with pytest.raises(UsageError, match="30 bytes"):
+        key_from_environment()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("@ann! and @b.c.", f"@{hmac_of('ann')}! and @{hmac_of('b.c')}."),
+        ("write to a.b+c@x-y.co.uk now", "write to (mail) now"),
+        ("call +1 (555) 123-4567", "call (phone)"),
+        ("in 2024 for 19.99, 100000 times", "in 2024 for 19.99, 100000 times"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_names_after_an_at_addresses_and_numbers_go_from_words(text: str, left: str) -> None:
+    assert mask(KEY.encode(), text) == left
