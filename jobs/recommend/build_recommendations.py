@@ -31,6 +31,7 @@ from shoal.models import champion
 from shoal.recommend.als import from_pipeline, list_als, settings_of
 from shoal.recommend.popularity import decayed_popularity, list_popular
 from shoal.recommend.preferences import event_weight, preferences
+from shoal.recommend.reason import called
 from shoal.runs import run_job
 
 MODEL = "shoal_recommender"
@@ -42,7 +43,6 @@ VERBS = {
     "view": "viewed", "click": "clicked", "like": "liked", "comment": "commented on", "share": "shared", "save": "saved",
     "purchase": "bought", "rating": "rated",
 }  # fmt: skip
-TITLE_LENGTH = 80
 
 
 def with_source(lists: DataFrame, source: str) -> DataFrame:
@@ -55,9 +55,7 @@ def names_of(items: DataFrame | None) -> DataFrame | None:
     """One row per item with something to call it: item_id, `name`: title, else the beginning of its text."""
     if items is None:
         return None
-    text = F.trim(F.regexp_replace(F.coalesce(F.nullif(F.trim("title"), F.lit("")), "text"), r"\s+", " "))
-    short = F.when(F.length(text) > TITLE_LENGTH, F.concat(F.rtrim(F.substring(text, 1, TITLE_LENGTH - 1)), F.lit("…")))
-    named = items.select("item_id", F.coalesce(short, text).alias("name"))
+    named = items.select("item_id", called(F.col("title"), F.col("text")).alias("name"))
     return named.where("name is not null and name != ''")
 
 

@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
 
+LOG = logging.getLogger(__name__)
 ALIAS = "champion"
 EXPERIMENT = "shoal"
 ARTIFACT = "model"
@@ -121,12 +123,40 @@ def register(
         return _model(lake, client, name, version, is_champion=wins)
 
 
+def retire(lake: Lake, holds: Callable[[Path], bool]) -> list[str]:
+    """Delete every training whose files `holds` says of, its versions and its run; return the versions' names and numbers. Where
+    the champion goes, nothing serves until the next training.
+
+    In the lake's own store only; another one is left as it is, with a warning.
+    """
+    if os.environ.get("MLFLOW_TRACKING_URI") or lake.settings.lake.catalog:
+        LOG.warning("models outside the lake are not looked at: delete the versions trained before this erasure, and train again")
+        return []
+    if not _database(lake).is_file():
+        return []
+    retired: list[str] = []
+    for folder in sorted((lake.root / "mlruns").glob("*")):
+        if not any(holds(file) for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".crc"):
+            continue
+        with _store(lake) as client:
+            for version in client.search_model_versions(f"run_id = '{folder.name}'"):
+                if str(version.version) == str(getattr(_champion_version(client, version.name), "version", None)):
+                    client.delete_registered_model_alias(version.name, ALIAS)
+                client.delete_model_version(version.name, version.version)
+                retired.append(f"{version.name}/{version.version}")
+            if client.get_run(folder.name).info.lifecycle_stage == "active":
+                client.delete_run(folder.name)
+        # Last: what is cut off before this is found again by its files.
+        shutil.rmtree(folder)
+    return retired
+
+
 def _beats(
     value: float | None, rival: Model, metric: str, judge: Callable[[Model], float | None] | None, higher_is_better: bool
 ) -> bool:
     """Whether the new value is at least as good as the champion's on the same evaluation."""
     if not rival.folder.is_dir():
-        logging.getLogger(__name__).warning("%s: its files are gone; the new model serves", rival.label)
+        LOG.warning("%s: its files are gone; the new model serves", rival.label)
         return True
     judged = judge(rival) if judge is not None else None
     held = rival.metrics.get(metric) if judged is None else judged

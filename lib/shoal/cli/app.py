@@ -10,6 +10,7 @@ import typer
 
 from shoal import __version__
 from shoal.cli import ask, evaluate, graph, ingest, jobs, simulate, stream, train
+from shoal.cli import ask, evaluate, graph, ingest, jobs, privacy, simulate, train
 from shoal.errors import ShoalError, one_line
 
 # The command-line library's root of everything it says of wrong arguments; it is not exported under a name.
@@ -29,6 +30,9 @@ app.command()(ask.sql)
 app.command()(ask.tables)
 app.command()(ask.describe)
 app.command()(ask.docs)
+app.command()(privacy.erase)
+app.command()(privacy.export)
+app.command()(privacy.grants)
 app.command()(simulate.simulate)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
 app.add_typer(train.score_app, name="score", no_args_is_help=True)

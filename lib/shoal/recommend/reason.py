@@ -7,8 +7,19 @@ item (Hu, Koren and Volinsky, ICDM 2008, section 5). The largest term names the 
 from __future__ import annotations
 
 import numpy as np
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from shoal.recommend.top_k import Doubles, Floats, Ints, Items, Reason, Seen
+
+TITLE_LENGTH = 80
+
+
+def called(title: Column, text: Column) -> Column:
+    """What a reason calls an item: its title, else the beginning of its text, on one line, of at most 80 characters."""
+    whole = F.trim(F.regexp_replace(F.coalesce(F.nullif(F.trim(title), F.lit("")), text), r"\s+", " "))
+    short = F.when(F.length(whole) > TITLE_LENGTH, F.concat(F.rtrim(F.substring(whole, 1, TITLE_LENGTH - 1)), F.lit("…")))
+    return F.coalesce(short, whole)
 
 
 def als_reason(reg_param: float, alpha: float | None) -> Reason:

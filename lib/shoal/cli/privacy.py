@@ -1,0 +1,92 @@
+"""`shoal erase`, `shoal export`, `shoal grants`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from shoal.cli.ask import open_lake
+from shoal.cli.jobs import progress
+from shoal.cli.options import DEFAULT_LAKE, EnvOption, LakeOption, SetOption
+from shoal.erasure import ask_for, open_request
+from shoal.errors import UsageError
+from shoal.export import export_person
+from shoal.grants import grants_sql
+from shoal.lake import Lake, Run
+from shoal.pseudonyms import known_as
+from shoal.runs import execute, find_job, new_run_id, utc_now
+
+UserOption = Annotated[Optional[list[str]], typer.Option("--user", metavar="ID", help="A person's id; repeat for more.")]
+
+
+def erase(
+    user: UserOption = None,
+    users: Annotated[Optional[Path], typer.Option(metavar="FILE", help="A file of ids, one a line.")] = None,
+    lake: LakeOption = DEFAULT_LAKE,
+    env: EnvOption = "local",
+    sets: SetOption = None,
+) -> int:
+    """Remove people from every table, its past, files and models; without ids: go on with what was killed.
+    Example: shoal erase --user u17 --lake lake"""
+    ids = [*(user or []), *(ids_in(users) if users else [])]
+    if any(not i.strip() for i in ids):
+        raise UsageError("--user: an id is empty")
+    opened = open_lake(lake, env, sets, "shoal-erase")
+    limit = opened.settings.privacy.max_people
+    if len(set(ids)) > limit:
+        raise UsageError(f"{len(set(ids)):,} ids; expected at most {limit:,} at once (privacy.max_people)")
+    now = utc_now()
+    asking = Lake(opened.spark, opened.root, opened.settings, Run(new_run_id(now), "erase", now))
+    request = ask_for(asking, known_as(asking, ids)) if ids else open_request(asking)
+    if request is None:
+        raise UsageError("nobody to erase: name them with --user ID or --users FILE; no erasure was left unfinished")
+    with progress(1) as show:
+        show.says("erase", f"{len(request.people)} people")
+        result = execute(opened.spark, find_job("erase_people"), opened.settings, opened.root, now.date())
+        show.ended(result)
+    told = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
+    sys.stdout.write(json.dumps(told) + "\n")
+    return result.exit_code
+
+
+def ids_in(path: Path) -> list[str]:
+    """The ids of a file, one a line; blank lines are none. Raises UsageError for a file that cannot be read or has none."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--users {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise UsageError(f"--users {path}: no id in it; expected one a line")
+    return ids
+
+
+def export(
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="The person's id.")],
+    output: Annotated[Optional[Path], typer.Option(metavar="FILE", help="The file to write. Default: stdout.")] = None,
+    lake: LakeOption = DEFAULT_LAKE,
+    env: EnvOption = "local",
+    sets: SetOption = None,
+) -> int:
+    """Give all that the lake holds of a person, as one JSON object. Example: shoal export --user u17 --output u17.json"""
+    if output is not None and not output.absolute().parent.is_dir():
+        raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
+    opened = open_lake(lake, env, sets, "shoal-export")
+    pieces = export_person(opened, user, known_as(opened, [user])[0])
+    if output is None:
+        sys.stdout.writelines(pieces)
+        return 0
+    with output.open("w", encoding="utf-8") as file:
+        file.writelines(pieces)
+    return 0
+
+
+def grants(output: Annotated[Path, typer.Option(help="The file to write.")] = Path("conf/databricks/grants.sql")) -> None:
+    """Write who may read what, from the contracts, for Unity Catalog. Example: shoal grants --output conf/databricks/grants.sql"""
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
+    output.write_text(grants_sql(), encoding="utf-8")
