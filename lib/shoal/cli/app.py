@@ -9,8 +9,7 @@ import traceback
 import typer
 
 from shoal import __version__
-from shoal.cli import ask, evaluate, graph, ingest, jobs, simulate, stream, train
-from shoal.cli import ask, evaluate, graph, ingest, jobs, privacy, simulate, train
+from shoal.cli import ask, evaluate, graph, ingest, jobs, privacy, simulate, stream, train
 from shoal.errors import ShoalError, one_line
 
 # The command-line library's root of everything it says of wrong arguments; it is not exported under a name.
