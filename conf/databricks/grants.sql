@@ -38,6 +38,12 @@ ALTER TABLE `shoal`.`bronze`.`events` ALTER COLUMN `_reason` SET MASK `shoal`.`o
 ALTER TABLE `shoal`.`bronze`.`events` ALTER COLUMN `event_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`events` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- bronze.impressions
+ALTER TABLE `shoal`.`bronze`.`impressions` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`impressions` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`impressions` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`impressions` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- bronze.instagram_export
 ALTER TABLE `shoal`.`bronze`.`instagram_export` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`instagram_export` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
@@ -88,6 +94,16 @@ ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `text_id` SET MASK `shoal`.`op
 ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `conversation_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `text` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- bronze.tweets
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `text` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `username` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `user` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `people` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- silver.follows
 ALTER TABLE `shoal`.`silver`.`follows` ALTER COLUMN `src_id` SET MASK `shoal`.`ops`.`mask_string`;

@@ -102,7 +102,8 @@ def erase(lake: Lake, request: Request) -> None:
             count = take_out_names(lake, name, names)
             if count:
                 changed[name] = count
-        files, models = remove_files(lake, names), retire(lake, lambda file: file_names(file, names))
+        terms = names.in_terms()
+        files, models = remove_files(lake, names), retire(lake, lambda file: file_names(file, terms))
         for name in tables_of_people():
             if lake.exists(name):
                 lake.forget(name)

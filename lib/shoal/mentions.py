@@ -48,6 +48,16 @@ class Names:
         return re.compile(rf"(?<![^\W_])(?:{_any(self.stand_ins)})(?![^\W_])")
 
 
+    def in_terms(self) -> Names:
+        """These names and what a text model's tokens make of loud ones: all in lower case, without signs, and those parts that
+        are no plain words (`zq7741` of `person-zq7741`; not `ann` of `ann-lee`)."""
+        more: dict[str, str] = {}
+        for name in self.loud:
+            parts = _WORD.findall(name.lower())
+            odd = [p for p in parts if len(p) >= 5 and any(c.isdigit() for c in p) and not p.isdigit()]
+            more |= dict.fromkeys([name.lower(), "".join(parts), *odd], self.stand_ins[name])
+        return Names({**more, **self.stand_ins}, self.loud)
+
     def sieve(self) -> Callable[[str], bool]:
         """A quick look: False where none of the names can stand in a text. Thousands of names cost what one does."""
         firsts = {(_WORD.findall(name.lower()) or [""])[0] for name in self.stand_ins}
