@@ -43,6 +43,8 @@ from shoal.sources.parts import Also, Part
 from shoal.sources.reading import read_records
 from shoal.sources.verdicts import rows_of, silver_of, with_fields, with_verdict
 
+# Sources whose records hold people inside JSON objects, which no pseudonym reaches yet.
+NOT_HIDDEN = {"twitter_activity", "instagram_export"}
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
 
@@ -273,7 +275,12 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> No
     sound = sound_of(lake, conf, batch)
     rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
-    wrote = (lake.merge if batch.part.keeps_newest else lake.insert_new)(made.name, rows, unique=True)
+    if not lake.written(made.name).limit(1).count():
+        wrote = lake.append(made.name, rows, unique=True)
+    elif batch.part.keeps_newest:
+        wrote = lake.merge(made.name, rows, unique=True)
+    else:
+        wrote = lake.insert_new(made.name, rows, unique=True)
     if wrote != expected:
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
 
@@ -290,7 +297,12 @@ def load_also(lake: Lake, conf: IngestConf, source: str, loaded: Sequence[Sorted
             outputs.setdefault((also.silver, also.keeps_newest), []).append((sound, also))
     for silver, newest in sorted(outputs, key=lambda key: not key[1]):
         rows = rows_of(outputs[silver, newest], conf).withColumn("source", F.lit(source))
-        (lake.merge if newest else lake.insert_new)(silver, rows, unique=True)
+        lake.create(silver)
+        if not lake.written(silver).limit(1).count():
+            # Nothing to meet there: half the time of a MERGE.
+            lake.append(silver, rows, unique=True)
+        else:
+            (lake.merge if newest else lake.insert_new)(silver, rows, unique=True)
 
 
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:
@@ -298,6 +310,8 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
     parsing = conf.model_dump(mode="json", exclude=NOT_PARSING)
     settings_hash = hashlib.sha256(json.dumps([source, parsing], sort_keys=True).encode()).hexdigest()
     refuse_mixing(lake)
+    if source in NOT_HIDDEN and lake.settings.privacy.pseudonymise:
+        raise UsageError(f"--source {source}: privacy.pseudonymise is not offered for it: people stand inside objects there")
     if is_archive(input) and lake.settings.privacy.pseudonymise:
         raise UsageError(f"{input}: an archive is unpacked below the lake, with plain ids; unpack it elsewhere and name the folder")
     given = str(unpack(input, lake.root, conf)) if is_archive(input) else input
