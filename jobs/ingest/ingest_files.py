@@ -275,12 +275,7 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> No
     sound = sound_of(lake, conf, batch)
     rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
-    if not lake.written(made.name).limit(1).count():
-        wrote = lake.append(made.name, rows, unique=True)
-    elif batch.part.keeps_newest:
-        wrote = lake.merge(made.name, rows, unique=True)
-    else:
-        wrote = lake.insert_new(made.name, rows, unique=True)
+    wrote = (lake.merge if batch.part.keeps_newest else lake.insert_new)(made.name, rows, unique=True)
     if wrote != expected:
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
 
@@ -297,12 +292,7 @@ def load_also(lake: Lake, conf: IngestConf, source: str, loaded: Sequence[Sorted
             outputs.setdefault((also.silver, also.keeps_newest), []).append((sound, also))
     for silver, newest in sorted(outputs, key=lambda key: not key[1]):
         rows = rows_of(outputs[silver, newest], conf).withColumn("source", F.lit(source))
-        lake.create(silver)
-        if not lake.written(silver).limit(1).count():
-            # Nothing to meet there: half the time of a MERGE.
-            lake.append(silver, rows, unique=True)
-        else:
-            (lake.merge if newest else lake.insert_new)(silver, rows, unique=True)
+        (lake.merge if newest else lake.insert_new)(silver, rows, unique=True)
 
 
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:

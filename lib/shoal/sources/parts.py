@@ -88,9 +88,14 @@ def id_from(*columns: str) -> Column:
 
 
 def event_id_from(source: str, event: Column) -> Column:
-    """An event's id from who did what with which item when: the same record gives the same id in every file."""
-    when = F.unix_micros("occurred_at").cast("string")
-    return F.md5(F.concat_ws("\u001f", F.lit(source), F.col("user_id"), F.col("item_id"), event, when))
+    """An event's id from who did what with which item when: the same record gives the same id in every file.
+
+    32 hex digits, of two 64-bit hashes with seeds of their own: the md5 of the same values would be a third of the time
+    of a load (docs/adr/0060). Two of a billion events meet in all 128 bits once in 10^20 lakes.
+    """
+    values = [F.lit(source), F.col("user_id"), F.col("item_id"), event, F.unix_micros("occurred_at")]
+    halves = [F.lpad(F.lower(F.hex(F.xxhash64(F.lit(seed), *values))), 16, "0") for seed in (1, 2)]
+    return F.concat(*halves)
 
 
 def hashtags_of(text: Column) -> Column:
