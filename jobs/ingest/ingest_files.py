@@ -21,7 +21,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -115,13 +115,20 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
     batches, passed = [], 0
     parts, alone = parts_of(source), Path(given).is_file()
     files = list_files(given, conf.max_files)
+    claimed = {part.name: [path for path in files if part.claims(path)] for part in parts}
+    if not claimed[parts[0].name] and not parts[0].is_optional and not alone:
+        names = " or ".join(parts[0].patterns)
+        raise InputError(f"{given}: no {names} in it; expected the folder of a {source} data set")
+    surveyed: dict[tuple[bool, str], Survey] = {}
+    for documents in (False, True):
+        # All parts at once: a pass of Spark costs more than a look at some small files.
+        paths = sorted({p for part in parts if (part.records_of is not None) == documents for p in claimed[part.name]})
+        found = survey_files(lake.spark, paths, conf, documents) if paths else []
+        surveyed.update({(documents, survey.path): survey for survey in found})
     for part in parts:
-        paths = [path for path in files if part.claims(path)]
-        if not paths:
-            if part is parts[0] and not part.is_optional and not alone:
-                raise InputError(f"{given}: no {' or '.join(part.patterns)} in it; expected the folder of a {source} data set")
+        surveys = [for_part(part, surveyed[part.records_of is not None, path]) for path in claimed[part.name]]
+        if not surveys:
             continue
-        surveys = survey_files(lake.spark, paths, conf, documents=part.records_of is not None)
         # A document without a byte is a broken one, not a table without rows.
         filled = [s for s in surveys if s.form == "document" or (s.bytes and (s.form != "csv" or s.header))]
         if not filled:
@@ -139,6 +146,13 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
         names = ", ".join(pattern for part in parts for pattern in part.patterns)
         raise InputError(f"{given}: not a file of a {source} data set; expected {names}")
     return batches, passed
+
+
+def for_part(part: Part, survey: Survey) -> Survey:
+    """The survey of a file of the part, its hash told apart by what its records depend on besides its bytes."""
+    if part.depends_on is None:
+        return survey
+    return replace(survey, sha256=hashlib.sha256(f"{survey.sha256} {part.depends_on(survey.path)}".encode()).hexdigest())
 
 
 def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str]) -> set[str]:

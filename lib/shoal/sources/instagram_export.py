@@ -134,6 +134,11 @@ def owner_of(path: str) -> tuple[str, str | None]:
     return f"archive-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}", None
 
 
+def owner_id_of(path: str) -> str:
+    """The username of the person whose archive a file is of; two people may have files of the same bytes."""
+    return owner_of(path)[0]
+
+
 def shortcode_of(link: Any) -> str | None:
     """The post that a link leads to: https://www.instagram.com/p/CODE/; None for another link."""
     found = re.search(r"instagram\.com/(?:[\w.]+/)?(?:p|reel|reels|tv)/([\w-]+)", link) if isinstance(link, str) else None
@@ -450,33 +455,36 @@ _CONTENT = ("posts_*.json", "archived_posts.json", "stories.json", "reels.json",
 PARTS = (
     Part(
         "profile", _BRONZE, "silver.users", FIELDS, _profile, ("profile.json", "personal_information.json"),
-        records_of=profile_of, is_optional=True, holds_fields=True,
+        records_of=profile_of, depends_on=owner_id_of, is_optional=True, holds_fields=True,
     ),
     Part(
         "messages", _BRONZE, "silver.texts", FIELDS, _texts,
-        ("messages.json", *(f"messages/{folder}/*/message_*.json" for folder in sorted(_THREADS))), records_of=messages_of,
+        ("messages.json", *(f"messages/{folder}/*/message_*.json" for folder in sorted(_THREADS))),
+        records_of=messages_of, depends_on=owner_id_of,
         also=(_USERS, Also("silver.interactions", _events_of_message, keeps_newest=False)),
     ),
     Part(
         "likes", _BRONZE, "silver.interactions", FIELDS, _events, ("likes.json", "likes/liked_*.json"), False,
-        records_of=likes_of, also=(_USERS, _OTHERS),
+        records_of=likes_of, depends_on=owner_id_of, also=(_USERS, _OTHERS),
     ),
     Part(
         "saved", _BRONZE, "silver.interactions", FIELDS, _events, ("saved.json", "saved/saved_posts.json"), False,
-        records_of=saved_of, also=(_USERS, _OTHERS),
+        records_of=saved_of, depends_on=owner_id_of, also=(_USERS, _OTHERS),
     ),
     Part(
-        "comments", _BRONZE, "silver.texts", FIELDS, _texts, ("comments.json", "comments/*comments*.json"), records_of=comments_of,
+        "comments", _BRONZE, "silver.texts", FIELDS, _texts, ("comments.json", "comments/*comments*.json"),
+        records_of=comments_of, depends_on=owner_id_of,
         also=(_USERS, _OTHERS, Also("silver.interactions", _events, _names_item, keeps_newest=False)),
     ),
     Part(
         "posts", _BRONZE, "silver.items", FIELDS, _items,
-        ("media.json", *(f"{folder}/{name}" for folder in ("content", "media") for name in _CONTENT)), records_of=posts_of,
+        ("media.json", *(f"{folder}/{name}" for folder in ("content", "media") for name in _CONTENT)),
+        records_of=posts_of, depends_on=owner_id_of,
         also=(_USERS, Also("silver.texts", _captions, lambda: F.trim("text") != ""), Also("silver.images", _images)),
     ),
     Part(
         "follows", _BRONZE, "silver.follows", FIELDS, _follows,
         ("connections.json", "followers_and_following/followers*.json", "followers_and_following/following.json"),
-        records_of=follows_of, also=(_USERS,),
+        records_of=follows_of, depends_on=owner_id_of, also=(_USERS,),
     ),
 )  # fmt: skip

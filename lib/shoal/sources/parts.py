@@ -44,7 +44,8 @@ class Part:
     and not silver's columns; always so with `also`.
     records_of: how a .json file that is one document becomes records, a module-level function; an element that it gives and
     that is no object is a rejected record, an error of a wrong shape rejects the document. is_optional: whether the source may
-    come without it, where it is the first part.
+    come without it, where it is the first part. depends_on(path): what a file's records depend on besides its bytes, as the person
+    whose archive it lies in; a file is ingested once for each.
     excluding: names of files that are another part's, for a part that takes all others. takes(): which records of its files are
     this part's, by the typed fields, never null; another part of the same files takes the rest, so that each record counts once.
     """
@@ -63,6 +64,7 @@ class Part:
     holds_fields: bool = False
     excluding: tuple[str, ...] = ()
     takes: Callable[[], Column] | None = None
+    depends_on: Callable[[str], str] | None = None
 
     @property
     def fields_in_bronze(self) -> bool:

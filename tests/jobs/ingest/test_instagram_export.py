@@ -143,6 +143,18 @@ def test_broken_files_are_quarantined_and_the_rest_lands(spark: SparkSession, tm
     assert sorted(row for row in world.counts() if row[0] in without) == [(name, 0, 0, 0, 0) for name in without]
 
 
+def test_the_same_bytes_in_the_archives_of_two_people_are_of_both(spark: SparkSession, tmp_path: Path) -> None:
+    world = World(spark, tmp_path)
+    for name in ("ann", "bob"):
+        files = {"profile.json": {"username": name}, "saved.json": NO_DATA, "likes.json": OLD["likes.json"]}
+        write_folder(files, tmp_path / "in" / name)
+    result = world.ingest(tmp_path / "in", SOURCE)
+    assert result.status == "succeeded", result.message
+    assert world.rows("silver.interactions", "user_id", "event") == [("ann", "like"), ("bob", "like")]
+    assert world.rows("silver.users", "user_id") == [("ann",), ("bob",), ("cat",)]
+    assert world.ingest(tmp_path / "in", SOURCE).facts["files"] == "0"
+
+
 def spoiled(seed: int) -> Iterator[bytes]:
     """Copies of a file of messages with a few bytes changed, cut, doubled or another file's."""
     chosen = random.Random(seed)
