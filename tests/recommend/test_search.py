@@ -76,7 +76,7 @@ def test_models_are_judged_side_by_side(spark: SparkSession) -> None:
     assert {m: len({r["user_id"] for r in rows if r["model"] == m}) for m in metrics} == {
         "random": 46, "popularity": 46, "als": 45,  # ALS has nothing to say of a stranger
     }  # fmt: skip
-    assert found.settings["als"].feedback == "implicit"
+    assert found.als.feedback == "implicit"
     found.lists.unpersist()
     train.unpersist()
 
