@@ -156,6 +156,10 @@ ALTER TABLE `shoal`.`gold`.`recommendations` ALTER COLUMN `reason` SET MASK `sho
 -- gold.sentiments
 ALTER TABLE `shoal`.`gold`.`sentiments` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- gold.similar_users
+ALTER TABLE `shoal`.`gold`.`similar_users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`similar_users` ALTER COLUMN `similar_user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- ops.ingest_files
 ALTER TABLE `shoal`.`ops`.`ingest_files` ALTER COLUMN `path` SET MASK `shoal`.`ops`.`mask_string`;
 

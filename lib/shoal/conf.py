@@ -154,6 +154,16 @@ class RecommendConf(Section):
     user_block: int = Field(ge=1)
 
 
+class SimilarConf(Section):
+    """Which items are met by the same users, and which users meet the same items."""
+
+    kind: Literal["cosine", "jaccard", "lift"]
+    shrink: float = Field(ge=0)
+    neighbours: int = Field(ge=1, le=10_000)
+    max_history: int = Field(ge=1, le=100_000)
+    max_ids: int = Field(ge=1, le=1_000_000)
+
+
 class DriftConf(Section):
     """Which windows are compared and from where on a difference counts."""
 
@@ -206,6 +216,7 @@ class Settings(Section):
     train_sentiment: TrainSentimentConf
     graph: GraphConf
     recommend: RecommendConf
+    similar: SimilarConf
     drift: DriftConf
     report: ReportConf
     optimize: OptimizeConf

@@ -1,0 +1,62 @@
+"""Neighbours of items and of users, by hand."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import pytest
+from pyspark.sql import SparkSession
+from shoal.errors import SkippedError
+from shoal.lake import Lake
+from shoal.runs import find_job
+
+DAY = date(2024, 3, 1)
+EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
+
+
+def fill(spark: SparkSession, lake: Lake, histories: dict[str, str], day: int = 1) -> None:
+    rows = [
+        (f"{user}-{item}-{day}", user, item, "like", None, datetime(2024, 2, day, n), "test")
+        for user, items in histories.items()
+        for n, item in enumerate(items)
+    ]
+    lake.append("silver.interactions", spark.createDataFrame(rows, EVENTS))
+
+
+def find(lake: Lake) -> None:
+    conf = lake.settings.similar.model_copy(update={"shrink": 0.0, "neighbours": 2})
+    find_job("find_similar").run(lake, conf, DAY)
+
+
+def test_both_tables_by_hand_and_the_same_twice(spark: SparkSession, lake: Lake) -> None:
+    fill(spark, lake, {"u1": "abc", "u2": "ab", "u3": "b", "u4": "d"})
+    fill(spark, lake, {"u1": "a"}, day=2)  # a second like of a: one user still
+    late = spark.createDataFrame([("x", "u4", "a", "like", None, datetime(2024, 3, 2), "test")], EVENTS)
+    lake.append("silver.interactions", late)  # after as_of
+    for _ in range(2):
+        find(lake)
+        items = lake.read("gold.similar_items", on=DAY).orderBy("item_id", "rank").collect()
+        # cosine: a, b: 2 / sqrt(2 x 3); a, c: 1 / sqrt(2); b, c: 1 / sqrt(3). Nobody met d and another.
+        assert [(r["item_id"], r["rank"], r["similar_item_id"], round(r["similarity"], 4)) for r in items] == [
+            ("a", 1, "b", 0.8165), ("a", 2, "c", 0.7071), ("b", 1, "a", 0.8165), ("b", 2, "c", 0.5774),
+            ("c", 1, "a", 0.7071), ("c", 2, "b", 0.5774),
+        ]  # fmt: skip
+        users = lake.read("gold.similar_users", on=DAY).orderBy("user_id", "rank").collect()
+        # u1, u2: 2 / sqrt(3 x 2); u1, u3: 1 / sqrt(3); u2, u3: 1 / sqrt(2).
+        assert [(r["user_id"], r["rank"], r["similar_user_id"], round(r["similarity"], 4)) for r in users] == [
+            ("u1", 1, "u2", 0.8165), ("u1", 2, "u3", 0.5774), ("u2", 1, "u1", 0.8165), ("u2", 2, "u3", 0.7071),
+            ("u3", 1, "u2", 0.7071), ("u3", 2, "u1", 0.5774),
+        ]  # fmt: skip
+
+
+def test_no_event_up_to_the_day_is_skipped(spark: SparkSession, lake: Lake) -> None:
+    late = spark.createDataFrame([("x", "u4", "a", "like", None, datetime(2024, 3, 2), "test")], EVENTS)
+    lake.append("silver.interactions", late)
+    with pytest.raises(SkippedError, match="no event up to this day"):
+        find(lake)
+
+
+def test_items_that_nobody_shares_give_empty_tables(spark: SparkSession, lake: Lake) -> None:
+    fill(spark, lake, {"u1": "a", "u2": "b"})
+    find(lake)
+    assert lake.read("gold.similar_items", on=DAY).count() == 0
