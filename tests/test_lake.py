@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.contract import contract
 from shoal.errors import ContractError, SkippedError, UsageError
-from shoal.lake import Lake
+from shoal.lake import Lake, Run
 
 TABLE, DAY, NEXT = "features.users", date(2024, 1, 1), date(2024, 1, 2)
 
@@ -145,3 +145,11 @@ def test_before_keeps_the_day_itself_and_rows_without_a_time(spark: SparkSession
             frame = frame.withColumn(name, value.cast(column.type))
     lake.append("silver.follows", frame)
     assert sorted(r["dst_id"] for r in lake.read("silver.follows", before=DAY).collect()) == ["b", "d"]
+
+
+def test_no_rows_in_place_of_no_rows_is_no_commit_and_no_fault(lake: Lake, spark: SparkSession) -> None:
+    rows = spark.createDataFrame([], lake.create("ops.quarantine").struct()).drop("run_id")
+    assert lake.replace_where("ops.quarantine", rows, "batch_id", "a", unique=True) == 0
+    assert Lake(spark, lake.root, lake.settings, Run("later", "test")).replace_where(
+        "ops.quarantine", rows, "batch_id", "b", unique=True
+    ) == 0  # fmt: skip

@@ -493,10 +493,14 @@ class Lake:
         with self._checked(made, rows, on, unique) as (checked, count):
             writer = self._writer(checked).mode("overwrite")
             writer = writer.option("replaceWhere", where) if where else writer
+            before = self.version(name)
             if self.settings.lake.catalog:
                 self._commit(name, lambda: writer.saveAsTable(self.sql_name(name)))
             else:
                 self._commit(name, lambda: writer.save(self.path(name)))
+            if count < 0 and self.version(name) == before:
+                # No rows in place of no rows: Delta commits nothing.
+                return self._wrote(name, 0)
         return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
 
     def _merge(self, name: str, rows: DataFrame, unique: bool, update: bool, txn: Txn | None = None) -> int:
