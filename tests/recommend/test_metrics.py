@@ -10,7 +10,7 @@ from pyspark.ml.evaluation import RankingEvaluator
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import UsageError
 from shoal.recommend.evaluate import judge_lists
-from shoal.recommend.metrics import coverage, mean_metrics, user_metrics
+from shoal.recommend.metrics import coverage, mean_metrics, novelty, user_metrics
 
 LISTS = "model string, user_id string, rank int, item_id string"
 PAIRS = "user_id string, item_id string"
@@ -136,3 +136,16 @@ def test_means_equal_mllib_on_random_lists(spark: SparkSession) -> None:
     for ours, theirs in peers.items():
         expected = RankingEvaluator(metricName=theirs, k=10).evaluate(frame)
         assert row[f"{ours}@10"] == pytest.approx(expected, abs=1e-12), ours
+
+
+def test_novelty_and_popularity_bias_by_hand(spark: SparkSession) -> None:
+    # Both users have a, one has b, nobody c.
+    history = spark.createDataFrame([("u", "a"), ("v", "a"), ("v", "a"), ("v", "b")], "user_id string, item_id string")
+    rows = [("m", "u", 1, "a"), ("m", "u", 2, "b"), ("m", "v", 1, "b"), ("m", "v", 2, "c")]
+    lists = spark.createDataFrame(rows, "model string, user_id string, rank int, item_id string")
+    found = {row["model"]: row.asDict() for row in novelty(lists, history, [1, 2], ["m", "silent"]).collect()}
+    # Up to 2: a (share 1), b (1/2), b: (0 + 1 + 1) / 3 bits; up to 1: a and b.
+    assert found["m"] == pytest.approx(
+        {"model": "m", "novelty@1": 0.5, "popularity_bias@1": 0.75, "novelty@2": 2 / 3, "popularity_bias@2": 2 / 3}
+    )
+    assert found["silent"]["novelty@2"] is None

@@ -15,7 +15,7 @@ from shoal.recommend.blend import PARTS, BlendSettings, fit_experts, list_blend
 from shoal.recommend.cooccurrence import MAX_ITEMS
 from shoal.recommend.ease import EaseSettings, fit_ease, list_ease
 from shoal.recommend.histories import catalogue_of, with_places
-from shoal.recommend.metrics import USER_METRICS, coverage, mean_metrics, user_metrics, with_history_slices
+from shoal.recommend.metrics import USER_METRICS, coverage, mean_metrics, novelty, user_metrics, with_history_slices
 from shoal.recommend.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
 from shoal.recommend.popularity import list_popular, popularity
 from shoal.recommend.random import list_random
@@ -127,13 +127,15 @@ def judge_lists(
     lists: DataFrame, test: DataFrame, train: DataFrame, models: Sequence[str], k: int
 ) -> dict[str, dict[str, Metrics]]:
     """model -> slice -> metric -> mean; the slice all first, always there: without a test user its means are None, its
-    users 0. Coverage is of the slice all only, and 0 for a model that lists nothing.
+    users 0. Coverage, novelty and popularity bias are of the slice all only, coverage 0, the others None, for a model that
+    lists nothing.
 
     `lists`: model, user_id, rank, item_id; `test`, `train`: user_id, item_id. Cost: the passes of `user_metrics`,
-    `with_history_slices` and `coverage`; collects a row a model and slice.
+    `with_history_slices`, `coverage` and `novelty`; collects a row a model and slice.
     """
     shares = {row["model"]: row.asDict() for row in coverage(lists, train, [k], models).collect()}
     sliced = with_history_slices(user_metrics(lists, test, [k], models), train)
+    beyond = {row["model"]: row.asDict() for row in novelty(lists, train, [k], models).collect()}
     rows = [row.asDict() for row in mean_metrics(sliced, ("model", "slice")).collect()]
     nobody: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
     found: dict[str, dict[str, Metrics]] = {model: {"all": dict(nobody)} for model in models}
@@ -141,6 +143,8 @@ def judge_lists(
         found[row.pop("model")][row.pop("slice")] = row
     for model in models:
         found[model]["all"][f"coverage@{k}"] = shares[model][f"coverage@{k}"]
+        for name in ("novelty", "popularity_bias"):
+            found[model]["all"][f"{name}@{k}"] = beyond[model][f"{name}@{k}"]
     return found
 
 

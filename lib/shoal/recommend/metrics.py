@@ -141,6 +141,27 @@ def coverage(recommendations: DataFrame, catalogue: DataFrame, ks: Sequence[int]
     return items.agg(F.array(*shares).alias("_shares")).select(F.inline("_shares"))
 
 
+def novelty(recommendations: DataFrame, history: DataFrame, ks: Sequence[int], models: Sequence[str]) -> DataFrame:
+    """One row per model of `models`, for each k over all places up to k: `novelty@<k>`, the mean of -log2 of the share of
+    users who have the item, in bits (Zhou et al., PNAS 107(10), 2010, "self-information"), and `popularity_bias@<k>`, the mean of
+    that share, 0..1 (Abdollahpouri et al., RMSE workshop at RecSys 2019, "average recommendation popularity").
+
+    `history`: user_id, item_id; a listed item that nobody has there does not count. Null for a model that lists nothing.
+    Cost: `history` is shuffled once by item, the lists once; the number of users is one row, broadcast.
+    """
+    met = history.select("user_id", "item_id").distinct()
+    users = met.agg(F.count_distinct("user_id").alias("_all"))
+    share = F.col("_users") / F.col("_all")
+    shares = met.groupBy("item_id").agg(F.count(F.lit(1)).alias("_users")).crossJoin(F.broadcast(users))
+    listed = recommendations.select("model", "rank", "item_id").join(shares.select("item_id", share.alias("_share")), "item_id")
+    columns = []
+    for k in ks:
+        within = F.when(F.col("rank") <= k, F.col("_share"))
+        columns += [F.avg(-F.log2(within)).alias(f"novelty@{k}"), F.avg(within).alias(f"popularity_bias@{k}")]
+    names = history.sparkSession.createDataFrame([(model,) for model in models], "model string")
+    return names.join(listed.groupBy("model").agg(*columns), "model", "left")
+
+
 def with_history_slices(per_user: DataFrame, train: DataFrame) -> DataFrame:
     """Each row twice: with `slice` all, and with the slice of the user's number of training events.
 

@@ -73,7 +73,8 @@ def test_training_measures_registers_and_is_the_same_when_run_again(
     assert found["popularity", "all", "ndcg@10"][1:] == (24, "baseline", False)
     assert ("als", "short_history", "recall@10") in found  # seven or eight training events each
     assert {m for _, s, m in found if s == "all"} == {
-        f"{m}@10" for m in ("ndcg", "map", "map_full", "recall", "precision", "mrr", "hit_rate", "coverage")
+        f"{m}@10"
+        for m in ("ndcg", "map", "map_full", "recall", "precision", "mrr", "hit_rate", "coverage", "novelty", "popularity_bias")
     }
     model = champion(lake, "shoal_recommender")
     assert model is not None
