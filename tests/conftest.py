@@ -29,12 +29,24 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "shoal-tests",
         overrides={
             "spark.master": "local[2]",
+            # One session for some 1,300 tests: what each leaves behind (logs of tables, code, streams) outgrows the product's 2 GB.
+            "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_tables() -> Iterator[None]:
+    """After each module Spark forgets the tables of lakes that nobody will open again, and what was cached of them."""
+    yield
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        session.catalog.clearCache()
+        session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
 
 
 @pytest.fixture(scope="session")
