@@ -16,14 +16,9 @@ from shoal.conf import SimilarConf
 from shoal.errors import SkippedError
 from shoal.lake import Lake
 from shoal.recommend.histories import catalogue_of, with_places
-from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours
+from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours, swap_roles
 from shoal.recommend.preferences import preferences
 from shoal.runs import run_job
-
-
-def swap_roles(known: DataFrame) -> DataFrame:
-    """Preferences with users as items and items as users: neighbours are then users with items in common."""
-    return known.select(F.col("item_id").alias("user_id"), F.col("user_id").alias("item_id"), "weight", "occurred_at")
 
 
 def build(known: DataFrame, conf: SimilarConf) -> DataFrame:

@@ -24,12 +24,10 @@ from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.reason import als_reason
-from shoal.recommend.top_k import rank_top_k
+from shoal.recommend.top_k import MAX_ID_BYTES, rank_top_k
 
 # Ids are numbered inside so many hash buckets, in parallel and the same way every time.
 BUCKETS = 64
-# A saved model's ids pass through the driver: 2 GiB are some hundred million of them.
-MAX_ID_BYTES = 2 << 30
 # MLlib cuts its lineage every so many rounds where it has a folder for that; without one, some 20 rounds overflow the stack.
 CHECKPOINT_ROUNDS = 10
 

@@ -30,7 +30,7 @@ from shoal.recommend.als import AlsSettings, fit_als
 from shoal.recommend.ease import EaseModel, EaseSettings, fit_ease, weighted_rows
 from shoal.recommend.histories import histories, with_places
 from shoal.recommend.history_top_k import History, Score, best_unseen, rank_histories, rows_of
-from shoal.recommend.split import test_part, training_part, with_random_split, with_time_split
+from shoal.recommend.split import has_times, test_part, training_part, with_random_split, with_time_split
 from shoal.recommend.top_k import Floats, collect_items
 
 # What a fading history is worth: half after so many events.
@@ -87,14 +87,9 @@ def fit_parts(preferences: DataFrame, settings: BlendSettings) -> Fitted:
     names = ease.catalogue.ids.to_pylist()
     at = np.array([place.get(name, -1) for name in names])
     factors = np.where(at[:, None] >= 0, known.factors[at], np.float32(0))
-    # One row an item of the catalogue, whose size is bounded.
-    counted = placed.join(F.broadcast(ease.catalogue.numbers), "item_id").groupBy("item").agg(F.count(F.lit(1)).alias("n"))
-    popularity = np.zeros(len(names), np.float32)
-    for row in counted.collect():
-        popularity[row["item"]] = np.log1p(row["n"])
     users = als.user_factors.select("user_id", F.col("features").cast("array<float>").alias("factors"))
     rows = histories(placed, ease.catalogue).join(users, "user_id", "left")
-    return Fitted(ease, np.ascontiguousarray(factors, np.float32), popularity, rows)
+    return Fitted(ease, np.ascontiguousarray(factors, np.float32), np.log1p(ease.catalogue.users).astype(np.float32), rows)
 
 
 def parts_of(weights: Floats, item_factors: Floats, log_popularity: Floats, one: History) -> Floats:
@@ -124,10 +119,10 @@ def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: Blend
     def labelled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         nominating = [PARTS.index(part) for part in NOMINATING]
         for batch in batches:
-            for one, sought in zip(rows_of(batch), batch.column("wanted"), strict=True):
+            for one, held in zip(rows_of(batch), batch.column("wanted"), strict=True):
                 parts = parts_of(*shared.value, one)
                 best = np.unique(np.concatenate([best_unseen(parts[part], one.items, count) for part in nominating]))
-                label = np.isin(best, np.asarray(sought.values)).astype(np.float64)
+                label = np.isin(best, np.asarray(held.values)).astype(np.float64)
                 found = label.sum()
                 if not found:
                     continue
@@ -153,9 +148,8 @@ def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: Blend
 
 def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]:
     """The experts: `hidden`, and, where preferences have times, `next`."""
-    timed = not preferences.where("occurred_at is not null").isEmpty()
     splits = {"hidden": with_random_split(preferences, settings.holdout, settings.seed)}
-    if timed:
+    if has_times(preferences):
         splits["next"] = with_time_split(preferences, settings.holdout)
     experts = []
     for name, marked in splits.items():

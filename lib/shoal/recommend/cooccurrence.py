@@ -70,11 +70,10 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None) -> Data
     def added(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         sums: dict[int, Floats] = {}
         for batch in batches:
-            numbers = batch.column("item").to_pylist()
-            for number, others, weights in zip(numbers, batch.column("others"), batch.column("weights"), strict=True):
+            for number, others, weights in packed_rows(batch):
                 if number not in sums:
                     sums[number] = np.zeros(width, np.float32)
-                sums[number][np.frombuffer(others.as_buffer(), np.int32)] += np.frombuffer(weights.as_buffer(), np.float32)
+                sums[number][others] += weights
         for number in sorted(sums):
             columns, values = (keep or _all)(number, sums.pop(number))
             packed = [pa.array([a.tobytes()], pa.binary()) for a in (columns.astype(np.int32), values.astype(np.float32))]
@@ -85,6 +84,13 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None) -> Data
     first = typed.repartition(context.defaultParallelism, "row").mapInArrow(multiplied, _PIECES)
     tasks = max(context.defaultParallelism, width * width // DENSE_NUMBERS + 1)
     return first.repartition(tasks, "item").mapInArrow(added, _PIECES)
+
+
+def packed_rows(packed: pa.RecordBatch | pa.Table) -> Iterator[tuple[int, Ints, Floats]]:
+    """Each row's item, others (int32) and weights (float32), read in place."""
+    columns = (packed.column("item").to_pylist(), packed.column("others"), packed.column("weights"))
+    for item, others, weights in zip(*columns, strict=True):
+        yield item, np.frombuffer(others.as_buffer(), np.int32), np.frombuffer(weights.as_buffer(), np.float32)
 
 
 def _all(item: int, sums: Floats) -> tuple[Ints, Floats]:
@@ -122,12 +128,9 @@ def as_matrix(packed: DataFrame, items: int) -> csr_matrix:
         held.unpersist()
     indptr, indices, data = np.zeros(items + 1, np.int64), [], []
     if batches:
-        table = pa.Table.from_batches(batches).sort_by("item")
-        for item, others, weights in zip(
-            table.column("item").to_pylist(), table.column("others"), table.column("weights"), strict=True
-        ):
-            indices.append(np.frombuffer(others.as_buffer(), np.int32))
-            data.append(np.frombuffer(weights.as_buffer(), np.float32))
-            indptr[item + 1] = len(indices[-1])
+        for item, others, weights in packed_rows(pa.Table.from_batches(batches).sort_by("item")):
+            indices.append(others)
+            data.append(weights)
+            indptr[item + 1] = len(others)
     arrays = [np.concatenate(a) if a else np.empty(0, kind) for a, kind in ((data, np.float32), (indices, np.int32))]
     return csr_matrix((arrays[0], arrays[1], np.cumsum(indptr)), shape=(items, items))

@@ -12,7 +12,7 @@ docs/adr/0041 has the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -55,6 +55,11 @@ def fit_ease(placed: DataFrame, settings: EaseSettings, refuse: bool = True) -> 
     Where more items occur than `max_items`, raises InputError; with `refuse` off it takes those of most users. Raises
     InputError where there is no preference. Cost: `co_occurrence`, then items^3 operations and 8 x items^2 bytes on the driver.
     """
+    return next(fit_each_l2(placed, settings, [settings.l2], refuse))
+
+
+def fit_each_l2(placed: DataFrame, settings: EaseSettings, l2s: Sequence[float], refuse: bool = True) -> Iterator[EaseModel]:
+    """`fit_ease` for each of `l2s` in turn, with one Gram matrix for all."""
     catalogue = catalogue_of(placed, settings.max_items + 1 if refuse else settings.max_items, settings.min_users)
     if len(catalogue) > settings.max_items:
         raise InputError(
@@ -63,7 +68,10 @@ def fit_ease(placed: DataFrame, settings: EaseSettings, refuse: bool = True) -> 
         )
     if not len(catalogue):
         raise InputError("nothing to fit EASE on: there is no preference")
-    return EaseModel(catalogue, ease_weights(gram(placed, catalogue, settings), settings.l2))
+    counted = gram(placed, catalogue, settings)
+    for at, l2 in enumerate(l2s):
+        # The closed form overwrites its matrix; the last may.
+        yield EaseModel(catalogue, ease_weights(counted if at + 1 == len(l2s) else counted.copy(), l2))
 
 
 def gram(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> Floats:

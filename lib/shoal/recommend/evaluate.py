@@ -13,14 +13,14 @@ from shoal.errors import UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
 from shoal.recommend.blend import PARTS, BlendSettings, fit_experts, list_blend
 from shoal.recommend.cooccurrence import MAX_ITEMS
-from shoal.recommend.ease import EaseSettings, fit_ease, list_ease
+from shoal.recommend.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
 from shoal.recommend.histories import catalogue_of, with_places
-from shoal.recommend.metrics import USER_METRICS, coverage, mean_metrics, novelty, user_metrics, with_history_slices
+from shoal.recommend.metrics import USER_METRICS, coverage, judge_one, mean_metrics, novelty, user_metrics, with_history_slices
 from shoal.recommend.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
 from shoal.recommend.popularity import list_popular, popularity
 from shoal.recommend.random import list_random
 from shoal.recommend.search import SearchSpace, Trial, search_als
-from shoal.recommend.split import test_part, training_part, with_random_split, with_validation_split
+from shoal.recommend.split import test_part, training_part, with_validation_split
 
 # Metric -> mean; None where no user counts.
 Metrics = dict[str, "float | None"]
@@ -178,29 +178,29 @@ def _ease(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen
 
 def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: Protocol) -> float:
     """The best of `ease_l2` by NDCG on validation data; the first where there is none."""
-    timed = not train.where("occurred_at is not null").isEmpty()
-    cut = with_validation_split if timed else with_random_split
-    split = cut(train, protocol.validation_ratio, protocol.space.seed).persist()
+    beyond = protocol.needed()
+    split = with_validation_split(train, protocol.validation_ratio, protocol.space.seed).persist()
     try:
         known, held_out = training_part(split), test_part(split).select("user_id", "item_id")
-        if len(protocol.needed().ease_l2) < 2 or held_out.isEmpty() or known.isEmpty():
-            return protocol.needed().ease_l2[0]
+        if len(beyond.ease_l2) < 2 or held_out.isEmpty() or known.isEmpty():
+            return beyond.ease_l2[0]
         placed, users = with_places(known, settings.max_history), held_out.select("user_id").distinct()
         found = {}
-        for l2 in protocol.needed().ease_l2:
-            model = fit_ease(placed, replace(settings, l2=l2))
-            lists = list_ease(placed, users, model, protocol.k).withColumn("model", F.lit("ease"))
-            row = mean_metrics(user_metrics(lists, held_out, [protocol.k], ["ease"]), by=()).first()
-            found[l2] = (row[f"ndcg@{protocol.k}"] if row is not None else None) or 0.0
+        for l2, model in zip(beyond.ease_l2, fit_each_l2(placed, settings, beyond.ease_l2), strict=True):
+            metrics = judge_one(list_ease(placed, users, model, protocol.k), held_out, protocol.k)
+            found[l2] = metrics.get(f"ndcg@{protocol.k}") or 0.0
     finally:
         split.unpersist()
     return max(found, key=lambda l2: found[l2])
 
 
+def _from_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, settings: NeighbourSettings) -> DataFrame:
+    placed = with_places(train, protocol.needed().ease.max_history)
+    return list_item_neighbours(placed, users, catalogue_of(placed, MAX_ITEMS), settings, protocol.k)
+
+
 def _item_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
-    beyond = protocol.needed()
-    placed = with_places(train, beyond.ease.max_history)
-    return list_item_neighbours(placed, users, catalogue_of(train, MAX_ITEMS), beyond.neighbours, protocol.k)
+    return _from_neighbours(train, users, protocol, protocol.needed().neighbours)
 
 
 def _user_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
@@ -209,9 +209,7 @@ def _user_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, cho
 
 
 def _graph(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
-    beyond = protocol.needed()
-    placed = with_places(train, beyond.ease.max_history)
-    return list_item_neighbours(placed, users, catalogue_of(train, MAX_ITEMS), beyond.walk, protocol.k)
+    return _from_neighbours(train, users, protocol, protocol.needed().walk)
 
 
 def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
-
-# Ids on the driver: 2 GiB are some hundred million of them.
-MAX_ID_BYTES = 2 << 30
+from shoal.recommend.top_k import MAX_ID_BYTES
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The items that a model can list: ids in string order; an item's number is its place. `numbers`: item_id, item."""
+    """The items that a model can list: ids in string order; an item's number is its place. `numbers`: item_id, item;
+    `users`: how many users each item has."""
 
     ids: pa.StringArray
     numbers: DataFrame
+    users: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -36,12 +38,13 @@ def catalogue_of(preferences: DataFrame, max_items: int, min_users: int = 1) -> 
     users = preferences.groupBy("item_id").agg(F.count(F.lit(1)).alias("users")).where(F.col("users") >= min_users)
     rows = users.orderBy(F.desc("users"), "item_id").limit(max_items).collect()
     # Python orders text by code point, which is Spark's order of UTF-8 bytes too.
-    ids = sorted(row["item_id"] for row in rows)
+    counts = {row["item_id"]: row["users"] for row in rows}
+    ids = sorted(counts)
     if sum(len(name.encode()) for name in ids) > MAX_ID_BYTES:
         raise InputError(f"catalogue: the ids of {len(ids):,} items take over {MAX_ID_BYTES >> 30} GiB")
     spark = preferences.sparkSession
     numbers = spark.createDataFrame(list(zip(ids, range(len(ids)), strict=True)), "item_id string, item int")
-    return Catalogue(pa.array(ids, pa.string()), numbers)
+    return Catalogue(pa.array(ids, pa.string()), numbers, np.array([counts[name] for name in ids], np.float64))
 
 
 def with_places(preferences: DataFrame, max_history: int) -> DataFrame:

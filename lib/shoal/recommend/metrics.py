@@ -120,6 +120,15 @@ def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFra
     return per_user.groupBy(*by).agg(F.count(F.lit(1)).alias("users"), *means)
 
 
+def judge_one(lists: DataFrame, held_out: DataFrame, k: int) -> dict[str, float | None]:
+    """Metric -> mean over the users of `held_out`, for one model's lists (user_id, rank, item_id); None where nobody counts.
+
+    Cost: that of `user_metrics`; collects one row.
+    """
+    row = mean_metrics(user_metrics(lists.withColumn("model", F.lit("")), held_out, [k], [""]), by=()).first()
+    return {name: value for name, value in (row.asDict() if row is not None else {}).items() if "@" in name}
+
+
 def coverage(recommendations: DataFrame, catalogue: DataFrame, ks: Sequence[int], models: Sequence[str]) -> DataFrame:
     """One row per model of `models`: `coverage@<k>`, the share of the catalogue's items that stand in anybody's first k
     places. 0..1, null for an empty catalogue (Ge, Delgado-Battenfeld and Jannach, RecSys 2010, "catalog coverage").

@@ -18,8 +18,8 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from shoal.errors import UsageError
-from shoal.recommend.cooccurrence import Keep, as_matrix, co_occurrence
-from shoal.recommend.histories import Catalogue, histories
+from shoal.recommend.cooccurrence import MAX_ITEMS, Keep, as_matrix, co_occurrence, packed_rows
+from shoal.recommend.histories import Catalogue, catalogue_of, histories, with_places
 from shoal.recommend.history_top_k import History, Score, rank_histories
 from shoal.recommend.top_k import Doubles, Floats, Ints
 
@@ -40,21 +40,18 @@ class NeighbourSettings:
 def item_neighbours(placed: DataFrame, catalogue: Catalogue, settings: NeighbourSettings) -> DataFrame:
     """One row per item: `item`, `others`, `weights`, packed as in `co_occurrence`: its nearest items, by number.
 
-    `placed`: one row per user and item. Similarities are above 0; ties at the last place go to the smaller number. Raises
-    UsageError for an unknown kind. Cost: one shuffle by user for the lengths of histories, `co_occurrence`, and the
-    items' counts on the driver (8 bytes an item).
+    `placed`: one row per user and item, the rows `catalogue` was made of. Similarities are above 0; ties at the last place go
+    to the smaller number. Raises UsageError for an unknown kind. Cost: `co_occurrence`; for `walk` one shuffle by user
+    before it, for the lengths of histories.
     """
-    numbered = placed.select("user_id", "item_id").distinct().join(F.broadcast(catalogue.numbers), "item_id")
+    numbered = placed.select("user_id", "item_id").join(F.broadcast(catalogue.numbers), "item_id")
     weight = F.lit(1.0)
     if settings.kind == "walk":
         length = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
         weight = F.lit(1.0) / F.sqrt(length)
     rows = numbered.select(F.xxhash64("user_id").alias("row"), "item", weight.alias("weight"))
-    counts = np.zeros(len(catalogue), np.float64)
-    for row in numbered.groupBy("item").agg(F.count(F.lit(1)).alias("n")).collect():
-        counts[row["item"]] = row["n"]
     total = numbered.select("user_id").distinct().count() if settings.kind == "lift" else 0
-    return co_occurrence(rows, len(catalogue), keep_nearest(counts, total, settings))
+    return co_occurrence(rows, len(catalogue), keep_nearest(catalogue.users, total, settings))
 
 
 def keep_nearest(counts: Doubles, total: int, settings: NeighbourSettings) -> Keep:
@@ -93,9 +90,7 @@ def as_pairs(packed: DataFrame, catalogue: Catalogue) -> DataFrame:
     def unpacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         names = ids.value
         for batch in batches:
-            for item, others, weights in zip(batch.column("item").to_pylist(), batch.column("others"), batch.column("weights"),
-                                             strict=True):  # fmt: skip
-                columns, values = _unpack(others, weights)
+            for item, columns, values in packed_rows(batch):
                 order = np.lexsort((columns, -values))
                 yield pa.RecordBatch.from_pydict({
                     "item_id": names.take(pa.array(np.full(len(order), item))),
@@ -132,47 +127,32 @@ def list_item_neighbours(
     return rank_histories(rows, catalogue.ids, load, k)
 
 
+def swap_roles(preferences: DataFrame) -> DataFrame:
+    """Preferences with users as items and items as users: neighbours are then users with items in common."""
+    return preferences.select(F.col("item_id").alias("user_id"), F.col("user_id").alias("item_id"), "weight", "occurred_at")
+
+
 def list_user_neighbours(
-    numbered: DataFrame, users: DataFrame, settings: NeighbourSettings, max_users_an_item: int, k: int
+    preferences: DataFrame, users: DataFrame, settings: NeighbourSettings, max_users_an_item: int, k: int
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score: the sum of the similarities of the nearest users who met
     the item.
 
-    `numbered`: user_id, user (int from 0 without gaps), item_id, occurred_at. Of an item with more than `max_users_an_item`
-    users the newest count for nearness. Cost: `co_occurrence` of users, then one shuffle of neighbours x their
-    histories: `neighbours` times the events.
+    Of an item with more than `max_users_an_item` users the newest count for nearness. Raises InputError for more users than
+    `co_occurrence` has room for. Cost: `item_neighbours` of users, then one shuffle of neighbours x their histories:
+    `neighbours` times the events.
     """
-    met = numbered.select("user_id", "user", "item_id", "occurred_at")
-    newest = Window.partitionBy("item_id").orderBy(F.col("occurred_at").desc_nulls_last(), "user_id")
-    capped = met.withColumn("_at", F.row_number().over(newest)).where(F.col("_at") <= max_users_an_item)
-    sizes = capped.groupBy("user").agg(F.count(F.lit(1)).alias("n"), F.first("user_id").alias("user_id"))
-    width = int((numbered.agg(F.max("user")).first() or [0])[0] or 0) + 1
-    counts = np.zeros(width, np.float64)
-    for row in sizes.select("user", "n").collect():
-        counts[row["user"]] = row["n"]
-    rows = capped.select(F.xxhash64("item_id").alias("row"), F.col("user").alias("item"), F.lit(1.0).alias("weight"))
-    packed = co_occurrence(rows, width, keep_nearest(counts, 0, settings))
-
-    def unpacked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for item, others, weights in zip(batch.column("item").to_pylist(), batch.column("others"), batch.column("weights"),
-                                             strict=True):  # fmt: skip
-                columns, values = _unpack(others, weights)
-                first = pa.array(np.full(len(columns), item), pa.int32())
-                yield pa.RecordBatch.from_arrays([first, pa.array(columns), pa.array(values.astype(np.float64))],
-                                                 names=["of", "user", "similarity"])  # fmt: skip
-
-    near = packed.mapInArrow(unpacked, "of int, user int, similarity double")
-    asked = met.join(users.select("user_id").distinct(), "user_id", "left_semi")
-    near = near.join(asked.select(F.col("user").alias("of"), F.col("user_id").alias("for_user")).distinct(), "of")
+    swapped = with_places(swap_roles(preferences), max_users_an_item)
+    people = catalogue_of(swapped, MAX_ITEMS + 1)
+    pairs = as_pairs(item_neighbours(swapped, people, settings), people)
+    near = pairs.select(F.col("item_id").alias("for_user"), F.col("similar_item_id").alias("user_id"), "similarity")
+    asked = users.select(F.col("user_id").alias("for_user")).distinct()
+    met = preferences.select("user_id", "item_id")
     # Ten digits: beyond them a sum depends on the order in which partitions are added.
     total = F.format_string("%.9e", F.sum("similarity")).cast("double")
-    scored = near.join(met.select("user", "item_id"), "user").groupBy("for_user", "item_id").agg(total.alias("score"))
-    seen = asked.select(F.col("user_id").alias("for_user"), "item_id")
+    spoken_for = near.join(asked, "for_user", "left_semi").join(met, "user_id")
+    scored = spoken_for.groupBy("for_user", "item_id").agg(total.alias("score"))
+    seen = met.withColumnRenamed("user_id", "for_user")
     order = Window.partitionBy("for_user").orderBy(F.desc("score"), "item_id")
     ranked = scored.join(seen, ["for_user", "item_id"], "left_anti").withColumn("rank", F.row_number().over(order))
     return ranked.where(F.col("rank") <= k).select(F.col("for_user").alias("user_id"), "rank", "item_id", "score")
-
-
-def _unpack(others: pa.Scalar, weights: pa.Scalar) -> tuple[Ints, Floats]:
-    return np.frombuffer(others.as_buffer(), np.int32), np.frombuffer(weights.as_buffer(), np.float32)

@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
-from shoal.recommend.metrics import mean_metrics, user_metrics
-from shoal.recommend.split import test_part, training_part, with_random_split, with_validation_split
+from shoal.recommend.metrics import judge_one
+from shoal.recommend.split import test_part, training_part, with_validation_split
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def search_als(
 ) -> tuple[AlsSettings, list[Trial]]:
     """The settings with the best NDCG@k on `validation_ratio` of each user's preferences, and all trials in order.
 
-    `preferences`: user_id, item_id, user, item, weight, value, occurred_at. The validation part is that of `with_validation_split`;
-    without any time it is drawn at random. The first of equal trials wins. Where nothing can be validated (every user
+    `preferences`: user_id, item_id, user, item, weight, value, occurred_at. The validation part is that of
+    `with_validation_split`. The first of equal trials wins. Where nothing can be validated (every user
     has too few preferences) nothing is fitted: the start is the answer, and the only trial has no metric. The answer
     has `max_iter` rounds. `tell` hears of each trial.
 
@@ -64,8 +64,8 @@ def search_als(
     """
     if not (space.ranks and space.reg_params and space.alphas):
         raise UsageError("ranks, reg_params and alphas: each needs at least one value")
-    facts = preferences.agg(F.count(F.lit(1)), F.count("value"), F.count("occurred_at")).first()
-    count, rated, timed = facts if facts is not None else (0, 0, 0)
+    facts = preferences.agg(F.count(F.lit(1)), F.count("value")).first()
+    count, rated = facts if facts is not None else (0, 0)
     if not count:
         raise InputError("nothing to train on: there is no event of a user with an item")
     if space.feedback == "explicit" and not rated:
@@ -75,8 +75,7 @@ def search_als(
         space.ranks[0], space.reg_params[0], space.alphas[0], space.search_iter, space.seed,
     )  # fmt: skip
     kinds = ["implicit", "explicit"] if space.feedback == "auto" and rated else [start.feedback]
-    cut = with_validation_split if timed else with_random_split
-    split = cut(preferences, validation_ratio, space.seed)
+    split = with_validation_split(preferences, validation_ratio, space.seed)
     with ExitStack() as stack:
         split = split.persist()
         stack.callback(split.unpersist)
@@ -120,7 +119,4 @@ def _validate(
     settings: AlsSettings, known: DataFrame, held_out: DataFrame, k: int, user_block: int
 ) -> dict[str, float | None]:
     """Mean metrics of one fit over the validation users."""
-    model = fit_als(known, settings)
-    lists = list_als(model, known, held_out, k, user_block).withColumn("model", F.lit("als"))
-    row = mean_metrics(user_metrics(lists, held_out, [k], ["als"]), by=()).first()
-    return {name: value for name, value in (row.asDict() if row is not None else {}).items() if "@" in name}
+    return judge_one(list_als(fit_als(known, settings), known, held_out, k, user_block), held_out, k)

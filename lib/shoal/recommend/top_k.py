@@ -34,6 +34,8 @@ ITEM_BLOCK = 16_384
 MARGIN = 8
 # Item factors come to the driver and go to every worker: 2 GiB are 8 million items at rank 64.
 MAX_ITEM_BYTES = 2 << 30
+# Ids pass through the driver: 2 GiB are some hundred million of them.
+MAX_ID_BYTES = 2 << 30
 # Products of larger numbers overflow float32.
 MAX_FACTOR = 1e15
 
