@@ -186,7 +186,12 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     privacy = lake.settings.privacy
     fielded = with_fields(hide_people(records, batch.part, privacy), batch.part, conf, as_of)
     judged = withheld(with_verdict(fielded, batch.part, conf), batch.part, privacy)
-    lake.replace_where(batch.part.bronze, as_bronze(judged, batch.batch_id, source, lake), "_batch_id", batch.batch_id, unique=True)
+    rows = as_bronze(judged, batch.batch_id, source, lake)
+    if earlier:
+        lake.replace_where(batch.part.bronze, rows, "_batch_id", batch.batch_id, unique=True)
+    else:
+        # Nothing of this batch to take out: no look at the table's files.
+        lake.append(batch.part.bronze, rows, unique=True)
     # One row a file and rule.
     counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}

@@ -107,6 +107,13 @@ class EvaluateRecommenderConf(SearchConf):
     neighbours: int = Field(ge=1, le=10_000)
     shrink: float = Field(ge=0)
     walk_beta: float = Field(ge=0, le=2)
+    user_damping: float = Field(ge=0)
+    item_damping: float = Field(ge=0)
+    rating_rank: int = Field(ge=1, le=1000)
+    rating_reg_params: list[PositiveFloat] = Field(min_length=1)
+    content_terms: int = Field(ge=1, le=16_000)
+    content_min_items: int = Field(ge=1)
+    content_l2: PositiveFloat
 
 
 class TrainRecommenderConf(SearchConf):

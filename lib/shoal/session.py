@@ -44,8 +44,8 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
     if SparkSession.getActiveSession() is None and env == "local":
         os.environ["JAVA_HOME"] = java_home()
         log4j = home() / "conf" / "spark" / "log4j2.properties"
-        java_options = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} -XX:+UseParallelGC"
-        settings.setdefault("spark.driver.extraJavaOptions", java_options)
+        given = settings.get("spark.driver.extraJavaOptions", "")
+        settings["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {given}".strip()
     for key, value in settings.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -21,13 +21,15 @@ def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) 
     events = world(spark).withColumn("is_test", F.xxhash64("user_id", "item_id") % 4 == 0)
     train = with_numbers(events.where("not is_test").drop("is_test")).persist()
     test = events.where("is_test").select("user_id", "item_id")
-    found = evaluate_models(train, test, list(MODELS), protocol_of(quick, space, 5, 256))
+    # An item's shelf is what it is about.
+    items = events.select("item_id").distinct().withColumn("categories", F.array(F.substring("item_id", 1, 2)))
+    found = evaluate_models(train, test, list(MODELS), protocol_of(quick, space, 5, 256, items))
     assert list(found.metrics) == list(MODELS)
     users = test.select("user_id").distinct().count()
     scores = {name: slices["all"]["ndcg@5"] or 0.0 for name, slices in found.metrics.items()}
     assert {slices["all"]["users"] for slices in found.metrics.values()} == {users}
     # Two shelves of ten, seven met of each: whoever finds the shelves has six places, of which chance fills few.
-    for name in ("ease", "item_neighbours", "user_neighbours", "graph", "blend"):
+    for name in ("ease", "content", "item_neighbours", "user_neighbours", "graph", "blend"):
         assert scores[name] > 2 * scores["random"], (name, scores)
     assert set(found.settings) == {"als", "ease", "blend"}
     found.lists.unpersist()

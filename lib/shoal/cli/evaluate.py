@@ -17,10 +17,12 @@ from shoal.errors import InputError, UsageError
 from shoal.files import check_output, read_rows, write_rows
 from shoal.recommend.als import AlsSettings, with_numbers
 from shoal.recommend.blend import BlendSettings
+from shoal.recommend.content import ContentSettings
 from shoal.recommend.ease import EaseSettings
-from shoal.recommend.evaluate import MODELS, Beyond, Protocol, evaluate_models
+from shoal.recommend.evaluate import MODELS, Beyond, Protocol, evaluate_models, judge_new_items
 from shoal.recommend.neighbours import NeighbourSettings
 from shoal.recommend.preferences import preferences
+from shoal.recommend.ratings import RatingSettings, judge_ratings
 from shoal.recommend.search import SearchSpace, Trial
 from shoal.session import spark_session
 
@@ -32,6 +34,15 @@ ALIASES = {
     "rating": ("Rating", "value", "Score", "score"),
     "timestamp": ("Timestamp", "occurred_at", "time", "Time"),
 }
+ITEM_ALIASES = {
+    "item_id": ALIASES["item_id"],
+    "title": ("Title", "name"),
+    "text": ("description", "overview", "caption", "Text"),
+    "categories": ("genres", "category", "Genres"),
+    "hashtags": ("tags", "keywords"),
+    "owner_id": ("owner", "brand", "author"),
+    "price_usd": ("price",),
+}
 
 
 @evaluate_app.callback()
@@ -42,11 +53,14 @@ def evaluate() -> None:
 @evaluate_app.command()
 def recommender(
     train: Annotated[Path, typer.Option(help="Events to learn from: user_id, item_id[, rating, timestamp].", metavar="FILE")],
-    test: Annotated[Path, typer.Option(help="Events to be found: user_id, item_id.", metavar="FILE")],
+    test: Annotated[Path, typer.Option(help="Events to be found: user_id, item_id[, rating].", metavar="FILE")],
     k: Annotated[Optional[int], typer.Option("--k", min=1, max=1000, help="Length of the lists. Default: conf, 10.")] = None,
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}, or all.", metavar="NAME")] = "all",
     recommendations: Annotated[
         Optional[Path], typer.Option(help="Write the lists here: model,user_id,rank,item_id,score.", metavar="FILE")
+    ] = None,
+    items: Annotated[
+        Optional[Path], typer.Option(help="What items are about: item_id, title, text, categories ...", metavar="FILE")
     ] = None,
     env: EnvOption = "local",
     sets: SetOption = None,
@@ -55,8 +69,9 @@ def recommender(
 
     Every row is an event; items of the training file that a user has there are not listed again; every user with a test
     event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file.
-    Prints {"models": {NAME: {"ndcg@10": ...}}}, and the same by length of the users' histories under "slices";
-    docs/metrics.md defines each metric.
+    Prints {"models": {NAME: {"ndcg@10": ...}}}, and the same by length of the users' histories under "slices"; where both files
+    have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of the mean and of biases alone. With --items,
+    "new_items" is how items that nobody has in the training file are ranked among themselves. docs/metrics.md defines each metric.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -68,18 +83,28 @@ def recommender(
     conf: EvaluateRecommenderConf = settings.section(EvaluateRecommenderConf)
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
     learned = with_numbers(preferences(read_events(spark, train))).persist()
-    held_out = read_events(spark, test).select("user_id", "item_id").persist()
+    held_out = read_events(spark, test).select("user_id", "item_id", "value").persist()
     space = SearchSpace(
         conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
     )
-    protocol = protocol_of(conf, space, k or conf.k, settings.recommend.user_block)
+    about = read_items(spark, items).persist() if items is not None else None
+    protocol = protocol_of(conf, space, k or conf.k, settings.recommend.user_block, about)
     names = list(MODELS) if model == "all" else [model]
+    if model == "all" and about is None:
+        names.remove("content")
+        sys.stderr.write("shoal: the model content is left out: it needs --items FILE\n")
     found = evaluate_models(learned, held_out, names, protocol, _tell)
     if recommendations is not None:
         write_rows(found.lists.orderBy("model", "user_id", "rank"), recommendations)
+    ratings: dict[str, dict[str, float | None]] = {}
+    if "als" in names and not any(rows.where("value is not null").isEmpty() for rows in (learned, held_out)):
+        ratings, found.settings["ratings"] = judge_ratings(learned, held_out, ratings_of(conf))
+        found.metrics["als"]["all"] |= {name: ratings["als"][name] for name in ("rmse", "mae")}
     said = {
         "models": {name: slices["all"] for name, slices in found.metrics.items()},
         "slices": {name: {s: v for s, v in slices.items() if s != "all"} for name, slices in found.metrics.items()},
+        "ratings": ratings,
+        "new_items": judge_new_items(learned, held_out, protocol) if "content" in names else {},
         "settings": found.settings,
     }
     sys.stdout.write(json.dumps(said) + "\n")
@@ -87,7 +112,9 @@ def recommender(
         frame.unpersist()
 
 
-def protocol_of(conf: EvaluateRecommenderConf, space: SearchSpace, k: int, user_block: int) -> Protocol:
+def protocol_of(
+    conf: EvaluateRecommenderConf, space: SearchSpace, k: int, user_block: int, items: DataFrame | None = None
+) -> Protocol:
     """The settings of every model, from conf."""
     ease = EaseSettings(conf.ease_l2[0], 0.0, (), conf.max_items, conf.max_history)
     # An item of one user has no neighbour that another user shares, and leaving such out halves the matrix.
@@ -100,8 +127,42 @@ def protocol_of(conf: EvaluateRecommenderConf, space: SearchSpace, k: int, user_
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
         BlendSettings(windows, als, conf.holdout, conf.candidates, conf.learning_users, conf.seed),
+        ContentSettings(conf.content_terms, conf.content_min_items, conf.content_l2),
     )  # fmt: skip
-    return Protocol(k, space, conf.validation_ratio, user_block, beyond)
+    return Protocol(k, space, conf.validation_ratio, user_block, beyond, items)
+
+
+def ratings_of(conf: EvaluateRecommenderConf) -> RatingSettings:
+    """The settings for predicted ratings, from conf."""
+    return RatingSettings(
+        conf.user_damping, conf.item_damping, conf.rating_rank, conf.rating_reg_params, conf.max_iter,
+        conf.validation_ratio, conf.seed,
+    )  # fmt: skip
+
+
+def read_items(spark: SparkSession, path: Path) -> DataFrame:
+    """One row per item of a file: item_id and the columns of `content_terms`, null where the file has none.
+
+    categories and hashtags: values between vertical bars, or a JSON array. Of an item with several rows the first by its text
+    counts. Raises InputError for a row without an item and for a price that is no number.
+    """
+    lists = ["categories", "hashtags"]
+    rows = read_rows(spark, path, ["item_id"], ["title", "text", *lists, "kind", "owner_id", "price_usd"], ITEM_ALIASES)
+    price = F.col("price_usd").cast("double")
+    is_no_price = F.col("price_usd").isNotNull() & price.isNull()
+    seen = rows.agg(F.count_if(F.col("item_id").isNull()).alias("ids"), F.count_if(is_no_price).alias("prices")).collect()[0]
+    for count, column, expected in ((seen["ids"], "item_id", "an id"), (seen["prices"], "price_usd", "a number")):
+        if count:
+            raise InputError(f"{path}: column {column}: {count} rows without {expected}")
+
+    def listed(name: str) -> Column:
+        given = F.when(F.col(name).startswith("["), F.from_json(name, "array<string>")).otherwise(F.split(name, r"\|"))
+        return F.filter(F.transform(given, F.trim), lambda one: one != "").alias(name)
+
+    chosen = rows.groupBy("item_id").agg(F.min(F.struct("title", "text", *lists, "kind", "owner_id", "price_usd")).alias("_row"))
+    return chosen.select("item_id", "_row.*").select(
+        "item_id", "title", "text", *[listed(name) for name in lists], "kind", "owner_id", price.alias("price_usd")
+    )
 
 
 def read_events(spark: SparkSession, path: Path) -> DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -12,6 +13,7 @@ from pyspark.sql import functions as F
 from shoal.errors import UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
 from shoal.recommend.blend import PARTS, BlendSettings, fit_experts, list_blend
+from shoal.recommend.content import ContentSettings, content_factors, genre_popularity
 from shoal.recommend.cooccurrence import MAX_ITEMS
 from shoal.recommend.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
 from shoal.recommend.histories import catalogue_of, with_places
@@ -21,6 +23,7 @@ from shoal.recommend.popularity import list_popular, popularity
 from shoal.recommend.random import list_random
 from shoal.recommend.search import SearchSpace, Trial, search_als
 from shoal.recommend.split import test_part, training_part, with_validation_split
+from shoal.recommend.top_k import rank_top_k
 
 # Metric -> mean; None where no user counts.
 Metrics = dict[str, "float | None"]
@@ -28,25 +31,28 @@ Metrics = dict[str, "float | None"]
 
 @dataclass(frozen=True)
 class Beyond:
-    """Settings: EASE (`ease_l2`: values to choose among), neighbours, walks, the blend."""
+    """Settings: EASE (`ease_l2`: values to choose among), neighbours, walks, the blend, content."""
 
     ease: EaseSettings
     ease_l2: tuple[float, ...]
     neighbours: NeighbourSettings
     walk: NeighbourSettings
     blend: BlendSettings
+    content: ContentSettings
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How models are trained and judged: list length, search, validation share, users a block of the top-k engine;
-    `beyond`: what models other than random, popularity and als need."""
+    `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
+    columns of `shoal.recommend.content.content_terms`), which the model content needs."""
 
     k: int
     space: SearchSpace
     validation_ratio: float
     user_block: int
     beyond: Beyond | None = None
+    items: DataFrame | None = None
 
     def needed(self) -> Beyond:
         """`beyond`. Raises UsageError where the protocol has none."""
@@ -212,6 +218,52 @@ def _graph(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chose
     return _from_neighbours(train, users, protocol, protocol.needed().walk)
 
 
+def _content(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    """All items that are described, new ones among them, by ALS' users and factors made of terms."""
+    als = fit_als(train, protocol.needed().blend.als)
+    factors = content_factors(described(protocol), als.item_factors, protocol.needed().content)
+    asked = als.user_factors.join(users, "user_id", "left_semi")
+    return rank_top_k(asked, factors, train.select("user_id", "item_id"), protocol.k, protocol.user_block)
+
+
+def described(protocol: Protocol) -> DataFrame:
+    """The protocol's items. Raises UsageError where it has none."""
+    if protocol.items is None:
+        raise UsageError("model content: what are the items about? name a file of them: --items FILE")
+    return protocol.items
+
+
+def judge_new_items(train: DataFrame, test: DataFrame, protocol: Protocol) -> dict[str, Metrics]:
+    """Model -> metric -> mean over the users of `test` who have an item there that nobody has in `train`, where only such items
+    are ranked and sought: `content`, `genre_popularity` (see `shoal.recommend.content`), `random`. Means are None where there
+    is no such item.
+
+    `train`: numbered preferences; `test`: user_id, item_id. Cost: an ALS fit, three lists, one evaluation pass.
+    """
+    k, block = protocol.k, protocol.user_block
+    items = described(protocol)
+    new = items.join(train.select("item_id").distinct(), "item_id", "left_anti").persist()
+    try:
+        sought = test.select("user_id", "item_id").join(new.select("item_id"), "item_id", "left_semi").persist()
+        users = sought.select("user_id").where("user_id is not null").distinct()
+        als = fit_als(train, protocol.needed().blend.als)
+        factors = content_factors(items, als.item_factors, protocol.needed().content).join(new.select("item_id"), "item_id")
+        met = train.select("user_id", "item_id").limit(0)
+        popular = genre_popularity(items.select("item_id", "categories"), popularity(train)).join(new.select("item_id"), "item_id")
+        made = {
+            "random": list_random(new, users, met, k, protocol.space.seed),
+            "genre_popularity": list_popular(popular, users, met, k, block),
+            "content": rank_top_k(als.user_factors.join(users, "user_id", "left_semi"), factors, None, k, block),
+        }
+        lists = [rows.select(F.lit(name).alias("model"), "user_id", "rank", "item_id") for name, rows in made.items()]
+        per_user = user_metrics(reduce(DataFrame.unionByName, lists), sought, [k], list(made))
+        found = {row["model"]: row.asDict() for row in mean_metrics(per_user).collect()}
+    finally:
+        new.unpersist()
+    nobody: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
+    return {name: {m: v for m, v in found.get(name, nobody).items() if m != "model"} for name in made}
+
+
 def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """The experts learn inside `train`; the parts are then fitted on all of it."""
     settings = protocol.needed().blend
@@ -231,6 +283,7 @@ MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataF
     "ease": _ease,
     "item_neighbours": _item_neighbours,
     "user_neighbours": _user_neighbours,
+    "content": _content,
     "graph": _graph,
     "blend": _blend,
 }

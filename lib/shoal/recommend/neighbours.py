@@ -63,12 +63,26 @@ def keep_nearest(counts: Doubles, total: int, settings: NeighbourSettings) -> Ke
         others = np.flatnonzero(sums)
         others = others[others != item]
         shared = sums[others].astype(np.float64)
-        found = similarity(settings, shared, counts[item], counts[others], total)
-        best = np.lexsort((others, -found))[: settings.neighbours]
-        best = np.sort(best)
-        return others[best], found[best].astype(np.float32)
+        return _nearest(others, similarity(settings, shared, counts[item], counts[others], total), settings.neighbours)
 
     return keep
+
+
+def keep_nearest_sums(neighbours: int) -> Keep:
+    """For `co_occurrence` of rows whose sums are similarities already: a row to its nearest columns, ascending."""
+
+    def keep(item: int, sums: Floats) -> tuple[Ints, Floats]:
+        others = np.flatnonzero(sums > 0)
+        others = others[others != item]
+        return _nearest(others, sums[others], neighbours)
+
+    return keep
+
+
+def _nearest(others: Ints, found: Doubles | Floats, neighbours: int) -> tuple[Ints, Floats]:
+    """The `neighbours` columns with the largest values, ties to the smaller number, in ascending order."""
+    best = np.sort(np.lexsort((others, -found))[:neighbours])
+    return others[best], found[best].astype(np.float32)
 
 
 def similarity(settings: NeighbourSettings, shared: Doubles, own: float, theirs: Doubles, total: int) -> Doubles:

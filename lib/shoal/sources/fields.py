@@ -133,7 +133,8 @@ def _time(text: Column, unit: str, forms: Sequence[Callable[[Column], Column]]) 
     """Unix seconds (or milliseconds) where the text is a number, else an ISO 8601 time, UTC where it names no zone; else the
     first of `forms` that fits."""
     number = _number(text)
-    micros = F.round(number * (1e6 if unit == "s" else 1e3)).cast("bigint")
+    # Not F.round: it goes by way of a decimal, a third of the cost of parsing a rating.
+    micros = F.rint(number * (1e6 if unit == "s" else 1e3)).cast("bigint")
     # A time must begin with its date: Spark would read 12:30 as today's.
     dated = F.when(F.substring(F.trim(text), 5, 1) == "-", F.trim(text).cast("timestamp"))
     other = F.coalesce(dated, *[form(F.trim(text)).cast("timestamp") for form in forms])

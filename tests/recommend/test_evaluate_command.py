@@ -1,0 +1,83 @@
+"""`shoal evaluate recommender` on plain files, in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from shoal.cli.evaluate import read_items, recommender
+from shoal.errors import InputError, UsageError
+
+QUICK = ["ranks=[4]", "reg_params=[0.1]", "alphas=[1.0]", "max_iter=3", "rating_rank=2", "rating_reg_params=[0.05]", "content_l2=1"]
+
+
+def write(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Twelve users; even ones see the ten seas, odd ones the ten wars; of each kind two films are new in the test file."""
+    events = [(f"u{u}", f"{'sea' if u % 2 == 0 else 'war'}{i}", 4 + u % 2, 100 * u + i) for u in range(12) for i in range(10)]
+    known = [row for row in events if not row[1].endswith(("8", "9"))]
+    new = [row for row in events if row[1].endswith(("8", "9"))]
+    names = ["userId", "movieId", "rating", "timestamp"]
+    items = [(f"{kind}{i}", f"A {kind} film {i}", f"{kind}|film") for kind in ("sea", "war") for i in range(10)]
+    # The new wars are the more: where all are equally popular, ties go to the smaller id, and those are seas.
+    return (write(tmp_path / "train.csv", names, known), write(tmp_path / "test.csv", names, new),
+            write(tmp_path / "films.csv", ["movieId", "title", "genres"], items))  # fmt: skip
+
+
+def test_new_items_are_ranked_by_what_they_are_about(
+    spark: SparkSession, films: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, test, items = films
+    recommender(train, test, k=2, model="content", items=items, recommendations=tmp_path / "lists.csv", sets=QUICK)
+    said = json.loads(capsys.readouterr().out)
+    assert list(said["models"]) == ["content"]
+    new = said["new_items"]
+    assert {each["users"] for each in new.values()} == {12}
+    assert new["content"]["ndcg@2"] == 1.0
+    # Equally popular genres: everybody gets the seas.
+    assert new["genre_popularity"]["ndcg@2"] == 0.5
+    with (tmp_path / "lists.csv").open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    assert {(row["user_id"], row["item_id"]) for row in rows if row["user_id"] == "u1"} == {("u1", "war8"), ("u1", "war9")}
+
+
+def test_als_tells_the_errors_of_its_ratings_too(
+    spark: SparkSession, films: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, test, _ = films
+    recommender(train, test, k=2, model="als", sets=QUICK)
+    said = json.loads(capsys.readouterr().out)
+    assert list(said["ratings"]) == ["mean", "bias", "als"]
+    assert said["models"]["als"]["rmse"] == said["ratings"]["als"]["rmse"]
+    # Even users give 4, odd ones 5: the mean is off by a half; a damped bias of eight ratings takes a third of that.
+    assert said["ratings"]["mean"] == {"rmse": 0.5, "mae": 0.5, "ratings": 24}
+    assert said["ratings"]["bias"]["rmse"] < 0.35
+    assert said["new_items"] == {}
+
+
+def test_content_needs_items(spark: SparkSession, films: tuple[Path, Path, Path]) -> None:
+    with pytest.raises(UsageError, match="name a file of them: --items FILE"):
+        recommender(films[0], films[1], k=2, model="content", sets=QUICK)
+
+
+def test_a_file_of_items_under_the_names_people_give(spark: SparkSession, tmp_path: Path) -> None:
+    given = [("x", "b", "Long ago", '["sea", "old ship"]', "9.5"), ("x", "a", "", "", ""), ("y", "a", "", " one|two ", "")]
+    path = write(tmp_path / "items.csv", ["asin", "movieId", "overview", "tags", "price"], given)
+    rows = {row["item_id"]: row for row in read_items(spark, path).collect()}
+    assert (rows["b"]["text"], rows["b"]["hashtags"], rows["b"]["price_usd"]) == ("Long ago", ["sea", "old ship"], 9.5)
+    assert rows["a"]["title"] is None
+    assert len(rows) == 2
+    bad = write(tmp_path / "bad.csv", ["item_id", "price"], [("a", "cheap"), ("b", "1")])
+    with pytest.raises(InputError, match="bad.csv: column price_usd: 1 rows without a number"):
+        read_items(spark, bad)
