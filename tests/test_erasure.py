@@ -99,7 +99,7 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     before = places(built.root, NEEDLE)
     assert areas(before) >= {"bronze", "silver", "features", "gold", "ops", "mlruns", "reports", "landing"}
     # Nobody in this small world is near enough to anybody for the tables of neighbours to name the person.
-    unnamed = {"sentiments", "similar_items", "similar_users"}
+    unnamed = {"sentiments", "similar_items", "similar_users", "bandit_arms"}
     assert {t.split(".")[1] for t in contract_names() if t.startswith("gold.")} - unnamed <= {
         Path(name).parts[1] for name in before if name.startswith("gold/")
     }

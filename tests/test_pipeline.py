@@ -51,10 +51,11 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
 
 def test_every_stage_succeeds_and_is_in_the_log(spark: SparkSession, built: Built) -> None:
     ended = [(s.job, s.status, s.message) for s in built.steps if isinstance(s, Result)]
-    assert [job for job, status, message in ended if (status, message) != ("succeeded", None)] == []
+    # The simulated world has no log of impressions.
+    assert [(job, status) for job, status, message in ended if message is not None] == [("update_bandits", "skipped")]
     assert len(ended) == 4 + sum(len(jobs) for jobs in built.settings.pipeline.values())
     logged = built.lake(spark).read("ops.runs").groupBy("status").count().collect()
-    assert [(row["status"], row["count"]) for row in logged] == [("succeeded", len(ended))]
+    assert {row["status"]: row["count"] for row in logged} == {"succeeded": len(ended) - 1, "skipped": 1}
     assert all(str(s.job) in steps_table(built.steps) for s in built.steps)
 
 

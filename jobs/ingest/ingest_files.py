@@ -5,7 +5,8 @@ Reads:  the files at --input (a .zip is unpacked below the lake first), and ops.
 Writes: bronze.ratings, bronze.events, bronze.items, bronze.texts, bronze.edges, bronze.links ...: one row per record, sound or
         not, in the tables that the source's parts name
         silver.interactions, silver.items, silver.item_links, silver.texts, silver.follows: one row per new or newer record
-        silver.users, silver.item_counts, silver.images and the others too: rows that the same records give besides
+        silver.impressions and the others too, silver.users, silver.item_counts, silver.images: rows that the same records
+        give besides
         ops.quarantine     one row per rejected record, with rule, reason, file, line and the raw text
         ops.ingest_files   one row per file and part, last of all: what is not in it is ingested again, without a double
 

@@ -171,6 +171,29 @@ class SimilarConf(Section):
     max_ids: int = Field(ge=1, le=1_000_000)
 
 
+class BanditsConf(Section):
+    """What the arms of a bandit are, and how three policies choose among them."""
+
+    contexts: list[Literal["campaign", "policy", "position"]]
+    epsilon: float = Field(ge=0, le=1)
+    exploration: float = Field(ge=0, le=100)
+    prior_successes: float = Field(gt=0, le=1e6)
+    prior_failures: float = Field(gt=0, le=1e6)
+    max_arms: int = Field(ge=1, le=100_000)
+
+
+class EvaluatePoliciesConf(Section):
+    """`shoal evaluate policies`: how a log is divided, and how what a policy would have earned is estimated."""
+
+    learn_share: float = Field(ge=0, lt=1)
+    max_weight: float | None = Field(gt=0)
+    folds: int = Field(ge=2, le=100)
+    reward_shrink: float = Field(ge=0, le=1e9)
+    buckets: int = Field(ge=2, le=10_000)
+    draws: int = Field(ge=100, le=10_000)
+    seed: int
+
+
 class DriftConf(Section):
     """Which windows are compared and from where on a difference counts."""
 
@@ -224,6 +247,8 @@ class Settings(Section):
     graph: GraphConf
     recommend: RecommendConf
     similar: SimilarConf
+    bandits: BanditsConf
+    evaluate_policies: EvaluatePoliciesConf
     drift: DriftConf
     report: ReportConf
     optimize: OptimizeConf
