@@ -153,3 +153,10 @@ def test_no_rows_in_place_of_no_rows_is_no_commit_and_no_fault(lake: Lake, spark
     assert Lake(spark, lake.root, lake.settings, Run("later", "test")).replace_where(
         "ops.quarantine", rows, "batch_id", "b", unique=True
     ) == 0  # fmt: skip
+
+
+def test_to_add_no_rows_is_no_commit_and_no_fault(lake: Lake, spark: SparkSession) -> None:
+    rows = spark.createDataFrame([], lake.create("ops.quarantine").struct()).drop("run_id")
+    later = Lake(spark, lake.root, lake.settings, Run("later", "test"))
+    assert later.append("ops.quarantine", rows, unique=True) == 0
+    assert (later.run.rows_out, later.version("ops.quarantine")) == ({"ops.quarantine": 0}, lake.version("ops.quarantine"))

@@ -204,9 +204,13 @@ class Lake:
         """Add `rows` and return how many they are. A rerun adds them again: for logs such as ops.runs."""
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, count):
+            before = self.version(name)
             self._commit(name, lambda: self._writer(checked).mode("append").save(self.path(name))
                          if not self.settings.lake.catalog
                          else self._writer(checked).mode("append").saveAsTable(self.sql_name(name)))  # fmt: skip
+            if self.version(name) == before:
+                # Of no rows Delta makes no commit.
+                return self._wrote(name, 0)
         return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
 
     def append_once(self, name: str, rows: DataFrame, txn: Txn) -> None:
