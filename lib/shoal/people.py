@@ -75,8 +75,8 @@ def parents(table: str) -> list[str]:
 
 
 def tables_of_people() -> list[str]:
-    """Every table with a personal column, those that go with others before them: who is cut off in the middle finds the rest
-    again from what is left."""
+    """Every table with a personal column or with rows that go with a person's, those that go with others before them: who is
+    cut off in the middle finds the rest again from what is left."""
     order = [*reversed(LAYERS)]
-    names = [n for n in contract_names() if contract(n).is_personal() and n != REQUESTS]
+    names = [n for n in contract_names() if (contract(n).is_personal() or contract(n).erased_with) and n != REQUESTS]
     return sorted(names, key=lambda n: (order.index(contract(n).layer), not contract(n).erased_with, n))
