@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from shoal import models
 from shoal.lake import Lake
-from shoal.models import Model, champion, register
+from shoal.models import Model, champion, register, retire
 
 INPUTS, OUTPUTS = {"text": "string"}, {"label": "string"}
 
@@ -77,3 +77,15 @@ def test_champion_moves_only_when_at_least_as_good_and_moves_with_the_lake(
     shutil.rmtree(after.folder)
     assert keep(moved, 0.9, higher_is_better=False).is_champion  # worse, but the other's files are gone
     assert capfd.readouterr().out == ""
+
+
+def test_a_retired_champion_serves_no_more_and_the_same_training_serves_anew(
+    make_lake: Callable[..., Lake], keep: Callable[..., Model]
+) -> None:
+    lake = make_lake()
+    keep(lake, 0.5)
+    assert keep(lake, 0.7).is_champion
+    assert retire(lake, lambda file: file.name == "weights.txt" and file.read_text() == "0.7") == ["shoal_thing/2"]
+    assert champion(lake, "shoal_thing") is None
+    again = keep(lake, 0.7)
+    assert (again.is_champion, again.version, weights(again)) == (True, "3", "0.7")
