@@ -35,10 +35,13 @@ from shoal.errors import ContractError, InputError, UsageError
 from shoal.lake import Lake
 from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
+from shoal.sources import fashion_catalog
 from shoal.sources.archives import is_archive, unpack
 from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
+from shoal.sources.fashion_catalog import seen_pictures
+from shoal.sources.films import CATALOGUES, enriched, moved, same_films
 from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parts import Also, Part
 from shoal.sources.reading import read_records
@@ -48,6 +51,9 @@ from shoal.sources.verdicts import rows_of, silver_of, with_fields, with_verdict
 NOT_HIDDEN = {"twitter_activity", "instagram_export"}
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
+# Sources that bring films under several ids, and the tables whose rows name an item.
+FILM_SOURCES = ("movielens", CATALOGUES)
+NAME_ITEMS = ("silver.interactions", "silver.texts", "silver.item_scores")
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
     """
     batches, passed = [], 0
     parts, alone = parts_of(source), Path(given).is_file()
-    files = list_files(given, conf.max_files)
+    files = list_files(given, conf.max_files, pictures=any(part.of_pictures for part in parts))
     claimed = {part.name: [path for path in files if part.claims(path)] for part in parts}
     if not claimed[parts[0].name] and not parts[0].is_optional and not alone:
         names = " or ".join(parts[0].patterns)
@@ -131,7 +137,7 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
         if not surveys:
             continue
         # A document without a byte is a broken one, not a table without rows.
-        filled = [s for s in surveys if s.form == "document" or (s.bytes and (s.form != "csv" or s.header))]
+        filled = [s for s in surveys if s.form in ("document", "picture") or (s.bytes and (s.form != "csv" or s.header))]
         if not filled:
             raise InputError(f"{surveys[0].path}: the file is empty; expected a header line and rows")
         if len(filled) < len(surveys):
@@ -183,7 +189,7 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
         earlier = [row["run_id"] for row in bronze_of(lake, batch).select("run_id").distinct().collect()]
     names = [field.name for field in batch.part.fields]
     columns = {path: found for path, (found, _) in described.items()}
-    records = read_records(lake.spark, batch.surveys, columns, names, conf, batch.part.records_of)
+    records = read_records(lake.spark, batch.surveys, columns, names, conf, batch.part.records_of, batch.part.has_quotes)
     privacy = lake.settings.privacy
     fielded = with_fields(hide_people(records, batch.part, privacy), batch.part, conf, as_of)
     judged = withheld(with_verdict(fielded, batch.part, conf), batch.part, privacy)
@@ -315,6 +321,56 @@ def load_also(lake: Lake, conf: IngestConf, source: str, loaded: Sequence[Sorted
         (lake.merge if newest else lake.insert_new)(silver, rows, unique=True)
 
 
+def unite_films(lake: Lake, conf: IngestConf) -> None:
+    """Make items that silver.item_links says are one film one item: what the catalogues know fills it, and what names it by
+    their ids names it by its own. Safe to repeat: where nothing is left to do, nothing is written.
+    """
+    if not lake.exists("silver.item_links"):
+        return
+    links = lake.written("silver.item_links")
+    if not links.where(F.col("source") == CATALOGUES).limit(1).count():
+        return
+    aliases = same_films(links).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        if not aliases.limit(1).count():
+            return
+        # From bronze: a later batch of the other source may have gone over what was filled in before.
+        known = [(each.bronze, also) for each in parts_of(CATALOGUES) for also in each.also if also.silver == "silver.items"]
+        sources = [(lake.written(name).where("_rule is null"), also) for name, also in known if lake.exists(name)]
+        lake.create("silver.items")
+        better = enriched(lake.written("silver.items"), rows_of(sources, conf), aliases).persist(StorageLevel.MEMORY_AND_DISK)
+        if better.limit(1).count():
+            lake.merge("silver.items", better, unique=True)
+        better.unpersist()
+        for name in NAME_ITEMS:
+            if lake.exists(name):
+                key = list(contract(name).key)
+                rows = moved(lake.written(name), aliases, key).persist(StorageLevel.MEMORY_AND_DISK)
+                if rows.limit(1).count():
+                    lake.merge(name, rows, unique=True)
+                rows.unpersist()
+        for name in ("silver.items", "silver.item_scores"):
+            old = lake.written(name).join(aliases, "item_id") if lake.exists(name) else None
+            if old is not None and old.limit(1).count():
+                lake.remove_copies(name, old.select("item_id", F.lit("").alias("source")).distinct(), ["item_id"], "source", "true")
+    finally:
+        aliases.unpersist()
+
+
+def give_pictures_to_products(lake: Lake) -> None:
+    """Make files of pictures that products name by their records the pictures of these. Safe to repeat."""
+    if not lake.exists("silver.images"):
+        return
+    better, gone = seen_pictures(lake.written("silver.images"))
+    better = better.persist(StorageLevel.MEMORY_AND_DISK)
+    gone = gone.withColumn("source", F.lit("")).persist(StorageLevel.MEMORY_AND_DISK)
+    if better.limit(1).count() and gone.count():
+        lake.merge("silver.images", better, unique=True)
+        lake.remove_copies("silver.images", gone, ["image_id"], "source", "true")
+    better.unpersist()
+    gone.unpersist()
+
+
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:
     """Bring what is new at `input` into the lake."""
     parsing = conf.model_dump(mode="json", exclude=NOT_PARSING)
@@ -337,6 +393,10 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
             load_silver(lake, conf, source, each)
         # After all of them: a derived row must not take the key of a record that was judged before it was there.
         load_also(lake, conf, source, loaded)
+        if source in FILM_SOURCES and batches:
+            unite_films(lake, conf)
+        if source == fashion_catalog.SOURCE and batches:
+            give_pictures_to_products(lake)
     finally:
         for each in loaded:
             each.left_out.unpersist()

@@ -8,6 +8,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from shoal.simulate.foreign import write_films, write_impressions, write_shop, write_twitter
 from shoal.simulate.instagram import influencer_posts, person_archives, write_archives
 from shoal.simulate.tables import users
 from shoal.simulate.world import WorldConf
@@ -32,4 +33,8 @@ def _exports(spark: SparkSession, conf: WorldConf, folder: Path) -> int:
 FORMATS: dict[str, Callable[[SparkSession, WorldConf, Path], int]] = {
     "instagram_influencers": _influencers,
     "instagram_export": _exports,
+    "twitter_activity": write_twitter,
+    "media_reviews": write_films,
+    "fashion_catalog": write_shop,
+    "impressions": write_impressions,
 }

@@ -28,7 +28,7 @@ from shoal.simulate.words import TOPICS
 from shoal.simulate.world import WorldConf
 
 FOLDERS = ("items", "texts", "edges", "assignments", "events")
-_SUFFIX = {"csv": ".csv", "json": ".jsonl", "parquet": ".parquet"}
+_SUFFIX = {"csv": ".csv", "tsv": ".tsv", "json": ".jsonl", "parquet": ".parquet"}
 
 
 def write_world(
@@ -140,6 +140,9 @@ def write_folder(rows: DataFrame, folder: Path, form: str, extra: Column) -> tup
     writer = observed.write.mode("overwrite")
     if form == "csv":
         writer.option("header", True).option("emptyValue", "").csv(str(partial))
+    elif form == "tsv":
+        # As IMDb writes it: a quote is a letter, \\N is nothing.
+        writer.option("header", True).option("sep", "\t").option("quote", "").option("nullValue", "\\N").csv(str(partial))
     elif form == "json":
         writer.option("ignoreNullFields", False).json(str(partial))
     else:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from shoal.errors import UsageError
-from shoal.sources import general, impressions, instagram_export, instagram_influencers, movielens, twitter_activity
+from shoal.sources import (
+    fashion_catalog,
+    general,
+    impressions,
+    instagram_export,
+    instagram_influencers,
+    media_reviews,
+    movielens,
+    twitter_activity,
+)
 from shoal.sources.parts import Part
 
 SOURCES: dict[str, tuple[Part, ...]] = {
@@ -16,6 +25,8 @@ SOURCES: dict[str, tuple[Part, ...]] = {
     "instagram_influencers": instagram_influencers.PARTS,
     "instagram_export": instagram_export.PARTS,
     "twitter_activity": twitter_activity.PARTS,
+    "media_reviews": media_reviews.PARTS,
+    "fashion_catalog": fashion_catalog.PARTS,
     "impressions": impressions.PARTS,
 }
 

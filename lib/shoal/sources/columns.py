@@ -24,7 +24,7 @@ def json_pairs(part: Part, conf: IngestConf) -> tuple[str, ...]:
 
 def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
     """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
-    if survey.form in ("jsonl", "document"):
+    if survey.form in ("jsonl", "document", "picture"):
         return json_pairs(part, conf), []
     found = list(survey.header)
     matched = match_columns(survey, found, part.fields, conf)

@@ -22,6 +22,8 @@ from shoal.sources.splitting import Limits, fields
 
 FORMS = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl",
          ".parquet": "parquet"}  # fmt: skip
+# Files that are no tables, for the parts that read them.
+PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 _HEADER_BYTES = 1 << 20
 
 
@@ -42,28 +44,30 @@ class Survey:
 
 
 def form_of(path: str) -> str | None:
-    """csv, jsonl or parquet by the name's ending, one .gz left out; None for another ending."""
+    """csv, jsonl or parquet by the name's ending, one .gz left out; picture; None for another ending."""
+    if path.lower().endswith(PICTURES):
+        return "picture"
     name = path.lower().removesuffix(".gz")
     return FORMS.get(Path(name).suffix)
 
 
-def list_files(given: str, max_files: int) -> list[str]:
+def list_files(given: str, max_files: int, pictures: bool = False) -> list[str]:
     """The files at `given`, a file or a folder with all below it, sorted.
 
-    Hidden files and folders, and those that start with _, are none, as Spark has it. Raises InputError where there is no
-    such path, no file of a known ending, or more than `max_files`.
+    Hidden files and folders, and those that start with _, are none, as Spark has it; pictures only where asked for. Raises
+    InputError where there is no such path, no file of a known ending, or more than `max_files`.
     """
     path = Path(given)
     if not path.exists():
         raise InputError(f"{given}: no such file or folder")
     if path.is_file():
-        if form_of(given) is None:
+        if form_of(given) in _none_of(pictures):
             raise InputError(f"{given}: unknown ending; expected one of {', '.join(sorted(FORMS))}, also with .gz")
         return [str(path.resolve())]
     found = []
     for file in sorted(path.rglob("*")):
         inner = file.relative_to(path).parts
-        if any(part.startswith((".", "_")) for part in inner) or not file.is_file() or form_of(file.name) is None:
+        if any(part.startswith((".", "_")) for part in inner) or not file.is_file() or form_of(file.name) in _none_of(pictures):
             continue
         found.append(str(file.resolve()))
         if len(found) > max_files:
@@ -71,6 +75,11 @@ def list_files(given: str, max_files: int) -> list[str]:
     if not found:
         raise InputError(f"{given}: no file in it ends in {', '.join(sorted(FORMS))}, also with .gz")
     return found
+
+
+def _none_of(pictures: bool) -> tuple[str | None, ...]:
+    """The forms that are not wanted."""
+    return (None,) if pictures else (None, "picture")
 
 
 def survey_files(spark: SparkSession, paths: list[str], conf: IngestConf, documents: bool = False) -> list[Survey]:
@@ -120,6 +129,10 @@ def survey_row(
         if form == "parquet":
             schema = pq.read_schema(path)
             return path, form, "", size, digest, schema.names, [0], [-1], [1], schema.remove_metadata().to_string(), None
+        if form == "picture":
+            # Two products may have the same picture: a picture is its name and its content.
+            digest = hashlib.sha256(f"{Path(path).name}\0{digest}".encode()).hexdigest()
+            return path, form, "", size, digest, [], [0], [-1], [1], "", None
         if documents and is_document(path, max_bytes):
             return path, "document", "", size, digest, [], [0], [-1], [1], "", None
         names, start, line = list(header or []), 0, 1

@@ -169,7 +169,7 @@ def _read_chunk(
         odd |= np.fromiter((not _is_utf8(data[s:e]) for s, e in spans), np.bool_, len(odd))
     even = np.flatnonzero(~odd)
     if len(even):
-        yield from _read_together(stretch, data, found, even, numbers[even], names, schema)
+        yield from _read_together(stretch, data, found, even, numbers[even], names, schema, limits.has_quotes)
     rows: list[tuple[Any, ...]] = []
     for i in np.flatnonzero(odd):
         first = line == 0 and i == 0
@@ -179,7 +179,7 @@ def _read_chunk(
             reason = f"a record of {length:,} bytes; expected at most {limits.max_bytes:,}; the first {_kept(limits):,} are kept"
             rows.append((int(numbers[i]), head, "record_too_long", reason, None))
             continue
-        row = _slow_record(stretch, data[found.starts[i] : found.ends[i]], bool(found.unclosed[i]), first)
+        row = _slow_record(stretch, data[found.starts[i] : found.ends[i]], bool(found.unclosed[i]), first, limits.has_quotes)
         if row is not None:
             rows.append((int(numbers[i]), *row))
     if rows:
@@ -195,8 +195,9 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _read_together(
-    stretch: Stretch, data: bytes, found: Cut, even: Any, numbers: Any, names: Sequence[str], schema: pa.Schema
-) -> Iterator[pa.RecordBatch]:
+    stretch: Stretch, data: bytes, found: Cut, even: Any, numbers: Any, names: Sequence[str], schema: pa.Schema,
+    has_quotes: bool,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """Lines whose quotes, if any, pair up within the line: all at once, by Arrow's reader. `numbers` are those of `even`."""
     offsets = np.empty(len(found.starts) + 1, np.int64)
     offsets[:-1], offsets[-1] = found.starts, found.consumed
@@ -219,7 +220,10 @@ def _read_together(
     table = pacsv.read_csv(
         pa.BufferReader(_joined(data, found, even)),
         pacsv.ReadOptions(use_threads=False, block_size=len(data) + 2, column_names=[str(i) for i in range(width)]),
-        pacsv.ParseOptions(delimiter=stretch.delimiter, newlines_in_values=False, invalid_row_handler=is_wrong),
+        pacsv.ParseOptions(
+            delimiter=stretch.delimiter, quote_char='"' if has_quotes else False, newlines_in_values=False,
+            invalid_row_handler=is_wrong,
+        ),
         pacsv.ConvertOptions(
             check_utf8=False, strings_can_be_null=True, quoted_strings_can_be_null=True, null_values=[""],
             column_types={str(i): pa.string() for i in range(width)},
@@ -258,7 +262,7 @@ def _joined(data: bytes, found: Cut, even: Any) -> bytes:
 Row = tuple[str, "str | None", "str | None", "dict[str, str | None] | None"]
 
 
-def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool) -> Row | None:
+def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has_quotes: bool) -> Row | None:
     """One record by itself: (raw, rule, reason, fields); None for a blank line. `first`: of the stretch."""
     data = data.removesuffix(b"\r").removeprefix(_BOM if stretch.start == 0 and first else b"")
     if not (data.strip(b"\r") if stretch.form == "csv" else data.strip()):
@@ -272,7 +276,7 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool) -> 
         return raw, "unclosed_quote", 'a quote opens and is never closed; expected a closing "', None
     if stretch.form == "jsonl":
         return json_record(raw, stretch.columns)
-    values = fields(raw, stretch.delimiter)
+    values = fields(raw, stretch.delimiter) if has_quotes else raw.split(stretch.delimiter)
     if values is None:
         return raw, "bad_quote", "text follows a closing quote; expected the delimiter, or the quote doubled", None
     if len(values) != len(stretch.columns):

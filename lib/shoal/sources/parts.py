@@ -48,6 +48,8 @@ class Part:
     whose archive it lies in; a file is ingested once for each.
     excluding: names of files that are another part's, for a part that takes all others. takes(): which records of its files are
     this part's, by the typed fields, never null; another part of the same files takes the rest, so that each record counts once.
+    of_pictures: whether its files are pictures, one record each.
+    null: a text that says that there is no value; has_quotes: whether quotes enclose fields in its delimited files.
     """
 
     name: str
@@ -65,6 +67,9 @@ class Part:
     excluding: tuple[str, ...] = ()
     takes: Callable[[], Column] | None = None
     depends_on: Callable[[str], str] | None = None
+    null: str | None = None
+    has_quotes: bool = True
+    of_pictures: bool = False
 
     @property
     def fields_in_bronze(self) -> bool:

@@ -13,6 +13,7 @@ from shoal.conf import IngestConf
 from shoal.sources.documents import RecordsOf, document_records
 from shoal.sources.listing import Survey
 from shoal.sources.parsing import Stretch, batch_schema, records
+from shoal.sources.pictures import picture_records
 from shoal.sources.splitting import Limits
 
 Columns = dict[str, "tuple[str | None, ...]"]
@@ -25,15 +26,16 @@ def read_records(
     names: Sequence[str],
     conf: IngestConf,
     records_of: RecordsOf | None = None,
+    has_quotes: bool = True,
 ) -> DataFrame:
     """Every record of the files: _file, _line, raw, _rule and _reason (null for a sound form), then `names` as strings.
 
     `columns` gives each file's columns under our names, in the file's order (for JSON and Parquet: pairs `theirs=ours`).
-    `records_of` takes JSON documents apart, where there are any. A task reads about ingest.split_bytes, of one large file or
-    of many small ones. Narrow: no shuffle.
+    `records_of` takes JSON documents apart, where there are any; `has_quotes`: see Limits. A task reads about
+    ingest.split_bytes, of one large file or of many small ones. Narrow: no shuffle.
     """
     text = [s for s in surveys if s.form != "parquet"]
-    frames = [_read_text(spark, text, columns, names, conf, records_of)] if text else []
+    frames = [_read_text(spark, text, columns, names, conf, records_of, has_quotes)] if text else []
     layouts: dict[tuple[str, tuple[str | None, ...]], list[str]] = {}
     for survey in surveys:
         if survey.form == "parquet":
@@ -49,6 +51,7 @@ def _read_text(
     names: Sequence[str],
     conf: IngestConf,
     records_of: RecordsOf | None,
+    has_quotes: bool,
 ) -> DataFrame:
     """The records of CSV, JSON lines and JSON document files."""
     rows = [
@@ -68,10 +71,12 @@ def _read_text(
                 index, given = row.pop("index"), tuple(row.pop("columns"))
                 stretch = Stretch(**row, columns=given)
                 width = len(given) if stretch.form == "csv" else 0
-                if stretch.form == "document" and records_of:
+                if stretch.form == "picture":
+                    batches_of = picture_records(stretch, wanted)
+                elif stretch.form == "document" and records_of:
                     batches_of = document_records(stretch, wanted, records_of, max_document)
                 else:
-                    batches_of = records(stretch, wanted, Limits(max_bytes, max_lines, width))
+                    batches_of = records(stretch, wanted, Limits(max_bytes, max_lines, width, has_quotes))
                 for found in batches_of:
                     number = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
                     yield pa.RecordBatch.from_arrays([number, *found.columns], schema=schema)

@@ -40,11 +40,15 @@ class Cut:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a record may be: at most so many bytes, and over so many lines; `width` fields where it spans lines (0: any)."""
+    """What a record may be: at most so many bytes, and over so many lines; `width` fields where it spans lines (0: any).
+
+    has_quotes: whether quotes enclose fields; without them a quote is a letter like others, and each line a record.
+    """
 
     max_bytes: int
     max_lines: int
     width: int = 0
+    has_quotes: bool = True
 
 
 def cut(data: bytes, delimiter: bytes | None, final: bool, limits: Limits) -> Cut:
@@ -67,7 +71,7 @@ def cut(data: bytes, delimiter: bytes | None, final: bool, limits: Limits) -> Cu
     if delimiter is not None and whole:
         if data.find(b"\r") >= 0:
             odd[_lines_of(_data_returns(view), ends)] = True
-        if data.find(b'"') >= 0:
+        if limits.has_quotes and data.find(b'"') >= 0:
             at = np.flatnonzero(view == QUOTE)
             at = at[: np.searchsorted(at, ends[-1])]
             line = np.searchsorted(ends, at)

@@ -26,6 +26,8 @@ def silver_columns(part: Part | Also) -> list[str]:
 def with_fields(records: DataFrame, part: Part, conf: IngestConf, as_of: date) -> DataFrame:
     """The part's `records` with typed fields in place of their texts, and `_fault`: what is wrong with a record's form or first
     bad field."""
+    if part.null is not None:
+        records = records.withColumns({f.name: F.when(F.col(f.name) != part.null, F.col(f.name)) for f in part.fields})
     form = F.when(F.col("_rule").isNotNull(), F.struct(F.col("_rule").alias("rule"), F.col("_reason").alias("reason")))
     # A step of their own: where a value stands in several conditions, Spark would make it anew for each.
     staged = records.withColumns({f"_typed_{field.name}": typed(field, conf) for field in part.fields})

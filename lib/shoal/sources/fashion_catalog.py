@@ -1,0 +1,148 @@
+"""A shop's catalogue: products, what people browsed and bought, and a folder of pictures.
+
+In a folder, files with `event`, `purchase`, `transaction`, `order` or `browse` in their names are events, .jpg, .png and the like
+pictures, all others products. A picture is of the product that its file is named after, or of the one whose record names it.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from shoal.conf import IngestConf
+from shoal.sources.fields import Field, told
+from shoal.sources.general import ITEM, TIME, USER, rating_in_range
+from shoal.sources.instagram_influencers import posts_of, status_of
+from shoal.sources.listing import PICTURES
+from shoal.sources.parts import Also, Part, event_id_from, hashtags_of
+
+SOURCE = "fashion_catalog"
+_EVENTS = ("*event*", "*purchase*", "*transaction*", "*order*", "*browse*", "events/*")
+_PICTURES = tuple(f"*{ending}" for ending in PICTURES)
+_WORDS = {"browse": "view", "viewed": "view", "buy": "purchase", "bought": "purchase", "order": "purchase",
+          "transaction": "purchase", "cart": "save", "add_to_cart": "save", "wishlist": "save"}  # fmt: skip
+
+PRODUCT_FIELDS = (
+    Field("product_id", "id", True, ("item_id", "id", "sku", "article_id", "asin")),
+    Field("title", "text", False, ("name", "product_name", "prod_name", "product_display_name")),
+    Field("description", "text", False, ("text", "detail_desc", "body")),
+    Field("brand", "text", False, ("brand_name", "manufacturer")),
+    Field("category", "list", False, ("categories", "product_type", "product_type_name", "article_type")),
+    Field("colour", "text", False, ("color", "base_colour", "colour_group_name")),
+    Field("price", "number", False, ("list_price", "price_usd")),
+    Field("currency", "text", False, ("currency_code",)),
+    Field("image_path", "text", False, ("image", "image_url", "picture", "filename")),
+    Field("created_at", "time", False, ("published_at", "added_at", "timestamp")),
+)
+EVENT_FIELDS = (
+    Field("event_id", "id", False, ("id", "line_id")),
+    USER,
+    Field("item_id", "id", True, (*ITEM.aliases, "article_id", "sku")),
+    # A file without it is one of purchases.
+    Field("event", "word", False, ("event_type", "type", "action")),
+    Field("price", "number", False, ("unit_price",)),
+    Field("quantity", "whole", False, ("count", "units")),
+    # An amount off the whole line, in its currency.
+    Field("discount", "number", False, ("discount_amount",)),
+    Field("currency", "text", False, ("currency_code",)),
+    Field("occurred_at", "time", True, (*TIME.aliases, "t_dat", "purchased_at")),
+)
+PICTURE_FIELDS = (Field("path", "text"), Field("width_px", "whole"), Field("height_px", "whole"), Field("status", "word"))
+
+
+def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:
+    """What one unit of a record's currency is worth in US dollars; null where no rate is set. None named: US dollars."""
+    rates = {"USD": 1.0, **{name.upper(): rate for name, rate in conf.usd_per.items()}}
+    known = F.create_map(*[F.lit(each) for pair in rates.items() for each in pair])
+    return known[F.upper(F.coalesce(F.nullif(F.trim(currency), F.lit("")), F.lit("USD")))]
+
+
+def _unknown_currency(conf: IngestConf) -> Column:
+    """Rule `currency`: a price in a currency without a rate; it would be a number that means nothing, or be lost."""
+    found = F.concat(F.lit("currency: found '"), F.substring("_fields.currency", 1, 60), F.lit("', expected USD"))
+    rates = "".join(f", {name}" for name in sorted(conf.usd_per))
+    reason = F.concat(found, F.lit(f"{rates}; --set usd_per.CODE=RATE gives another's worth in US dollars"))
+    unknown = _usd_per(conf, "_fields.currency").isNull()
+    return F.when(F.col("_fields.price").isNotNull() & unknown, told("currency", reason))
+
+
+def _fault_of_event(conf: IngestConf) -> Column:
+    """Rule `currency`, or `range` for a negative amount."""
+    return F.coalesce(_unknown_currency(conf), rating_in_range(conf))
+
+
+def _items(conf: IngestConf) -> dict[str, Column]:
+    nothing = F.lit(None)
+    return {
+        "item_id": F.col("product_id"), "kind": F.lit("product"), "owner_id": nothing, "title": F.col("title"),
+        "text": F.col("description"), "hashtags": hashtags_of(F.concat_ws(" ", "title", "description")),
+        "categories": F.coalesce("category", F.array().cast("array<string>")), "is_video": nothing,
+        "image_count": F.when(F.col("image_path").isNotNull(), 1), "image_path": F.col("image_path"), "location": nothing,
+        "price_usd": F.round(F.col("price") * _usd_per(conf), 4), "created_at": F.col("created_at"),
+    }  # fmt: skip
+
+
+def _image_id(item: Column, path: Column) -> Column:
+    """A picture's id, from the item and the name of the file, wherever that lies."""
+    return F.md5(F.concat_ws("\u001f", item, F.lower(_file_name(path))))
+
+
+def _file_name(path: Column) -> Column:
+    return F.regexp_extract(path, r"([^/\\]*)$", 1)
+
+
+def _images_of_products(conf: IngestConf) -> dict[str, Column]:
+    return {
+        "image_id": _image_id(F.col("product_id"), F.col("image_path")), "item_id": F.col("product_id"),
+        "path": F.col("image_path"), "width_px": F.lit(None), "height_px": F.lit(None), "status": status_of(F.col("image_path")),
+    }  # fmt: skip
+
+
+def _images(conf: IngestConf) -> dict[str, Column]:
+    """A picture is of the product that its file is named after."""
+    item = F.regexp_replace(_file_name(F.col("path")), r"\.[^.]*$", "")
+    kept = {name: F.col(name) for name in ("path", "width_px", "height_px", "status")}
+    return {"image_id": _image_id(item, F.col("path")), "item_id": item, **kept}
+
+
+def _events(conf: IngestConf) -> dict[str, Column]:
+    """An event; the value of a purchase is what was paid for the line, in US dollars."""
+    words = F.create_map(*[F.lit(word) for pair in _WORDS.items() for word in pair])
+    event = F.coalesce(words[F.col("event")], "event", F.lit("purchase"))
+    paid = F.col("price") * F.coalesce("quantity", F.lit(1)) - F.coalesce("discount", F.lit(0.0))
+    return {
+        "event_id": F.coalesce("event_id", event_id_from(SOURCE, event)), "user_id": F.col("user_id"), "item_id": F.col("item_id"),
+        "event": event, "value": F.when(event == "purchase", F.round(paid * _usd_per(conf), 4)),
+        "occurred_at": F.col("occurred_at"),
+    }  # fmt: skip
+
+
+def seen_pictures(images: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """(rows of silver.images that change, rows that go): a file that is not named after a product but that a product's record
+    names is that product's picture.
+
+    Of this source's rows: those that a record listed are matched by file name with those of files; where several files have the
+    name, the first path counts. One join on the file name.
+    """
+    ours = images.where(F.col("source") == SOURCE).withColumn("_name", F.lower(_file_name(F.col("path"))))
+    looked = F.col("status").isin("found", "damaged")
+    seen = ("path", "width_px", "height_px", "status")
+    best = ours.where(looked).groupBy("_name").agg(F.min(F.struct(*seen, "image_id")).alias("_file"))
+    met = ours.where("status = 'listed'").join(best, "_name").where(F.col("image_id") != F.col("_file.image_id"))
+    better = met.select("image_id", "item_id", *[F.col(f"_file.{name}").alias(name) for name in seen], "source")
+    return better, met.select(F.col("_file.image_id").alias("image_id")).distinct()
+
+
+PARTS = (
+    Part(
+        "products", "bronze.products", "silver.items", PRODUCT_FIELDS, _items, is_optional=True, records_of=posts_of,
+        checked=_unknown_currency,
+        excluding=(*_EVENTS, *_PICTURES, "readme*", "license*"),
+        also=(Also("silver.images", _images_of_products, lambda: F.col("image_path").isNotNull(), keeps_newest=False),),
+    ),
+    Part(
+        "events", "bronze.shop_events", "silver.interactions", EVENT_FIELDS, _events, _EVENTS, False, holds_fields=True,
+        checked=_fault_of_event,
+    ),
+    Part("pictures", "bronze.pictures", "silver.images", PICTURE_FIELDS, _images, _PICTURES, of_pictures=True),
+)  # fmt: skip
