@@ -38,6 +38,11 @@ ALTER TABLE `shoal`.`bronze`.`events` ALTER COLUMN `_reason` SET MASK `shoal`.`o
 ALTER TABLE `shoal`.`bronze`.`events` ALTER COLUMN `event_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`events` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- bronze.imdb_titles
+ALTER TABLE `shoal`.`bronze`.`imdb_titles` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`imdb_titles` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`imdb_titles` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- bronze.impressions
 ALTER TABLE `shoal`.`bronze`.`impressions` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`impressions` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
@@ -66,6 +71,11 @@ ALTER TABLE `shoal`.`bronze`.`instagram_posts` ALTER COLUMN `owner_username` SET
 ALTER TABLE `shoal`.`bronze`.`instagram_posts` ALTER COLUMN `username` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`instagram_posts` ALTER COLUMN `caption` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- bronze.item_scores
+ALTER TABLE `shoal`.`bronze`.`item_scores` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`item_scores` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`item_scores` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- bronze.items
 ALTER TABLE `shoal`.`bronze`.`items` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`items` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
@@ -79,12 +89,37 @@ ALTER TABLE `shoal`.`bronze`.`links` ALTER COLUMN `_file` SET MASK `shoal`.`ops`
 ALTER TABLE `shoal`.`bronze`.`links` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`links` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- bronze.pictures
+ALTER TABLE `shoal`.`bronze`.`pictures` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`pictures` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`pictures` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- bronze.products
+ALTER TABLE `shoal`.`bronze`.`products` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`products` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`products` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- bronze.ratings
 ALTER TABLE `shoal`.`bronze`.`ratings` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`ratings` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`ratings` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`ratings` ALTER COLUMN `event_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`ratings` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- bronze.reviews
+ALTER TABLE `shoal`.`bronze`.`reviews` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`reviews` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`reviews` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`reviews` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`reviews` ALTER COLUMN `title` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`reviews` ALTER COLUMN `text` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- bronze.shop_events
+ALTER TABLE `shoal`.`bronze`.`shop_events` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`shop_events` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`shop_events` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`shop_events` ALTER COLUMN `event_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`shop_events` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- bronze.texts
 ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
@@ -94,6 +129,11 @@ ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `text_id` SET MASK `shoal`.`op
 ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `conversation_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`texts` ALTER COLUMN `text` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- bronze.tmdb_films
+ALTER TABLE `shoal`.`bronze`.`tmdb_films` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tmdb_films` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`tmdb_films` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- bronze.tweets
 ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;

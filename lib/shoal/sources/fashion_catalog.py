@@ -144,5 +144,5 @@ PARTS = (
         "events", "bronze.shop_events", "silver.interactions", EVENT_FIELDS, _events, _EVENTS, False, holds_fields=True,
         checked=_fault_of_event,
     ),
-    Part("pictures", "bronze.pictures", "silver.images", PICTURE_FIELDS, _images, _PICTURES, of_pictures=True),
+    Part("pictures", "bronze.pictures", "silver.images", PICTURE_FIELDS, _images, _PICTURES, holds_fields=True, of_pictures=True),
 )  # fmt: skip
