@@ -53,8 +53,12 @@ PICTURE_FIELDS = (Field("path", "text"), Field("width_px", "whole"), Field("heig
 def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:
     """What one unit of a record's currency is worth in US dollars; null where no rate is set. None named: US dollars."""
     rates = {"USD": 1.0, **{name.upper(): rate for name, rate in conf.usd_per.items()}}
-    known = F.create_map(*[F.lit(each) for pair in rates.items() for each in pair])
-    return known[F.upper(F.coalesce(F.nullif(F.trim(currency), F.lit("")), F.lit("USD")))]
+    named = F.coalesce(F.upper(F.trim(currency)), F.lit(""))
+    # Conditions, not a map: with two maps in one expression Spark 3.5 made a value null that was none.
+    worth = F.when(named == "", 1.0)
+    for name, rate in rates.items():
+        worth = worth.when(named == name, rate)
+    return worth
 
 
 def _unknown_currency(conf: IngestConf) -> Column:
@@ -107,12 +111,14 @@ def _images(conf: IngestConf) -> dict[str, Column]:
 
 def _events(conf: IngestConf) -> dict[str, Column]:
     """An event; the value of a purchase is what was paid for the line, in US dollars."""
-    words = F.create_map(*[F.lit(word) for pair in _WORDS.items() for word in pair])
-    event = F.coalesce(words[F.col("event")], "event", F.lit("purchase"))
+    event = F.when(F.col("event").isNull(), "purchase")
+    for theirs, ours in _WORDS.items():
+        event = event.when(F.col("event") == theirs, ours)
+    event = event.otherwise(F.col("event"))
     paid = F.col("price") * F.coalesce("quantity", F.lit(1)) - F.coalesce("discount", F.lit(0.0))
     return {
         "event_id": F.coalesce("event_id", event_id_from(SOURCE, event)), "user_id": F.col("user_id"), "item_id": F.col("item_id"),
-        "event": event, "value": F.when(event == "purchase", F.round(paid * _usd_per(conf), 4)),
+        "event": event, "value": F.round(F.when(event == "purchase", paid) * _usd_per(conf), 4),
         "occurred_at": F.col("occurred_at"),
     }  # fmt: skip
 
