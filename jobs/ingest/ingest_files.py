@@ -40,7 +40,7 @@ from shoal.sources.archives import is_archive, unpack
 from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
-from shoal.sources.fashion_catalog import seen_pictures
+from shoal.sources.fashion_catalog import nobodys_pictures, seen_pictures
 from shoal.sources.films import CATALOGUES, enriched, moved, same_films
 from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parts import Also, Part
@@ -358,17 +358,18 @@ def unite_films(lake: Lake, conf: IngestConf) -> None:
 
 
 def give_pictures_to_products(lake: Lake) -> None:
-    """Make files of pictures that products name by their records the pictures of these. Safe to repeat."""
+    """Make files of pictures that products name by their records the pictures of these. Safe to repeat, also after a kill between
+    the two commits: what goes is told by what the first left."""
     if not lake.exists("silver.images"):
         return
-    better, gone = seen_pictures(lake.written("silver.images"))
-    better = better.persist(StorageLevel.MEMORY_AND_DISK)
-    gone = gone.withColumn("source", F.lit("")).persist(StorageLevel.MEMORY_AND_DISK)
-    if better.limit(1).count() and gone.count():
+    better = seen_pictures(lake.written("silver.images"))
+    if better.limit(1).count():
         lake.merge("silver.images", better, unique=True)
-        lake.remove_copies("silver.images", gone, ["image_id"], "source", "true")
-    better.unpersist()
-    gone.unpersist()
+    # Not persisted: a commit makes Spark fill what is cached of a table anew, from the table as it is then.
+    lake.create("silver.items")
+    gone = nobodys_pictures(lake.written("silver.images"), lake.written("silver.items"))
+    if gone.limit(1).count():
+        lake.remove("silver.images", gone)
 
 
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:

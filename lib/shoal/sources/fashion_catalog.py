@@ -95,6 +95,11 @@ def _file_name(path: Column) -> Column:
     return F.regexp_extract(path, r"([^/\\]*)$", 1)
 
 
+def _item_of_file() -> Column:
+    """The item that the file at `path` is named after."""
+    return F.regexp_replace(_file_name(F.col("path")), r"\.[^.]*$", "")
+
+
 def _images_of_products(conf: IngestConf) -> dict[str, Column]:
     return {
         "image_id": _image_id(F.col("product_id"), F.col("image_path")), "item_id": F.col("product_id"),
@@ -104,9 +109,8 @@ def _images_of_products(conf: IngestConf) -> dict[str, Column]:
 
 def _images(conf: IngestConf) -> dict[str, Column]:
     """A picture is of the product that its file is named after."""
-    item = F.regexp_replace(_file_name(F.col("path")), r"\.[^.]*$", "")
     kept = {name: F.col(name) for name in ("path", "width_px", "height_px", "status")}
-    return {"image_id": _image_id(item, F.col("path")), "item_id": item, **kept}
+    return {"image_id": _image_id(_item_of_file(), F.col("path")), "item_id": _item_of_file(), **kept}
 
 
 def _events(conf: IngestConf) -> dict[str, Column]:
@@ -123,20 +127,31 @@ def _events(conf: IngestConf) -> dict[str, Column]:
     }  # fmt: skip
 
 
-def seen_pictures(images: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """(rows of silver.images that change, rows that go): a file that is not named after a product but that a product's record
-    names is that product's picture.
+def seen_pictures(images: DataFrame) -> DataFrame:
+    """The rows of silver.images that change: a picture that a product's record lists, with the file of its name.
 
     Of this source's rows: those that a record listed are matched by file name with those of files; where several files have the
     name, the first path counts. One join on the file name.
     """
     ours = images.where(F.col("source") == SOURCE).withColumn("_name", F.lower(_file_name(F.col("path"))))
-    looked = F.col("status").isin("found", "damaged")
     seen = ("path", "width_px", "height_px", "status")
-    best = ours.where(looked).groupBy("_name").agg(F.min(F.struct(*seen, "image_id")).alias("_file"))
+    best = ours.where(_is_looked_at()).groupBy("_name").agg(F.min(F.struct(*seen, "image_id")).alias("_file"))
     met = ours.where("status = 'listed'").join(best, "_name").where(F.col("image_id") != F.col("_file.image_id"))
-    better = met.select("image_id", "item_id", *[F.col(f"_file.{name}").alias(name) for name in seen], "source")
-    return better, met.select(F.col("_file.image_id").alias("image_id")).distinct()
+    return met.select("image_id", "item_id", *[F.col(f"_file.{name}").alias(name) for name in seen], "source")
+
+
+def nobodys_pictures(images: DataFrame, items: DataFrame) -> DataFrame:
+    """image_id of the rows of silver.images that go once `seen_pictures` are in: files that a product's record names, and whose
+    own names are no product's. Two joins, on path and on item.
+    """
+    files = images.where((F.col("source") == SOURCE) & _is_looked_at())
+    is_own_name = F.col("item_id") == _item_of_file()
+    named = files.where(~is_own_name).select("path")
+    return files.where(is_own_name).join(named, "path", "left_semi").join(items, "item_id", "left_anti").select("image_id")
+
+
+def _is_looked_at() -> Column:
+    return F.col("status").isin("found", "damaged")
 
 
 PARTS = (

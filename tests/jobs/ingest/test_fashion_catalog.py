@@ -65,8 +65,8 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
     assert world.rows("silver.images", "item_id", "path", "width_px", "height_px", "status") == [
         ("p1", str(first.resolve()), 40, 30, "found"),
         ("p2", str(other.resolve()), 7, 9, "found"),  # by its record, not by its name
-        ("p4", "https://x.test/p4.jpg", None, None, "remote"),
         ("p4", str(broken.resolve()), None, None, "damaged"),
+        ("p4", "https://x.test/p4.jpg", None, None, "remote"),
         ("p5", str(empty.resolve()), None, None, "damaged"),
     ]
     told = sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule"))

@@ -1,4 +1,4 @@
-"""A simulated world in Instagram's forms, through ingest, features and recommendations: what the world did is what silver has."""
+"""A simulated world in Instagram's forms through ingest: what the world did is what silver has."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from tests.jobs.ingest.test_ingest_files import World
 
 pytestmark = pytest.mark.slow
 CONF = WorldConf(users=30, items=40, events=900, texts=80, days=30, seed=5)
-SMALL = ["train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]", "train_recommender.alphas=[1.0]",
-         "train_recommender.search_iter=1", "train_recommender.max_iter=3", "recommend.k=3"]  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
@@ -59,12 +56,3 @@ def test_counts_are_the_worlds(world: World) -> None:
     posts = tables.items_with_truth(spark, CONF).where("kind = 'post'")
     expected = posts.join(likes, "item_id", "left").select("item_id", F.coalesce("n", F.lit(0)), "created_at")
     assert world.rows("silver.item_counts", "item_id", "likes", "observed_at") == sorted(map(tuple, expected.collect()), key=repr)
-
-
-def test_features_and_recommendations_are_made_of_it(world: World) -> None:
-    for job in ("build_items", "build_users", "train_recommender", "build_recommendations"):
-        result = execute(world.spark, find_job(job), load("local", SMALL), world.root, CONF.as_of)
-        assert (job, result.status, result.message) == (job, "succeeded", result.message)
-    lists = world.rows("gold.recommendations", "user_id", "rank")
-    assert {user for user, _ in lists} >= {row[0] for row in world.rows("silver.follows", "src_id")}
-    assert world.rows("features.users", "user_id")
