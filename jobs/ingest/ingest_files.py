@@ -38,14 +38,14 @@ from shoal.runs import run_job
 from shoal.sources import fashion_catalog
 from shoal.sources.archives import is_archive, unpack
 from shoal.sources.catalogue import parts_of
-from shoal.sources.columns import columns_of
+from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
 from shoal.sources.fashion_catalog import nobodys_pictures, seen_pictures
 from shoal.sources.films import CATALOGUES, enriched, moved, same_films
 from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parts import Also, Part
-from shoal.sources.reading import read_records
-from shoal.sources.verdicts import rows_of, silver_of, with_fields, with_verdict
+from shoal.sources.reading import read_records, seen_names
+from shoal.sources.verdicts import as_bronze, rows_of, silver_of, with_fields, with_verdict
 
 # Sources whose records hold people inside JSON objects, which no pseudonym reaches yet.
 NOT_HIDDEN = {"twitter_activity", "instagram_export"}
@@ -86,13 +86,6 @@ class Sorted:
     def verdict(self, name: str) -> int:
         """Sound records of that verdict."""
         return sum(n for (_, verdict), n in self.verdicts.items() if verdict == name)
-
-
-def as_bronze(judged: DataFrame, batch_id: str, source: str, lake: Lake) -> DataFrame:
-    """`judged` with its provenance."""
-    return judged.withColumns(
-        {"_batch_id": F.lit(batch_id), "_source": F.lit(source), "_ingested_at": F.lit(lake.run.started_at)}
-    )
 
 
 def file_rows(sorted_: Sorted, source: str, settings_hash: str) -> list[tuple[object, ...]]:
@@ -174,31 +167,32 @@ def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str
 def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Sorted:
     """Parse the batch's files into bronze, and find where each record goes. Silver is read, not written."""
     described = {s.path: columns_of(batch.part, s, conf) for s in batch.surveys}
-    unknown = sorted({name for _, names in described.values() for name in names})
-    if unknown and contract(batch.part.bronze).unknown_columns == "refuse":
-        path = next(path for path, (_, names) in described.items() if names)
-        raise InputError(
-            f"{path}:1: unknown column {', '.join(described[path][1])[:300]}; {batch.part.bronze} takes none (unknown_columns: "
-            "refuse in its contract); leave it out, or name what it is with --set column.OURS=THEIRS"
-        )
-    if unknown:
-        lake.run.note(**{f"{batch.part.name}_columns_left_raw": ", ".join(unknown)})
+    for path, (_, names) in described.items():
+        refuse_unknown(batch.part, path, names)
+    seen = seen_names(lake.spark)
     earlier: list[str] = []
     if lake.exists(batch.part.bronze):
         # One value an attempt at this very batch.
         earlier = [row["run_id"] for row in bronze_of(lake, batch).select("run_id").distinct().collect()]
     names = [field.name for field in batch.part.fields]
     columns = {path: found for path, (found, _) in described.items()}
-    records = read_records(lake.spark, batch.surveys, columns, names, conf, batch.part.records_of, batch.part.has_quotes)
+    records = read_records(
+        lake.spark, batch.surveys, columns, names, conf, batch.part.records_of, batch.part.has_quotes, seen,
+        not takes_unknown(batch.part),
+    )  # fmt: skip
     privacy = lake.settings.privacy
     fielded = with_fields(hide_people(records, batch.part, privacy), batch.part, conf, as_of)
     judged = withheld(with_verdict(fielded, batch.part, conf), batch.part, privacy)
-    rows = as_bronze(judged, batch.batch_id, source, lake)
+    rows = as_bronze(judged, batch.batch_id, source, lake.run.started_at)
     if earlier:
         lake.replace_where(batch.part.bronze, rows, "_batch_id", batch.batch_id, unique=True)
     else:
         # Nothing of this batch to take out: no look at the table's files.
         lake.append(batch.part.bronze, rows, unique=True)
+    # JSON's names are known once the records were read.
+    unknown = sorted({name for _, names in described.values() for name in names} | seen.value)
+    if unknown:
+        lake.run.note(**{f"{batch.part.name}_columns_left_raw": ", ".join(unknown)})
     # One row a file and rule.
     counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from pyspark import StorageLevel
+from pyspark import Accumulator, StorageLevel
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -38,13 +38,13 @@ from shoal.kafka import client_secrets, reach, source_options
 from shoal.lake import Lake
 from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
-from shoal.sources.columns import columns_of, json_pairs
+from shoal.sources.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
 from shoal.sources.general import EVENTS
 from shoal.sources.listing import Survey, form_of, survey_files
 from shoal.sources.messages import read_messages
-from shoal.sources.reading import read_records
-from shoal.sources.verdicts import silver_of, with_fields, with_verdict
+from shoal.sources.reading import read_records, seen_names
+from shoal.sources.verdicts import as_bronze, silver_of, with_fields, with_verdict
 from shoal.stream_checkpoints import has_content, read_checkpoint
 
 SOURCE = "events_stream"
@@ -190,8 +190,9 @@ def arrivals(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:
     return reader.option("maxFilesPerTrigger", conf.max_files).load(str(Path(conf.input or "").resolve())).select("path", "length")
 
 
-def read_files(lake: Lake, listed: DataFrame, conf: IngestConf) -> DataFrame:
+def read_files(lake: Lake, listed: DataFrame, conf: IngestConf, seen: Accumulator[set[str]]) -> DataFrame:
     """The records of the listed files, at most stream_events.max_files; a file that is none is one record of rule bad_file.
+    Names of columns that nothing is made of are added to `seen`.
 
     Raises TransientError for a file whose size changes while it is looked at: it is being written to.
     """
@@ -209,7 +210,9 @@ def read_files(lake: Lake, listed: DataFrame, conf: IngestConf) -> DataFrame:
         if not survey.bytes or (survey.form == "csv" and not survey.header):
             continue
         try:
-            columns[survey.path] = columns_of(EVENTS, survey, conf)[0]
+            columns[survey.path], unknown = columns_of(EVENTS, survey, conf)
+            refuse_unknown(EVENTS, survey.path, unknown)
+            seen.add(set(unknown))
             surveys.append(survey)
         except InputError as error:
             bad.append((survey.path, 1, "", "bad_file", one_line(error)))
@@ -218,7 +221,8 @@ def read_files(lake: Lake, listed: DataFrame, conf: IngestConf) -> DataFrame:
     rejected = told.withColumns({name: F.lit(None).cast("string") for name in _FIELDS})
     if not surveys:
         return rejected
-    found = read_records(lake.spark, surveys, columns, _FIELDS, conf).select(*rejected.columns)
+    found = read_records(lake.spark, surveys, columns, _FIELDS, conf, seen=seen, refuse=not takes_unknown(EVENTS))
+    found = found.select(*rejected.columns)
     return found.unionByName(rejected) if bad else found
 
 
@@ -240,13 +244,6 @@ def _path_of(listed: str) -> str:
     """A path as the machine knows it, of one as Spark's listing names it: file:/a -> /a, dbfs:/Volumes/a -> /Volumes/a."""
     scheme, separator, rest = listed.partition(":")
     return "/" + rest.lstrip("/") if separator and scheme in ("file", "dbfs") else listed
-
-
-def as_bronze(judged: DataFrame, batch_id: str, lake: Lake) -> DataFrame:
-    """`judged` with its provenance."""
-    return judged.withColumns(
-        {"_batch_id": F.lit(batch_id), "_source": F.lit(SOURCE), "_ingested_at": F.lit(lake.run.started_at)}
-    )
 
 
 def first_of_each(sound: DataFrame, rows: int) -> DataFrame:
@@ -282,7 +279,7 @@ def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_o
     privacy = lake.settings.privacy
     fielded = with_fields(hide_people(records, EVENTS, privacy), EVENTS, conf, as_of)
     judged = withheld(with_verdict(fielded, EVENTS, conf), EVENTS, privacy)
-    lake.append_once(EVENTS.bronze, as_bronze(judged, batch_id, lake), txn)
+    lake.append_once(EVENTS.bronze, as_bronze(judged, batch_id, SOURCE, lake.run.started_at), txn)
     bronze = lake.written(EVENTS.bronze).where(F.col("_batch_id") == batch_id)
     # One row a file (of at most max_files) or partition.
     sums = (F.count("*").alias("records"), F.count("_rule").alias("rejected"))
@@ -415,14 +412,18 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
     # Option values are in the plan, and a plan is in error messages.
     lake.spark.conf.set("spark.sql.redaction.options.regex", "(?i)url|password|secret|jaas|token|keystore")
     counts, failed = Counts(), []
-    pairs = json_pairs(EVENTS, lake.settings.ingest)
+    pairs, seen = json_pairs(EVENTS, lake.settings.ingest), seen_names(lake.spark)
 
     def load(arrived: DataFrame, number: int) -> None:
         try:
             ingest = lake.settings.ingest
-            is_kafka = conf.source == "kafka"
-            records = read_messages(arrived, pairs, _FIELDS, ingest) if is_kafka else read_files(lake, arrived, ingest)
+            if conf.source == "kafka":
+                records = read_messages(arrived, pairs, _FIELDS, ingest, seen, not takes_unknown(EVENTS))
+            else:
+                records = read_files(lake, arrived, ingest, seen)
             load_batch(lake, stream, records, number, as_of, counts)
+            if seen.value:
+                lake.run.note(events_columns_left_raw=", ".join(sorted(seen.value)))
         except Exception as error:
             failed.append(error)
             raise

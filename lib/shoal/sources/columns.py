@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from shoal.conf import IngestConf
+from shoal.contract import contract
+from shoal.errors import InputError
 from shoal.sources.fields import match_columns, refuse_unknown_renames
 from shoal.sources.listing import Survey
 from shoal.sources.parsing import plain
@@ -20,6 +22,20 @@ def json_pairs(part: Part, conf: IngestConf) -> tuple[str, ...]:
         names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
         pairs += [f"{plain(name)}={field.name}" for name in names]
     return tuple(dict.fromkeys(pairs))
+
+
+def takes_unknown(part: Part) -> bool:
+    """Whether a record may have columns that nothing is made of, by bronze's contract."""
+    return contract(part.bronze).unknown_columns == "keep"
+
+
+def refuse_unknown(part: Part, path: str, unknown: list[str]) -> None:
+    """Raise InputError where a file has columns that nothing is made of and bronze's contract takes none."""
+    if unknown and not takes_unknown(part):
+        raise InputError(
+            f"{path}:1: unknown column {', '.join(unknown)[:300]}; {part.bronze} takes none (unknown_columns: "
+            "refuse in its contract); leave it out, or name what it is with --set column.OURS=THEIRS"
+        )
 
 
 def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shoal.sources.parsing import KEPT_BYTES, Row, Stretch, fields_of, open_bytes, slow_batch
+from shoal.sources.parsing import KEPT_BYTES, Row, Stretch, object_record, open_bytes, slow_batch
 
 # `records_of(document, path)` gives a document's records: flat objects, whose values become fields as those of a line do.
 RecordsOf = Callable[[object, str], Iterator[object]]
@@ -108,6 +108,6 @@ def _rows(stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> Iterator[R
         # Half a surrogate pair is no character; UTF-8 cannot hold it.
         raw = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
         if isinstance(record, dict):
-            yield raw, None, None, fields_of(record, stretch.columns)
+            yield object_record(raw, record, stretch.columns, stretch.left)
         else:
             yield raw, "bad_json", f"found a JSON {type(record).__name__}; expected an object", None

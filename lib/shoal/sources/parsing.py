@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from io import BufferedIOBase
 from pathlib import Path
@@ -31,13 +31,25 @@ _BOM = b"\xef\xbb\xbf"
 _DECODE = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).decode
 # Sets of names that are remembered: each of a hostile file's objects may have others.
 _PLANS = 1000
+# Names of objects that are told of where nothing is made of them, and how much of each.
+MOST_NAMES, NAME_LENGTH = 50, 60
+
+
+@dataclass(frozen=True)
+class Left:
+    """What becomes of names of JSON objects that nothing is made of: the record is refused, or they are noted in `names`, at most
+    MOST_NAMES of them, and the record is as sound as without them."""
+
+    is_refused: bool = False
+    names: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class Stretch:
     """Part of a file: bytes `start` to `end` (-1: its end), whose first line is number `line` (from 1).
 
-    `columns` are the file's columns in order, under our names (None: not wanted); `form` is csv or jsonl.
+    `columns` are the file's columns in order, under our names (None: not wanted); `form` is csv or jsonl. `left` says what
+    becomes of other names of JSON objects.
     """
 
     path: str
@@ -47,6 +59,7 @@ class Stretch:
     end: int
     line: int
     columns: tuple[str | None, ...]
+    left: Left = field(default_factory=Left)
 
 
 def batch_schema(names: Sequence[str]) -> pa.Schema:
@@ -275,7 +288,7 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has
     if unclosed:
         return raw, "unclosed_quote", 'a quote opens and is never closed; expected a closing "', None
     if stretch.form == "jsonl":
-        return json_record(raw, stretch.columns)
+        return json_record(raw, stretch.columns, stretch.left)
     values = fields(raw, stretch.delimiter) if has_quotes else raw.split(stretch.delimiter)
     if values is None:
         return raw, "bad_quote", "text follows a closing quote; expected the delimiter, or the quote doubled", None
@@ -284,7 +297,7 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has
     return raw, None, None, {n: v or None for n, v in zip(stretch.columns, values, strict=True) if n is not None}
 
 
-def json_record(raw: str, columns: Sequence[str | None]) -> Row:
+def json_record(raw: str, columns: Sequence[str | None], left: Left) -> Row:
     """A JSON object: its values as text, arrays and objects as JSON. `columns` are pairs `theirs=ours`, the first choice of a
     column first, theirs as `plain` makes it."""
     try:
@@ -293,21 +306,22 @@ def json_record(raw: str, columns: Sequence[str | None]) -> Row:
         return raw, "bad_json", f"not JSON ({getattr(error, 'msg', 'nested too deeply')}); expected one object a line", None
     if not isinstance(value, dict):
         return raw, "bad_json", f"found a JSON {type(value).__name__}; expected an object", None
-    return raw, None, None, fields_of(value, columns)
+    return object_record(raw, value, columns, left)
 
 
-def fields_of(value: dict[str, Any], columns: Sequence[str | None]) -> dict[str, str | None]:
-    """The values of a JSON object as text, by our names; `columns` as `json_record` takes them.
+def object_record(raw: str, value: dict[str, Any], columns: Sequence[str | None], left: Left) -> Row:
+    """The record of a JSON object whose text is `raw`, as `json_record` makes it.
 
     Of two of the object's names that are one to `plain`, the first counts; of a column's names, the first with a value.
     """
-    plans = _plans(tuple(columns))
-    names = tuple(value)
-    plan = plans.get(names)
-    if plan is None:
-        if len(plans) >= _PLANS:
-            plans.clear()
-        plan = plans[names] = _plan(names, columns)
+    plan, unknown = _plan_of(tuple(value), columns)
+    if unknown:
+        shown = [name[:NAME_LENGTH].encode("utf-8", "replace").decode("utf-8") for name in unknown[:MOST_NAMES]]
+        if left.is_refused:
+            reason = f"unknown column {', '.join(shown)[:300]}; its table takes none (unknown_columns: refuse in the contract)"
+            return raw, "unknown_column", reason, None
+        if len(left.names) < MOST_NAMES:
+            left.names.update(shown[: MOST_NAMES - len(left.names)])
     found: dict[str, str | None] = {}
     for ours, theirs in plan:
         for name in theirs:
@@ -315,14 +329,26 @@ def fields_of(value: dict[str, Any], columns: Sequence[str | None]) -> dict[str,
             if text is not None:
                 found[ours] = text
                 break
-    return found
+    return raw, None, None, found
 
 
 Plan = tuple[tuple[str, tuple[str, ...]], ...]
 
 
+def _plan_of(names: tuple[str, ...], columns: Sequence[str | None]) -> tuple[Plan, tuple[str, ...]]:
+    """What is made of an object of these names, and those of them that nothing is made of."""
+    plans = _plans(tuple(columns))
+    found = plans.get(names)
+    if found is None:
+        if len(plans) >= _PLANS:
+            plans.clear()
+        known = {(pair or "=").partition("=")[0] for pair in columns}
+        found = plans[names] = _plan(names, columns), tuple(name for name in names if plain(name) not in known)
+    return found
+
+
 @cache
-def _plans(columns: tuple[str | None, ...]) -> dict[tuple[str, ...], Plan]:
+def _plans(columns: tuple[str | None, ...]) -> dict[tuple[str, ...], tuple[Plan, tuple[str, ...]]]:
     """The plans that were made for objects of these columns, by the objects' names: most objects have the same few."""
     return {}
 

@@ -6,17 +6,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 
 import pyarrow as pa
+from pyspark import Accumulator, AccumulatorParam
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
 from shoal.sources.documents import RecordsOf, document_records
 from shoal.sources.listing import Survey
-from shoal.sources.parsing import Stretch, batch_schema, records
+from shoal.sources.parsing import MOST_NAMES, Left, Stretch, batch_schema, records
 from shoal.sources.pictures import picture_records
 from shoal.sources.splitting import Limits
 
 Columns = dict[str, "tuple[str | None, ...]"]
+
+
+class _Names(AccumulatorParam[set[str]]):
+    """Sets of names, united; the first MOST_NAMES of them."""
+
+    def zero(self, value: set[str]) -> set[str]:
+        return set()
+
+    def addInPlace(self, value1: set[str], value2: set[str]) -> set[str]:  # noqa: N802 - Spark's name
+        return set(sorted(value1 | value2)[:MOST_NAMES])
+
+
+def seen_names(spark: SparkSession) -> Accumulator[set[str]]:
+    """Where tasks tell of names in JSON objects that nothing is made of; a task that is done twice tells the same."""
+    return spark.sparkContext.accumulator(set(), _Names())
 
 
 def read_records(
@@ -27,15 +43,18 @@ def read_records(
     conf: IngestConf,
     records_of: RecordsOf | None = None,
     has_quotes: bool = True,
+    seen: Accumulator[set[str]] | None = None,
+    refuse: bool = False,
 ) -> DataFrame:
     """Every record of the files: _file, _line, raw, _rule and _reason (null for a sound form), then `names` as strings.
 
     `columns` gives each file's columns under our names, in the file's order (for JSON and Parquet: pairs `theirs=ours`).
-    `records_of` takes JSON documents apart, where there are any; `has_quotes`: see Limits. A task reads about
-    ingest.split_bytes, of one large file or of many small ones. Narrow: no shuffle.
+    `records_of` takes JSON documents apart, where there are any; `has_quotes`: see Limits. Names of JSON objects
+    that nothing is made of are added to `seen`, at most MOST_NAMES, when the records are read; with `refuse` such records are
+    rejected (rule unknown_column). A task reads about ingest.split_bytes, of one large file or of many small ones. Narrow.
     """
     text = [s for s in surveys if s.form != "parquet"]
-    frames = [_read_text(spark, text, columns, names, conf, records_of, has_quotes)] if text else []
+    frames = [_read_text(spark, text, columns, names, conf, records_of, has_quotes, seen, refuse)] if text else []
     layouts: dict[tuple[str, tuple[str | None, ...]], list[str]] = {}
     for survey in surveys:
         if survey.form == "parquet":
@@ -52,6 +71,8 @@ def _read_text(
     conf: IngestConf,
     records_of: RecordsOf | None,
     has_quotes: bool,
+    seen: Accumulator[set[str]] | None,
+    refuse: bool,
 ) -> DataFrame:
     """The records of CSV, JSON lines and JSON document files."""
     rows = [
@@ -66,10 +87,11 @@ def _read_text(
 
     def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = batch_schema(wanted).insert(0, pa.field("_index", pa.int32()))
+        left = Left(refuse)
         for batch in batches:
             for row in batch.to_pylist():
                 index, given = row.pop("index"), tuple(row.pop("columns"))
-                stretch = Stretch(**row, columns=given)
+                stretch = Stretch(**row, columns=given, left=left)
                 width = len(given) if stretch.form == "csv" else 0
                 if stretch.form == "picture":
                     batches_of = picture_records(stretch, wanted)
@@ -80,6 +102,8 @@ def _read_text(
                 for found in batches_of:
                     number = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
                     yield pa.RecordBatch.from_arrays([number, *found.columns], schema=schema)
+        if seen is not None:
+            seen.add(left.names)
 
     schema = "index int, path string, form string, delimiter string, start long, end long, line long, columns array<string>"
     described = spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), schema)

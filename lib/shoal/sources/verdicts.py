@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -54,6 +54,11 @@ def with_verdict(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
         kept = [F.col(name).cast(made.columns[name].type).alias(name) for name in columns]
     rule, reason = F.col("_fault.rule").alias("_rule"), F.col("_fault.reason").alias("_reason")
     return judged.select("_file", "_line", "raw", rule, reason, *kept)
+
+
+def as_bronze(judged: DataFrame, batch_id: str, source: str, at: datetime) -> DataFrame:
+    """`judged` with its provenance: the batch, the source, and when it was ingested."""
+    return judged.withColumns({"_batch_id": F.lit(batch_id), "_source": F.lit(source), "_ingested_at": F.lit(at)})
 
 
 def silver_of(bronze: DataFrame, part: Part, conf: IngestConf) -> DataFrame:

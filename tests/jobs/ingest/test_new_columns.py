@@ -1,4 +1,4 @@
-"""A file with a column that nothing is made of: kept raw and told, or refused, by bronze's contract; and many small files."""
+"""Columns that nothing is made of: kept raw and told, or refused, by bronze's contract; and many small files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from shoal.conf import load
 from shoal.contract import contract
 from shoal.lake import Lake, Run
 from shoal.runs import Result, execute, find_job
+from shoal.sources.messages import message_record
+from shoal.sources.parsing import MOST_NAMES, NAME_LENGTH, Left
 
 DAY = date(2024, 1, 1)
 
@@ -33,8 +35,9 @@ def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     contract.cache_clear()
 
 
-def ingest(spark: SparkSession, root: Path, path: Path) -> Result:
-    return execute(spark, find_job("ingest_files"), load(), root, DAY, {"source": "ratings", "input": str(path)})
+def ingest(spark: SparkSession, root: Path, path: Path, *sets: str) -> Result:
+    settings = load("local", list(sets), "ingest")
+    return execute(spark, find_job("ingest_files"), settings, root, DAY, {"source": "ratings", "input": str(path)})
 
 
 def test_an_unknown_column_is_kept_raw_and_told(spark: SparkSession, tmp_path: Path) -> None:
@@ -53,6 +56,52 @@ def test_an_unknown_column_is_refused_where_the_contract_says_so(spark: SparkSes
     assert result.exit_code == 3
     assert f"{path}:1: unknown column mood, weather; bronze.ratings takes none" in (result.message or "")
     assert not (tmp_path / "lake" / "bronze").exists()
+
+
+LINES = """{"user_id": "u", "item_id": "i", "rating": 4, "timestamp": 1700000000}
+{"UserID": "u", "item_id": "i", "rating": 5, "timestamp": 1700000001, "mood": "glad", "": {}}
+{"user_id": "u", "item_id": "i", "rating": 5, "timestamp": 1700000002, "weather": null, "mood": 1}
+"""
+
+
+def test_unknown_names_in_json_lines_are_kept_raw_and_told_once(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text(LINES, encoding="utf-8")
+    result = ingest(spark, tmp_path / "lake", path)
+    assert (result.status, result.facts["ratings_columns_left_raw"]) == ("succeeded", ", mood, weather")
+    rows = Lake(spark, tmp_path / "lake", load(), Run("r")).read("bronze.ratings").orderBy("_line").select("raw").collect()
+    assert [row["raw"] for row in rows] == LINES.splitlines()
+    assert result.facts["ingested"] == "3"
+
+
+def test_json_lines_with_unknown_names_are_rejected_where_the_contract_says_so(
+    spark: SparkSession, tmp_path: Path, refusing: None
+) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text(LINES, encoding="utf-8")
+    result = ingest(spark, tmp_path / "lake", path, "max_reject_ratio=1")
+    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "1", "2")
+    rows = Lake(spark, tmp_path / "lake", load(), Run("r")).read("ops.quarantine").select("line", "rule", "reason").collect()
+    assert sorted(map(tuple, rows)) == [
+        (2, "unknown_column", "unknown column mood, ; its table takes none (unknown_columns: refuse in the contract)"),
+        (3, "unknown_column", "unknown column weather, mood; its table takes none (unknown_columns: refuse in the contract)"),
+    ]
+    assert ingest(spark, tmp_path / "other", path).exit_code == 3
+
+
+def test_a_message_with_unknown_names_is_kept_or_rejected_as_the_contract_says() -> None:
+    value, pairs = b'{"user_id": "u", "mood": 1, "\\ud800": 2}', ["userid=user_id"]
+    left = Left()
+    assert message_record(value, pairs, 1000, left) == (value.decode(), None, None, {"user_id": "u"})
+    assert left.names == {"mood", "?"}
+    assert message_record(value, pairs, 1000, Left(is_refused=True))[1] == "unknown_column"
+
+
+def test_of_names_without_end_a_few_are_told() -> None:
+    left = Left()
+    for n in range(3000):
+        assert message_record(f'{{"user_id": "u", "{n}{"x" * 500}": 1}}'.encode(), ["userid=user_id"], 1000, left)[1] is None
+    assert (len(left.names), {len(name) for name in left.names}) == (MOST_NAMES, {NAME_LENGTH})
 
 
 def test_two_thousand_small_files_lose_nothing_and_hold_no_more_than_their_names(spark: SparkSession, tmp_path: Path) -> None:

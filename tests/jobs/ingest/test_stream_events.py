@@ -100,14 +100,17 @@ def flow(spark: SparkSession, tmp_path: Path) -> Flow:
 @pytest.mark.slow
 def test_a_folder_that_grows(flow: Flow) -> None:
     """Sound, poison, equal and contradicting records; a restart; a copy; a file with an old date; a file that is none."""
-    lines = [event(3), event(1), "broken", event(1), event(2), event(2, item_id="other"), event(4, occurred_at="yesterday")]
+    lines = [event(3), event(1), "broken", event(1), event(2, mood=1), event(2, item_id="other")]
+    lines.append(event(4, occurred_at="yesterday"))
     flow.file("a.jsonl", *lines)
-    flow.file("b.csv", "event_id,user_id,item_id,event,value,ts", "e9,u,i,purchase,5,1700000009", "e8,u,i,purchase,-1,1700000009")
+    rows = "e9,u,i,purchase,5,1700000009,dry", "e8,u,i,purchase,-1,1700000009,"
+    flow.file("b.csv", "event_id,user_id,item_id,event,value,ts,weather", *rows)
     (flow.input / "_being_written.jsonl").write_text(event(77))
     first = flow.run()
     assert (first.status, first.message) == ("succeeded", None)
     wanted = {"batches": "1", "files": "2", "records": "9", "ingested": "4", "duplicates": "1", "rejected": "4"}
     assert {name: first.facts[name] for name in wanted} == wanted
+    assert first.facts["events_columns_left_raw"] == "mood, weather"
     assert {"batch_seconds", "longest_batch_seconds", "rows_per_second"} < set(first.facts)
     assert flow.ids() == ["e1", "e2", "e3", "e9"]
     faults = [("a.jsonl", 3, "bad_json"), ("a.jsonl", 6, "duplicate_key"), ("a.jsonl", 7, "type"), ("b.csv", 3, "range")]
