@@ -80,6 +80,46 @@ def test_ids_are_pseudonyms_everywhere_joins_hold_and_neither_id_nor_key_is_in_t
     assert places(root, KEY) == []
 
 
+def test_people_inside_tweets_are_hidden_and_still_joined(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API's two object forms, a table with links, events, follows and follower edges; ids as numbers and as text."""
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    user = {"id": 770077001, "id_str": "770077001", "screen_name": "zqann", "name": "zq Ann", "description": "I am zqann",
+            "followers_count": 7, "created_at": "Wed Oct 10 20:19:24 +0000 2018", "location": "zqtown"}  # fmt: skip
+    tweet = {"id": "11", "text": "RT @zqbob hello", "user": user, "created_at": 10, "public_metrics": {"like_count": 12345678}}
+    written(folder, "tweets.jsonl", json.dumps(tweet) + "\n")
+    people = [{"id": "770077001", "username": "zqann", "public_metrics": {"followers_count": 8}, "name": "zq Ann"},
+              {"id": 770077002, "username": "zqbob", "url": "https://zqbob.test"}]  # fmt: skip
+    page = {"data": [{"id": "12", "text": "more", "author_id": "770077001", "created_at": 20}], "includes": {"users": people}}
+    written(folder, "page.json", json.dumps(page))
+    written(folder, "table.csv", "link,tweet,author,date\nhttps://twitter.com/zqbob/status/13,words,zqbob,2018-01-01\n")
+    lines = [{"type": "like", "user_id": "770077002", "tweet_id": "11", "created_at": 30},
+             {"type": "follow", "user_id": "770077002", "target_user_id": "770077001", "created_at": 40}]  # fmt: skip
+    written(folder, "events.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    written(folder, "followers.csv", "follower_id,followed_id\n770077001,770077002\n")
+    root = tmp_path / "lake"
+    result = ingest(spark, root, "twitter_activity", folder)
+    assert (result.status, result.message, result.facts["rejected"]) == ("succeeded", None, "0")
+    for secret in ("zqann", "zqbob", "zq Ann", "zqtown", "770077001", "770077002"):
+        assert places(root, secret) == [], secret
+    lake = Lake(spark, root, load(), Run("reader"))
+    ann, bob, ann_name, bob_name = (hmac_of(value) for value in ("770077001", "770077002", "zqann", "zqbob"))
+    items = lake.read("silver.items").select("item_id", "owner_id").collect()
+    assert sorted(map(tuple, items)) == [("11", ann), ("12", ann), ("13", bob_name)]
+    users = {row["user_id"]: (row["username"], row["followers"]) for row in lake.read("silver.users").collect()}
+    assert users == {ann: (ann_name, users[ann][1]), bob: (bob_name, None), bob_name: (bob_name, None)}
+    assert users[ann][1] in (7, 8)
+    follows = lake.read("silver.follows").select("src_id", "dst_id").collect()
+    assert sorted(map(tuple, follows)) == sorted([(bob, ann), (ann, bob)])
+    likes = lake.read("silver.item_counts").where("item_id = '11'").select("likes").collect()
+    assert [row["likes"] for row in likes] == [12345678]
+    texts = dict(lake.read("silver.texts").select("text_id", "text").collect())
+    assert texts["11"] == f"RT @{bob_name} hello"
+
+
 def test_the_key_is_in_no_plan(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
     part = parts_of("ratings")[0]

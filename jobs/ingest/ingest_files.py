@@ -48,7 +48,7 @@ from shoal.sources.reading import read_records, seen_names
 from shoal.sources.verdicts import as_bronze, rows_of, silver_of, with_fields, with_verdict
 
 # Sources whose records hold people inside JSON objects, which no pseudonym reaches yet.
-NOT_HIDDEN = {"twitter_activity", "instagram_export"}
+NOT_HIDDEN = {"instagram_export"}
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
 # Sources that bring films under several ids, and the tables whose rows name an item.

@@ -36,6 +36,12 @@ WITHHELD = "(withheld: the lake is pseudonymised)"
 FORM = "^p_[0-9a-f]{64}$"
 MARKED = ("bronze", "silver")
 PEOPLE_NAMES = ("user_id", "owner_id", "author_id", "src_id", "dst_id", "other_id", "username", "sender_name")
+# What of a user's object stays, besides its names and ids under pseudonyms.
+PERSON_IDS = ("id", "id_str", "username", "screen_name")
+PERSON_COUNTS = ("created_at", "followers_count", "friends_count", "following_count", "public_metrics")
+# Counts, and dates as ISO 8601 or Twitter's own.
+_PLAIN = re.compile(r"[\d,.]+[kmb]?|[\dTZ:+. -]+|[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d? [\d:]+ [+-]\d{4} \d{4}")
+_STATUS = re.compile(r"/status(?:es)?/(\d+)")
 _MENTION = re.compile(r"(?<!\w)@(\w(?:[\w.-]*\w)?)")
 _MAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 # Seven digits and more, as people write numbers; a year or a price has fewer.
@@ -108,14 +114,15 @@ def mask(key: bytes, text: str) -> str:
 def hide_people(records: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
     """`records` as they were read (texts), without the raw record and without plain ids; as they are where ids stay plain.
 
-    A field is personal as its bronze column is by contract, or, where bronze has another, as silver's column of that name.
-    Ids, names and lists of them become pseudonyms, also inside JSON; words are masked or withheld. An empty id stays empty, and
+    A field is personal as it says itself (`people`), else as its bronze column is by contract, or, where bronze has another, as
+    silver's column of that name. Ids, names and lists of them become pseudonyms, also inside JSON; of the object of a user nothing
+    else stays but counts and its date; of a link the post's id; words are masked or withheld. An empty id stays empty, and
     one that holds NUL becomes NUL alone: both are refused later. Narrow, in Arrow batches. Raises UsageError without a key.
     """
     if not conf.pseudonymise:
         return records
     key, keeps_words = key_from_environment(), conf.free_text == "mask"
-    flags, kinds = _flags(part), {field.name: field.kind for field in part.fields}
+    flags = _flags(part)
 
     def of_id(value: str) -> str:
         if value.lstrip().startswith("["):
@@ -127,10 +134,17 @@ def hide_people(records: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
             return json.dumps(_in_json(value, lambda one: mask(key, one), lambda one: pseudonym(key, one)))
         return mask(key, value) if keeps_words else WITHHELD if value.strip() else value
 
+    def of_person(value: str) -> str:
+        return json.dumps(_person(json.loads(value), key)) if _is_json(value) else of_id(value)
+
+    said: dict[str | None, Callable[[str], str]] = {"id": of_id, "person": of_person, "link": _post_of}
     functions: dict[str, Callable[[str], str]] = {"raw": lambda value: WITHHELD}
-    for name, kind in kinds.items():
-        flag = flags.get(name, False)
-        if flag in ("id", "name", "mention") or (flag is True and kind == "id"):
+    for field in part.fields:
+        name, kind, flag = field.name, field.kind, flags.get(field.name, False)
+        if field.people:
+            if field.people in said:
+                functions[name] = said[field.people]
+        elif flag in ("id", "name", "mention") or (flag is True and kind == "id"):
             functions[name] = of_id
         elif flag or kind == "text":
             functions[name] = of_words
@@ -150,6 +164,37 @@ def hide_people(records: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
             yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
     return records.mapInArrow(changed, records.schema)
+
+
+def _is_json(value: str) -> bool:
+    """Whether a text is a JSON object or array."""
+    try:
+        return isinstance(json.loads(value), (dict, list))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _person(node: Any, key: bytes) -> Any:
+    """A user's object, or a list of them, with pseudonyms and without whatever else it says."""
+    if isinstance(node, list):
+        return [_person(each, key) for each in node]
+    if not isinstance(node, dict):
+        return pseudonym(key, str(node))
+    ids = {name: None if node[name] is None else pseudonym(key, str(node[name])) for name in PERSON_IDS if name in node}
+    return ids | {name: _counts(node[name]) for name in PERSON_COUNTS if name in node}
+
+
+def _counts(value: Any) -> Any:
+    """A count, a date, or an object of counts, without other words: what a hostile object puts there does not get through."""
+    if isinstance(value, dict):
+        return {name: _counts(each) for name, each in value.items() if name in PERSON_COUNTS and not isinstance(each, dict)}
+    return value if isinstance(value, (int, float)) or (isinstance(value, str) and _PLAIN.fullmatch(value)) else None
+
+
+def _post_of(value: str) -> str:
+    """A link to a post without its author; any other link is withheld."""
+    found = _STATUS.search(value)
+    return f"https://twitter.com/i/status/{found[1]}" if found else WITHHELD
 
 
 def _flags(part: Part) -> dict[str, bool | str]:

@@ -30,8 +30,8 @@ PRODUCT_FIELDS = (
     Field("category", "list", False, ("categories", "product_type", "product_type_name", "article_type")),
     Field("colour", "text", False, ("color", "base_colour", "colour_group_name")),
     Field("price", "number", False, ("list_price", "price_usd")),
-    Field("currency", "text", False, ("currency_code",)),
-    Field("image_path", "text", False, ("image", "image_url", "picture", "filename")),
+    Field("currency", "text", False, ("currency_code",), people="nobody"),
+    Field("image_path", "text", False, ("image", "image_url", "picture", "filename"), people="nobody"),
     Field("created_at", "time", False, ("published_at", "added_at", "timestamp")),
 )
 EVENT_FIELDS = (
@@ -44,10 +44,15 @@ EVENT_FIELDS = (
     Field("quantity", "whole", False, ("count", "units")),
     # An amount off the whole line, in its currency.
     Field("discount", "number", False, ("discount_amount",)),
-    Field("currency", "text", False, ("currency_code",)),
+    Field("currency", "text", False, ("currency_code",), people="nobody"),
     Field("occurred_at", "time", True, (*TIME.aliases, "t_dat", "purchased_at")),
 )
-PICTURE_FIELDS = (Field("path", "text"), Field("width_px", "whole"), Field("height_px", "whole"), Field("status", "word"))
+PICTURE_FIELDS = (
+    Field("path", "text", people="nobody"),
+    Field("width_px", "whole"),
+    Field("height_px", "whole"),
+    Field("status", "word"),
+)
 
 
 def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:

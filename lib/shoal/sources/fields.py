@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Literal
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -26,6 +27,8 @@ class Field:
 
     forms: for a time, other ways to write it than unix seconds and ISO 8601, each a function from such a text to ISO 8601, and
     from other texts to null. (Spark's own patterns raise where its old parser would have read a text.)
+    people: what of people the text holds, where the contract's column of that name does not say: nobody, id, person (a name, or the
+    object of a user, or a list of these), link (a post's, with its author's name). A pseudonymised lake goes by it.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Field:
     required: bool = False
     aliases: tuple[str, ...] = ()
     forms: tuple[Callable[[Column], Column], ...] = ()
+    people: Literal["nobody", "id", "person", "link"] | None = None
 
 
 def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field], conf: IngestConf) -> dict[str, str]:

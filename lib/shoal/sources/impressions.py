@@ -14,7 +14,7 @@ from shoal.sources.parts import Also, Part
 FIELDS = (
     Field("impression_id", "id", False, ("id",)),
     # The Open Bandit Dataset numbers its rows under no name.
-    Field("row", "text", False, ("", "index", "unnamed: 0")),
+    Field("row", "text", False, ("", "index", "unnamed: 0"), people="nobody"),
     Field("user_id", "id", False, ("user", "uid", "visitor_id", "customer_id")),
     Field("item_id", "id", True, ("item", "arm", "action", "product_id")),
     Field("position", "whole", True, ("slot",)),

@@ -39,10 +39,10 @@ REVIEW_FIELDS = (
 BASICS_FIELDS = (
     Field("tconst", "id", True),
     Field("title_type", "word"),
-    Field("primary_title", "text", True),
+    Field("primary_title", "text", True, people="nobody"),
     Field("is_adult", "flag"),
     Field("start_year", "whole"),
-    Field("genres", "text"),
+    Field("genres", "text", people="nobody"),
 )
 SCORE_FIELDS = (
     Field("tconst", "id", True),
@@ -52,13 +52,13 @@ SCORE_FIELDS = (
 TMDB_FIELDS = (
     Field("tmdb_id", "id", True, ("id",)),
     Field("imdb_id", "id"),
-    Field("title", "text", False, ("original_title", "name")),
-    Field("overview", "text"),
+    Field("title", "text", False, ("original_title", "name"), people="nobody"),
+    Field("overview", "text", people="nobody"),
     # Lists of {id, name}.
-    Field("genres", "text"),
-    Field("keywords", "text"),
+    Field("genres", "text", people="nobody"),
+    Field("keywords", "text", people="nobody"),
     # A text: films are announced, and a time may not lie in the future.
-    Field("release_date", "text"),
+    Field("release_date", "text", people="nobody"),
     Field("popularity", "number"),
     Field("vote_average", "number"),
     Field("vote_count", "count"),

@@ -53,7 +53,7 @@ _FORMS = (twitter_time, american_time)
 
 FIELDS = (
     Field("tweet_id", "id", False, ("id_str", "id", "status_id", "item_id")),
-    Field("url", "text", False, ("link", "permalink")),
+    Field("url", "text", False, ("link", "permalink"), people="link"),
     Field("text", "text", True, ("full_text", "tweet", "content")),
     Field("hashtags", "list"),
     Field("created_at", "time", False, ("timestamp", "date", "time", "posted_at"), _FORMS),
@@ -61,7 +61,7 @@ FIELDS = (
     Field("author_id", "id", False, ("user_id",)),
     Field("username", "text", False, ("screen_name", "user_name")),
     # A name in tables, an object in the API's first version.
-    Field("user", "text", False, ("author",)),
+    Field("user", "text", False, ("author",), people="person"),
     Field("followers", "count", False, ("followers_count", "user_followers_count")),
     Field("following", "count", False, ("friends_count", "user_friends_count", "following_count")),
     Field("likes", "count", False, ("favorite_count", "favorites", "like_count", "favourites")),
@@ -69,11 +69,11 @@ FIELDS = (
     Field("shares", "count", False, ("retweet_count", "retweets")),
     Field("quotes", "count", False, ("quote_count",)),
     Field("views", "count", False, ("view_count", "impression_count", "impressions")),
-    Field("public_metrics", "text"),
+    Field("public_metrics", "text", people="nobody"),
     Field("conversation_id", "id", False, ("thread_id",)),
     Field("place", "text", False, ("location",)),
     # A JSON array of the API's user objects.
-    Field("people", "text"),
+    Field("people", "text", people="person"),
 )
 
 ACTIVITY_FIELDS = (
@@ -81,7 +81,7 @@ ACTIVITY_FIELDS = (
     Field("event", "word", True, ("type", "event_type", "action")),
     Field("user_id", "id", True, ("actor_id", "source_user_id", "user")),
     Field("item_id", "id", False, ("tweet_id", "target_tweet_id", "status_id")),
-    Field("target_user_id", "id", False, ("target_id", "followee_id", "followed_id")),
+    Field("target_user_id", "id", False, ("target_id", "followee_id", "followed_id"), people="id"),
     Field("occurred_at", "time", True, ("created_at", "timestamp", "time"), _FORMS),
 )
 
