@@ -134,6 +134,18 @@ def test_the_key_is_in_no_plan(spark: SparkSession, monkeypatch: pytest.MonkeyPa
     assert hidden.select("user_id", "item_id", "raw").collect()[0][:2] == (hmac_of("u"), "u")
 
 
+def test_paths_and_currencies_are_no_words(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+    part = parts_of("fashion_catalog")[0]
+    values = {"product_id": "0108775015", "title": "Hat", "currency": "EUR", "image_path": "images/010/0108775015.jpg"}
+    fields = ", ".join(f"{f.name} string" for f in part.fields)
+    row = ("f", 1, "r", None, None, *[values.get(f.name) for f in part.fields])
+    records = spark.createDataFrame([row], f"_file string, _line bigint, raw string, _rule string, _reason string, {fields}")
+    settings = load(sets=["privacy.pseudonymise=true", "privacy.free_text=withhold"])
+    found = hide_people(records, part, settings.privacy).select(*values).collect()[0].asDict()
+    assert found == values | {"title": "(withheld: the lake is pseudonymised)"}
+
+
 @pytest.mark.parametrize(("key", "says"), [(None, "SHOAL_PSEUDONYM_KEY is not set"), ("short", "has 5 bytes; expected at least")])
 def test_without_a_key_nothing_is_read(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, says: str
