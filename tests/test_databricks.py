@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,15 @@ def test_a_tasks_file_and_parameters_are_the_jobs(name: str) -> None:
 
 
 def producers(job: Job) -> set[str]:
-    """The tasks before this one that write what it reads."""
+    """The tasks before this one that write what it reads, tables or a model."""
     before = ORDER[: ORDER.index(job.name)]
-    return {name for name in before if set(find_job(name).tables("Writes")) & set(job.tables("Reads"))}
+    read = set(job.tables("Reads")) | set(re.findall(r"champion of the registered model `(\w+)`", job.doc))
+    return {name for name in before if written(find_job(name)) & read}
+
+
+def written(job: Job) -> set[str]:
+    """The tables and models that the docstring says it writes."""
+    return set(job.tables("Writes")) | set(re.findall(r"version of the registered model `(\w+)`", job.doc))
 
 
 @pytest.mark.parametrize("name", ORDER)

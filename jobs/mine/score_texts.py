@@ -1,6 +1,7 @@
 """Score every text known by as_of with the champion of sentiment.
 
 Reads:  silver.texts      one row per text; those known by as_of
+        and the champion of the registered model `shoal_sentiment`
 Writes: gold.sentiments   one row per text; replaces as_of
 """
 

@@ -1,54 +1,162 @@
 """Write every user's list: the best items that the user has not had to do with.
 
 Reads:  silver.interactions    events up to as_of
-        silver.items           titles, where the table exists
+        silver.items           titles, what the rules look at, items that nobody has met, where the table exists
         silver.users           more users, where the table exists
-        silver.follows         more users, where the table exists
+        silver.follows         more users, and whom they follow, where the table exists
         silver.texts           authors: more users, where the table exists
+        gold.communities       the day's, where the table exists
         and the champion of the registered model `shoal_recommender`
 Writes: gold.recommendations   one row per user and rank; replaces as_of
 
-Users that the champion knows get its lists, all others the most popular items, where an event counts half after the
-half-life of conf. Each model gives lists of one form (LIST_COLUMNS); a model for items without events adds one more to
-`build`.
+Users that the champion knows get its lists, with some places for items that nobody has met yet, by what they are about. Who
+has too short a list then gets what is popular with those the user follows, next in the user's community, next with everybody,
+where an event counts half after the half-life of conf. `source` says of each row which it was.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import reduce
 from itertools import chain
 
+from pyspark.errors import AnalysisException, ParseException
 from pyspark.ml import PipelineModel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import RecommendConf
 from shoal.contract import contract_names
-from shoal.errors import SkippedError
+from shoal.errors import SkippedError, UsageError, one_line
 from shoal.lake import Lake
 from shoal.models import champion
-from shoal.recommend.als import from_pipeline, list_als, settings_of
+from shoal.recommend.als import AlsModel, from_pipeline, list_als
+from shoal.recommend.blend import list_blend
+from shoal.recommend.configured import blend_settings, content_settings
+from shoal.recommend.content import content_factors
+from shoal.recommend.diversity import RerankSettings, rerank
+from shoal.recommend.lists import best_of_groups, fill_lists, lacking, list_groups
 from shoal.recommend.popularity import decayed_popularity, list_popular
 from shoal.recommend.preferences import event_weight, preferences
 from shoal.recommend.reason import called
+from shoal.recommend.top_k import rank_top_k
+from shoal.recommend.trained import Trained, trained_of
 from shoal.runs import run_job
 
 MODEL = "shoal_recommender"
 VARIANT = "champion"
-LIST_COLUMNS = ("user_id", "rank", "item_id", "score", "source", "because_item_id")
+# Caches a frame until the job ends.
+Keep = Callable[[DataFrame], DataFrame]
+LIST_COLUMNS = ("user_id", "rank", "item_id", "score", "parts", "source", "because_item_id")
 # Where users are found besides the events: table -> columns of ids.
 USER_COLUMNS = {"silver.users": ["user_id"], "silver.follows": ["src_id", "dst_id"], "silver.texts": ["author_id"]}
+# Rows without an item that speaks for them, by source.
+REASONS = {
+    "follows": "Popular with people you follow.", "community": "Popular in your community.",
+    "popularity": "Popular with everybody lately.", "content": "New, and close to what you like.",
+}  # fmt: skip
 VERBS = {
     "view": "viewed", "click": "clicked", "like": "liked", "comment": "commented on", "share": "shared", "save": "saved",
     "purchase": "bought", "rating": "rated",
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Known:
+    """What lists are made of. `preferences`: of all users; `events`: those they come from; `items`: silver.items, None where there
+    is no such table; `allowed`: item_id of those that the rules let through, None where there is no rule."""
+
+    preferences: DataFrame
+    events: DataFrame
+    items: DataFrame | None
+    allowed: DataFrame | None
+
+    def let_through(self, rows: DataFrame) -> DataFrame:
+        """The rows (item_id ...) whose item the rules let through."""
+        return rows if self.allowed is None else rows.join(self.allowed, "item_id", "left_semi")
+
+
 def with_source(lists: DataFrame, source: str) -> DataFrame:
-    """Lists of one model in the common form; a model without reasons has null ones."""
-    rows = lists if "because_item_id" in lists.columns else lists.withColumn("because_item_id", F.lit(None).cast("string"))
+    """Lists of one model in the common form; a model without reasons has null ones, one without parts its score as the only."""
+    given = {"because_item_id": F.lit(None).cast("string"), "parts": F.create_map(F.lit(source), "score")}
+    rows = lists.withColumns({name: value for name, value in given.items() if name not in lists.columns})
     return rows.withColumn("source", F.lit(source)).select(*LIST_COLUMNS)
+
+
+def allowed_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> DataFrame | None:
+    """item_id of the items that `only` and `max_age_days` let through; None where neither is set.
+
+    Raises UsageError for an `only` that is no condition over silver.items, or where there is no such table.
+    """
+    if conf.only is None and conf.max_age_days is None:
+        return None
+    if items is None:
+        raise UsageError("recommend.only and recommend.max_age_days: silver.items does not exist in this lake")
+    kept = items
+    if conf.max_age_days is not None:
+        kept = kept.where(F.col("created_at") >= _end_of(as_of - timedelta(days=conf.max_age_days)))
+    if conf.only is not None:
+        try:
+            kept = kept.where(F.expr(conf.only))
+        except (AnalysisException, ParseException) as error:
+            raise UsageError(f"recommend.only: {one_line(error)[:300]}; expected a condition over silver.items") from None
+    return kept.select("item_id").distinct()
+
+
+def personal_lists(
+    known: Known, als: AlsModel, trained: Trained, users: DataFrame, k: int, lake: Lake, keep: Keep
+) -> list[DataFrame]:
+    """The lists of what serves: the blend's, and ALS' for those whom it leaves with fewer than k; or ALS' alone."""
+    conf = lake.settings
+    plain = replace(als, item_factors=known.let_through(als.item_factors))
+    if trained.serves != "blend":
+        return [with_source(list_als(plain, known.preferences, users, k, conf.recommend.user_block, with_reason=True), "als")]
+    settings = blend_settings(conf.blend, trained.als, [expert.name for expert in trained.experts])
+    blended = list_blend(known.preferences, users, settings, trained.experts, k, als, known.allowed, with_reason=True)
+    first = keep(with_source(blended, "blend"))
+    rest = list_als(plain, known.preferences, lacking(users, first, k), k, conf.recommend.user_block, with_reason=True)
+    return [first, with_source(rest, "als")]
+
+
+def new_item_lists(known: Known, als: AlsModel, users: DataFrame, n: int, lake: Lake) -> DataFrame | None:
+    """The n best items that nobody has met, for the users that ALS knows; None where there is no such item."""
+    if known.items is None or not n:
+        return None
+    new = known.let_through(known.items.select("item_id").join(known.preferences.select("item_id"), "item_id", "left_anti"))
+    if new.isEmpty():
+        return None
+    factors = content_factors(known.items, als.item_factors, content_settings(lake.settings.content)).join(new, "item_id")
+    asked = als.user_factors.join(users, "user_id", "left_semi")
+    return with_source(rank_top_k(asked, factors, None, n, lake.settings.recommend.user_block), "content")
+
+
+def cold_lists(known: Known, users: DataFrame, as_of: date, lake: Lake) -> list[DataFrame]:
+    """For `users`, first to last: popular with whom they follow, in their community, with everybody."""
+    conf, end = lake.settings, _end_of(as_of)
+    weight = event_weight(conf.train_recommender.event_weights)
+    k, half_life = conf.recommend.k, conf.features.half_life_days
+    groups: dict[str, tuple[DataFrame, DataFrame]] = {}
+    if lake.exists("silver.follows"):
+        follows = lake.read("silver.follows", before=as_of)
+        follows = follows.select(F.col("src_id").alias("user_id"), F.col("dst_id").alias("group_id")).distinct()
+        deeds = known.events.withColumn("group_id", F.col("user_id"))
+        groups["follows"] = follows.join(users, "user_id", "left_semi"), deeds
+    if lake.exists("gold.communities"):
+        members = lake.read("gold.communities", on=as_of).select(
+            F.col("node_id").alias("user_id"), F.col("community_id").alias("group_id")
+        )
+        groups["community"] = members.join(users, "user_id", "left_semi"), known.events.join(members, "user_id")
+    lists = []
+    for source, (members, events) in groups.items():
+        theirs = events.join(members.select("group_id").distinct(), "group_id", "left_semi")
+        scores = decayed_popularity(theirs, half_life, end, weight, by=("group_id", "item_id"))
+        best = best_of_groups(known.let_through(scores), 2 * k)
+        lists.append(with_source(list_groups(members, best, known.preferences, k), source))
+    popular = known.let_through(decayed_popularity(known.events, half_life, end, weight))
+    lists.append(with_source(list_popular(popular, users, known.preferences, k, conf.recommend.user_block), "popularity"))
+    return lists
 
 
 def names_of(items: DataFrame | None) -> DataFrame | None:
@@ -75,25 +183,36 @@ def with_reason(lists: DataFrame, known: DataFrame, names: DataFrame | None) -> 
     verbs = F.create_map(*[F.lit(word) for word in chain.from_iterable(VERBS.items())])
     done = F.coalesce(verbs[F.col("event")], F.lit("met"))
     because = F.concat(F.lit("Because you "), done, F.lit(" "), F.coalesce("name", "because_item_id"), F.lit("."))
-    general = F.when(F.col("source") == "popularity", "Popular with everybody lately.").otherwise("Liked by people like you.")
+    by_source = F.create_map(*[F.lit(word) for word in chain.from_iterable(REASONS.items())])
+    general = F.coalesce(by_source[F.col("source")], F.lit("Liked by people like you."))
     reason = F.when(F.col("because_item_id").isNotNull(), because).otherwise(general)
     return rows.withColumn("reason", reason).drop("event", "name")
 
 
-def build(lists: list[DataFrame], known: DataFrame, items: DataFrame | None, model_version: str) -> DataFrame:
-    """gold.recommendations without as_of and run_id, from each model's lists; no user may be in two of them."""
-    together = reduce(DataFrame.unionByName, lists)
-    return with_reason(together, known, names_of(items)).select(
+def build(lists: Sequence[DataFrame], known: Known, conf: RecommendConf, model_version: str) -> DataFrame:
+    """gold.recommendations without as_of and run_id, from lists in the order in which they fill a user's k places."""
+    return with_reason(fill_lists(lists, conf.k), known.preferences, names_of(known.items)).select(
         "user_id",
         "rank",
         "item_id",
         "score",
-        F.create_map("source", "score").alias("parts"),
+        "parts",
         "reason",
         "source",
         F.lit(VARIANT).alias("variant"),
         F.lit(model_version).alias("model_version"),
     )
+
+
+def about_items(known: Known) -> DataFrame:
+    """What `rerank` looks at: item_id, owner_id, categories, share (of the users who have the item)."""
+    met = known.preferences.groupBy("item_id").agg(F.count(F.lit(1)).alias("_users"))
+    users = known.preferences.agg(F.count_distinct("user_id").alias("_all"))
+    shares = met.crossJoin(F.broadcast(users)).select("item_id", (F.col("_users") / F.col("_all")).alias("share"))
+    if known.items is None:
+        nothing = F.lit(None)
+        return shares.withColumns({"owner_id": nothing.cast("string"), "categories": nothing.cast("array<string>")})
+    return known.items.select("item_id", "owner_id", "categories").join(shares, "item_id", "full")
 
 
 def all_users(lake: Lake, events: DataFrame, as_of: date) -> DataFrame:
@@ -108,28 +227,38 @@ def all_users(lake: Lake, events: DataFrame, as_of: date) -> DataFrame:
 
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
-    """List with the champion whom it knows, popularity for the rest, and replace the day's rows."""
+    """List with the champion whom it knows, fill up for the rest, and replace the day's rows."""
     events = lake.read("silver.interactions", before=as_of)
     model = champion(lake, MODEL)
     if model is None:
         raise SkippedError(f"no champion of {MODEL} in this lake: run train_recommender first")
-    weights = lake.settings.train_recommender.event_weights
-    als = from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), settings_of(model.params))
-    known = preferences(events, weights).persist()
-    try:
-        users = all_users(lake, events, as_of)
-        personal = list_als(als, known, users, conf.k, conf.user_block, with_reason=True)
-        others = users.join(als.user_factors, "user_id", "left_anti")
-        popular = decayed_popularity(
-            events, lake.settings.features.half_life_days, _end_of(as_of), event_weight(weights)
-        )
-        general = list_popular(popular, others, known, conf.k, conf.user_block)
-        items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
-        lists = [with_source(personal, "als"), with_source(general, "popularity")]
-        lake.replace("gold.recommendations", build(lists, known, items, model.label), on=as_of)
-    finally:
-        known.unpersist()
-    lake.run.note(model_version=model.label, trained_as_of=model.params.get("as_of", "unknown"))
+    trained = trained_of(model.params)
+    als = from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained.als)
+    items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
+    rules = RerankSettings(conf.max_per_owner, conf.max_per_category, conf.diversity, conf.novelty)
+    length = conf.k * conf.rerank_factor if rules.is_needed else conf.k
+    with ExitStack() as stack:
+
+        def keep(rows: DataFrame) -> DataFrame:
+            stack.callback(rows.persist().unpersist)
+            return rows
+
+        met = keep(preferences(events, lake.settings.train_recommender.event_weights))
+        known = Known(met, events, items, allowed_items(items, conf, as_of))
+        users = keep(all_users(lake, events, as_of))
+        personal = fill_lists(personal_lists(known, als, trained, users, length, lake, keep), length)
+        if rules.is_needed:
+            personal = rerank(personal, about_items(known), conf.k, rules)
+        lists = [keep(personal)]
+        new_items = min(conf.new_items, conf.k)
+        new = new_item_lists(known, als, users, new_items, lake)
+        if new is not None:
+            lists = [lists[0].where(F.col("rank") <= conf.k - new_items), keep(new), lists[0]]
+        cold = keep(lacking(users, fill_lists(lists, conf.k), conf.k))
+        if not cold.isEmpty():
+            lists += cold_lists(known, cold, as_of, lake)
+        lake.replace("gold.recommendations", build(lists, known, conf, model.label), on=as_of)
+    lake.run.note(model_version=model.label, serves=trained.serves, trained_as_of=model.params.get("as_of", "unknown"))
 
 
 def _end_of(as_of: date) -> Column:

@@ -11,10 +11,10 @@ import difflib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
 
 from shoal.errors import UsageError
 from shoal.home import home
@@ -92,18 +92,31 @@ class SearchConf(Section):
     seed: int
 
 
-class EvaluateRecommenderConf(SearchConf):
-    """`shoal evaluate recommender`: a wider search for ALS than the pipeline's, and the settings of the other models."""
+class BlendConf(Section):
+    """EASE over windows, and what the experts of the blend learn from."""
 
     max_items: int = Field(ge=1, le=30_000)
     max_history: int = Field(ge=1, le=100_000)
-    ease_l2: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
     window_l2: float = Field(gt=0)
     window_weight: float = Field(ge=0)
     window_lengths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)
     holdout: float = Field(gt=0, lt=1)
     candidates: int = Field(ge=1)
     learning_users: int = Field(ge=1)
+
+
+class ContentConf(Section):
+    """The terms that describe an item, and the regression from terms to factors."""
+
+    max_terms: int = Field(ge=1, le=16_000)
+    min_items: int = Field(ge=1)
+    l2: PositiveFloat
+
+
+class EvaluateRecommenderConf(SearchConf):
+    """`shoal evaluate recommender`: a wider search for ALS than the pipeline's, and the settings of the other models."""
+
+    ease_l2: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
     neighbours: int = Field(ge=1, le=10_000)
     shrink: float = Field(ge=0)
     walk_beta: float = Field(ge=0, le=2)
@@ -111,15 +124,13 @@ class EvaluateRecommenderConf(SearchConf):
     item_damping: float = Field(ge=0)
     rating_rank: int = Field(ge=1, le=1000)
     rating_reg_params: list[PositiveFloat] = Field(min_length=1)
-    content_terms: int = Field(ge=1, le=16_000)
-    content_min_items: int = Field(ge=1)
-    content_l2: PositiveFloat
 
 
 class TrainRecommenderConf(SearchConf):
     """The pipeline's search for a recommender, and how what it finds is tested."""
 
     test_ratio: float = Field(gt=0, lt=1)
+    experts: list[Literal["hidden", "next"]]
     event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
 
 
@@ -159,6 +170,14 @@ class RecommendConf(Section):
 
     k: int = Field(ge=1, le=1000)
     user_block: int = Field(ge=1)
+    new_items: int = Field(ge=0)
+    only: Optional[str]
+    max_age_days: Optional[PositiveInt]
+    max_per_owner: Optional[PositiveInt]
+    max_per_category: Optional[PositiveInt]
+    diversity: float = Field(ge=0, le=1)
+    novelty: float = Field(ge=0, le=1)
+    rerank_factor: int = Field(ge=1, le=50)
 
 
 class SimilarConf(Section):
@@ -169,6 +188,7 @@ class SimilarConf(Section):
     neighbours: int = Field(ge=1, le=10_000)
     max_history: int = Field(ge=1, le=100_000)
     max_ids: int = Field(ge=1, le=1_000_000)
+    max_term_share: float = Field(gt=0, le=1)
 
 
 class BanditsConf(Section):
@@ -242,6 +262,8 @@ class Settings(Section):
     stream_events: StreamEventsConf
     features: FeaturesConf
     train_recommender: TrainRecommenderConf
+    blend: BlendConf
+    content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
     graph: GraphConf

@@ -95,7 +95,7 @@ def test_the_mapping_is_ridge_regression(spark: SparkSession) -> None:
 
 def test_neighbours_are_cosines(spark: SparkSession) -> None:
     content = as_content(terms_of(spark, TERMS), SETTINGS)
-    pairs = content_neighbours(content, 100, 1).collect()
+    pairs = content_neighbours(content, 100, 1, 1.0).collect()
     found = {(row["item_id"], row["rank"]): (row["similar_item_id"], row["similarity"]) for row in pairs}
     rows = expected_weights(TERMS)
 
@@ -108,6 +108,13 @@ def test_neighbours_are_cosines(spark: SparkSession) -> None:
         best = max((other for other in rows if other != item), key=lambda other, item=item: cosine(item, other))
         expected[item, 1] = (best, pytest.approx(cosine(item, best), rel=1e-5))
     assert found == expected
+
+
+def test_what_all_share_makes_nobody_alike(spark: SparkSession) -> None:
+    terms = {f"i{n}": ["all", "sea" if n < 2 else f"word{n}"] for n in range(5)}
+    content = as_content(terms_of(spark, terms), ContentSettings(10, 1, 1.0))
+    found = [tuple(row) for row in content_neighbours(content, 100, 5, 0.5).orderBy("item_id").collect()]
+    assert found == [("i0", 1, "i1", pytest.approx(1.0)), ("i1", 1, "i0", pytest.approx(1.0))]
 
 
 def test_genre_popularity_by_hand(spark: SparkSession) -> None:

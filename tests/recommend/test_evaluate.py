@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.cli.evaluate import protocol_of
-from shoal.conf import EvaluateRecommenderConf, load
+from shoal.conf import load
 from shoal.recommend.als import with_numbers
 from shoal.recommend.evaluate import MODELS, evaluate_models
 from shoal.recommend.search import SearchSpace
@@ -14,16 +14,22 @@ from tests.recommend.test_blend import world
 
 
 def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) -> None:
-    conf: EvaluateRecommenderConf = load().section(EvaluateRecommenderConf)
+    settings = load()
+    conf = settings.evaluate_recommender
     quick = conf.model_copy(update={"ranks": [8], "reg_params": [0.1], "alphas": [1.0], "max_iter": 2, "search_iter": 2,
-                                    "ease_l2": [5.0], "window_l2": 5.0})  # fmt: skip
+                                    "ease_l2": [5.0]})  # fmt: skip
+    blend = settings.blend.model_copy(update={"window_l2": 5.0})
+    content = settings.content.model_copy(update={"l2": 1.0})
     space = SearchSpace("implicit", quick.ranks, quick.reg_params, quick.alphas, 2, 2, quick.seed)
     events = world(spark).withColumn("is_test", F.xxhash64("user_id", "item_id") % 4 == 0)
     train = with_numbers(events.where("not is_test").drop("is_test")).persist()
     test = events.where("is_test").select("user_id", "item_id")
     # An item's shelf is what it is about.
     items = events.select("item_id").distinct().withColumn("categories", F.array(F.substring("item_id", 1, 2)))
-    found = evaluate_models(train, test, list(MODELS), protocol_of(quick, space, 5, 256, items))
+    protocol = protocol_of(
+        settings.model_copy(update={"evaluate_recommender": quick, "blend": blend, "content": content}), space, 5, items
+    )
+    found = evaluate_models(train, test, list(MODELS), protocol)
     assert list(found.metrics) == list(MODELS)
     users = test.select("user_id").distinct().count()
     scores = {name: slices["all"]["ndcg@5"] or 0.0 for name, slices in found.metrics.items()}

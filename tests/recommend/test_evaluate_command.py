@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from shoal.cli.evaluate import read_items, recommender
 from shoal.errors import InputError, UsageError
 
-QUICK = ["ranks=[4]", "reg_params=[0.1]", "alphas=[1.0]", "max_iter=3", "rating_rank=2", "rating_reg_params=[0.05]", "content_l2=1"]
+QUICK = ["ranks=[4]", "reg_params=[0.1]", "alphas=[1.0]", "max_iter=3", "rating_rank=2", "rating_reg_params=[0.05]", "content.l2=1"]
 
 
 def write(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> Path:
@@ -42,6 +42,9 @@ def test_new_items_are_ranked_by_what_they_are_about(
     recommender(train, test, k=2, model="content", items=items, recommendations=tmp_path / "lists.csv", sets=QUICK)
     said = json.loads(capsys.readouterr().out)
     assert list(said["models"]) == ["content"]
+    assert said["paired"] == {"best": "content", "metric": "ndcg@2", "better_by": {}}
+    low, high = said["intervals"]["content"]["ndcg@2"]
+    assert low <= said["models"]["content"]["ndcg@2"] <= high
     new = said["new_items"]
     assert {each["users"] for each in new.values()} == {12}
     assert new["content"]["ndcg@2"] == 1.0

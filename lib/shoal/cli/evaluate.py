@@ -12,18 +12,20 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.cli.options import EnvOption, SetOption
-from shoal.conf import EvaluateRecommenderConf, load, section_name
+from shoal.conf import EvaluateRecommenderConf, Settings, load, section_name
 from shoal.errors import InputError, UsageError
 from shoal.files import check_output, read_rows, write_rows
 from shoal.recommend.als import AlsSettings, with_numbers
-from shoal.recommend.blend import BlendSettings
-from shoal.recommend.content import ContentSettings
+from shoal.recommend.blend import EXPERTS
+from shoal.recommend.configured import blend_settings, content_settings
 from shoal.recommend.ease import EaseSettings
 from shoal.recommend.evaluate import MODELS, Beyond, Protocol, evaluate_models, judge_new_items
+from shoal.recommend.metrics import user_metrics
 from shoal.recommend.neighbours import NeighbourSettings
 from shoal.recommend.preferences import preferences
 from shoal.recommend.ratings import RatingSettings, judge_ratings
 from shoal.recommend.search import SearchSpace, Trial
+from shoal.recommend.significance import bootstrap, intervals, paired_differences
 from shoal.session import spark_session
 
 evaluate_app = typer.Typer(help="Judge models on held-out files.", rich_markup_mode=None)
@@ -71,7 +73,8 @@ def recommender(
     event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file.
     Prints {"models": {NAME: {"ndcg@10": ...}}}, and the same by length of the users' histories under "slices"; where both files
     have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of the mean and of biases alone. With --items,
-    "new_items" is how items that nobody has in the training file are ranked among themselves. docs/metrics.md defines each metric.
+    "new_items" is how items that nobody has in the training file are ranked among themselves. "intervals" are 95% by bootstrap
+    over users, "paired" is by how much the best model is better. docs/metrics.md defines each metric.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -88,7 +91,7 @@ def recommender(
         conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
     )
     about = read_items(spark, items).persist() if items is not None else None
-    protocol = protocol_of(conf, space, k or conf.k, settings.recommend.user_block, about)
+    protocol = protocol_of(settings, space, k or conf.k, about)
     names = list(MODELS) if model == "all" else [model]
     if model == "all" and about is None:
         names.remove("content")
@@ -100,9 +103,14 @@ def recommender(
     if "als" in names and not any(rows.where("value is not null").isEmpty() for rows in (learned, held_out)):
         ratings, found.settings["ratings"] = judge_ratings(learned, held_out, ratings_of(conf))
         found.metrics["als"]["all"] |= {name: ratings["als"][name] for name in ("rmse", "mae")}
+    metric = f"ndcg@{protocol.k}"
+    replicates = bootstrap(user_metrics(found.lists, held_out, [protocol.k], names), metric, names, conf.seed)
+    best = max(names, key=lambda name: found.metrics[name]["all"][metric] or 0.0)
     said = {
         "models": {name: slices["all"] for name, slices in found.metrics.items()},
         "slices": {name: {s: v for s, v in slices.items() if s != "all"} for name, slices in found.metrics.items()},
+        "intervals": {name: {metric: pair} for name, pair in intervals(replicates).items()},
+        "paired": {"best": best, "metric": metric, "better_by": paired_differences(replicates, best)},
         "ratings": ratings,
         "new_items": judge_new_items(learned, held_out, protocol) if "content" in names else {},
         "settings": found.settings,
@@ -112,24 +120,19 @@ def recommender(
         frame.unpersist()
 
 
-def protocol_of(
-    conf: EvaluateRecommenderConf, space: SearchSpace, k: int, user_block: int, items: DataFrame | None = None
-) -> Protocol:
+def protocol_of(settings: Settings, space: SearchSpace, k: int, items: DataFrame | None = None) -> Protocol:
     """The settings of every model, from conf."""
-    ease = EaseSettings(conf.ease_l2[0], 0.0, (), conf.max_items, conf.max_history)
-    # An item of one user has no neighbour that another user shares, and leaving such out halves the matrix.
-    windows = EaseSettings(
-        conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2
-    )
+    conf = settings.evaluate_recommender
+    ease = EaseSettings(conf.ease_l2[0], 0.0, (), settings.blend.max_items, settings.blend.max_history)
     als = AlsSettings("implicit", conf.ranks[0], conf.reg_params[0], conf.alphas[0], conf.max_iter, conf.seed)
     beyond = Beyond(
         ease, tuple(conf.ease_l2),
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
-        BlendSettings(windows, als, conf.holdout, conf.candidates, conf.learning_users, conf.seed),
-        ContentSettings(conf.content_terms, conf.content_min_items, conf.content_l2),
+        blend_settings(settings.blend, als, EXPERTS),
+        content_settings(settings.content),
     )  # fmt: skip
-    return Protocol(k, space, conf.validation_ratio, user_block, beyond, items)
+    return Protocol(k, space, conf.validation_ratio, settings.recommend.user_block, beyond, items)
 
 
 def ratings_of(conf: EvaluateRecommenderConf) -> RatingSettings:

@@ -30,7 +30,8 @@ DEMO_QUERIES = {
     "What should a user see next?": """
         select r.user_id, r.rank, i.title, round(r.score, 3) as score, r.source, r.reason
         from gold.recommendations r join silver.items i using (item_id)
-        where r.as_of = date'{as_of}' and r.user_id = (select min(user_id) from gold.recommendations where source = 'als')
+        where r.as_of = date'{as_of}'
+          and r.user_id = (select min(user_id) from gold.recommendations where source in ('blend', 'als'))
         order by r.rank limit 5""",
     "Which communities are there?": """
         select community_id, nodes, round(conductance, 3) as conductance, top_members

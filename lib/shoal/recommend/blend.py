@@ -16,8 +16,8 @@ a user together weigh the square root of their number, so that long histories do
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -26,16 +26,17 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.recommend.als import AlsSettings, fit_als
+from shoal.recommend.als import AlsModel, AlsSettings, fit_als
 from shoal.recommend.ease import EaseModel, EaseSettings, fit_ease, weighted_rows
 from shoal.recommend.histories import histories, with_places
-from shoal.recommend.history_top_k import History, Score, best_unseen, rank_histories, rows_of
+from shoal.recommend.history_top_k import Explain, History, Score, best_unseen, rank_histories, rows_of
 from shoal.recommend.split import has_times, test_part, training_part, with_random_split, with_time_split
-from shoal.recommend.top_k import Floats, collect_items
+from shoal.recommend.top_k import Floats, Ints, collect_items
 
 # What a fading history is worth: half after so many events.
 HALF_LIVES = (2.0, 5.0, 20.0)
 PARTS = ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "als", "log_popularity", "log_history")
+EXPERTS = ("hidden", "next")
 # Of the parts, those whose best items are candidates.
 NOMINATING = ("whole", "recent_5", "als")
 # Whole and recent history in equal shares: what is left when there is nothing to learn from.
@@ -45,7 +46,8 @@ FIXED = (1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
 @dataclass(frozen=True)
 class BlendSettings:
     """`holdout`: share of each user's events an expert learns on; `candidates`: items a part nominates for a user;
-    `max_users`: users an expert learns from; `seed`: of the random hold-out and of the users."""
+    `max_users`: users an expert learns from; `seed`: of the random hold-out and of the users; `experts`: those of
+    EXPERTS that are asked."""
 
     ease: EaseSettings
     als: AlsSettings
@@ -53,6 +55,7 @@ class BlendSettings:
     candidates: int
     max_users: int
     seed: int
+    experts: tuple[str, ...] = EXPERTS
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,12 @@ class Fitted:
     rows: DataFrame
 
 
-def fit_parts(preferences: DataFrame, settings: BlendSettings) -> Fitted:
-    """Every part over numbered preferences (`shoal.recommend.als.with_numbers`). Cost: that of ALS and of EASE."""
+def fit_parts(preferences: DataFrame, settings: BlendSettings, als: AlsModel | None = None) -> Fitted:
+    """Every part over numbered preferences (`shoal.recommend.als.with_numbers`; without numbers where ALS is given as it was
+    fitted). Cost: that of ALS and of EASE."""
     placed = with_places(preferences, settings.ease.max_history)
     ease = fit_ease(placed, settings.ease, refuse=False)
-    als = fit_als(preferences, settings.als)
+    als = als or fit_als(preferences, settings.als)
     known = collect_items(als.item_factors)
     place = {name: n for n, name in enumerate(known.ids.to_pylist())}
     names = ease.catalogue.ids.to_pylist()
@@ -92,8 +96,13 @@ def fit_parts(preferences: DataFrame, settings: BlendSettings) -> Fitted:
     return Fitted(ease, np.ascontiguousarray(factors, np.float32), np.log1p(ease.catalogue.users).astype(np.float32), rows)
 
 
-def parts_of(weights: Floats, item_factors: Floats, log_popularity: Floats, one: History) -> Floats:
-    """len(PARTS) x items: each part's score of every item for one history."""
+def parts_of(
+    weights: Floats, item_factors: Floats, log_popularity: Floats, one: History, chosen: Ints | None = None
+) -> Floats:
+    """len(PARTS) x items: each part's score of every item, or of the `chosen` ones, for one history."""
+    if chosen is not None:
+        asked = replace(one, items=np.arange(len(one.items)))
+        return parts_of(weights[np.ix_(one.items, chosen)], item_factors[chosen], log_popularity[chosen], asked)
     fading = [one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(life)) for life in HALF_LIVES]
     scored = weighted_rows(weights, one, [one.strengths, *fading])
     als = item_factors @ one.factors if one.factors is not None else np.zeros(len(log_popularity), np.float32)
@@ -146,33 +155,58 @@ def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: Blend
         shared.unpersist()
 
 
+def can_blend(preferences: DataFrame, settings: BlendSettings) -> bool:
+    """Whether EASE has anything to be fitted on: an item of `ease.min_users` users. Cost: one shuffle by item."""
+    counts = preferences.groupBy("item_id").agg(F.count(F.lit(1)).alias("users"))
+    return not counts.where(F.col("users") >= settings.ease.min_users).isEmpty()
+
+
 def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]:
-    """The experts: `hidden`, and, where preferences have times, `next`."""
-    splits = {"hidden": with_random_split(preferences, settings.holdout, settings.seed)}
-    if has_times(preferences):
+    """The experts of the settings: `next` only where preferences have times; `hidden` alone where none is left."""
+    splits = {}
+    asks_next = "next" in settings.experts and has_times(preferences)
+    if "hidden" in settings.experts or not asks_next:
+        splits["hidden"] = with_random_split(preferences, settings.holdout, settings.seed)
+    if asks_next:
         splits["next"] = with_time_split(preferences, settings.holdout)
     experts = []
     for name, marked in splits.items():
         split = marked.persist()
         try:
             known = training_part(split)
-            experts.append(Expert(name, FIXED, 0.0, False) if known.isEmpty() else
-                           fit_expert(name, known, test_part(split), settings))  # fmt: skip
+            experts.append(fit_expert(name, known, test_part(split), settings) if can_blend(known, settings) else
+                           Expert(name, FIXED, 0.0, False))  # fmt: skip
         finally:
             split.unpersist()
     return experts
 
 
 def list_blend(
-    preferences: DataFrame, users: DataFrame, settings: BlendSettings, experts: list[Expert], k: int
+    preferences: DataFrame,
+    users: DataFrame,
+    settings: BlendSettings,
+    experts: Sequence[Expert],
+    k: int,
+    als: AlsModel | None = None,
+    allowed: DataFrame | None = None,
+    with_reason: bool = False,
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score: the mean of the experts' probabilities, 0..1.
 
-    All of `preferences` is fitted; what a user has there is not listed. A user without a preference has no row. Cost:
-    `fit_parts`, then one pass over the users.
+    All of `preferences` is fitted, but for ALS where it is given; what a user has there is not listed, nor an item that `allowed`
+    (item_id) does not have. A user without a preference in the catalogue of EASE has no row. `with_reason` adds because_item_id,
+    the item of the history with the largest weight for the listed one (null where none speaks for it), and `parts`, a map of PARTS.
+    Cost: `fit_parts`, then one pass over the users.
     """
-    fitted = fit_parts(preferences, settings)
+    fitted = fit_parts(preferences, settings, als)
+    catalogue = fitted.ease.catalogue
     context = preferences.sparkSession.sparkContext
+    hidden = np.zeros(len(catalogue), np.bool_)
+    if allowed is not None:
+        hidden[:] = True
+        # At most the catalogue, whose size is bounded.
+        for row in catalogue.numbers.join(allowed.select("item_id").distinct(), "item_id").select("item").collect():
+            hidden[row["item"]] = False
     shared = context.broadcast((fitted.ease.weights, fitted.item_factors, fitted.log_popularity))
     coefficients = np.array([expert.coefficients for expert in experts], np.float64)
     intercepts = np.array([expert.intercept for expert in experts], np.float64)
@@ -182,9 +216,24 @@ def list_blend(
 
         def score(one: History) -> Floats:
             logits = coefficients @ parts_of(*known, one).astype(np.float64) + intercepts[:, None]
-            return np.asarray((1 / (1 + np.exp(-logits))).mean(axis=0), np.float32)
+            found = np.asarray((1 / (1 + np.exp(-logits))).mean(axis=0), np.float32)
+            found[hidden] = np.nan
+            return found
 
         return score
 
+    def explain() -> Explain:
+        known = shared.value
+
+        def explained(one: History, best: Ints) -> tuple[Ints, Floats]:
+            terms = one.strengths[:, None] * known[0][np.ix_(one.items, best)]
+            because = np.where(terms.max(axis=0) > 0, one.items[terms.argmax(axis=0)], -1)
+            return because, parts_of(*known, one, best).T
+
+        return explained
+
     rows = fitted.rows.join(users.select("user_id").distinct(), "user_id", "left_semi")
-    return rank_histories(rows, fitted.ease.catalogue.ids, load, k)
+    if not with_reason:
+        return rank_histories(rows, catalogue.ids, load, k)
+    listed = rank_histories(rows, catalogue.ids, load, k, explain)
+    return listed.withColumn("parts", F.map_from_arrays(F.array(*[F.lit(part) for part in PARTS]), "parts"))

@@ -159,12 +159,21 @@ def content_factors(items: DataFrame, item_factors: DataFrame, settings: Content
     return as_factors(content, fit_mapping(content, item_factors, settings))
 
 
-def content_neighbours(content: DataFrame, max_items: int, neighbours: int) -> DataFrame:
+def content_neighbours(content: DataFrame, max_items: int, neighbours: int, max_share: float) -> DataFrame:
     """One row per item and rank: item_id, rank, similar_item_id, similarity: the cosine of the two items' weights, ]0, 1].
 
-    Exact, ties by id; an item that shares no term with any other has no row. Cost: `co_occurrence` with terms as rows, where a
-    term of n items is n^2 products: at most `max_items` items count, those of most terms.
+    Only terms that at most `max_share` of the items have count: what all share makes nobody alike. Exact, ties by id; an item
+    that shares no such term with any other has no row. Cost: `co_occurrence` with terms as rows, where a term of n items is n^2
+    products: at most `max_items` items count, those of most terms.
     """
+    each = content.select("item_id", F.explode(F.arrays_zip("terms", "weights")).alias("_entry"))
+    total = content.agg(F.count(F.lit(1)).alias("_all"))
+    common = each.groupBy("_entry.terms").agg(F.count(F.lit(1)).alias("_items")).crossJoin(F.broadcast(total))
+    rare = F.broadcast(common.where(F.col("_items") <= max_share * F.col("_all")).select("terms"))
+    each = each.select("item_id", "_entry.*").join(rare, "terms")
+    # Summed in the order of terms: it does not depend on partitions.
+    weights = F.array_sort(F.collect_list(F.struct("terms", "weights")))
+    content = each.groupBy("item_id").agg(weights.alias("_rows")).select("item_id", "_rows.terms", "_rows.weights")
     length = F.sqrt(F.aggregate("weights", F.lit(0.0), lambda total, w: total + w.cast("double") * w.cast("double")))
     each = content.withColumn("_length", length)
     each = each.select("item_id", "_length", F.explode(F.arrays_zip("terms", "weights")).alias("_entry"))

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from shoal.errors import UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
-from shoal.recommend.blend import PARTS, BlendSettings, fit_experts, list_blend
+from shoal.recommend.blend import PARTS, BlendSettings, can_blend, fit_experts, list_blend
 from shoal.recommend.content import ContentSettings, content_factors, genre_popularity
 from shoal.recommend.cooccurrence import MAX_ITEMS
 from shoal.recommend.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
@@ -265,8 +265,10 @@ def judge_new_items(train: DataFrame, test: DataFrame, protocol: Protocol) -> di
 
 
 def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
-    """The experts learn inside `train`; the parts are then fitted on all of it."""
+    """The experts learn inside `train`; the parts are then fitted on all of it. ALS' lists where no two users share an item."""
     settings = protocol.needed().blend
+    if not can_blend(train, settings):
+        return list_als(fit_als(train, settings.als), train, users, protocol.k, protocol.user_block)
     experts = fit_experts(train, settings)
     chosen["blend"] = {
         expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,

@@ -30,15 +30,20 @@ class History:
 
 # A model on a worker: a history to one float32 score an item of the catalogue.
 Score = Callable[[History], Floats]
+# For a history and the items listed: the item of the history that speaks for each (-1: none), and each one's parts, as rows.
+Explain = Callable[[History, Ints], "tuple[Ints, Floats]"]
 LIST = "user_id string, rank int, item_id string, score double"
 
 
-def rank_histories(histories: DataFrame, ids: pa.StringArray, load: Callable[[], Score], k: int) -> DataFrame:
-    """One row per user and rank 1..k: user_id, rank, item_id, score (double), best first.
+def rank_histories(
+    histories: DataFrame, ids: pa.StringArray, load: Callable[[], Score], k: int, explain: Callable[[], Explain] | None = None
+) -> DataFrame:
+    """One row per user and rank 1..k: user_id, rank, item_id, score (double), best first; because_item_id and parts
+    (array<double>) where there is something to `explain` them.
 
-    `histories`: see shoal.recommend.histories; those items are never listed. `load` makes the model on the worker, once
-    a task. NaN scores are never listed. Raises UsageError for k below 1. Cost: no shuffle; a task holds the model and one user's
-    scores.
+    `histories`: see shoal.recommend.histories; those items are never listed. `load` (and `explain`) makes the model on the
+    worker, once a task. NaN scores are never listed. Raises UsageError for k below 1. Cost: no shuffle; a task holds the
+    model, a batch of histories and one user's scores.
     """
     if k < 1:
         raise UsageError(f"k {k}; expected a whole number from 1 on")
@@ -46,8 +51,10 @@ def rank_histories(histories: DataFrame, ids: pa.StringArray, load: Callable[[],
 
     def listed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         score, names = load(), shared.value
+        explained = explain() if explain is not None else None
         for batch in batches:
-            found = [_best(score(one), one.items, k) for one in rows_of(batch)]
+            rows = list(rows_of(batch))
+            found = [_best(score(one), one.items, k) for one in rows]
             lengths = [len(best) for best, _ in found]
             if not sum(lengths):
                 continue
@@ -58,9 +65,16 @@ def rank_histories(histories: DataFrame, ids: pa.StringArray, load: Callable[[],
                 "item_id": names.take(pa.array(best)),
                 "score": pa.array(np.concatenate([scores for _, scores in found]).astype(np.float64)),
             }
+            if explained is not None:
+                reasons = [explained(one, best) for one, (best, _) in zip(rows, found, strict=True) if len(best)]
+                because = np.concatenate([items for items, _ in reasons])
+                parts = np.concatenate([values for _, values in reasons]).astype(np.float64)
+                offsets = pa.array(np.arange(len(parts) + 1) * parts.shape[1], pa.int32())
+                columns["because_item_id"] = names.take(pa.array(because, pa.int64(), mask=because < 0))
+                columns["parts"] = pa.ListArray.from_arrays(offsets, pa.array(parts.ravel()))
             yield pa.RecordBatch.from_pydict(columns)
 
-    return histories.mapInArrow(listed, LIST)
+    return histories.mapInArrow(listed, LIST + (", because_item_id string, parts array<double>" if explain else ""))
 
 
 def rows_of(batch: pa.RecordBatch) -> Iterator[History]:

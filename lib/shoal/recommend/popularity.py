@@ -4,6 +4,8 @@ users.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -18,8 +20,10 @@ def popularity(preferences: DataFrame) -> DataFrame:
     return preferences.groupBy("item_id").agg(F.sum("weight").alias("score"))
 
 
-def decayed_popularity(events: DataFrame, half_life_days: float, at: Column, weight: Column | None = None) -> DataFrame:
-    """One row per item: `score`, the sum over its events of weight * 2 ** (-age / half_life_days), age in days before
+def decayed_popularity(
+    events: DataFrame, half_life_days: float, at: Column, weight: Column | None = None, by: Sequence[str] = ("item_id",)
+) -> DataFrame:
+    """One row per item (per `by`): `score`, the sum over its events of weight * 2 ** (-age / half_life_days), age in days before
     `at`.
 
     An event half_life_days old counts half; one after `at` counts as one of `at`; one without a time does not count.
@@ -32,7 +36,7 @@ def decayed_popularity(events: DataFrame, half_life_days: float, at: Column, wei
     amount = (weight if weight is not None else F.lit(1.0)) * F.pow(F.lit(2.0), -age_days / F.lit(half_life_days))
     counted = events.where(F.col("occurred_at").isNotNull() & F.col("item_id").isNotNull())
     # Ten digits: beyond them a sum depends on the order in which partitions are added.
-    return counted.groupBy("item_id").agg(F.format_string("%.9e", F.sum(amount)).cast("double").alias("score"))
+    return counted.groupBy(*by).agg(F.format_string("%.9e", F.sum(amount)).cast("double").alias("score"))
 
 
 def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, user_block: int) -> DataFrame:

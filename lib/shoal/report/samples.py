@@ -19,9 +19,12 @@ MOST_USERS = 20
 LIST_LENGTH = 5
 LAST_EVENTS = 3
 _SOURCES = {
+    "blend": "known to the trained models",
     "als": "known to the trained model",
-    "popularity": "unknown to the model: what is popular now",
     "content": "items without an event, by what they are",
+    "follows": "unknown to the model: what those they follow like",
+    "community": "unknown to the model: what their community likes",
+    "popularity": "unknown to the model: what is popular now",
 }
 
 

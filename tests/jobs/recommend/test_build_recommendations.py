@@ -10,9 +10,14 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from shoal.conf import Settings
 from shoal.contract import contract
-from shoal.errors import SkippedError
+from shoal.errors import SkippedError, UsageError
 from shoal.lake import Lake
+from shoal.recommend.blend import PARTS
+from shoal.recommend.lists import fill_lists
+from shoal.recommend.preferences import preferences
 from shoal.runs import find_job
+
+from jobs.recommend.build_recommendations import Known, allowed_items, cold_lists
 
 DAY = date(2024, 3, 1)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
@@ -25,7 +30,7 @@ def settings(settings: Settings) -> Settings:
         update={"ranks": [4], "reg_params": [0.1], "alphas": [1.0], "search_iter": 1, "max_iter": 4}
     )
     return settings.model_copy(
-        update={"train_recommender": small, "recommend": settings.recommend.model_copy(update={"k": 3})}
+        update={"train_recommender": small, "recommend": settings.recommend.model_copy(update={"k": 3, "new_items": 1})}
     )
 
 
@@ -50,6 +55,7 @@ def fill(spark: SparkSession, lake: Lake) -> None:
     lake.append("silver.interactions", spark.createDataFrame(rows, EVENTS))
     long = "A  very\nlong " + "text " * 30
     titled = [{"item_id": f"0-{n}", "kind": "film", "title": f"Film {n}"} for n in range(8)]
+    titled.append({"item_id": "new", "kind": "film", "title": "Film 9"})
     lake.append("silver.items", rows_of(spark, "silver.items", [*titled, {"item_id": "1-0", "kind": "post", "text": long}]))
     tie = {"src_id": "u0", "dst_id": "follower only", "weight": 1.0}
     lake.append("silver.follows", rows_of(spark, "silver.follows", [tie]))
@@ -82,23 +88,80 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(spark: SparkSessi
     assert not any(r["item_id"] == "future" for r in rows)
 
     sources = {user: {r["source"] for r in one} for user, one in lists.items()}
-    assert {user for user, found in sources.items() if found == {"popularity"}} == {"newcomer", "follower only"}
-    assert all(found == {"als"} for user, found in sources.items() if user.startswith("u"))
+    assert {user for user, found in sources.items() if found == {"popularity"}} == {"follower only"}
+    # The blend goes by the history, which a newcomer has.
+    assert sources["newcomer"] == {"blend"}
+    # The last place is for what nobody has met, for users whom ALS knows.
+    assert all([(r["source"], r["item_id"]) for r in lists[f"u{n}"]][2] == ("content", "new") for n in range(12))
+    assert {r["source"] for n in range(12) for r in lists[f"u{n}"][:2]} == {"blend"}
+    assert {r["reason"] for n in range(12) for r in lists[f"u{n}"][2:]} == {"New, and close to what you like."}
     # Each user's two unseen items of its own group come first.
     assert all({r["item_id"][0] for r in lists[f"u{n}"][:2]} == {str(n % 2)} for n in range(12))
-    assert all(r["parts"] == {r["source"]: r["score"]} for r in rows)
+    assert all(r["parts"] == {r["source"]: r["score"]} for r in lists["follower only"])
+    assert [set(r["parts"]) for r in lists["u0"]] == [set(PARTS), set(PARTS), {"content"}]
     assert {(r["variant"], r["model_version"]) for r in rows} == {("champion", "shoal_recommender/1")}
 
     reasons = {user: [r["reason"] for r in one] for user, one in lists.items()}
     assert all(reason.startswith("Because you rated Film ") for reason in reasons["u0"][:2])
     assert all(reason.startswith("Because you liked Film ") for reason in reasons["u6"][:2])
-    assert set(reasons["newcomer"]) == {"Popular with everybody lately."}
+    assert set(reasons["follower only"]) == {"Popular with everybody lately."}
+    assert set(reasons["newcomer"]) <= {"Because you bought Film 0.", "Liked by people like you."}
     untitled = ("Because you rated 1-", "Because you rated A very long text text")  # by id, or by the beginning of the text
     assert all(reason.startswith(untitled) for reason in reasons["u1"][:2])
 
     again = make_lake(run_id="run-3")
     without_run = [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in rows]
     assert [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in build(again)] == without_run
+
+
+def test_rules_let_items_through(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    rows = [{"item_id": "old", "kind": "film", "created_at": datetime(2024, 1, 1)}, {"item_id": "timeless", "kind": "film"},
+            {"item_id": "fresh", "kind": "film", "created_at": datetime(2024, 2, 28)},
+            {"item_id": "post", "kind": "post", "created_at": datetime(2024, 2, 28)}]  # fmt: skip
+    items = rows_of(spark, "silver.items", rows)
+    conf = lake.settings.recommend
+
+    def through(**rules: Any) -> set[str] | None:
+        found = allowed_items(items, conf.model_copy(update=rules), DAY)
+        return None if found is None else {row["item_id"] for row in found.collect()}
+
+    assert through() is None
+    assert through(max_age_days=7) == {"fresh", "post"}
+    assert through(only="kind = 'film'", max_age_days=7) == {"fresh"}
+    assert through(only="price_usd < 3") == set()
+    with pytest.raises(UsageError, match="recommend.only"):
+        through(only="kid = 'film'")
+    with pytest.raises(UsageError, match="recommend.only"):
+        through(only="kind = ")
+    with pytest.raises(UsageError, match=r"silver\.items does not exist"):
+        allowed_items(None, conf.model_copy(update={"max_age_days": 1}), DAY)
+
+
+def test_strangers_get_what_those_they_follow_like_then_their_community_then_everybody(
+    spark: SparkSession, make_lake: Callable[..., Lake]
+) -> None:
+    lake = make_lake()
+    at = datetime(2024, 2, 29)
+    events = [(f"e{n}", user, item, "like", None, at, "test") for n, (user, item) in enumerate([
+        ("a", "x"), ("a", "y"), ("b", "y"), ("c", "z"), ("d", "w"), ("d", "z"), ("e", "w"), ("f", "w"), ("s", "x"),
+    ])]  # fmt: skip
+    follows = [{"src_id": "s", "dst_id": "a", "weight": 1.0}, {"src_id": "s", "dst_id": "b", "weight": 1.0}]
+    lake.append("silver.follows", rows_of(spark, "silver.follows", follows))
+    members = spark.createDataFrame([("s", "g"), ("c", "g"), ("t", "g")], "node_id string, community_id string")
+    lake.replace("gold.communities", members, on=DAY)
+    frame = spark.createDataFrame(events, EVENTS)
+    known = Known(preferences(frame), frame, None, None)
+    lists = cold_lists(known, spark.createDataFrame([("s",), ("t",), ("v",)], "user_id string"), DAY, lake)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for row in fill_lists(lists, 3).orderBy("user_id", "rank").collect():
+        found.setdefault(row["user_id"], []).append((row["item_id"], row["source"]))
+    # s has had x, so of a's and b's y; then z of the community; w has three likes of all. v is nobody's.
+    assert found == {
+        "s": [("y", "follows"), ("z", "community"), ("w", "popularity")],
+        "t": [("x", "community"), ("z", "community"), ("w", "popularity")],
+        "v": [("w", "popularity"), ("x", "popularity"), ("y", "popularity")],
+    }
 
 
 def test_without_a_champion_the_job_is_skipped(spark: SparkSession, lake: Lake) -> None:

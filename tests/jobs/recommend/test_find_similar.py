@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 import pytest
 from pyspark.sql import SparkSession
+from shoal.contract import contract
 from shoal.errors import SkippedError
 from shoal.lake import Lake
 from shoal.runs import find_job
@@ -47,6 +48,23 @@ def test_both_tables_by_hand_and_the_same_twice(spark: SparkSession, lake: Lake)
             ("u1", 1, "u2", 0.8165), ("u1", 2, "u3", 0.5774), ("u2", 1, "u1", 0.8165), ("u2", 2, "u3", 0.7071),
             ("u3", 1, "u2", 0.7071), ("u3", 2, "u1", 0.5774),
         ]  # fmt: skip
+
+
+def test_an_item_that_shares_nobody_has_those_about_the_same(spark: SparkSession, lake: Lake) -> None:
+    fill(spark, lake, {"u1": "ab", "u2": "ab", "u3": "d"})
+    columns = {n: c.type for n, c in contract("silver.items").columns.items() if n != "run_id"}
+    # d and e speak of the sea, nothing else shares a word that few have.
+    about = {"a": "war film", "b": "love film", "c": "old film", "d": "sea film", "e": "sea film"}
+    given = [{"item_id": item, "kind": "film", "text": text, "source": "test"} for item, text in about.items()]
+    rows = [tuple(row.get(name) for name in columns) for row in given]
+    lake.append("silver.items", spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns.items())))
+    conf = lake.settings.similar.model_copy(update={"shrink": 0.0, "neighbours": 2, "max_term_share": 0.5})
+    find_job("find_similar").run(lake, conf, DAY)
+    found = [tuple(r)[1:6] for r in lake.read("gold.similar_items", on=DAY).orderBy("item_id", "rank").collect()]
+    assert found == [
+        ("a", 1, "b", 1.0, "cosine"), ("b", 1, "a", 1.0, "cosine"),
+        ("d", 1, "e", pytest.approx(1.0), "content"), ("e", 1, "d", pytest.approx(1.0), "content"),
+    ]  # fmt: skip
 
 
 def test_no_event_up_to_the_day_is_skipped(spark: SparkSession, lake: Lake) -> None:

@@ -1,0 +1,46 @@
+"""What a training of the recommender decided, as it is recorded with the model and read back where the model serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shoal.errors import InputError
+from shoal.recommend.als import AlsSettings, settings_of
+from shoal.recommend.blend import PARTS, Expert
+
+
+@dataclass(frozen=True)
+class Trained:
+    """ALS' settings, the blend's experts (none where ALS is explicit), and which of the two serves."""
+
+    als: AlsSettings
+    experts: tuple[Expert, ...]
+    serves: str
+
+    def named(self) -> dict[str, Any]:
+        """For MLflow: the settings by name, the experts as JSON."""
+        experts = [[e.name, e.coefficients, e.intercept, e.is_learned] for e in self.experts]
+        return {**self.als.named(), "serves": self.serves, "experts": json.dumps(experts)}
+
+
+def trained_of(params: Mapping[str, str]) -> Trained:
+    """What `named` recorded. Raises InputError where something is missing or is no number."""
+    try:
+        read = json.loads(params.get("experts", "[]"))
+        experts = tuple(
+            Expert(name, tuple(map(float, weights)), float(base), bool(learned)) for name, weights, base, learned in read
+        )
+        if any(len(expert.coefficients) != len(PARTS) for expert in experts):
+            raise ValueError(f"an expert of other than {len(PARTS)} parts")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the recorded experts of a recommender: {error}; train it again") from None
+    return Trained(settings_of(params), experts, params.get("serves", "als"))
+
+
+def rounded(expert: Expert) -> Expert:
+    """The expert to four digits: a regression on sums of doubles has no more that are the same at every run."""
+    numbers = [float(f"{number:.4g}") for number in (*expert.coefficients, expert.intercept)]
+    return Expert(expert.name, tuple(numbers[:-1]), numbers[-1], expert.is_learned)
