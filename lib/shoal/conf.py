@@ -44,6 +44,7 @@ class IngestConf(Section):
     timestamp_unit: Literal["s", "ms"]
     rating_min: float
     rating_max: float
+    usd_per: dict[str, PositiveFloat]
     max_record_bytes: int = Field(gt=0)
     max_record_lines: int = Field(gt=0)
     split_bytes: int = Field(gt=0)

@@ -22,9 +22,6 @@ _PICTURES = tuple(f"*{ending}" for ending in PICTURES)
 _WORDS = {"browse": "view", "viewed": "view", "buy": "purchase", "bought": "purchase", "order": "purchase",
           "transaction": "purchase", "cart": "save", "add_to_cart": "save", "wishlist": "save"}  # fmt: skip
 
-# US dollars for one unit of another currency. None is shipped: rates change.
-RATES: dict[str, float] = {}
-
 PRODUCT_FIELDS = (
     Field("product_id", "id", True, ("item_id", "id", "sku", "article_id", "asin")),
     Field("title", "text", False, ("name", "product_name", "prod_name", "product_display_name")),
@@ -60,7 +57,7 @@ PICTURE_FIELDS = (
 
 def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:
     """What one unit of a record's currency is worth in US dollars; null where no rate is set. None named: US dollars."""
-    rates = {"USD": 1.0, **RATES}
+    rates = {"USD": 1.0, **{name.upper(): rate for name, rate in conf.usd_per.items()}}
     named = F.coalesce(F.upper(F.trim(currency)), F.lit(""))
     # Conditions, not a map: with two maps in one expression Spark 3.5 made a value null that was none.
     worth = F.when(named == "", 1.0)
@@ -72,8 +69,8 @@ def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:
 def _unknown_currency(conf: IngestConf) -> Column:
     """Rule `currency`: a price in a currency without a rate; it would be a number that means nothing, or be lost."""
     found = F.concat(F.lit("currency: found '"), F.substring("_fields.currency", 1, 60), F.lit("', expected USD"))
-    rates = "".join(f", {name}" for name in sorted(RATES))
-    reason = F.concat(found, F.lit(f"{rates}"))
+    rates = "".join(f", {name}" for name in sorted(conf.usd_per))
+    reason = F.concat(found, F.lit(f"{rates}; --set usd_per.CODE=RATE gives another's worth in US dollars"))
     unknown = _usd_per(conf, "_fields.currency").isNull()
     return F.when(F.col("_fields.price").isNotNull() & unknown, told("currency", reason))
 

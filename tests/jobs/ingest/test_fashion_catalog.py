@@ -30,7 +30,7 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
     world.file(
         "id,name,description,brand,category,color,price,currency,image\n"
         "p1,Red shoe,Runs #fast,Acme,sport|shoes,red,89.5,USD,pictures/p1.jpg\n"
-        "p2,Sock,,Acme,,blue,11,usd,pictures/other.png\n"
+        "p2,Sock,,Acme,,blue,10,eur,pictures/other.png\n"
         "p3,Hat,,,hats,,5,XAU,\n"  # a currency without a rate
         "p4,Cap,,,hats,,,XAU,https://x.test/p4.jpg\n"  # no price: the currency does not matter
         "p5,Tie,,,,,-1,,\n",
@@ -39,7 +39,7 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
     world.file(
         '{"user_id": "u1", "product_id": "p1", "event": "browse", "price": 89.5, "timestamp": 10}\n'
         '{"user_id": "u1", "product_id": "p1", "event": "buy", "price": 89.5, "quantity": 2, "discount": 9, "timestamp": 20}\n'
-        '{"user_id": "u2", "product_id": "p2", "price": 11, "currency": "USD", "timestamp": 30, "id": "e3"}\n'
+        '{"user_id": "u2", "product_id": "p2", "price": 10, "currency": "EUR", "timestamp": 30, "id": "e3"}\n'
         '{"user_id": "u2", "product_id": "p2", "price": 10, "discount": 11, "timestamp": 40}\n'
         '{"user_id": "u2", "product_id": "p2", "price": 10, "currency": "XAU", "timestamp": 50}\n'
         '{"user_id": "u2", "product_id": "p2", "event": "hug", "timestamp": 60}\n',
@@ -48,7 +48,7 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
     first, other = picture(world, "shop/pictures/p1.jpg", 40, 30), picture(world, "shop/pictures/other.png", 7, 9)
     broken = world.file(b"\xff\xd8\xff no picture", "shop/pictures/p4.jpeg")
     empty = world.file(b"", "shop/pictures/p5.png")
-    result = world.ingest(world.folder / "shop", "fashion_catalog")
+    result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_per.EUR=1.1")
     assert result.status == "succeeded", result.message
     items = ["item_id", "kind", "title", "text", "hashtags", "categories", "price_usd", "image_count", "source"]
     assert world.rows("silver.items", *items) == [
@@ -77,7 +77,7 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
     rows = world.rows("ops.quarantine", "file", "line", "reason")
     reasons = {(Path(file).name, line): reason for file, line, reason in rows}
     assert reasons["products.csv", 4] == (
-        "currency: found 'XAU', expected USD"
+        "currency: found 'XAU', expected USD, EUR; --set usd_per.CODE=RATE gives another's worth in US dollars"
     )
     assert sorted(world.counts()) == [
         ("events.jsonl", 6, 3, 0, 3), ("other.png", 1, 1, 0, 0), ("p1.jpg", 1, 1, 0, 0), ("p4.jpeg", 1, 1, 0, 0),
