@@ -186,6 +186,10 @@ ALTER TABLE `shoal`.`gold`.`communities` ALTER COLUMN `community_id` SET MASK `s
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `top_members` SET MASK `shoal`.`ops`.`mask_array_string`;
 
+-- gold.follow_recommendations
+ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `recommended_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- gold.node_ranks
 ALTER TABLE `shoal`.`gold`.`node_ranks` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
 
@@ -199,6 +203,9 @@ ALTER TABLE `shoal`.`gold`.`sentiments` ALTER COLUMN `text_id` SET MASK `shoal`.
 -- gold.similar_users
 ALTER TABLE `shoal`.`gold`.`similar_users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`similar_users` ALTER COLUMN `similar_user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.user_interests
+ALTER TABLE `shoal`.`gold`.`user_interests` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- ops.ingest_files
 ALTER TABLE `shoal`.`ops`.`ingest_files` ALTER COLUMN `path` SET MASK `shoal`.`ops`.`mask_string`;

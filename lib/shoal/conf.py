@@ -215,6 +215,33 @@ class EvaluatePoliciesConf(Section):
     seed: int
 
 
+class TrendingConf(Section):
+    """What counts as of late, by kind of item."""
+
+    window_hours: dict[str, Annotated[float, Field(gt=0, le=100_000)]]
+    other_hours: float = Field(gt=0, le=100_000)
+    items: int = Field(ge=1, le=10_000)
+
+
+class InterestsConf(Section):
+    """How quickly interests fade, and how many are kept."""
+
+    long_days: float = Field(gt=0, le=100_000)
+    short_days: float = Field(gt=0, le=100_000)
+    item_topics: int = Field(ge=1, le=1000)
+    topics: int = Field(ge=1, le=1000)
+
+
+class FollowsConf(Section):
+    """Whom to follow."""
+
+    k: int = Field(ge=1, le=1000)
+    max_contacts: int = Field(ge=2, le=100_000)
+    walk_steps: int = Field(ge=1, le=10)
+    walk_restart: float = Field(gt=0, lt=1)
+    walk_width: int = Field(ge=1, le=100_000)
+
+
 class DriftConf(Section):
     """Which windows are compared and from where on a difference counts."""
 
@@ -272,6 +299,9 @@ class Settings(Section):
     similar: SimilarConf
     bandits: BanditsConf
     evaluate_policies: EvaluatePoliciesConf
+    trending: TrendingConf
+    interests: InterestsConf
+    follows: FollowsConf
     drift: DriftConf
     report: ReportConf
     optimize: OptimizeConf

@@ -33,6 +33,10 @@ DEMO_QUERIES = {
         where r.as_of = date'{as_of}'
           and r.user_id = (select min(user_id) from gold.recommendations where source in ('blend', 'als'))
         order by r.rank limit 5""",
+    "What is trending?": """
+        select t.kind, t.rank, i.title, round(t.score, 1) as score, t.events, round(t.acceleration, 1) as acceleration
+        from gold.trending t join silver.items i using (item_id)
+        where t.as_of = date'{as_of}' and t.rank <= 2 order by t.kind, t.rank limit 5""",
     "Which communities are there?": """
         select community_id, nodes, round(conductance, 3) as conductance, top_members
         from gold.community_summary where as_of = date'{as_of}' order by nodes desc, community_id limit 5""",

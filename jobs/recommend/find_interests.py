@@ -1,0 +1,38 @@
+"""Write what each user is interested in: hashtags and categories, in the long run and of late.
+
+Reads:  silver.interactions   events up to as_of
+        silver.items          hashtags and categories
+Writes: gold.user_interests   one row per user, kind of topic and rank; replaces as_of
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+from pyspark.sql import functions as F
+from shoal.conf import InterestsConf
+from shoal.errors import SkippedError
+from shoal.features.snapshot import end_of
+from shoal.lake import Lake
+from shoal.recommend.interests import InterestSettings, interests
+from shoal.runs import run_job
+
+
+def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:
+    """Find and replace the day's rows; events weigh as train_recommender.event_weights says."""
+    events, items = lake.read("silver.interactions", before=as_of), lake.read("silver.items")
+    if events.isEmpty():
+        raise SkippedError("silver.interactions has no event up to this day")
+    settings = InterestSettings(conf.long_days, conf.short_days, conf.item_topics, conf.topics)
+    weights = lake.settings.train_recommender.event_weights
+    lake.replace("gold.user_interests", interests(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; see shoal.runs for arguments and exit codes."""
+    return run_job(__doc__, run, InterestsConf, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Write what is trending: the items of each kind with the most weight of late, and how their rate changes.
+
+Reads:  silver.interactions   events up to as_of
+        silver.items          kinds of items, where the table exists
+Writes: gold.trending         one row per kind and rank; replaces as_of
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+from pyspark.sql import functions as F
+from shoal.conf import TrendingConf
+from shoal.errors import SkippedError
+from shoal.features.snapshot import end_of
+from shoal.lake import Lake
+from shoal.recommend.trending import TrendSettings, trending
+from shoal.runs import run_job
+
+
+def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:
+    """Rank and replace the day's rows; events weigh as train_recommender.event_weights says."""
+    events = lake.read("silver.interactions", before=as_of)
+    if events.isEmpty():
+        raise SkippedError("silver.interactions has no event up to this day")
+    items = lake.read("silver.items") if lake.exists("silver.items") else None
+    settings = TrendSettings(conf.window_hours, conf.other_hours, conf.items)
+    weights = lake.settings.train_recommender.event_weights
+    lake.replace("gold.trending", trending(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; see shoal.runs for arguments and exit codes."""
+    return run_job(__doc__, run, TrendingConf, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
