@@ -36,8 +36,13 @@ def rounds_of(spark: SparkSession, rows: list[tuple[str, str, str, int, float]])
 
 
 def test_by_hand(spark: SparkSession) -> None:
-    terms = weigh(rounds_of(spark, LOG), spark.createDataFrame(QUARTER, POLICIES), SETTINGS)
-    found = estimate(terms, SETTINGS)["p"]
+    """Once; every round told twice under its user, which is no more knowledge; and by twice as many users, which is."""
+    strangers = [(f"x{unit}", *rest) for unit, *rest in LOG]
+    logs = {"once": LOG, "twice": LOG + LOG, "more": LOG + strangers}
+    rows = [(unit, slot, *rest) for slot, log in logs.items() for unit, _, *rest in log]
+    policies = [(slot, slot, item, share) for slot in logs for _, _, item, share in QUARTER]
+    judged = estimate(weigh(rounds_of(spark, rows), spark.createDataFrame(policies, POLICIES), SETTINGS), SETTINGS)
+    found = judged["once"]
     # Weights 0.5 0.5 0.5 1.5 1.5; with rewards 0.5 0.5 0 1.5 0: 2.5 over 5 rounds, and over weights of 4.5.
     ips, snips = found.estimates["ips"], found.estimates["snips"]
     assert (ips.estimate, snips.estimate) == (0.5, pytest.approx(2.5 / 4.5))
@@ -50,6 +55,10 @@ def test_by_hand(spark: SparkSession) -> None:
     assert (found.rounds, found.mean_weight, found.clipped_share) == (5, 0.9, 0.0)
     assert found.effective_rounds == pytest.approx(20.25 / 5.25)
     assert 0 <= ips.bootstrap_low < ips.estimate < ips.bootstrap_high <= 1.5
+    once, twice, more = (judged[name].estimates["ips"] for name in logs)
+    assert (twice.estimate, twice.low) == (once.estimate, pytest.approx(once.low))
+    assert twice.bootstrap_low == pytest.approx(once.bootstrap_low)
+    assert more.low > once.low
 
 
 def test_weights_are_cut_and_it_is_told(spark: SparkSession) -> None:
@@ -91,19 +100,6 @@ def test_doubly_robust_is_what_plain_python_says(spark: SparkSession) -> None:
     known = {row["item_id"]: row["model"] for row in slot_mean.collect()}
     assert known["b"] == pytest.approx(model("s1", "b", 0))
     assert known[None] == pytest.approx(model("s1", "nowhere", 0))
-
-
-def test_a_users_rounds_are_one_observation(spark: SparkSession) -> None:
-    """Every round told twice under its user changes neither the estimate nor the interval; twice as many users do."""
-    strangers = [(f"x{unit}", *rest) for unit, *rest in LOG]
-    logs = {"once": LOG, "twice": LOG + LOG, "more": LOG + strangers}
-    rows = [(unit, slot, *rest) for slot, log in logs.items() for unit, _, *rest in log]
-    policies = [(slot, slot, item, share) for slot in logs for _, _, item, share in QUARTER]
-    found = estimate(weigh(rounds_of(spark, rows), spark.createDataFrame(policies, POLICIES), SETTINGS), SETTINGS)
-    once, twice, more = (found[name].estimates["ips"] for name in logs)
-    assert (twice.estimate, twice.low) == (once.estimate, pytest.approx(once.low))
-    assert twice.bootstrap_low == pytest.approx(once.bootstrap_low)
-    assert more.low > once.low
 
 
 def test_estimates_are_unbiased_and_intervals_hold_on_simulated_logs(spark: SparkSession) -> None:

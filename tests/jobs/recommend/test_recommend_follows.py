@@ -115,14 +115,17 @@ def test_the_job_names_nobody_and_writes_the_same_twice(spark: SparkSession, lak
     with pytest.raises(SkippedError, match=r"silver\.follows does not exist"):
         job.run(lake, lake.settings.follows, DAY)
     rows = [("a", "b", None), ("b", "d", datetime(2024, 2, 1)), ("d", "a", None), ("d", "e", datetime(2024, 3, 2))]
+    rows.append(("f", "g", None))
     made = [(src, dst, 1.0, when, "test") for src, dst, when in rows]
     fields = "src_id string, dst_id string, weight double, followed_at timestamp, source string"
     lake.append("silver.follows", spark.createDataFrame(made, fields))
     for _ in range(2):
-        job.run(lake, lake.settings.follows, DAY)
+        job.run(lake, lake.settings.follows.model_copy(update={"walk_steps": 1}), DAY)
         found = lake.written("gold.follow_recommendations").orderBy("user_id").collect()
-        # d follows e after the day; in the ring of three each is met through the third, and nobody else is there.
-        assert [(r["user_id"], r["rank"], r["recommended_id"], r["common"], r["reason"]) for r in found] == [
-            ("a", 1, "d", 1, "Follows you. 1 contact in common."), ("b", 1, "a", 1, "Follows you. 1 contact in common."),
-            ("d", 1, "b", 1, "Follows you. 1 contact in common."),
-        ]  # fmt: skip
+        # d follows e after the day; in the ring of three each is met through the third. Nobody joins f and g.
+        assert [(r["user_id"], r["rank"], r["recommended_id"], r["common"], r["source"], r["reason"]) for r in found] == [
+            ("a", 1, "d", 1, "contacts", "Follows you. 1 contact in common."),
+            ("b", 1, "a", 1, "contacts", "Follows you. 1 contact in common."),
+            ("d", 1, "b", 1, "contacts", "Follows you. 1 contact in common."),
+            ("g", 1, "f", 0, "walk", "Follows you. Near you in the network."),
+        ]

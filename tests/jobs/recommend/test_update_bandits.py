@@ -52,7 +52,7 @@ def test_arms_by_hand_whatever_happens(
         raise KilledError
 
     # Killed before the write: there is nothing. Killed after it: all is there. Either way the next run ends right.
-    for method, there in (("_commit", False), ("_wrote", True)):
+    for method, there in (("replace", False), ("_wrote", True)):
         with monkeypatch.context() as patched:
             patched.setattr(Lake, method, killed)
             with pytest.raises(KilledError):
