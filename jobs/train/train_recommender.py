@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -25,12 +25,12 @@ from shoal.contract import contract
 from shoal.errors import SkippedError
 from shoal.lake import Lake
 from shoal.models import Model, register
-from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, with_numbers
-from shoal.recommend.blend import BlendSettings, Expert, can_blend, fit_experts, list_blend
+from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, list_als, with_numbers
+from shoal.recommend.blend import Expert, can_blend, fit_experts, list_blend
 from shoal.recommend.configured import blend_settings
-from shoal.recommend.evaluate import Evaluation, Metrics, Protocol, evaluate_models, evaluate_settings, judge_lists
+from shoal.recommend.evaluate import Metrics, Protocol, evaluate_models, judge_lists
 from shoal.recommend.preferences import preferences
-from shoal.recommend.search import SearchSpace, Trial
+from shoal.recommend.search import SearchSpace, Trial, search_als
 from shoal.recommend.split import test_part, training_part, with_time_split
 from shoal.recommend.trained import Trained, rounded, trained_of
 from shoal.runs import run_job
@@ -39,8 +39,7 @@ LOG = logging.getLogger(__name__)
 MODEL = "shoal_recommender"
 TASK = "recommender"
 BASELINE = "baseline"
-
-
+BASELINES = ("random", "popularity")
 OWN = ("als", "blend")
 
 
@@ -86,10 +85,13 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
         if known.isEmpty():
             raise SkippedError(f"silver.interactions has no event up to {as_of}: there is nothing to train on")
         train, test = training_part(split), test_part(split)
-        found = evaluate_models(train, test, ("random", "popularity", "als"), protocol, _log)
-        found.lists.unpersist()
+        best, trials = search_als(train, protocol.space, conf.k, conf.validation_ratio, protocol.user_block, _log)
+        experts = learned_experts(lake, conf, best, train)
+        metrics = judge_baselines(train, test, protocol) | judge(lake, Trained(best, experts, ""), train, test, protocol)
         metric = f"ndcg@{conf.k}"
-        chosen = with_blend(lake, conf, found, train, test)
+        # ALS where they are equal: it is the cheaper one to serve.
+        own = [name for name in OWN if name in metrics]
+        chosen = Trained(best, experts, max(own, key=lambda name: metrics[name]["all"][metric] or 0.0))
         with tempfile.TemporaryDirectory() as folder:
             save_model(known, chosen.als, Path(folder) / "pipeline")
             model = register(
@@ -97,59 +99,64 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
                 MODEL,
                 folder,
                 metric=metric,
-                metrics={name: value for name, value in found.metrics[chosen.serves]["all"].items() if value is not None},
-                params={**chosen.named(), "as_of": as_of, "trials": len(found.trials), "k": conf.k},
+                metrics={name: value for name, value in metrics[chosen.serves]["all"].items() if value is not None},
+                params={**chosen.named(), "as_of": as_of, "trials": len(trials), "k": conf.k},
                 inputs={"user_id": "string", "item_id": "string"},
                 outputs={"prediction": "float"},
-                judge=lambda rival: judge_champion(lake, rival, found, chosen, train, test, protocol)[metric],
+                judge=lambda rival: judge_champion(lake, rival, chosen, metrics, train, test, protocol)[metric],
             )
     finally:
         split.unpersist()
         known.unpersist()
-    rows = build_metric_rows(lake.spark, found.metrics, model.version, model.is_champion, chosen.serves)
+    rows = build_metric_rows(lake.spark, metrics, model.version, model.is_champion, chosen.serves)
     lake.replace("ops.model_metrics", rows, on=as_of, task=TASK)
     als = chosen.als
     lake.run.note(model_version=model.label, is_champion=model.is_champion, serves=chosen.serves, feedback=als.feedback,
-                  rank=als.rank, reg_param=als.reg_param, alpha=als.alpha, trials=len(found.trials))  # fmt: skip
+                  rank=als.rank, reg_param=als.reg_param, alpha=als.alpha, trials=len(trials))  # fmt: skip
 
 
-def with_blend(lake: Lake, conf: TrainRecommenderConf, found: Evaluation, train: DataFrame, test: DataFrame) -> Trained:
-    """What ALS and the blend on it are, the better serving (ALS where they are equal); the blend's metrics go into `found`.
-
-    A search that chose explicit ALS, no expert in conf, and data in which no two users share an item leave ALS alone.
-    """
-    settings = blend_settings(lake.settings.blend, found.als, conf.experts)
-    if not found.als.is_implicit or not conf.experts or not can_blend(train, settings):
-        return Trained(found.als, (), "als")
-    experts = tuple(map(rounded, fit_experts(train, settings)))
-    found.metrics["blend"] = judge_blend(settings, experts, train, test, conf.k)
-    value = {name: found.metrics[name]["all"][f"ndcg@{conf.k}"] or 0.0 for name in OWN}
-    return Trained(found.als, experts, "blend" if value["blend"] > value["als"] else "als")
+def learned_experts(lake: Lake, conf: TrainRecommenderConf, als: AlsSettings, train: DataFrame) -> tuple[Expert, ...]:
+    """The blend's experts; none where the search chose explicit ALS, conf names none, or no two users share an item."""
+    settings = blend_settings(lake.settings.blend, als, conf.experts)
+    if not als.is_implicit or not conf.experts or not can_blend(train, settings):
+        return ()
+    return tuple(map(rounded, fit_experts(train, settings)))
 
 
-def judge_blend(
-    settings: BlendSettings, experts: Sequence[Expert], train: DataFrame, test: DataFrame, k: int
-) -> dict[str, Metrics]:
-    """slice -> metric -> mean of the blend with these experts, its parts fitted on `train`."""
+def judge_baselines(train: DataFrame, test: DataFrame, protocol: Protocol) -> dict[str, dict[str, Metrics]]:
+    """model -> slice -> metric -> mean of BASELINES."""
+    found = evaluate_models(train, test, BASELINES, protocol)
+    found.lists.unpersist()
+    return found.metrics
+
+
+def judge(
+    lake: Lake, trained: Trained, train: DataFrame, test: DataFrame, protocol: Protocol
+) -> dict[str, dict[str, Metrics]]:
+    """model -> slice -> metric -> mean of ALS, fitted on `train`, and, where there are experts, of the blend on its factors."""
     users = test.select("user_id").where("user_id is not null").distinct()
-    lists = list_blend(train, users, settings, experts, k).withColumn("model", F.lit("blend")).persist()
+    als = fit_als(train, trained.als)
+    lists = list_als(als, train, users, protocol.k, protocol.user_block).withColumn("model", F.lit("als"))
+    if trained.experts:
+        settings = blend_settings(lake.settings.blend, trained.als, [expert.name for expert in trained.experts])
+        blended = list_blend(train, users, settings, trained.experts, protocol.k, als)
+        lists = lists.unionByName(blended.withColumn("model", F.lit("blend")))
+    lists = lists.persist()
     try:
-        return judge_lists(lists, test, train, ["blend"], k)["blend"]
+        return judge_lists(lists, test, train, OWN if trained.experts else OWN[:1], protocol.k)
     finally:
         lists.unpersist()
 
 
 def judge_champion(
-    lake: Lake, rival: Model, found: Evaluation, chosen: Trained, train: DataFrame, test: DataFrame, protocol: Protocol
-) -> Metrics:
-    """What the champion's settings reach on the same split; the new model's own metrics where the settings are the same."""
+    lake: Lake, rival: Model, chosen: Trained, metrics: Mapping[str, Mapping[str, Metrics]], train: DataFrame, test: DataFrame,
+    protocol: Protocol,
+) -> Metrics:  # fmt: skip
+    """What the champion's settings reach on the same split; from the new model's `metrics` where the settings are the same."""
     trained = trained_of(rival.params)
-    if trained.named() == {**chosen.named(), "serves": trained.serves}:
-        return found.metrics[trained.serves]["all"]
-    if trained.serves == "als":
-        return evaluate_settings(train, test, trained.als, protocol)["all"]
-    settings = blend_settings(lake.settings.blend, trained.als, [expert.name for expert in trained.experts])
-    return judge_blend(settings, trained.experts, train, test, protocol.k)["all"]
+    if (trained.als, trained.experts) == (chosen.als, chosen.experts):
+        return metrics[trained.serves]["all"]
+    return judge(lake, trained, train, test, protocol)[trained.serves]["all"]
 
 
 def _log(trial: Trial) -> None:

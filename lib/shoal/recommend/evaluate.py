@@ -120,15 +120,6 @@ def evaluate_models(
     return Evaluation(metrics, lists, settings, trials)
 
 
-def evaluate_settings(
-    train: DataFrame, test: DataFrame, settings: AlsSettings, protocol: Protocol
-) -> dict[str, Metrics]:
-    """What ALS with given settings reaches on the same terms: slice -> metric -> mean. Cost: a fit and an evaluation."""
-    users = test.select("user_id").where("user_id is not null").distinct()
-    lists = list_als(fit_als(train, settings), train, users, protocol.k, protocol.user_block)
-    return judge_lists(lists.withColumn("model", F.lit("als")), test, train, ["als"], protocol.k)["als"]
-
-
 def judge_lists(
     lists: DataFrame, test: DataFrame, train: DataFrame, models: Sequence[str], k: int
 ) -> dict[str, dict[str, Metrics]]:

@@ -72,6 +72,9 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(spark: SparkSessi
     lake = make_lake()
     fill(spark, lake)
     find_job("train_recommender").run(lake, lake.settings.train_recommender, DAY)
+    measured = {(r["model"], r["metric"]): r for r in lake.read("ops.model_metrics", on=DAY).where("slice = 'all'").collect()}
+    assert (measured["blend", "ndcg@10"]["value"] or 0) > (measured["als", "ndcg@10"]["value"] or 0)
+    assert {model for (model, _), row in measured.items() if row["is_champion"]} == {"blend"}
     # A user who came after training, on the same day.
     late = [("late", "newcomer", "0-0", "purchase", 9.99, datetime(2024, 3, 1, 23), "test")]
     lake.append("silver.interactions", spark.createDataFrame(late, EVENTS))
