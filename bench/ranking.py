@@ -82,7 +82,7 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
     protocol = Protocol(K, space, conf.validation_ratio, settings.recommend.user_block)
     ours = evaluate_models(train, test, ["popularity", "als"], protocol)
     our_seconds = time.monotonic() - clock
-    chosen = ours.settings["als"]
+    chosen = ours.als
 
     clock = time.monotonic()
     part = with_validation_split(train, conf.validation_ratio, conf.seed).persist()

@@ -1,7 +1,6 @@
 """Recommend: the top-k engine, the evaluation and the neighbours beside MLlib, the `implicit` package and a plain self-join.
 
-Factors and histories are drawn, seeded; what is compared is time on equal inputs, and that the answers are equal. The 1,000,000 x
-100,000 row is in `python -m bench scale`: it takes a quarter of an hour.
+Factors and histories are drawn, seeded; what is compared is time on equal inputs, and that the answers are equal.
 """
 
 from __future__ import annotations

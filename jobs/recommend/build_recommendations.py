@@ -25,11 +25,12 @@ from itertools import chain
 
 from pyspark.errors import AnalysisException, ParseException
 from pyspark.ml import PipelineModel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import RecommendConf
 from shoal.contract import contract_names
 from shoal.errors import SkippedError, UsageError, one_line
+from shoal.features.snapshot import end_of
 from shoal.lake import Lake
 from shoal.models import champion
 from shoal.recommend.als import AlsModel, from_pipeline, list_als
@@ -96,7 +97,7 @@ def allowed_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> 
         raise UsageError("recommend.only and recommend.max_age_days: silver.items does not exist in this lake")
     kept = items
     if conf.max_age_days is not None:
-        kept = kept.where(F.col("created_at") >= _end_of(as_of - timedelta(days=conf.max_age_days)))
+        kept = kept.where(F.col("created_at") >= F.lit(end_of(as_of - timedelta(days=conf.max_age_days))))
     if conf.only is not None:
         try:
             kept = kept.where(F.expr(conf.only))
@@ -134,7 +135,7 @@ def new_item_lists(known: Known, als: AlsModel, users: DataFrame, n: int, lake: 
 
 def cold_lists(known: Known, users: DataFrame, as_of: date, lake: Lake) -> list[DataFrame]:
     """For `users`, first to last: popular with whom they follow, in their community, with everybody."""
-    conf, end = lake.settings, _end_of(as_of)
+    conf, end = lake.settings, F.lit(end_of(as_of))
     weight = event_weight(conf.train_recommender.event_weights)
     k, half_life = conf.recommend.k, conf.features.half_life_days
     groups: dict[str, tuple[DataFrame, DataFrame]] = {}
@@ -259,11 +260,6 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
             lists += cold_lists(known, cold, as_of, lake)
         lake.replace("gold.recommendations", build(lists, known, conf, model.label), on=as_of)
     lake.run.note(model_version=model.label, serves=trained.serves, trained_as_of=model.params.get("as_of", "unknown"))
-
-
-def _end_of(as_of: date) -> Column:
-    """The first moment after the day, UTC."""
-    return F.lit(f"{as_of + timedelta(days=1)} 00:00:00").cast("timestamp")
 
 
 def main(argv: list[str] | None = None) -> int:

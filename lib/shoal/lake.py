@@ -205,9 +205,7 @@ class Lake:
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, count):
             before = self.version(name)
-            self._commit(name, lambda: self._writer(checked).mode("append").save(self.path(name))
-                         if not self.settings.lake.catalog
-                         else self._writer(checked).mode("append").saveAsTable(self.sql_name(name)))  # fmt: skip
+            self._commit(name, lambda: self._save(name, self._writer(checked).mode("append")))
             if self.version(name) == before:
                 # Of no rows Delta makes no commit.
                 return self._wrote(name, 0)
@@ -219,19 +217,12 @@ class Lake:
         An earlier attempt's rows stay as they are, whatever `rows` are now. Versions of an application must only rise.
         """
         writer = self._writer(self._conform(self.create(name), rows, None), txn).mode("append")
-        if self.settings.lake.catalog:
-            self._commit(name, lambda: writer.saveAsTable(self.sql_name(name)))
-        else:
-            self._commit(name, lambda: writer.save(self.path(name)))
+        self._commit(name, lambda: self._save(name, writer))
 
     def append_log(self, name: str, rows: DataFrame) -> None:
         """Add rows that carry their own run_id (ops.runs) as they are; not counted as the run's output."""
         self.create(name)
-        writer = self._writer(rows.coalesce(1)).mode("append")
-        if self.settings.lake.catalog:
-            self._commit(name, lambda: writer.saveAsTable(self.sql_name(name)))
-        else:
-            self._commit(name, lambda: writer.save(self.path(name)))
+        self._commit(name, lambda: self._save(name, self._writer(rows.coalesce(1)).mode("append")))
 
     def insert_new(self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None) -> int:
         """Add the rows whose key the table does not have, and return how many these are. Rows that it has stay.
@@ -251,16 +242,9 @@ class Lake:
         """
         self.create(name)
         same = " AND ".join(f"t.`{column}` = s.`{column}`" for column in on)
-        keys = rows.select(*on, other)
-
-        def commit() -> None:
-            merge = self._delta(name).alias("t").merge(keys.alias("s"), f"{same} AND t.`{other}` <> s.`{other}` AND {where}")
-            with self._session(**{_METADATA: self._metadata()}):
-                merge.whenMatchedDelete().execute()
-
-        before = self.version(name)
-        self._commit(name, commit)
-        return self._metric(name, "numTargetRowsDeleted") if self.version(name) > before else 0
+        copies = f"{same} AND t.`{other}` <> s.`{other}` AND {where}"
+        keys = rows.select(*on, other).alias("s")
+        return self._in_place(name, lambda: self._delta(name).alias("t").merge(keys, copies).whenMatchedDelete(), "Deleted")
 
     def remove(self, name: str, keys: DataFrame) -> int:
         """Remove the rows whose key is in `keys` (the contract's key columns), and return how many they were.
@@ -270,7 +254,8 @@ class Lake:
         made = contract(name)
         same = " AND ".join(f"t.`{k}` = s.`{k}`" for k in made.key)
         wanted = keys.select(*made.key).distinct().alias("s")
-        return self._in_place(name, lambda: self._delta(name).alias("t").merge(wanted, same).whenMatchedDelete(), "Deleted")
+        merge = lambda: self._delta(name).alias("t").merge(wanted, same).whenMatchedDelete()  # noqa: E731
+        return self._wrote(name, self._in_place(name, merge, "Deleted"))
 
     def rewrite(self, name: str, rows: DataFrame, columns: Sequence[str]) -> int:
         """Put the `columns` of `rows` over the rows whose key is in `rows` under `_old_<key>`, and return how many changed.
@@ -281,16 +266,18 @@ class Lake:
         same = " AND ".join(f"t.`{k}` = s.`_old_{k}`" for k in made.key)
         values: dict[str, str | Column] = {f"`{c}`": f"s.`{c}`" for c in columns}
         merge = lambda: self._delta(name).alias("t").merge(rows.alias("s"), same).whenMatchedUpdate(set=values)  # noqa: E731
-        return self._in_place(name, merge, "Updated")
+        return self._wrote(name, self._in_place(name, merge, "Updated"))
 
     def _in_place(self, name: str, merge: Callable[[], Any], what: str) -> int:
+        """Run the MERGE and return how many rows it changed, which are not counted as the run's output."""
+
         def commit() -> None:
             with self._session(**{_METADATA: self._metadata()}):
                 merge().execute()
 
         before = self.version(name)
         self._commit(name, commit)
-        return self._wrote(name, 0 if self.version(name) == before else self._metric(name, f"numTargetRows{what}"))
+        return 0 if self.version(name) == before else self._metric(name, f"numTargetRows{what}")
 
     def remove_before(self, name: str, day: date) -> int:
         """Remove the rows whose time column (else as_of) lies before `day`, and return how many they were; rows without a time
@@ -488,6 +475,13 @@ class Lake:
         writer = rows.write.format("delta").option("userMetadata", self._metadata(txn))
         return writer.option("txnAppId", txn[0]).option("txnVersion", txn[1]) if txn else writer
 
+    def _save(self, name: str, writer: Any) -> None:
+        """Write to where the table is."""
+        if self.settings.lake.catalog:
+            writer.saveAsTable(self.sql_name(name))
+        else:
+            writer.save(self.path(name))
+
     def _wrote(self, name: str, count: int) -> int:
         self.run.wrote(name, count)
         return count
@@ -498,10 +492,7 @@ class Lake:
             writer = self._writer(checked).mode("overwrite")
             writer = writer.option("replaceWhere", where) if where else writer
             before = self.version(name)
-            if self.settings.lake.catalog:
-                self._commit(name, lambda: writer.saveAsTable(self.sql_name(name)))
-            else:
-                self._commit(name, lambda: writer.save(self.path(name)))
+            self._commit(name, lambda: self._save(name, writer))
             if count < 0 and self.version(name) == before:
                 # No rows in place of no rows: Delta commits nothing.
                 return self._wrote(name, 0)
@@ -518,7 +509,7 @@ class Lake:
                 if txn is None and not self.settings.lake.catalog and self._snapshot(name).numOfFiles() == 0:
                     # Nothing to meet: half the time of a MERGE. Not an append, which Delta would let pass beside another
                     # writer's first rows: an overwrite meets a conflict there, and the next attempt merges.
-                    self._writer(checked).mode("overwrite").save(self.path(name))
+                    self._save(name, self._writer(checked).mode("overwrite"))
                     metrics[:] = ["numOutputRows"]
                     return
                 metrics[:] = ["numTargetRowsInserted", *(["numTargetRowsUpdated"] if update else [])]
