@@ -68,7 +68,7 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     root = tmp_path_factory.mktemp("lake")
     world = WorldConf(users=40, items=30, events=900, texts=150, days=60)
     write_world(spark, world, root / "landing", root / "raw-truth", partitions=1)
-    smallest = ["ranks=[4]", "reg_params=[0.1]", "alphas=[0.5]", "search_iter=1", "max_iter=1"]
+    smallest = ["ranks=[4]", "reg_params=[0.1]", "alphas=[0.5]", "search_iter=1", "max_iter=1", "experts=[]"]
     settings = load(sets=[*(f"train_recommender.{pair}" for pair in smallest), "train_sentiment.inverse_penalties=[3]"])
     for (source, name), text in FILES.items():
         (root / "landing" / source / name).write_text(text, encoding="utf-8")

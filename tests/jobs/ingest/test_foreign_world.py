@@ -25,7 +25,8 @@ from tests.jobs.ingest.test_ingest_files import World
 
 CONF = WorldConf(users=30, items=40, events=900, texts=80, days=30, seed=5)
 SMALL = ["train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]", "train_recommender.alphas=[1.0]",
-         "train_recommender.search_iter=1", "train_recommender.max_iter=3", "recommend.k=3"]  # fmt: skip
+         "train_recommender.search_iter=1", "train_recommender.max_iter=3", "train_recommender.experts=[]",
+         "recommend.k=3"]  # fmt: skip
 SOURCES = ("twitter_activity", "media_reviews", "fashion_catalog", "impressions")
 
 

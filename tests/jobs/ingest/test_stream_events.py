@@ -20,6 +20,7 @@ from shoal.conf import load
 from shoal.errors import TransientError, UsageError
 from shoal.lake import Lake, Run
 from shoal.runs import Result, execute, find_job, job_parser
+from shoal.sources.reading import seen_names
 
 from tests.test_kill import kill_when, start
 
@@ -212,7 +213,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_taken_for_whole(flow: Flow) -
     path = flow.file("a.jsonl", event(1))
     listed = flow.spark.createDataFrame([(f"file:{path}", 10)], "path string, length long")
     with pytest.raises(TransientError, match="the file grows while it is read, from 10 to "):
-        sys.modules[JOB.run.__module__].read_files(flow.lake(), listed, load().ingest)
+        sys.modules[JOB.run.__module__].read_files(flow.lake(), listed, load().ingest, seen_names(flow.spark))
 
 
 def test_replay_is_a_flag_of_the_command_and_of_the_file() -> None:
