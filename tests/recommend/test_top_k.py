@@ -9,7 +9,7 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import InputError, UsageError
 from shoal.recommend import top_k
-from shoal.recommend.top_k import Items, Seen, rank_top_k, top_k_of_block
+from shoal.recommend.top_k import Items, Seen, _largest, rank_top_k, top_k_of_block
 
 
 def items_of(factors: np.ndarray) -> Items:
@@ -147,3 +147,14 @@ def test_factors_that_do_not_fit_a_worker_are_refused(spark: SparkSession, monke
     monkeypatch.setattr(top_k, "MAX_ITEM_BYTES", 15)  # two items of two float32 take 16
     with pytest.raises(InputError, match="2 items at rank 2"):
         rank_top_k(user_factors, item_factors, None, 3, 8)
+
+
+def test_the_largest_of_wide_rows_are_found_by_groups() -> None:
+    # 3,005 columns are 46 groups of 64 and a rest of 61; few values, so that equals stand everywhere.
+    rng = np.random.default_rng(11)
+    block = rng.integers(0, 500, (40, 3005)).astype(np.float32)
+    block[rng.random(block.shape) < 0.1] = -np.inf
+    found = _largest(block, 18)
+    assert all(len(set(row)) == 18 for row in found.tolist())
+    values = np.sort(np.take_along_axis(block, found, axis=1), axis=1)
+    np.testing.assert_array_equal(values, np.sort(block, axis=1)[:, -18:])

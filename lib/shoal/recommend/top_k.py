@@ -32,6 +32,8 @@ Ints = npt.NDArray[np.int64]
 ITEM_BLOCK = 16_384
 # Candidates taken beyond k: room for the float32 error at the k-th place, so that the slow exact path stays rare.
 MARGIN = 8
+# Columns whose maximum is looked at first: see _largest.
+GROUP = 64
 # Item factors come to the driver and go to every worker: 2 GiB are 8 million items at rank 64.
 MAX_ITEM_BYTES = 2 << 30
 # Ids pass through the driver: 2 GiB are some hundred million of them.
@@ -180,10 +182,7 @@ def _best_of_part(block: Floats, users: Floats, part: Floats, error: Doubles, k:
     """The exact best k of one block of items from their float32 scores, each off by `error` of its user at most."""
     rows, width = block.shape
     taken = min(k + MARGIN, width)
-    if taken < width:
-        candidates = np.argpartition(block, width - taken, axis=1)[:, width - taken :]
-    else:
-        candidates = np.broadcast_to(np.arange(width), (rows, width))
+    candidates = _largest(block, taken) if taken < width else np.broadcast_to(np.arange(width), (rows, width))
     rough = np.take_along_axis(block, candidates, axis=1)
     exact = np.where(np.isfinite(rough), _exact_scores(users, part, candidates), -np.inf)
     found, scores = _sorted_best(candidates, exact, k)
@@ -196,6 +195,30 @@ def _best_of_part(block: Floats, users: Floats, part: Floats, error: Doubles, k:
         one = users[row : row + 1]
         found[row : row + 1], scores[row : row + 1] = _sorted_best(near, _exact_scores(one, part, near), k)
     return found, scores
+
+
+def _largest(block: Floats, n: int) -> Ints:
+    """The places of the n largest numbers of each row, in no order; of equals at the last place any.
+
+    numpy.argpartition over whole rows is five times as dear as all the rest. The n largest stand in the n groups of columns with
+    the largest maxima, so only these are partitioned.
+    """
+    rows, width = block.shape
+    groups = width // GROUP
+    if groups < 2 * n:
+        return np.argpartition(block, width - n, axis=1)[:, width - n :]
+    whole = groups * GROUP
+    # Column c is of group c % groups: the maxima are then those of whole rows of numbers, which numpy takes many at a time.
+    grouped = block[:, :whole].reshape(rows, GROUP, groups)
+    best = np.argpartition(grouped.max(axis=1), groups - n, axis=1)[:, groups - n :]
+    near = np.take_along_axis(grouped, best[:, None, :], axis=2).reshape(rows, n * GROUP)
+    places = (best[:, None, :] + groups * np.arange(GROUP)[:, None]).reshape(rows, n * GROUP)
+    if whole < width:
+        near = np.concatenate([near, block[:, whole:]], axis=1)
+        rest = np.broadcast_to(np.arange(whole, width), (rows, width - whole))
+        places = np.concatenate([places, rest], axis=1)
+    chosen = np.argpartition(near, near.shape[1] - n, axis=1)[:, near.shape[1] - n :]
+    return np.take_along_axis(places, chosen, axis=1)
 
 
 def _exact_scores(users: Floats, items: Floats, candidates: Ints) -> Doubles:
