@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from shoal.models import Model, register
 from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, list_als, with_numbers
 from shoal.recommend.blend import Expert, can_blend, fit_experts, list_blend
 from shoal.recommend.configured import blend_settings
-from shoal.recommend.evaluate import Metrics, Protocol, evaluate_models, judge_lists
+from shoal.recommend.evaluate import MODELS, Metrics, Protocol, judge_lists
 from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace, Trial, search_als
 from shoal.recommend.split import test_part, training_part, with_time_split
@@ -87,7 +87,7 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
         train, test = training_part(split), test_part(split)
         best, trials = search_als(train, protocol.space, conf.k, conf.validation_ratio, protocol.user_block, _log)
         experts = learned_experts(lake, conf, best, train)
-        metrics = judge_baselines(train, test, protocol) | judge(lake, Trained(best, experts, ""), train, test, protocol)
+        metrics = judge(lake, Trained(best, experts, ""), train, test, protocol, BASELINES)
         metric = f"ndcg@{conf.k}"
         # ALS where they are equal: it is the cheaper one to serve.
         own = [name for name in OWN if name in metrics]
@@ -123,17 +123,11 @@ def learned_experts(lake: Lake, conf: TrainRecommenderConf, als: AlsSettings, tr
     return tuple(map(rounded, fit_experts(train, settings)))
 
 
-def judge_baselines(train: DataFrame, test: DataFrame, protocol: Protocol) -> dict[str, dict[str, Metrics]]:
-    """model -> slice -> metric -> mean of BASELINES."""
-    found = evaluate_models(train, test, BASELINES, protocol)
-    found.lists.unpersist()
-    return found.metrics
-
-
 def judge(
-    lake: Lake, trained: Trained, train: DataFrame, test: DataFrame, protocol: Protocol
+    lake: Lake, trained: Trained, train: DataFrame, test: DataFrame, protocol: Protocol, others: Sequence[str] = ()
 ) -> dict[str, dict[str, Metrics]]:
-    """model -> slice -> metric -> mean of ALS, fitted on `train`, and, where there are experts, of the blend on its factors."""
+    """model -> slice -> metric -> mean of `others` (see MODELS), of ALS on `train`, and, where there are experts, of the blend on
+    its factors; one evaluation pass."""
     users = test.select("user_id").where("user_id is not null").distinct()
     als = fit_als(train, trained.als)
     lists = list_als(als, train, users, protocol.k, protocol.user_block).withColumn("model", F.lit("als"))
@@ -141,9 +135,12 @@ def judge(
         settings = blend_settings(lake.settings.blend, trained.als, [expert.name for expert in trained.experts])
         blended = list_blend(train, users, settings, trained.experts, protocol.k, als)
         lists = lists.unionByName(blended.withColumn("model", F.lit("blend")))
+    for name in others:
+        rows = MODELS[name](train, users, protocol, {}, _log)
+        lists = lists.unionByName(rows.select("user_id", "rank", "item_id", "score", F.lit(name).alias("model")))
     lists = lists.persist()
     try:
-        return judge_lists(lists, test, train, OWN if trained.experts else OWN[:1], protocol.k)
+        return judge_lists(lists, test, train, [*others, *(OWN if trained.experts else OWN[:1])], protocol.k)
     finally:
         lists.unpersist()
 
