@@ -255,7 +255,8 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         new = new_item_lists(known, als, users, new_items, lake)
         if new is not None:
             lists = [lists[0].where(F.col("rank") <= conf.k - new_items), keep(new), lists[0]]
-        cold = keep(lacking(users, fill_lists(lists, conf.k), conf.k))
+            lists = [keep(fill_lists(lists, conf.k))]
+        cold = keep(lacking(users, lists[0], conf.k))
         if not cold.isEmpty():
             lists += cold_lists(known, cold, as_of, lake)
         lake.replace("gold.recommendations", build(lists, known, conf, model.label), on=as_of)

@@ -17,13 +17,9 @@ from pyspark.sql import functions as F
 from shoal.conf import BanditsConf
 from shoal.errors import SkippedError
 from shoal.lake import Lake
-from shoal.recommend.bandits import BanditSettings, context_of, count_arms, with_propensities
+from shoal.recommend.bandits import context_of, count_arms, with_propensities
+from shoal.recommend.configured import bandit_settings
 from shoal.runs import run_job
-
-
-def settings_of(conf: BanditsConf) -> BanditSettings:
-    """The policies' settings."""
-    return BanditSettings(conf.epsilon, conf.exploration, conf.prior_successes, conf.prior_failures, conf.max_arms)
 
 
 def build(impressions: DataFrame, conf: BanditsConf) -> DataFrame:
@@ -31,7 +27,7 @@ def build(impressions: DataFrame, conf: BanditsConf) -> DataFrame:
     shuffles of these."""
     reward = F.col("is_click").cast("int").alias("reward")
     rounds = impressions.select(context_of(conf.contexts).alias("context"), "item_id", reward)
-    arms = with_propensities(count_arms(rounds), settings_of(conf))
+    arms = with_propensities(count_arms(rounds), bandit_settings(conf))
     return arms.withColumn("mean_reward", F.col("rewards") / F.col("pulls"))
 
 

@@ -90,6 +90,22 @@ def read_rows(
     return rows
 
 
+def refuse_faults(rows: DataFrame, path: str | Path, faults: Mapping[str, tuple[Column, str]], empty: str = "left empty") -> None:
+    """Nothing, where no row has a fault.
+
+    `faults`: column -> what is wrong with it (boolean), what was expected. Raises InputError for the first column with a
+    fault: one line with the number of rows and an example; `empty` stands for one where nothing was given. Cost: one pass.
+    """
+    counts = [F.count_if(fault).alias(f"{name}_count") for name, (fault, _) in faults.items()]
+    examples = [F.min(F.when(fault, F.col(name))).alias(f"{name}_example") for name, (fault, _) in faults.items()]
+    seen = rows.agg(*counts, *examples).collect()[0]
+    for name, (_, expected) in faults.items():
+        if seen[f"{name}_count"]:
+            example = seen[f"{name}_example"]
+            shown = f"such as {example[:40]!r}" if example is not None else empty
+            raise InputError(f"{path}: column {name}: {seen[f'{name}_count']} rows {shown}; expected {expected}")
+
+
 def form_of(path: str | Path) -> str:
     """The form that a file's name states: csv, tsv, jsonl or parquet. Raises UsageError for any other ending."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]

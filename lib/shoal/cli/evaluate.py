@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from shoal.cli.options import EnvOption, SetOption
 from shoal.conf import EvaluateRecommenderConf, Settings, load, section_name
 from shoal.errors import InputError, UsageError
-from shoal.files import check_output, read_rows, write_rows
+from shoal.files import check_output, read_rows, refuse_faults, write_rows
 from shoal.recommend.als import AlsSettings, with_numbers
 from shoal.recommend.blend import EXPERTS
 from shoal.recommend.configured import blend_settings, content_settings
@@ -185,14 +185,7 @@ def read_events(spark: SparkSession, path: Path) -> DataFrame:
         "rating": (F.col("rating").isNotNull() & ~is_number, "a number"),
         "timestamp": (F.col("timestamp").isNotNull() & occurred_at.isNull(), "unix seconds or a time as 2018-09-25 12:00:00"),
     }
-    counts = [F.count_if(fault).alias(f"{name}_count") for name, (fault, _) in faults.items()]
-    examples = [F.min(F.when(fault, F.col(name))).alias(f"{name}_example") for name, (fault, _) in faults.items()]
-    seen = rows.agg(*counts, *examples).first()
-    for name, (_, expected) in faults.items():
-        if seen is not None and seen[f"{name}_count"]:
-            example = seen[f"{name}_example"]
-            shown = f"such as {example[:40]!r}" if example is not None else "left empty"
-            raise InputError(f"{path}: column {name}: {seen[f'{name}_count']} rows {shown}; expected {expected}")
+    refuse_faults(rows, path, faults)
     return rows.select("user_id", "item_id", value.alias("value"), occurred_at.alias("occurred_at"))
 
 

@@ -15,11 +15,12 @@ from pyspark.sql import functions as F
 from shoal.cli.options import EnvOption, SetOption
 from shoal.conf import EvaluatePoliciesConf, Settings, load, section_name
 from shoal.errors import InputError, UsageError
-from shoal.files import read_rows
+from shoal.files import read_rows, refuse_faults
 from shoal.graph.checkpoints import release
 from shoal.graph.node_index import number_rows
 from shoal.lake import Lake, Run
-from shoal.recommend.bandits import BanditSettings, count_arms, with_propensities
+from shoal.recommend.bandits import count_arms, with_propensities
+from shoal.recommend.configured import bandit_settings
 from shoal.recommend.off_policy import (
     LOGGED,
     RANDOM,
@@ -107,13 +108,7 @@ def read_log(spark: SparkSession, path: Path) -> DataFrame:
         ),
         "timestamp": (F.col("timestamp").isNotNull() & occurred_at.isNull(), "a time as 2019-11-24 00:03:13"),
     }  # fmt: skip
-    counts = [F.count_if(fault).alias(f"{name}_count") for name, (fault, _) in faults.items()]
-    examples = [F.min(F.when(fault, F.coalesce(name, F.lit("nothing")))).alias(name) for name, (fault, _) in faults.items()]
-    seen = rows.agg(*counts, *examples).first()
-    for name, (_, expected) in faults.items():
-        if seen is not None and seen[f"{name}_count"]:
-            shown = f"{seen[f'{name}_count']} rows such as {seen[name][:40]!r}"
-            raise InputError(f"{path}: column {name}: {shown}; expected {expected}")
+    refuse_faults(rows, path, faults, empty="such as 'nothing'")
     # The reader keeps the order of the file.
     order = F.monotonically_increasing_id().cast("string").alias("impression_id")
     return rows.select(
@@ -146,9 +141,6 @@ def judge_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> 
     """What the command prints, for rounds as `read_log` gives them. Cost: a sort of the rounds by time, then that of `weigh`."""
     conf, arms_conf = settings.evaluate_policies, settings.bandits
     rule = OffPolicySettings(conf.max_weight, conf.folds, conf.reward_shrink, conf.buckets, conf.draws, conf.seed)
-    arm_rule = BanditSettings(
-        arms_conf.epsilon, arms_conf.exploration, arms_conf.prior_successes, arms_conf.prior_failures, arms_conf.max_arms
-    )
     number = F.col("impression_id").cast("bigint")
     order = [F.col("occurred_at").asc_nulls_first(), number.asc_nulls_first(), F.asc("impression_id")]
     placed = number_rows(shown, order, "place")
@@ -158,7 +150,7 @@ def judge_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> 
     before, judged = everything.where(F.col("place") < taught), everything.where(F.col("place") >= taught).persist()
     catalogue = everything.select("context", "item_id").distinct()
     arms = catalogue.join(count_arms(before), ["context", "item_id"], "left").na.fill(0, ["pulls", "rewards"]).persist()
-    targets = at_positions(uniform(arms).unionByName(learned(with_propensities(arms, arm_rule))), judged)
+    targets = at_positions(uniform(arms).unionByName(learned(with_propensities(arms, bandit_settings(arms_conf)))), judged)
     if other is not None:
         theirs = as_rounds(other, arms_conf.contexts)
         targets = targets.unionByName(shares_of(theirs, COMPARED))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shoal.conf import BlendConf, ContentConf
+from shoal.conf import BanditsConf, BlendConf, ContentConf
 from shoal.recommend.als import AlsSettings
+from shoal.recommend.bandits import BanditSettings
 from shoal.recommend.blend import BlendSettings
 from shoal.recommend.content import ContentSettings
 from shoal.recommend.ease import EaseSettings
@@ -23,3 +24,8 @@ def blend_settings(conf: BlendConf, als: AlsSettings, experts: Sequence[str]) ->
 def content_settings(conf: ContentConf) -> ContentSettings:
     """Terms and their regression."""
     return ContentSettings(conf.max_terms, conf.min_items, conf.l2)
+
+
+def bandit_settings(conf: BanditsConf) -> BanditSettings:
+    """The policies that choose what to show."""
+    return BanditSettings(conf.epsilon, conf.exploration, conf.prior_successes, conf.prior_failures, conf.max_arms)

@@ -94,8 +94,7 @@ def as_content(terms: DataFrame, settings: ContentSettings) -> DataFrame:
     weighted = counted.join(F.broadcast(known), "term").withColumn("_weight", ((1 + F.log("n")) * F.col("_rarity")).cast("float"))
     entry = F.array_sort(F.collect_list(F.struct("number", "_weight")))
     rows = weighted.groupBy("item_id").agg(entry.alias("_entries"))
-    length = F.sqrt(F.aggregate("_entries._weight", F.lit(0.0), lambda sum_, w: sum_ + w.cast("double") * w.cast("double")))
-    rows = rows.withColumn("_length", length)
+    rows = rows.withColumn("_length", _length("_entries._weight"))
     most = rows.agg((2 * F.avg("_length")).alias("_most"))
     rows = rows.crossJoin(F.broadcast(most))
     # Five digits: a mean depends on the order in which partitions are added.
@@ -174,8 +173,7 @@ def content_neighbours(content: DataFrame, max_items: int, neighbours: int, max_
     # Summed in the order of terms: it does not depend on partitions.
     weights = F.array_sort(F.collect_list(F.struct("terms", "weights")))
     content = each.groupBy("item_id").agg(weights.alias("_rows")).select("item_id", "_rows.terms", "_rows.weights")
-    length = F.sqrt(F.aggregate("weights", F.lit(0.0), lambda total, w: total + w.cast("double") * w.cast("double")))
-    each = content.withColumn("_length", length)
+    each = content.withColumn("_length", _length("weights"))
     each = each.select("item_id", "_length", F.explode(F.arrays_zip("terms", "weights")).alias("_entry"))
     each = each.select("item_id", F.col("_entry.terms").alias("row"), (F.col("_entry.weights") / F.col("_length")).alias("weight"))
     catalogue: Catalogue = catalogue_of(each, max_items)
@@ -193,6 +191,11 @@ def genre_popularity(items: DataFrame, popular: DataFrame) -> DataFrame:
     means = each.join(popular, "item_id").groupBy("category").agg(F.avg("score").alias("_mean"))
     found = each.join(F.broadcast(means), "category", "left").groupBy("item_id")
     return found.agg(F.round(F.avg(F.coalesce("_mean", F.lit(0.0))), 9).alias("score"))
+
+
+def _length(weights: str) -> Column:
+    """The Euclidean length of an array of floats."""
+    return F.sqrt(F.aggregate(weights, F.lit(0.0), lambda sum_, w: sum_ + w.cast("double") * w.cast("double")))
 
 
 def _features(terms: pa.ListArray, weights: pa.ListArray, width: int) -> csr_matrix:

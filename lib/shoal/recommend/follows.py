@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+
+from shoal.recommend.sums import stable_sum
 
 SUGGESTED = ("recommended_id", "score", "common", "follows_back")
 
@@ -61,7 +63,7 @@ def suggest_by_contacts(follows: DataFrame, k: int, max_contacts: int) -> DataFr
     ends = contacts.select("middle", "person", (1 / F.log("contacts")).alias("weight"))
     others = contacts.select("middle", F.col("person").alias("recommended_id"))
     pairs = ends.withColumnRenamed("person", "user_id").join(others, "middle").where("user_id != recommended_id")
-    scored = pairs.groupBy("user_id", "recommended_id").agg(_sum("weight").alias("score"), F.count(F.lit(1)).alias("common"))
+    scored = pairs.groupBy("user_id", "recommended_id").agg(stable_sum("weight").alias("score"), F.count(F.lit(1)).alias("common"))
     return _best(not_followed(scored, follows), k).select("user_id", "rank", *SUGGESTED)
 
 
@@ -91,21 +93,16 @@ def suggest_by_walk(
     order = Window.partitionBy("user_id").orderBy(F.desc("mass"), "person")
     for step in range(1, settings.steps + 1):
         moved = place.join(moves, "middle").withColumn("mass", F.col("mass") * F.col("_share"))
-        reached = moved.groupBy("user_id", "person").agg(_sum("mass").alias("mass"))
+        reached = moved.groupBy("user_id", "person").agg(stable_sum("mass").alias("mass"))
         kept = reached.withColumn("_place", F.row_number().over(order)).where(F.col("_place") <= settings.width).drop("_place")
         chance = settings.restart * (1 - settings.restart) ** step
         ends.append(kept.select("user_id", F.col("person").alias("recommended_id"), (chance * F.col("mass")).alias("score")))
         place = kept.withColumnRenamed("person", "middle")
     walked = reduce(DataFrame.unionByName, ends).where("user_id != recommended_id").groupBy("user_id", "recommended_id")
-    scored = walked.agg(_sum("score").alias("score")).withColumn("common", F.lit(0).cast("bigint"))
+    scored = walked.agg(stable_sum("score").alias("score")).withColumn("common", F.lit(0).cast("bigint"))
     new = not_followed(scored, follows).join(listed, ["user_id", "recommended_id"], "left_anti")
     below = _best(new, k).join(few, "user_id").withColumn("rank", (F.col("rank") + F.col("listed")).cast("int"))
     return below.where(F.col("rank") <= k).select("user_id", "rank", *SUGGESTED)
-
-
-def _sum(column: str) -> Column:
-    """Ten digits: beyond them a sum depends on the order in which partitions are added."""
-    return F.format_string("%.9e", F.sum(column)).cast("double")
 
 
 def _best(scored: DataFrame, k: int) -> DataFrame:

@@ -8,6 +8,8 @@ from functools import reduce
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from shoal.recommend.sums import stable_sum
+
 
 def fill_lists(lists: Sequence[DataFrame], k: int) -> DataFrame:
     """One row per user and rank 1..k: each user's first list, then what the later lists have and it has not.
@@ -30,9 +32,7 @@ def list_groups(members: DataFrame, scores: DataFrame, seen: DataFrame, k: int) 
     sum. `seen`: user_id, item_id, left out. Ties go to the smaller item_id. Cost: members x the items of their groups, so
     `scores` should have each group's best only (`best_of_groups`).
     """
-    # Ten digits: beyond them a sum depends on the order in which partitions are added.
-    total = F.format_string("%.9e", F.sum("score")).cast("double").alias("score")
-    scored = members.join(scores, "group_id").groupBy("user_id", "item_id").agg(total)
+    scored = members.join(scores, "group_id").groupBy("user_id", "item_id").agg(stable_sum("score").alias("score"))
     unseen = scored.join(seen.select("user_id", "item_id"), ["user_id", "item_id"], "left_anti")
     order = Window.partitionBy("user_id").orderBy(F.desc("score"), "item_id")
     ranked = unseen.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)

@@ -21,6 +21,7 @@ from shoal.errors import UsageError
 from shoal.recommend.cooccurrence import MAX_ITEMS, Keep, as_matrix, co_occurrence, packed_rows
 from shoal.recommend.histories import Catalogue, catalogue_of, histories, with_places
 from shoal.recommend.history_top_k import History, Score, rank_histories
+from shoal.recommend.sums import stable_sum
 from shoal.recommend.top_k import Doubles, Floats, Ints
 
 KINDS = ("cosine", "jaccard", "lift", "walk")
@@ -162,10 +163,8 @@ def list_user_neighbours(
     near = pairs.select(F.col("item_id").alias("for_user"), F.col("similar_item_id").alias("user_id"), "similarity")
     asked = users.select(F.col("user_id").alias("for_user")).distinct()
     met = preferences.select("user_id", "item_id")
-    # Ten digits: beyond them a sum depends on the order in which partitions are added.
-    total = F.format_string("%.9e", F.sum("similarity")).cast("double")
     spoken_for = near.join(asked, "for_user", "left_semi").join(met, "user_id")
-    scored = spoken_for.groupBy("for_user", "item_id").agg(total.alias("score"))
+    scored = spoken_for.groupBy("for_user", "item_id").agg(stable_sum("similarity").alias("score"))
     seen = met.withColumnRenamed("user_id", "for_user")
     order = Window.partitionBy("for_user").orderBy(F.desc("score"), "item_id")
     ranked = scored.join(seen, ["for_user", "item_id"], "left_anti").withColumn("rank", F.row_number().over(order))

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.errors import UsageError
+from shoal.recommend.sums import stable_sum
 from shoal.recommend.top_k import Items, rank_top_k
 
 
@@ -35,8 +36,7 @@ def decayed_popularity(
     age_days = F.greatest(F.unix_micros(at) - F.unix_micros("occurred_at"), F.lit(0)) / F.lit(86_400e6)
     amount = (weight if weight is not None else F.lit(1.0)) * F.pow(F.lit(2.0), -age_days / F.lit(half_life_days))
     counted = events.where(F.col("occurred_at").isNotNull() & F.col("item_id").isNotNull())
-    # Ten digits: beyond them a sum depends on the order in which partitions are added.
-    return counted.groupBy(*by).agg(F.format_string("%.9e", F.sum(amount)).cast("double").alias("score"))
+    return counted.groupBy(*by).agg(stable_sum(amount).alias("score"))
 
 
 def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, user_block: int) -> DataFrame:

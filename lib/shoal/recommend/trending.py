@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from shoal.recommend.preferences import event_weight
+from shoal.recommend.sums import stable_sum
 
 # Older events count less than a millionth.
 HALF_LIVES = 20
@@ -67,10 +68,8 @@ def trending(
         F.sum(amount).alias("amount"), F.count_if(passed <= 1).alias("now"),
         F.count_if((passed > 1) & (passed <= 2)).alias("before"),
     )  # fmt: skip
-    # Ten digits: beyond them a sum depends on the order in which partitions are added.
-    score = F.format_string("%.9e", F.sum("amount")).cast("double")
     totals = pairs.groupBy(*counted).agg(
-        score.alias("score"), F.sum("now").alias("events"), F.sum("before").alias("previous_events"),
+        stable_sum("amount").alias("score"), F.sum("now").alias("events"), F.sum("before").alias("previous_events"),
         F.count_if(F.col("now") > 0).alias("users"),
     )  # fmt: skip
     place = F.row_number().over(Window.partitionBy("kind").orderBy(F.desc("score"), "item_id")).alias("rank")
