@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from shoal import models
 from shoal.lake import Lake
-from shoal.models import Model, champion, register, retire
+from shoal.models import Model, champion, record_run, register, retire
 
 INPUTS, OUTPUTS = {"text": "string"}, {"label": "string"}
 
@@ -89,3 +89,14 @@ def test_a_retired_champion_serves_no_more_and_the_same_training_serves_anew(
     assert champion(lake, "shoal_thing") is None
     again = keep(lake, 0.7)
     assert (again.is_champion, again.version, weights(again)) == (True, "3", "0.7")
+
+
+def test_a_run_without_a_model_is_recorded_once(make_lake: Callable[..., Lake]) -> None:
+    metrics = {"ndcg@10": 0.25, "no_history.ndcg@10": None, "lost": float("nan")}
+    first = record_run(make_lake(), "evaluate als", metrics, {"rank": 8}, {"shoal.model": "als"})
+    assert record_run(make_lake("run-2"), "evaluate als", metrics, {"rank": 8}, {"shoal.model": "als"}) == first
+    assert record_run(make_lake("run-3"), "evaluate als", metrics, {"rank": 9}, {"shoal.model": "als"}) != first
+    with models._store(make_lake()) as client:
+        run = client.get_run(first)
+    assert (run.data.metrics, run.data.params) == ({"ndcg_at_10": 0.25}, {"rank": "8"})
+    assert (run.info.status, run.data.tags["shoal.model"], run.data.tags["shoal.run_id"]) == ("FINISHED", "als", "run-1")

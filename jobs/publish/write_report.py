@@ -107,10 +107,11 @@ def build(shelf: Shelf, runs: list[dict[str, Any]], writers: Mapping[str, stages
     # A title may have been given after the day: every row of the catalogue counts.
     titles = shelf.lake.read("silver.items") if "silver.items" in shelf.tables else None
     users, items = shelf.rows("features.users"), shelf.rows("features.items")
+    trained, evaluated = last_metrics(shelf, f"task != '{models.EVALUATION}'"), last_metrics(shelf, f"task = '{models.EVALUATION}'")
     absent_tables = [name for name in contract_names() if name not in shelf.tables]
     parts: list[Callable[[], Part]] = [
         lambda: activity.activity_part(events, users, items, titles, shelf.absent),
-        lambda: models.models_part(shelf.rows("ops.model_metrics"), shelf.day("ops.model_metrics"), shelf.as_of, shelf.absent),
+        lambda: models.models_part(*trained, shelf.as_of, shelf.absent, *evaluated),
         lambda: samples.samples_part(
             shelf.rows("gold.recommendations"), shelf.day("gold.recommendations"), shelf.as_of, events, titles,
             conf.sample_users, shelf.absent,
@@ -127,6 +128,16 @@ def build(shelf: Shelf, runs: list[dict[str, Any]], writers: Mapping[str, stages
         lambda: holdings_part(list(shelf.tables.values()), absent_tables, writers, shelf.as_of),
     ]  # fmt: skip
     return [make() for make in parts]
+
+
+def last_metrics(shelf: Shelf, which: str) -> tuple[DataFrame | None, date | None]:
+    """The rows of ops.model_metrics `which` (SQL) of their last day up to as_of, and that day; None where there is none. An
+    evaluation may be of another day than a training. One small Spark job."""
+    if shelf.day("ops.model_metrics") is None:
+        return None, None
+    rows = shelf.lake.read("ops.model_metrics").where(which).where(F.col("as_of") <= F.lit(shelf.as_of))
+    last = rows.agg(F.max("as_of")).collect()[0][0]
+    return (None, None) if last is None else (rows.where(F.col("as_of") == F.lit(last)), last)
 
 
 def sizes(shelf: Shelf) -> Tiles:

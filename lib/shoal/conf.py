@@ -117,6 +117,7 @@ class ContentConf(Section):
 class EvaluateRecommenderConf(SearchConf):
     """`shoal evaluate recommender`: a wider search for ALS than the pipeline's, and the settings of the other models."""
 
+    curve: list[Annotated[int, Field(ge=1, le=1000)]]
     ease_l2: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
     neighbours: int = Field(ge=1, le=10_000)
     shrink: float = Field(ge=0)

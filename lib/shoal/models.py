@@ -1,4 +1,5 @@
-"""Models in MLflow: each training a run, each model a version in the registry, the one that serves its `champion`.
+"""Models in MLflow: each training a run, each model a version in the registry, the one that serves its `champion`; each model of
+an evaluation a run.
 
 A model is a folder of files: a saved Spark pipeline, Parquet factors, whatever its own module can read back. The store is
 where MLFLOW_TRACKING_URI says; else Databricks' own with a catalog lake (models are then `catalog.gold.NAME`); else inside the
@@ -121,6 +122,28 @@ def register(
         if wins:
             client.set_registered_model_alias(registered_name, ALIAS, version.version)
         return _model(lake, client, name, version, is_champion=wins)
+
+
+def record_run(
+    lake: Lake, name: str, metrics: Mapping[str, float | None], params: Mapping[str, object], tags: Mapping[str, str] | None = None
+) -> str:
+    """Record a run without a model, as of an evaluation, and return its id. What is None or no number is left out.
+
+    As with `register`, the same again is the run it was before. Raises TransientError where the store does not answer.
+    """
+    recorded = {key: float(value) for key, value in metrics.items() if value is not None and math.isfinite(value)}
+    seen = {key: str(value) for key, value in params.items()}
+    mark = _fingerprint(lake, name, seen, recorded, tags or {})
+    with _store(lake) as client:
+        experiment = _experiment(lake, client)
+        known = client.search_runs([experiment], f"tags.`shoal.fingerprint` = '{mark}' and status = 'FINISHED'", max_results=1)
+        if known:
+            return str(known[0].info.run_id)
+        about = {"shoal.run_id": lake.run.run_id, "shoal.job": lake.run.job, "shoal.fingerprint": mark, **(tags or {})}
+        run = client.create_run(experiment, run_name=name, tags=about)
+        _log(client, run, recorded, seen)
+        client.set_terminated(run.info.run_id)
+        return str(run.info.run_id)
 
 
 def retire(lake: Lake, holds: Callable[[Path], bool]) -> list[str]:

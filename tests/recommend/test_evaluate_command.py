@@ -39,9 +39,14 @@ def test_new_items_are_ranked_by_what_they_are_about(
     spark: SparkSession, films: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test, items = films
-    recommender(train, test, k=2, model="content", items=items, recommendations=tmp_path / "lists.csv", sets=QUICK)
+    recommender(train, test, k=2, model="content", items=items, recommendations=tmp_path / "lists.csv",
+                lake=str(tmp_path / "lake"), as_of="2024-03-01", sets=[*QUICK, "curve=[1, 4]"])  # fmt: skip
     said = json.loads(capsys.readouterr().out)
     assert list(said["models"]) == ["content"]
+    # Two new films are sought: both in two places or in four are all there is to find, one in one is half of it.
+    assert [said["curves"]["content"][f"recall@{length}"] for length in (1, 2, 4)] == [0.5, 1.0, 1.0]
+    assert (tmp_path / "lake" / "ops" / "model_metrics" / "as_of=2024-03-01").is_dir()
+    assert said["run_id"]
     assert said["paired"] == {"best": "content", "metric": "ndcg@2", "better_by": {}}
     low, high = said["intervals"]["content"]["ndcg@2"]
     assert low <= said["models"]["content"]["ndcg@2"] <= high

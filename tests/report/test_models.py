@@ -7,9 +7,9 @@ from datetime import date
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from shoal.report.blocks import Bars, Missing
+from shoal.report.blocks import Bars, Figure, Missing, Prose
 from shoal.report.glossary import TERMS, glossary_part, shown_name
-from shoal.report.models import metric_bars, models_part
+from shoal.report.models import evaluation_blocks, metric_bars, models_part
 
 ROWS = (
     "task string, model string, model_version string, slice string, metric string, value double, units bigint, "
@@ -42,6 +42,29 @@ def test_the_part_shows_models_before_baselines(metrics: DataFrame, day: date, a
         "Sentiment: logistic_regression falls short of majority, the best baseline, on Macro-F1 (0.3000 against 0.4000)."
     )
     assert part.terms == {"ndcg", "coverage", "macro_f1"}
+
+
+def test_the_last_evaluation_is_bars_over_models_and_curves_over_lengths() -> None:
+    found = {
+        "als": {"ndcg@5": 0.1, "ndcg@10": 0.2, "recall@5": 0.1, "recall@10": 0.3, "coverage@10": 0.5,
+                "intra_list_diversity@10": 0.8},
+        "random": {"ndcg@5": None, "ndcg@10": 0.05, "recall@5": 0.0, "recall@10": 0.0, "coverage@10": 1.0},
+    }  # fmt: skip
+    rows = [{"model": m, "metric": n, "value": v, "units": 7} for m, metrics in found.items() for n, v in metrics.items()]
+    said, ndcg, ndcg_curve, varied, recall_curve = evaluation_blocks(rows, date(2024, 3, 1))
+    assert isinstance(said, Prose)
+    assert said.text == "The last evaluation, of 1 March 2024: 2 models by 7 users with held-out events."
+    assert isinstance(ndcg, Bars)
+    assert [(b.label, b.text, b.share, b.is_main, b.under) for b in ndcg.bars] == [
+        ("als", "0.2000", 1.0, True, ""), ("random", "0.0500", 0.25, False, "baseline"),
+    ]  # fmt: skip
+    assert isinstance(varied, Bars)
+    assert [(b.label, b.text) for b in varied.bars] == [("als", "0.8000"), ("random", "–")]
+    assert isinstance(ndcg_curve, Figure)
+    assert "als reaches 0.2000 at 10" in ndcg_curve.alt
+    assert isinstance(recall_curve, Figure)
+    assert {">als<" in recall_curve.svg, ">random<" in recall_curve.svg, ">Recall<" in recall_curve.svg} == {True}
+    assert evaluation_blocks([{"model": "als", "metric": "ndcg@10", "value": 0.1, "units": 1}], date(2024, 3, 1)) == []
 
 
 def test_where_lower_is_better_the_lowest_comes_first() -> None:

@@ -22,6 +22,7 @@ def every_figure(suffix: str = "") -> dict[str, Markup]:
         "steps": pictures.steps(f"s{suffix}", [0, 1, 2], shares, "x", "share"),
         "cumulative": pictures.cumulative(f"c{suffix}", curve, "x", "share"),
         "paired_bars": pictures.paired_bars(f"p{suffix}", ["view", "like"], shares, "share"),
+        "curves": pictures.curves(f"k{suffix}", [5, 10], [(f"m{n}", [0.1, None if n else n]) for n in range(9)], "k", "NDCG"),
         "log_log": pictures.log_log(f"l{suffix}", [(1, 1000), (10, 10), (100, 1)], "rank", "events"),
         "area": pictures.area(f"a{suffix}", days, [float(n) for n in range(40)], "events a day"),
     }

@@ -1,31 +1,34 @@
-"""`shoal evaluate recommender`: plain files in, metrics out; no lake."""
+"""`shoal evaluate recommender`: plain files in, metrics out; a lake only where they are to be kept."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from shoal.cli.options import EnvOption, SetOption
+from shoal.cli.options import AsOfOption, EnvOption, SetOption
 from shoal.conf import EvaluateRecommenderConf, Settings, load, section_name
 from shoal.errors import InputError, UsageError
+from shoal.evaluations import judged, keep
 from shoal.files import check_output, read_rows, refuse_faults, write_rows
 from shoal.recommend.als import AlsSettings, with_numbers
 from shoal.recommend.blend import EXPERTS
 from shoal.recommend.configured import blend_settings, content_settings
 from shoal.recommend.ease import EaseSettings
 from shoal.recommend.evaluate import MODELS, Beyond, Protocol, evaluate_models, judge_new_items
-from shoal.recommend.metrics import user_metrics
+from shoal.recommend.metrics import USER_METRICS, mean_metrics, user_metrics
 from shoal.recommend.neighbours import NeighbourSettings
 from shoal.recommend.preferences import preferences
 from shoal.recommend.ratings import RatingSettings, judge_ratings
 from shoal.recommend.search import SearchSpace, Trial
 from shoal.recommend.significance import bootstrap, intervals, paired_differences
+from shoal.runs import parse_as_of
 from shoal.session import spark_session
 
 evaluate_app = typer.Typer(help="Judge models on held-out files.", rich_markup_mode=None)
@@ -64,6 +67,10 @@ def recommender(
     items: Annotated[
         Optional[Path], typer.Option(help="What items are about: item_id, title, text, categories ...", metavar="FILE")
     ] = None,
+    lake: Annotated[
+        Optional[str], typer.Option("--lake", help="Keep the results in this lake: ops.model_metrics, MLflow.", metavar="DIR")
+    ] = None,
+    as_of: AsOfOption = None,
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> None:
@@ -74,7 +81,8 @@ def recommender(
     Prints {"models": {NAME: {"ndcg@10": ...}}}, and the same by length of the users' histories under "slices"; where both files
     have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of the mean and of biases alone. With --items,
     "new_items" is how items that nobody has in the training file are ranked among themselves. "intervals" are 95% by bootstrap
-    over users, "paired" is by how much the best model is better. docs/metrics.md defines each metric.
+    over users, "paired" is by how much the best model is better, "curves" are the metrics at other lengths of lists.
+    docs/metrics.md defines each metric. With --lake they are kept under --as-of, and the report of that day draws them.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -82,6 +90,7 @@ def recommender(
         raise UsageError(f"--model {model}: no such model; there are {', '.join(MODELS)}, all")
     if recommendations is not None:
         check_output(recommendations)
+    day = parse_as_of(as_of)
     settings = load(env, sets or [], section_name(EvaluateRecommenderConf))
     conf: EvaluateRecommenderConf = settings.section(EvaluateRecommenderConf)
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
@@ -98,26 +107,39 @@ def recommender(
         sys.stderr.write("shoal: the model content is left out: it needs --items FILE\n")
     found = evaluate_models(learned, held_out, names, protocol, _tell)
     if recommendations is not None:
-        write_rows(found.lists.orderBy("model", "user_id", "rank"), recommendations)
+        listed = found.lists.where(F.col("rank") <= protocol.k)
+        write_rows(listed.orderBy("model", "user_id", "rank"), recommendations)
     ratings: dict[str, dict[str, float | None]] = {}
     if "als" in names and not any(rows.where("value is not null").isEmpty() for rows in (learned, held_out)):
         ratings, found.settings["ratings"] = judge_ratings(learned, held_out, ratings_of(conf))
         found.metrics["als"]["all"] |= {name: ratings["als"][name] for name in ("rmse", "mae")}
     metric = f"ndcg@{protocol.k}"
-    replicates = bootstrap(user_metrics(found.lists, held_out, [protocol.k], names), metric, names, conf.seed)
+    per_user = user_metrics(found.lists, held_out, sorted({protocol.k, *conf.curve}), names).persist()
+    replicates = bootstrap(per_user, metric, names, conf.seed)
     best = max(names, key=lambda name: found.metrics[name]["all"][metric] or 0.0)
-    said = {
+    said: dict[str, Any] = {
         "models": {name: slices["all"] for name, slices in found.metrics.items()},
         "slices": {name: {s: v for s, v in slices.items() if s != "all"} for name, slices in found.metrics.items()},
+        "curves": curves_of(per_user, names),
         "intervals": {name: {metric: pair} for name, pair in intervals(replicates).items()},
         "paired": {"best": best, "metric": metric, "better_by": paired_differences(replicates, best)},
         "ratings": ratings,
         "new_items": judge_new_items(learned, held_out, protocol) if "content" in names else {},
         "settings": found.settings,
     }
-    sys.stdout.write(json.dumps(said) + "\n")
-    for frame in (found.lists, held_out, learned):
+    for frame in (per_user, found.lists, held_out, learned):
         frame.unpersist()
+    if lake is not None:
+        params = {"train": train.name, "test": test.name, "k": protocol.k, "seed": conf.seed}
+        said["run_id"] = keep(spark, settings, lake, day, judged(said), params)
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def curves_of(per_user: DataFrame, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """model -> metric at each length -> mean, from `user_metrics`; collects a row a model."""
+    found = {row["model"]: row.asDict() for row in mean_metrics(per_user).collect()}
+    lengths = [name for name in per_user.columns if name.partition("@")[0] in USER_METRICS]
+    return {name: {metric: found.get(name, {}).get(metric) for metric in lengths} for name in names}
 
 
 def protocol_of(settings: Settings, space: SearchSpace, k: int, items: DataFrame | None = None) -> Protocol:
@@ -132,7 +154,7 @@ def protocol_of(settings: Settings, space: SearchSpace, k: int, items: DataFrame
         blend_settings(settings.blend, als, EXPERTS),
         content_settings(settings.content),
     )  # fmt: skip
-    return Protocol(k, space, conf.validation_ratio, settings.recommend.user_block, beyond, items)
+    return Protocol(k, space, conf.validation_ratio, settings.recommend.user_block, beyond, items, max(conf.curve, default=0))
 
 
 def ratings_of(conf: EvaluateRecommenderConf) -> RatingSettings:

@@ -15,6 +15,7 @@ from shoal.recommend.als import AlsSettings, fit_als, list_als
 from shoal.recommend.blend import PARTS, BlendSettings, can_blend, fit_experts, list_blend
 from shoal.recommend.content import ContentSettings, content_factors, genre_popularity
 from shoal.recommend.cooccurrence import MAX_ITEMS
+from shoal.recommend.distances import content_vectors, intra_list_diversity, user_vectors
 from shoal.recommend.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
 from shoal.recommend.histories import catalogue_of, with_places
 from shoal.recommend.metrics import USER_METRICS, coverage, judge_one, mean_metrics, novelty, user_metrics, with_history_slices
@@ -45,7 +46,7 @@ class Beyond:
 class Protocol:
     """How models are trained and judged: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
-    columns of `shoal.recommend.content.content_terms`), which the model content needs."""
+    columns of `shoal.recommend.content.content_terms`), which the model content needs; `depth`: make lists longer than k."""
 
     k: int
     space: SearchSpace
@@ -53,6 +54,12 @@ class Protocol:
     user_block: int
     beyond: Beyond | None = None
     items: DataFrame | None = None
+    depth: int = 0
+
+    @property
+    def length(self) -> int:
+        """How long lists are made."""
+        return max(self.k, self.depth)
 
     def needed(self) -> Beyond:
         """`beyond`. Raises UsageError where the protocol has none."""
@@ -64,7 +71,8 @@ class Protocol:
 @dataclass(frozen=True)
 class Evaluation:
     """`metrics`: model -> slice -> metric -> mean (None where no user counts); `lists`: model, user_id, rank, item_id,
-    score (cached; the caller unpersists it); `settings`: those that a model chose; `trials`: its search.
+    score, `Protocol.length` rows a user (cached; the caller unpersists it); `settings`: those that a model chose; `trials`:
+    its search.
     """
 
     metrics: dict[str, dict[str, Metrics]]
@@ -90,8 +98,8 @@ def evaluate_models(
 
     Everything that is chosen is chosen inside `train`. `test`: user_id, item_id. Items of `train` are the catalogue;
     what a user has in `train` is never listed. The models: see MODELS. Raises UsageError, with the names there are, for
-    an unknown one. Cost: caches `train`'s users to be listed and all lists (k rows a user and model); one evaluation
-    pass for all models together.
+    an unknown one. Cost: caches `train`'s users to be listed and all lists; one evaluation pass for all models together, and
+    that of `intra_list_diversity`.
     """
     unknown = [name for name in names if name not in MODELS]
     if unknown:
@@ -115,6 +123,10 @@ def evaluate_models(
             lists = lists.unionByName(one)
         lists = lists.persist()
         metrics = judge_lists(lists, test, train, names, protocol.k)
+        told = protocol.items is not None and protocol.beyond is not None
+        vectors = content_vectors(described(protocol), protocol.needed().content) if told else user_vectors(train)
+        for row in intra_list_diversity(lists, vectors, [protocol.k], names).collect():
+            metrics[row["model"]]["all"] |= {name: row[name] for name in row.asDict() if name != "model"}
     finally:
         users.unpersist()
     return Evaluation(metrics, lists, settings, trials)
@@ -148,20 +160,20 @@ def judge_lists(
 def _random(
     train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell
 ) -> DataFrame:
-    return list_random(train, users, train, protocol.k, protocol.space.seed)
+    return list_random(train, users, train, protocol.length, protocol.space.seed)
 
 
 def _popularity(
     train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell
 ) -> DataFrame:
-    return list_popular(popularity(train), users, train, protocol.k, protocol.user_block)
+    return list_popular(popularity(train), users, train, protocol.length, protocol.user_block)
 
 
 def _als(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """Searched inside `train`, then fitted on all of it. A user that `train` does not have gets no list."""
     best, _ = search_als(train, protocol.space, protocol.k, protocol.validation_ratio, protocol.user_block, tell)
     chosen["als"] = best.named()
-    return list_als(fit_als(train, best), train, users, protocol.k, protocol.user_block)
+    return list_als(fit_als(train, best), train, users, protocol.length, protocol.user_block)
 
 
 def _ease(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
@@ -170,7 +182,7 @@ def _ease(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen
     placed = with_places(train, settings.max_history)
     best = replace(settings, l2=_searched_l2(train, settings, protocol))
     chosen["ease"] = {"l2": best.l2}
-    return list_ease(placed, users, fit_ease(placed, best), protocol.k)
+    return list_ease(placed, users, fit_ease(placed, best), protocol.length)
 
 
 def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: Protocol) -> float:
@@ -193,7 +205,7 @@ def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: Protocol) -
 
 def _from_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, settings: NeighbourSettings) -> DataFrame:
     placed = with_places(train, protocol.needed().ease.max_history)
-    return list_item_neighbours(placed, users, catalogue_of(placed, MAX_ITEMS), settings, protocol.k)
+    return list_item_neighbours(placed, users, catalogue_of(placed, MAX_ITEMS), settings, protocol.length)
 
 
 def _item_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
@@ -202,7 +214,7 @@ def _item_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, cho
 
 def _user_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
     beyond = protocol.needed()
-    return list_user_neighbours(train, users, beyond.neighbours, beyond.ease.max_history, protocol.k)
+    return list_user_neighbours(train, users, beyond.neighbours, beyond.ease.max_history, protocol.length)
 
 
 def _graph(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
@@ -214,7 +226,7 @@ def _content(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Cho
     als = fit_als(train, protocol.needed().blend.als)
     factors = content_factors(described(protocol), als.item_factors, protocol.needed().content)
     asked = als.user_factors.join(users, "user_id", "left_semi")
-    return rank_top_k(asked, factors, train.select("user_id", "item_id"), protocol.k, protocol.user_block)
+    return rank_top_k(asked, factors, train.select("user_id", "item_id"), protocol.length, protocol.user_block)
 
 
 def described(protocol: Protocol) -> DataFrame:
@@ -259,14 +271,14 @@ def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chose
     """The experts learn inside `train`; the parts are then fitted on all of it. ALS' lists where no two users share an item."""
     settings = protocol.needed().blend
     if not can_blend(train, settings):
-        return list_als(fit_als(train, settings.als), train, users, protocol.k, protocol.user_block)
+        return list_als(fit_als(train, settings.als), train, users, protocol.length, protocol.user_block)
     experts = fit_experts(train, settings)
     chosen["blend"] = {
         expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
                       **dict(zip(PARTS, expert.coefficients, strict=True))}
         for expert in experts
     }  # fmt: skip
-    return list_blend(train, users, settings, experts, protocol.k)
+    return list_blend(train, users, settings, experts, protocol.length)
 
 
 MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataFrame]] = {

@@ -188,6 +188,30 @@ def paired_bars(
     return draw(name, paint, height=90 + 34 * max(3, len(labels)))
 
 
+def curves(
+    name: str, xs: Sequence[float], series: Sequence[tuple[str, Sequence[float | None]]], x_label: str, y_label: str
+) -> Markup:
+    """A line a series through (x, y), in the order of the legend; a y that is None is left out. From zero on."""
+
+    def paint(axes: Axes) -> None:
+        marks = ("o", "s", "^", "D", "v", "P", "X", "*")
+        for number, (label, values) in enumerate(series):
+            known = [(x, y) for x, y in zip(xs, values, strict=True) if y is not None]
+            # Colours repeat after eight; their lines are then broken.
+            line = "-" if number < len(PALETTE) else "--"
+            axes.plot(
+                [x for x, _ in known], [y for _, y in known], color=PALETTE[number % len(PALETTE)], linestyle=line,
+                marker=marks[number % len(marks)], markersize=5, linewidth=1.6, label=label,
+            )  # fmt: skip
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.set_ylim(0, None)
+        axes.set_xticks(list(xs), [short_number(x) for x in xs])
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6, columnspacing=1.0)
+
+    return draw(name, paint, height=300 + 18 * math.ceil(len(series) / 3))
+
+
 def log_log(name: str, points: Sequence[tuple[float, float]], x_label: str, y_label: str) -> Markup:
     """A curve over two logarithmic axes through (x, y), both above 0."""
 

@@ -68,6 +68,9 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lak
         for m, v in (("als", 0.25), ("popularity", 0.125))
     ]
     lake.replace("ops.model_metrics", rows(spark, "ops.model_metrics", *metrics), on=DAY)
+    evaluated = {"task": "recommender_evaluation", "model": "ease", "slice": "all", "units": 9}
+    judged = [evaluated | {"metric": m, "value": 0.5} for m in ("ndcg@5", "ndcg@10", "recall@5", "recall@10", "coverage@10")]
+    lake.replace("ops.model_metrics", rows(spark, "ops.model_metrics", *judged), on=EARLIER)
     nodes = [{"node_id": n, "community_id": "u"} for n in "uvw"]
     lake.replace("gold.communities", rows(spark, "gold.communities", *nodes), on=DAY)
     group = {"community_id": "u", "nodes": 3, "internal_edges": 3, "total_modularity": 0.0, "top_members": ["u"]}
@@ -110,6 +113,8 @@ def test_the_page_shows_what_the_tables_hold(filled: Lake, written: list[tuple[R
     assert "Users 2 Items 1 Events 2 " in text  # the event after the day is not known
     assert "2 events from 31 March 2024 to 31 March 2024" in text
     assert "als beats popularity, the best baseline, on NDCG@10 (0.2500 against 0.1250)" in text
+    assert "The last evaluation, of 1 March 2024: 1 model by 9 users with held-out events." in text
+    assert "ease 0.5000" in text
     assert "The lists are of 1 March 2024: none were made for 31 March 2024." in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Sons" in page
     assert "<script" not in page
