@@ -7,7 +7,8 @@ from shoal.cli.app import run
 
 COMMANDS = [
     ["demo"], ["ingest"], ["run"], ["pipeline"], ["sql"], ["tables"], ["describe"], ["simulate"], ["train", "sentiment"],
-    ["score", "sentiment"], ["evaluate", "recommender"], ["evaluate", "policies"], ["graph", "rank"], ["graph", "communities"],
+    ["score", "sentiment"], ["evaluate", "recommender"], ["evaluate", "policies"], ["evaluate", "split"],
+    ["graph", "rank"], ["graph", "communities"],
 ]  # fmt: skip
 
 

@@ -185,7 +185,7 @@ class RecommendConf(Section):
 class SimilarConf(Section):
     """Which items are met by the same users, and which users meet the same items."""
 
-    kind: Literal["cosine", "jaccard", "lift"]
+    kind: Literal["cosine", "jaccard", "lift", "bm25"]
     shrink: float = Field(ge=0)
     neighbours: int = Field(ge=1, le=10_000)
     max_history: int = Field(ge=1, le=100_000)

@@ -34,6 +34,10 @@ def brute_force(met: np.ndarray, kind: str, shrink: float, beta: float) -> np.nd
             if kind == "walk":
                 found[i, j] = sum(1 / met[u].sum() for u in np.flatnonzero(both)) / own / theirs**beta
                 continue
+            if kind == "bm25":
+                idf = sum(np.log(1 + (items - met[u].sum() + 0.5) / (met[u].sum() + 0.5)) for u in np.flatnonzero(both))
+                found[i, j] = idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * theirs / met.sum(axis=0).mean()))
+                continue
             value = {"cosine": c / (own * theirs) ** 0.5, "jaccard": c / (own + theirs - c), "lift": c * users / (own * theirs)}
             found[i, j] = value[kind] * c / (c + shrink)
     return found

@@ -13,6 +13,7 @@ from shoal.recommend.split import (
 from shoal.recommend.split import (
     training_part,
     with_global_time_split,
+    with_last_out,
     with_random_split,
     with_time_split,
     with_validation_split,
@@ -38,6 +39,22 @@ def test_the_last_fifth_of_each_user_is_test(spark: SparkSession) -> None:
     frame = with_time_split(events(spark, rows), 0.2)
     assert marked(frame) == {("a", "i08"), ("a", "i09"), ("b", "i00")}
     assert training_part(frame).count() == 19 - 3
+
+
+def test_leaving_the_last_out_keeps_those_who_have_no_more(spark: SparkSession) -> None:
+    rows = [("a", "x", 1), ("a", "y", 3), ("a", "z", 2), ("b", "x", 1), ("b", "y", 2), ("c", "x", 1)]
+    frame = events(spark, rows)
+    assert marked(with_last_out(frame, 1)) == {("a", "y"), ("b", "y")}
+    assert marked(with_last_out(frame.repartition(3), 2)) == {("a", "y"), ("a", "z")}
+    with pytest.raises(UsageError, match="last: 0"):
+        with_last_out(frame, 0)
+
+
+def test_events_that_differ_in_their_rating_only_are_told_apart(spark: SparkSession) -> None:
+    rows = [("a", "x", DAY.replace(tzinfo=None), value) for value in (3.0, 1.0, 2.0)]
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, occurred_at timestamp, value double")
+    for one in (frame, frame.orderBy("value"), frame.repartition(3)):
+        assert [row["value"] for row in only_test(with_last_out(one, 1)).collect()] == [3.0]
 
 
 def test_equal_times_are_ordered_by_item_and_no_time_is_earliest(spark: SparkSession) -> None:

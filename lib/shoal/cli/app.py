@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from shoal import __version__
-from shoal.cli import ask, evaluate, graph, ingest, jobs, policies, privacy, simulate, stream, train
+from shoal.cli import ask, evaluate, graph, ingest, jobs, policies, privacy, simulate, split, stream, train
 from shoal.errors import ShoalError, one_line
 
 # The command-line library's root of everything it says of wrong arguments; it is not exported under a name.
@@ -36,6 +36,7 @@ app.command()(simulate.simulate)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
 app.add_typer(train.score_app, name="score", no_args_is_help=True)
 evaluate.evaluate_app.command()(policies.policies)
+evaluate.evaluate_app.command()(split.split)
 app.add_typer(evaluate.evaluate_app, name="evaluate", no_args_is_help=True)
 app.add_typer(graph.graph_app, name="graph", no_args_is_help=True)
 

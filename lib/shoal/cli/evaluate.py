@@ -198,6 +198,12 @@ def read_events(spark: SparkSession, path: Path) -> DataFrame:
     without a user or item, ratings that are no finite number, times that are none. Cost: one pass over the file for the
     check.
     """
+    rows = checked_rows(spark, path)
+    return rows.select("user_id", "item_id", F.col("_value").alias("value"), F.col("_occurred_at").alias("occurred_at"))
+
+
+def checked_rows(spark: SparkSession, path: Path) -> DataFrame:
+    """The rows of a file of events as they stand there, and `_value`, `_occurred_at` as `read_events` gives them. Raises as it."""
     rows = read_rows(spark, path, ["user_id", "item_id"], ["rating", "timestamp"], ALIASES)
     value, occurred_at = F.col("rating").cast("double"), _time(F.col("timestamp"))
     is_number = value.isNotNull() & ~F.isnan(value) & (F.abs(value) < F.lit(float("inf")))
@@ -208,7 +214,7 @@ def read_events(spark: SparkSession, path: Path) -> DataFrame:
         "timestamp": (F.col("timestamp").isNotNull() & occurred_at.isNull(), "unix seconds or a time as 2018-09-25 12:00:00"),
     }
     refuse_faults(rows, path, faults)
-    return rows.select("user_id", "item_id", value.alias("value"), occurred_at.alias("occurred_at"))
+    return rows.withColumns({"_value": value, "_occurred_at": occurred_at})
 
 
 def _time(text: Column) -> Column:

@@ -2,7 +2,10 @@
 
 Similarities of i and j from c, the users they share, and n_i, n_j, their users each, out of N:
 cosine c / sqrt(n_i n_j); jaccard c / (n_i + n_j - c); lift c N / (n_i n_j); each times c / (c + shrink), so that what rests on few
-users counts little (Bell and Koren, KDD Cup Workshop 2007, section 2). `walk` is the probability of a random walk item,
+users counts little (Bell and Koren, KDD Cup Workshop 2007, section 2). bm25 takes the users of i as a query and j as a document:
+the sum over shared users of idf(u) = ln(1 + (M - m_u + .5) / (m_u + .5)), m_u of M items being u's, times
+(k1 + 1) / (1 + k1 (1 - b + b n_j / mean n)) (Robertson and Zaragoza, Found. and Trends in IR 3(4), 2009); it grows with what is
+shared, so it is not shrunk. `walk` is the probability of a random walk item,
 user, item, over n_j ** beta: RP3beta (Paudel et al., ACM TIST 7(1), 2017).
 """
 
@@ -24,7 +27,9 @@ from shoal.recommend.history_top_k import History, Score, rank_histories
 from shoal.recommend.sums import stable_sum
 from shoal.recommend.top_k import Doubles, Floats, Ints
 
-KINDS = ("cosine", "jaccard", "lift", "walk")
+KINDS = ("cosine", "jaccard", "lift", "bm25", "walk")
+# Robertson and Zaragoza's usual values; a user meets an item or not, so k1 only says how much an item's length counts.
+BM25_K1, BM25_B = 1.2, 0.75
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,18 @@ def item_neighbours(placed: DataFrame, catalogue: Catalogue, settings: Neighbour
     """One row per item: `item`, `others`, `weights`, packed as in `co_occurrence`: its nearest items, by number.
 
     `placed`: one row per user and item, the rows `catalogue` was made of. Similarities are above 0; ties at the last place go
-    to the smaller number. Raises UsageError for an unknown kind. Cost: `co_occurrence`; for `walk` one shuffle by user
-    before it, for the lengths of histories.
+    to the smaller number. Raises UsageError for an unknown kind. Cost: `co_occurrence`; for `walk` and `bm25` one
+    shuffle by user before it, for the lengths of histories.
     """
     numbered = placed.select("user_id", "item_id").join(F.broadcast(catalogue.numbers), "item_id")
     weight = F.lit(1.0)
     if settings.kind == "walk":
         length = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
         weight = F.lit(1.0) / F.sqrt(length)
+    elif settings.kind == "bm25":
+        length = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
+        # A product of two entries of a user is the user's idf.
+        weight = F.sqrt(F.log1p((F.lit(len(catalogue)) - length + 0.5) / (length + 0.5)))
     rows = numbered.select(F.xxhash64("user_id").alias("row"), "item", weight.alias("weight"))
     total = numbered.select("user_id").distinct().count() if settings.kind == "lift" else 0
     return co_occurrence(rows, len(catalogue), keep_nearest(catalogue.users, total, settings))
@@ -60,11 +69,13 @@ def keep_nearest(counts: Doubles, total: int, settings: NeighbourSettings) -> Ke
     if settings.kind not in KINDS or settings.neighbours < 1:
         raise UsageError(f"neighbours: kind {settings.kind!r}, {settings.neighbours}; expected {', '.join(KINDS)}, and 1 or more")
 
+    mean = float(counts.mean()) if len(counts) else 0.0
+
     def keep(item: int, sums: Floats) -> tuple[Ints, Floats]:
         others = np.flatnonzero(sums)
         others = others[others != item]
         shared = sums[others].astype(np.float64)
-        return _nearest(others, similarity(settings, shared, counts[item], counts[others], total), settings.neighbours)
+        return _nearest(others, similarity(settings, shared, counts[item], counts[others], total, mean), settings.neighbours)
 
     return keep
 
@@ -86,8 +97,13 @@ def _nearest(others: Ints, found: Doubles | Floats, neighbours: int) -> tuple[In
     return others[best], found[best].astype(np.float32)
 
 
-def similarity(settings: NeighbourSettings, shared: Doubles, own: float, theirs: Doubles, total: int) -> Doubles:
-    """How alike: `shared` users of an item with `own` users and others with `theirs`; for `walk`, shared paths."""
+def similarity(
+    settings: NeighbourSettings, shared: Doubles, own: float, theirs: Doubles, total: int, mean: float
+) -> Doubles:
+    """How alike: `shared` users of an item with `own` users and others with `theirs`, of `total`; for `walk`, shared paths; for
+    `bm25`, the sum of shared users' idf, `mean` being the mean number of users of an item."""
+    if settings.kind == "bm25":
+        return np.asarray(shared * (BM25_K1 + 1) / (1 + BM25_K1 * (1 - BM25_B + BM25_B * theirs / mean)))
     if settings.kind == "walk":
         return np.asarray(shared / own / theirs**settings.beta)
     trust = shared / (shared + settings.shrink)

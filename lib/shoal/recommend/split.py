@@ -1,14 +1,17 @@
 """Training and test: every function adds the boolean `is_test` and keeps all rows.
 
 Three questions, three cuts, and a mixture of two for choosing settings: what will a known user do next
-(`with_time_split`), what will everybody do after a day (`with_global_time_split`; users may be new there), and which
-taste was hidden from us (`with_random_split`). Ties are broken by id, nothing depends on how rows lie in partitions.
+(`with_time_split`, `with_last_out`), what will everybody do after a day (`with_global_time_split`; users may be new there), and
+which taste was hidden from us (`with_random_split`). Ties are broken by id, then by all other columns: nothing depends on how
+rows lie in partitions.
 """
 
 from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import AtomicType
+from pyspark.sql.window import WindowSpec
 
 from shoal.errors import UsageError
 
@@ -23,10 +26,18 @@ def with_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
     Raises UsageError for a ratio outside ]0, 1[. Cost: one shuffle by user_id and a sort within it.
     """
     _check(test_ratio)
-    by_user = Window.partitionBy("user_id")
-    ordered = by_user.orderBy(F.col("occurred_at").asc_nulls_first(), F.col("item_id"))
-    count = F.count(F.lit(1)).over(by_user)
-    return _marked(events, F.row_number().over(ordered) > count - _share(count, test_ratio))
+    count = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
+    return _marked(events, F.row_number().over(_newest_first(events)) <= _share(count, test_ratio))
+
+
+def with_last_out(events: DataFrame, n: int) -> DataFrame:
+    """The last n events of each user are test (leave-last-out); order as in `with_time_split`. A user with no more than n events
+    is training only. Raises UsageError for an n below 1. Cost: one shuffle by user_id and a sort within it.
+    """
+    if n < 1:
+        raise UsageError(f"last: {n}; expected a whole number from 1 on")
+    count = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
+    return _marked(events, (count > n) & (F.row_number().over(_newest_first(events)) <= n))
 
 
 def with_global_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
@@ -53,7 +64,7 @@ def with_random_split(events: DataFrame, test_ratio: float, seed: int, within: s
     """
     _check(test_ratio)
     group = Window.partitionBy(within)
-    drawn = group.orderBy(F.xxhash64(F.lit(seed), "user_id", "item_id"), "user_id", "item_id", "occurred_at")
+    drawn = group.orderBy(F.xxhash64(F.lit(seed), "user_id", "item_id"), "user_id", "item_id", "occurred_at", *_ties(events))
     return _marked(events, F.row_number().over(drawn) <= _share(F.count(F.lit(1)).over(group), test_ratio))
 
 
@@ -88,6 +99,18 @@ def training_part(events: DataFrame) -> DataFrame:
 def test_part(events: DataFrame) -> DataFrame:
     """The rows that are test, without the mark."""
     return events.where("is_test").drop("is_test")
+
+
+def _newest_first(events: DataFrame) -> WindowSpec:
+    """Each user's events, the last one first."""
+    ties = [F.desc(name) for name in _ties(events)]
+    return Window.partitionBy("user_id").orderBy(F.col("occurred_at").desc_nulls_last(), F.desc("item_id"), *ties)
+
+
+def _ties(events: DataFrame) -> list[str]:
+    """The other columns that can be ordered: two events that agree in user, item and time may differ in what they are."""
+    own = ("user_id", "item_id", "occurred_at")
+    return [field.name for field in events.schema.fields if field.name not in own and isinstance(field.dataType, AtomicType)]
 
 
 def _marked(events: DataFrame, is_test: Column) -> DataFrame:

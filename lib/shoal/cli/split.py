@@ -1,0 +1,86 @@
+"""`shoal evaluate split`: a file of events as a training and a test file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from shoal.cli.evaluate import checked_rows
+from shoal.cli.options import EnvOption
+from shoal.conf import load
+from shoal.errors import InputError, UsageError
+from shoal.files import check_output, write_rows
+from shoal.recommend.split import (
+    has_times,
+    test_part,
+    training_part,
+    with_global_time_split,
+    with_last_out,
+    with_random_split,
+    with_time_split,
+)
+from shoal.session import spark_session
+
+
+def split(
+    source: Annotated[Path, typer.Option("--input", help="Events: user_id, item_id[, rating, timestamp].", metavar="FILE")],
+    output: Annotated[Path, typer.Option(help="Folder of train.csv and test.csv; made where it is not.", metavar="DIR")],
+    how: Annotated[
+        Literal["random", "last", "time"],
+        typer.Option(help="random: drawn within each item; last: each user's last; time: all after one moment."),
+    ] = "random",
+    ratio: Annotated[float, typer.Option(help="Share of the events that is test.", min=0, max=1)] = 0.2,
+    last: Annotated[
+        Optional[int], typer.Option(help="With --how last: so many of each user's events, whatever the ratio.", min=1, metavar="N")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the drawing.")] = 42,
+    env: EnvOption = "local",
+) -> None:
+    """Cut a file of events into a training and a test file, the same way every time.
+
+    random takes floor(n x ratio) of the n events of each item, last the last floor(n x ratio) of each user's n events (or --last of
+    them, of users who have more), time all events after the moment before which 1 - ratio of them lie. All columns are kept, under
+    the names user_id, item_id, rating, timestamp where they have these meanings; rows are sorted by user and time.
+
+    Example: shoal evaluate split --input ratings.csv --how last --last 1 --output parts
+    """
+    if last is not None and how != "last":
+        raise UsageError(f"--last {last}: goes with --how last, found --how {how}")
+    settings = load(env)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output {output}: {error.strerror}; name a folder") from None
+    files = {name: output / f"{name}.csv" for name in ("train", "test")}
+    for file in files.values():
+        check_output(file)
+    spark = spark_session("shoal-evaluate-split", env, settings.spark)
+    rows = checked_rows(spark, source)
+    events = rows.withColumn("occurred_at", F.col("_occurred_at"))
+    if how != "random" and not has_times(events):
+        raise InputError(f"{source}: no time in any row; --how {how} needs a column timestamp, --how random does not")
+    marked = cut(events, how, ratio, last, seed).persist()
+    ties = [name for name, kind in rows.dtypes if name in ("item_id", "rating") or kind == "string"]
+    kept = [name for name in rows.columns if name not in ("_value", "_occurred_at")]
+    parts = {"train": training_part(marked), "test": test_part(marked)}
+    for name, part in parts.items():
+        ordered = part.orderBy("user_id", F.col("occurred_at").asc_nulls_first(), "item_id", *ties)
+        write_rows(ordered.select(*kept), files[name])
+    said = {name: {"file": str(files[name]), "rows": parts[name].count()} for name in files}
+    marked.unpersist()
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+def cut(events: DataFrame, how: str, ratio: float, last: int | None, seed: int) -> DataFrame:
+    """`events` with is_test. Raises UsageError for a ratio outside ]0, 1[ where it counts."""
+    if how == "last":
+        return with_last_out(events, last) if last is not None else with_time_split(events, ratio)
+    if how == "time":
+        return with_global_time_split(events, ratio)
+    return with_random_split(events, ratio, seed, within="item_id")
