@@ -6,19 +6,25 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import tempfile
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from shoal.cli.app import run as shoal_command
 from shoal.conf import load
 from shoal.errors import UsageError
 from shoal.lake import Lake, Run
-from shoal.pseudonyms import hide_people, key_from_environment, mask, pseudonym
+from shoal.pseudonyms import hide_people, key_from_environment, mask, names_replaced, pseudonym
 from shoal.runs import Result, execute, find_job
 from shoal.sources.catalogue import parts_of
+from shoal.sources.instagram_export import hidden_media, hidden_path
 
+from tests.sources.instagram_archives import mojibake, write_folder, write_zip
 from tests.support.bytes_of_a_lake import places
 
 KEY = "5b1f0c7e9a3d4468b2c6e1f07a9d8c35"
@@ -200,3 +206,117 @@ def test_a_pseudonym_is_hmac_sha256_of_the_id_without_blanks_around_it(monkeypat
 )
 def test_names_after_an_at_addresses_and_numbers_go_from_words(text: str, left: str) -> None:
     assert mask(KEY.encode(), text) == left
+
+
+ZQ_OLD: dict[str, Any] = {
+    "profile.json": {"username": "zqann", "name": "Zq Ann", "email": "zqann@mail.test"},
+    "messages.json": [{"participants": ["zqann", "zqbob"], "conversation": [
+        {"sender": "zqbob", "created_at": "2020-01-02T10:00:00+00:00", "text": "hi zqann, @zqcat and ZQBOB",
+         "likes": [{"username": "zqann"}]},
+        {"sender": "zqann", "created_at": "2020-01-02T10:01:00+00:00", "link": "https://www.instagram.com/zqdan/"},
+        {"sender": "zqann", "created_at": "2020-01-02T10:02:00+00:00", "media": "https://cdn.test/zqbob.jpg"},
+    ]}],
+    "media.json": {"photos": [{"caption": "Zq Ann at sea", "taken_at": "2019-07-07T12:00:00", "path": "photos/201907/zqann.jpg"}]},
+    "likes.json": {"media_likes": [["2020-01-03T00:00:00+00:00", "zqcat"]]},
+    "saved.json": ["You have no data in this section"],
+    "comments.json": {"media_comments": [["2020-01-05T00:00:00+00:00", "dear zqcat", "zqcat"], ["zqcat", "x", "zqcat"], "zqcat"]},
+    "connections.json": {"followers": {"zqbob": "2019-02-01T00:00:00"}, "following": {"zqcat": "2019-03-01T00:00:00"}},
+}  # fmt: skip
+ZQ_NEW: dict[str, Any] = {
+    "personal_information/personal_information.json": {"profile_user": [
+        {"string_map_data": {"Username": {"value": "zqann"}, "Name": {"value": mojibake("Zq Änn")}}}]},
+    "messages/inbox/zqbob_123/message_1.json": {
+        "participants": [{"name": "Zq Bob"}, {"name": mojibake("Zq Änn")}], "thread_path": "inbox/zqbob_123", "title": "Zq Bob",
+        "messages": [
+            {"sender_name": "Zq Bob", "timestamp_ms": 1577959200123, "content": mojibake("Zq Bob named the group Zq Änn's"),
+             "reactions": [{"reaction": "x", "actor": mojibake("Zq Änn")}]},
+            {"sender_name": mojibake("Zq Änn"), "timestamp_ms": 1577959260000, "share": {"link": "https://www.instagram.com/p/Zz-9/"}},
+            {"sender_name": mojibake("Zq Änn"), "timestamp_ms": 1577959320000,
+             "photos": [{"uri": "messages/inbox/zqbob_123/photos/17_n_1.jpg"}]},
+        ]},
+    "messages/inbox/zqcat_9/message_1.json": {"participants": [{"zqcat": 1}], "messages": []},
+    "your_instagram_activity/likes/liked_posts.json": {"likes_media_likes": [
+        {"title": "zqcat", "string_list_data": [{"href": "https://www.instagram.com/p/Cc-1/", "timestamp": 1578009600}]}]},
+    "connections/followers_and_following/followers_1.json": [
+        {"string_list_data": [{"href": "https://www.instagram.com/zqbob", "value": "zqbob", "timestamp": 1548979200}]}],
+    "connections/followers_and_following/followers_zqdan.json": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["old folder", "new zip"])
+def test_a_persons_archive_is_in_the_lake_without_people(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Names stand in fields, lists, words, links, folders and files' names, and in what cannot be read."""
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+    files = ZQ_OLD if form == "old folder" else ZQ_NEW
+    called, root = "instagram-zqann-2024-01-31-x", tmp_path / "lake"
+    make = write_zip if form == "new zip" else write_folder
+    given = make(files, tmp_path / "in" / (f"{called}.zip" if form == "new zip" else called))
+    result = ingest(spark, root, "instagram_export", given, "ingest.max_reject_ratio=1")
+    assert (result.status, result.message) == ("succeeded", None)
+    for secret in ("zqann", "zqbob", "zqcat", "zqdan", "Zq Ann", "Zq Änn", "Zq Bob", "Zq \\u00c4nn", "ZQBOB", KEY):
+        assert places(root, secret) == [], secret
+    aside = f"shoal-{os.getuid()}-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}"
+    assert not (Path(tempfile.gettempdir()) / aside).exists()
+
+    lake = Lake(spark, root, load(), Run("reader"))
+    ann, cat = hmac_of("zqann"), hmac_of("zqcat")
+    bob = hmac_of("zqbob" if form == "old folder" else "Zq Bob")
+    texts = lake.read("silver.texts").where("kind = 'message'").orderBy("created_at").collect()
+    if form == "old folder":
+        said = [f"hi {ann}, @{cat} and {bob}", f"https://www.instagram.com/{hmac_of('zqdan')}/", ""]
+        rejected = [("comments.json", "bad_json"), ("comments.json", "type")]
+    else:
+        said = [f"{bob} named the group {ann}'s", "https://www.instagram.com/p/Zz-9/", ""]
+        rejected = [("message_1.json", "bad_json")]
+    assert [(row["author_id"], row["text"]) for row in texts] == [(bob, said[0]), (ann, said[1]), (ann, said[2])]
+    found = lake.read("ops.quarantine").select("file", "rule", "raw").collect()
+    assert sorted((Path(row["file"]).name, row["rule"]) for row in found) == rejected
+    assert {row["raw"] for row in found} == {"(withheld: the lake is pseudonymised)"}
+    # Joins: whoever likes, follows and writes is one person, and a liked message is a message.
+    events = lake.read("silver.interactions")
+    assert events.where(F.col("item_id") == texts[0]["text_id"]).select("user_id", "event").collect() == [(ann, "like")]
+    users = {row["user_id"] for row in lake.read("silver.users").collect()}
+    assert {ann, bob, cat} <= users == {row["username"] for row in lake.read("silver.users").collect()}
+    owners = lake.read("silver.items").join(events.where(f"event = 'like' and user_id = '{ann}'"), "item_id")
+    assert {row["owner_id"] for row in owners.collect()} == {cat}
+    follows = {tuple(row) for row in lake.read("silver.follows").select("src_id", "dst_id").collect()}
+    assert (hmac_of("zqbob"), ann) in follows
+    # The same archive again is known, although its paths are hidden.
+    again = ingest(spark, root, "instagram_export", given, "ingest.max_reject_ratio=1")
+    assert (again.status, again.facts["files"]) == ("succeeded", "0")
+
+
+def test_what_went_wrong_with_an_archive_is_told_to_the_user_and_not_to_the_lake(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOAL_PSEUDONYM_KEY", KEY)
+    given = write_folder({"zqann.txt": b"words"}, tmp_path / "instagram-zqann-2024-01-31-x")
+    result = ingest(spark, tmp_path / "lake", "instagram_export", given)
+    assert (result.exit_code, "instagram-zqann" in (result.message or "")) == (3, True)
+    rows = Lake(spark, tmp_path / "lake", load(), Run("reader")).read("ops.runs").select("error_class", "message").collect()
+    assert [tuple(row) for row in rows] == [("InputError", "(withheld: the lake is pseudonymised)")]
+    assert places(tmp_path / "lake", "zqann") == []
+
+
+def test_names_of_a_conversation_go_from_its_words_and_numbers_stay() -> None:
+    named = names_replaced(KEY.encode(), {"Zq Ann": "zqann", "Ann": "Ann", "4": "4", "Bo ": "Bo "}, 5)
+    assert mask(KEY.encode(), "zq ann and Ann, ann, 4 stars, Bobby, Bo", named) == (
+        f"{hmac_of('zqann')} and {hmac_of('Ann')}, ann, 4 stars, Bobby, {hmac_of('Bo')}"
+    )
+
+
+def test_paths_of_an_archive_keep_what_every_archive_has() -> None:
+    def hide(value: str) -> str:
+        return f"<{value}>"
+
+    assert hidden_path("/x/zq/your_instagram_activity/messages/inbox/likes/message_12.json", hide) == (
+        "</x/zq>/your_instagram_activity/messages/inbox/<likes>/message_12.json"
+    )
+    assert hidden_path("/x/zq/followers_and_following/followers_zq.json.gz", hide) == (
+        "</x/zq>/followers_and_following/<followers_zq.json.gz>.json.gz"
+    )
+    assert json.loads(hidden_media('["media/posts/201907/17_2_n.jpg", "photos/zq.JPG", "https://zq.test/1", 7]', hide)) == [
+        "media/posts/201907/17_2_n.jpg", "photos/<zq.JPG>.JPG", "https://www.instagram.com/", None,
+    ]  # fmt: skip

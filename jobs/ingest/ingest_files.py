@@ -33,22 +33,21 @@ from shoal.conf import IngestConf
 from shoal.contract import contract
 from shoal.errors import ContractError, InputError, UsageError
 from shoal.lake import Lake
-from shoal.pseudonyms import hide_people, refuse_mixing, withheld
+from shoal.pseudonyms import hide_people, hider, refuse_mixing, withheld
 from shoal.runs import run_job
 from shoal.sources import fashion_catalog
-from shoal.sources.archives import is_archive, unpack
+from shoal.sources.archives import is_archive, unpack, unpacked_aside
 from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
 from shoal.sources.fashion_catalog import nobodys_pictures, seen_pictures
+from shoal.sources.fields import Hide
 from shoal.sources.films import CATALOGUES, enriched, moved, same_films
 from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parts import Also, Part
 from shoal.sources.reading import read_records, seen_names
 from shoal.sources.verdicts import as_bronze, rows_of, silver_of, with_fields, with_verdict
 
-# Sources whose records hold people inside JSON objects, which no pseudonym reaches yet.
-NOT_HIDDEN = {"instagram_export"}
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
 # Sources that bring films under several ids, and the tables whose rows name an item.
@@ -97,11 +96,11 @@ def file_rows(sorted_: Sorted, source: str, settings_hash: str) -> list[tuple[ob
     for (file, rule), n in sorted_.counts.items():
         rules.setdefault(file, {})[rule] = n
     for survey in batch.surveys:
-        counts = rules.get(survey.path, {})
-        duplicates, conflicts = (sorted_.verdicts.get((survey.path, name), 0) for name in ("duplicate", "conflict"))
+        counts = rules.get(survey.shown, {})
+        duplicates, conflicts = (sorted_.verdicts.get((survey.shown, name), 0) for name in ("duplicate", "conflict"))
         records, sound = sum(counts.values()), counts.get(None, 0)
         rows.append((
-            batch.batch_id, source, batch.part.name, survey.path, survey.sha256, settings_hash, survey.bytes,
+            batch.batch_id, source, batch.part.name, survey.shown, survey.sha256, settings_hash, survey.bytes,
             records, sound - duplicates - conflicts, duplicates, records - sound + conflicts,
         ))  # fmt: skip
     return rows
@@ -113,6 +112,7 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
     Raises InputError where a file that the source cannot do without is not there or has no content at all.
     """
     batches, passed = [], 0
+    hide = hider(lake.settings.privacy)
     parts, alone = parts_of(source), Path(given).is_file()
     files = list_files(given, conf.max_files, pictures=any(part.of_pictures for part in parts))
     claimed = {part.name: [path for path in files if part.claims(path)] for part in parts}
@@ -126,7 +126,7 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
         found = survey_files(lake.spark, paths, conf, documents) if paths else []
         surveyed.update({(documents, survey.path): survey for survey in found})
     for part in parts:
-        surveys = [for_part(part, surveyed[part.records_of is not None, path]) for path in claimed[part.name]]
+        surveys = [for_part(part, surveyed[part.records_of is not None, path], hide) for path in claimed[part.name]]
         if not surveys:
             continue
         # A document without a byte is a broken one, not a table without rows.
@@ -140,7 +140,7 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
         passed += len(filled) - len(fresh)
         chosen = sorted(fresh.values(), key=lambda s: s.path)
         if chosen:
-            content = json.dumps([source, part.name, settings_hash, [(s.path, s.sha256) for s in chosen]])
+            content = json.dumps([source, part.name, settings_hash, [(s.shown, s.sha256) for s in chosen]])
             batches.append(Batch(part, chosen, hashlib.sha256(content.encode()).hexdigest()[:32]))
     if not batches and not passed:
         names = ", ".join(pattern for part in parts for pattern in part.patterns)
@@ -148,11 +148,16 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
     return batches, passed
 
 
-def for_part(part: Part, survey: Survey) -> Survey:
-    """The survey of a file of the part, its hash told apart by what its records depend on besides its bytes."""
+def for_part(part: Part, survey: Survey, hide: Hide | None) -> Survey:
+    """The survey of a file of the part, its hash told apart by what its records depend on besides its bytes. With `hide`, which
+    makes pseudonyms, the lake's path of a file of people is without them."""
+    if part.hidden_path and hide:
+        survey = replace(survey, hidden=part.hidden_path(survey.path, hide))
     if part.depends_on is None:
         return survey
-    return replace(survey, sha256=hashlib.sha256(f"{survey.sha256} {part.depends_on(survey.path)}".encode()).hexdigest())
+    # A name hashed with a file that everybody has, as one without data, could be found out by trying.
+    whose = hide(part.depends_on(survey.path)) if hide else part.depends_on(survey.path)
+    return replace(survey, sha256=hashlib.sha256(f"{survey.sha256} {whose}".encode()).hexdigest())
 
 
 def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str]) -> set[str]:
@@ -181,7 +186,10 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
         not takes_unknown(batch.part),
     )  # fmt: skip
     privacy = lake.settings.privacy
-    fielded = with_fields(hide_people(records, batch.part, privacy), batch.part, conf, as_of)
+    # At most one a file; as many as there are people whose files these are.
+    names_in = batch.part.names_in if privacy.pseudonymise else None
+    others = {name: of for s in batch.surveys for name, of in names_in(s.path).items()} if names_in else {}
+    fielded = with_fields(hide_people(records, batch.part, privacy, others), batch.part, conf, as_of)
     judged = withheld(with_verdict(fielded, batch.part, conf), batch.part, privacy)
     rows = as_bronze(judged, batch.batch_id, source, lake.run.started_at)
     if earlier:
@@ -368,14 +376,25 @@ def give_pictures_to_products(lake: Lake) -> None:
 
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:
     """Bring what is new at `input` into the lake."""
+    privacy, parts = lake.settings.privacy, parts_of(source)
+    # Before anything can fail.
+    lake.run.withholds_message = privacy.pseudonymise and any(part.hidden_path for part in parts)
+    refuse_mixing(lake)
+    if not is_archive(input):
+        bring(lake, conf, as_of, source, input, input)
+    elif not privacy.pseudonymise:
+        bring(lake, conf, as_of, source, input, str(unpack(input, lake.root, conf)))
+    elif any(part.of_pictures for part in parts):
+        raise UsageError(f"{input}: a pseudonymised lake keeps no pictures of an archive; unpack it elsewhere and name the folder")
+    else:
+        with unpacked_aside(input, lake.root, conf) as folder:
+            bring(lake, conf, as_of, source, input, str(folder))
+
+
+def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, given: str) -> None:
+    """Bring what is new in the file or folder `given` into the lake; errors call it `input`."""
     parsing = conf.model_dump(mode="json", exclude=NOT_PARSING)
     settings_hash = hashlib.sha256(json.dumps([source, parsing], sort_keys=True).encode()).hexdigest()
-    refuse_mixing(lake)
-    if source in NOT_HIDDEN and lake.settings.privacy.pseudonymise:
-        raise UsageError(f"--source {source}: privacy.pseudonymise is not offered for it: people stand inside objects there")
-    if is_archive(input) and lake.settings.privacy.pseudonymise:
-        raise UsageError(f"{input}: an archive is unpacked below the lake, with plain ids; unpack it elsewhere and name the folder")
-    given = str(unpack(input, lake.root, conf)) if is_archive(input) else input
     batches, passed = find_batches(lake, conf, source, given, settings_hash)
     lake.run.note(source=source, files=sum(len(b.surveys) for b in batches), files_ingested_before=passed)
     loaded = [load_bronze(lake, conf, as_of, source, batch) for batch in batches]

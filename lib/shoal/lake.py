@@ -56,6 +56,8 @@ class Run:
     rows_out: dict[str, int] = field(default_factory=dict)
     input_versions: dict[str, int] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+    # Whether an error may name people, so that only its class is kept.
+    withholds_message: bool = False
 
     def note(self, **facts: object) -> None:
         """Record a choice of the run (`engine="local"`); values are kept as text."""

@@ -13,7 +13,8 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -26,8 +27,11 @@ from shoal.errors import UsageError
 
 if TYPE_CHECKING:
     from shoal.lake import Lake
+    from shoal.sources.fields import Hide
     from shoal.sources.parts import Part
 
+# A text to one with pseudonyms for the names that it holds.
+NamesOf = Callable[[str], str]
 KEY = "SHOAL_PSEUDONYM_KEY"
 SHORTEST_KEY = 32
 PROPERTY = "shoal.pseudonyms"
@@ -43,6 +47,11 @@ PERSON_COUNTS = ("created_at", "followers_count", "friends_count", "following_co
 _PLAIN = re.compile(r"[\d,.]+[kmb]?|[\dTZ:+. -]+|[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d? [\d:]+ [+-]\d{4} \d{4}")
 _STATUS = re.compile(r"/status(?:es)?/(\d+)")
 _MENTION = re.compile(r"(?<!\w)@(\w(?:[\w.-]*\w)?)")
+# A page of a person, or of a post below it; Instagram's own pages are nobody's.
+_PAGE = re.compile(
+    r"(?i)\b((?:instagram|twitter|x|facebook)\.com/(?:_u/|stories/)?)"
+    r"(?!(?:p|reels?|tv|explore|i|_u|stories|direct|accounts|hashtag)(?![\w.]))([\w.]*\w)"
+)
 _MAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 # Seven digits and more, as people write numbers; a year or a price has fewer.
 _PHONE = re.compile(r"(?<![\w.])\+?\d(?:[\s()/.-]{0,2}\d){6,}(?!\w)")
@@ -63,6 +72,14 @@ def key_from_environment() -> bytes:
 def pseudonym(key: bytes, value: str) -> str:
     """What stands for an id: `p_` and 64 hexadecimal digits. Blanks around an id are no part of it."""
     return "p_" + hmac.new(key, value.strip().encode(), hashlib.sha256).hexdigest()
+
+
+def hider(conf: PrivacyConf) -> Hide | None:
+    """The function from an id to its pseudonym; None where ids stay plain. Raises UsageError without a key."""
+    if not conf.pseudonymise:
+        return None
+    key = key_from_environment()
+    return lambda value: pseudonym(key, value)
 
 
 def mark_of(conf: PrivacyConf) -> str:
@@ -104,35 +121,57 @@ def known_as(lake: Lake, ids: Sequence[str]) -> list[str]:
     return [pseudonym(key, value) for value in ids]
 
 
-def mask(key: bytes, text: str) -> str:
-    """Words with @names as pseudonyms, mail addresses and telephone numbers taken out; names without an @ stay."""
+def mask(key: bytes, text: str, named: NamesOf | None = None) -> str:
+    """Words with @names, names in links to people's pages, and the names `named` finds as pseudonyms, mail addresses and telephone
+    numbers taken out; other names without an @ stay."""
     found = _MAIL.sub("(mail)", text)
-    found = _MENTION.sub(lambda m: "@" + pseudonym(key, m[1]), found)
+    found = named(found) if named else found
+    found = _MENTION.sub(lambda m: m[0] if re.match(FORM, m[1]) else "@" + pseudonym(key, m[1]), found)
+    found = _PAGE.sub(lambda m: m[0] if re.match(FORM, m[2]) else m[1] + pseudonym(key, m[2]), found)
     return _PHONE.sub("(phone)", found)
 
 
-def hide_people(records: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
+def names_replaced(key: bytes, ids: Mapping[str, str], min_length: int) -> NamesOf:
+    """A function that puts pseudonyms in the place of whole names in a text. `ids`: the names, each with the id it stands for.
+
+    Names shorter than `min_length` are found as they are written, others in any case; one without two characters and a letter, as
+    "4", is found nowhere. The longest name counts where one holds another.
+    """
+    wanted = {name.strip(): of for name, of in ids.items() if len(name.strip()) > 1 and re.search(r"[^\W\d_]", name)}
+    if not wanted:
+        return lambda text: text
+    folded = {name.casefold(): of for name, of in wanted.items()}
+    parts = [f"(?i:{re.escape(n)})" if len(n) >= min_length else re.escape(n) for n in sorted(wanted, key=lambda n: (-len(n), n))]
+    form = re.compile(rf"(?<!\w)(?:{'|'.join(parts)})(?!\w)")
+    return lambda text: form.sub(lambda m: pseudonym(key, wanted.get(m[0]) or folded.get(m[0].casefold(), m[0])), text)
+
+
+def hide_people(records: DataFrame, part: Part, conf: PrivacyConf, others: Mapping[str, str] | None = None) -> DataFrame:
     """`records` as they were read (texts), without the raw record and without plain ids; as they are where ids stay plain.
 
     A field is personal as it says itself (`people`), else as its bronze column is by contract, or, where bronze has another, as
     silver's column of that name. Ids, names and lists of them become pseudonyms, also inside JSON; of the object of a user nothing
     else stays but counts and its date; of a link the post's id; words are masked or withheld. An empty id stays empty, and
-    one that holds NUL becomes NUL alone: both are refused later. Narrow, in Arrow batches. Raises UsageError without a key.
+    one that holds NUL becomes NUL alone: both are refused later. Where the part names people of its files (`names_in`, here
+    `others`), words lose these names and those of their record's people. Narrow, in Arrow batches. Raises UsageError without a key.
     """
     if not conf.pseudonymise:
         return records
     key, keeps_words = key_from_environment(), conf.free_text == "mask"
-    flags = _flags(part)
+    flags, min_length, more = _flags(part), conf.min_mention_length, dict(others or {})
+
+    def hide(value: str) -> str:
+        return pseudonym(key, value)
 
     def of_id(value: str) -> str:
         if value.lstrip().startswith("["):
-            return json.dumps(_in_json(value, lambda one: pseudonym(key, one), None))
-        return value if not value.strip() else "\0" if "\0" in value else pseudonym(key, value)
+            return json.dumps(_ids(value, hide))
+        return value if not value.strip() else "\0" if "\0" in value else hide(value)
 
-    def of_words(value: str) -> str:
+    def of_words(value: str, named: NamesOf | None = None) -> str:
         if value.lstrip().startswith(("[{", "{")):
-            return json.dumps(_in_json(value, lambda one: mask(key, one), lambda one: pseudonym(key, one)))
-        return mask(key, value) if keeps_words else WITHHELD if value.strip() else value
+            return json.dumps(_in_json(value, lambda one: mask(key, one, named), hide))
+        return mask(key, value, named) if keeps_words else WITHHELD if value.strip() else value
 
     def of_person(value: str) -> str:
         return json.dumps(_person(json.loads(value), key)) if _is_json(value) else of_id(value)
@@ -141,7 +180,9 @@ def hide_people(records: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
     functions: dict[str, Callable[[str], str]] = {"raw": lambda value: WITHHELD}
     for field in part.fields:
         name, kind, flag = field.name, field.kind, flags.get(field.name, False)
-        if field.people:
+        if callable(field.people):
+            functions[name] = _hiding(field.people, hide)
+        elif field.people:
             if field.people in said:
                 functions[name] = said[field.people]
         elif flag in ("id", "name", "mention") or (flag is True and kind == "id"):
@@ -149,13 +190,28 @@ def hide_people(records: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
         elif flag or kind == "text":
             functions[name] = of_words
 
+    with_names = [name for name, change in functions.items() if part.names_in and keeps_words and change is of_words]
+    people = [f.name for f in part.fields if f.people == "id" or (not f.people and flags.get(f.name) in ("id", "name", "mention"))]
+
     def changed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        @lru_cache(1_000)
+        def of_record(values: tuple[str | None, ...]) -> NamesOf:
+            found = {one: one for value in values if value for one in _each_id(value)}
+            return names_replaced(key, {**found, **more}, min_length)
+
         for batch in batches:
             columns = []
+            # The names of a record's people, and so what becomes of its words, differ from row to row.
+            rows = zip(*(batch.column(name).to_pylist() for name in people), strict=True) if with_names else ()
+            named = [of_record(values) for values in rows]
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 change = functions.get(name)
                 if change is None:
                     columns.append(column)
+                    continue
+                if name in with_names:
+                    words = zip(column.to_pylist(), named, strict=True)
+                    columns.append(pa.array([None if v is None else of_words(v, names) for v, names in words], pa.string()))
                     continue
                 # One HMAC a value, not a row: a batch has few people.
                 coded = column.dictionary_encode()
@@ -164,6 +220,11 @@ def hide_people(records: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
             yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
     return records.mapInArrow(changed, records.schema)
+
+
+def _hiding(change: Callable[[str, Hide], str], hide: Hide) -> Callable[[str], str]:
+    """A field's own way to lose its people, as a function of its text alone."""
+    return lambda value: change(value, hide)
 
 
 def _is_json(value: str) -> bool:
@@ -207,7 +268,33 @@ def _flags(part: Part) -> dict[str, bool | str]:
     return found | {column: spec.pii for column, spec in contract(part.bronze).columns.items()}
 
 
-def _in_json(text: str, change: Callable[[str], str], of_person: Callable[[str], str] | None) -> Any:
+def _ids(text: str, hide: Hide) -> Any:
+    """A JSON list of ids with their pseudonyms, also where a number or an object stands for an id; empty ones stay empty. What is
+    no JSON is one id."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return hide(text)
+
+    def walked(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walked(each) for each in node]
+        told = node if isinstance(node, str) else json.dumps(node, ensure_ascii=False)
+        return node if node is None or not told.strip() else hide(told)
+
+    return walked(value)
+
+
+def _each_id(value: str) -> list[str]:
+    """The ids in the text of an id or of a JSON list of them."""
+    try:
+        found = json.loads(value) if value.lstrip().startswith("[") else value
+    except (ValueError, RecursionError):
+        found = value
+    return [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, str)]
+
+
+def _in_json(text: str, change: Callable[[str], str], of_person: Callable[[str], str]) -> Any:
     """A JSON text's value with its strings changed; those under a name that ends in user_id, owner_id and the like by
     `of_person`. What is no JSON is one string."""
     try:
@@ -221,7 +308,7 @@ def _in_json(text: str, change: Callable[[str], str], of_person: Callable[[str],
         if isinstance(node, list):
             return [walked(v, name) for v in node]
         if isinstance(node, str):
-            return of_person(node) if of_person and name in PEOPLE_NAMES else change(node)
+            return of_person(node) if name in PEOPLE_NAMES else change(node)
         return node
 
     return walked(value)

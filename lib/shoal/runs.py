@@ -38,6 +38,7 @@ from shoal.contract import contract
 from shoal.errors import ShoalError, SkippedError, TransientError, UsageError, one_line
 from shoal.home import home
 from shoal.lake import Lake, Run, storage_error
+from shoal.pseudonyms import WITHHELD
 from shoal.session import spark_session
 
 DEFAULT_LAKE = "lake"
@@ -138,7 +139,12 @@ def utc_now() -> datetime:
 
 
 def conf_hash(settings: Settings, extras: dict[str, Any] | None = None) -> str:
-    """SHA-256 of the settings that can change a result: all but Spark's own and how conflicts are waited out."""
+    """SHA-256 of the settings that can change a result: all but Spark's own and how conflicts are waited out.
+
+    Of a pseudonymised lake without the path of the input: a person's name in it could be tried out.
+    """
+    if settings.privacy.pseudonymise:
+        extras = {name: value for name, value in (extras or {}).items() if name != "input"}
     shown = settings.model_dump(mode="json", exclude={"spark", "lake", "pipeline", "optimize"}) | {"extras": extras or {}}
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
@@ -265,7 +271,8 @@ def execute(
     message = None if error is None else one_line(error)
     row |= {
         "status": status, "ended_at": utc_now(), "seconds": seconds, "rows_in": run.rows_in, "rows_out": run.rows_out,
-        "input_versions": run.input_versions, "facts": run.facts, "message": message,
+        "input_versions": run.input_versions, "facts": run.facts,
+        "message": WITHHELD if message and run.withholds_message else message,
         "error_class": type(error.__cause__ or error).__name__ if status == "failed" and error else None,
     }  # fmt: skip
     code = error.exit_code if isinstance(error, ShoalError) else 0

@@ -11,12 +11,15 @@ import os
 import shutil
 import stat
 import struct
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from shoal.conf import IngestConf
-from shoal.errors import InputError, TransientError
+from shoal.errors import InputError, TransientError, UsageError
 
 _BLOCK = 1 << 20
 # Below this a ratio says nothing: a few kilobytes of blanks fill no disk.
@@ -68,6 +71,28 @@ def unpack(given: str, root: Path, conf: IngestConf) -> Path:
     else:
         partial.rename(folder)
     return folder
+
+
+@contextmanager
+def unpacked_aside(given: str, root: Path, conf: IngestConf) -> Iterator[Path]:
+    """The folder with the files of the archive `given`, outside the lake `root` and for as long as the context lasts.
+
+    For a lake that is to hold no raw copy. The folder is below the machine's temporary folder (TMPDIR), the user's alone, and the
+    same for the same archive and lake; what a killed run left of it is removed first. On a cluster every worker must see that
+    folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
+    """
+    lake = hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    aside = Path(tempfile.gettempdir()) / f"shoal-{os.getuid()}-{lake}"
+    try:
+        if aside.is_dir() and not aside.is_symlink() and aside.stat().st_uid == os.getuid():
+            shutil.rmtree(aside)
+        aside.mkdir(mode=0o700)
+    except OSError as error:
+        raise UsageError(f"{aside}: {error.strerror or error}; expected to make this folder for {given}: set TMPDIR") from None
+    try:
+        yield unpack(given, aside, conf)
+    finally:
+        shutil.rmtree(aside)
 
 
 def _drop_partials(folder: Path) -> None:

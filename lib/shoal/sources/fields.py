@@ -20,6 +20,10 @@ from shoal.sources.parsing import plain
 _MILLISECONDS = 1e11
 
 
+# An id's pseudonym.
+Hide = Callable[[str], str]
+
+
 @dataclass(frozen=True)
 class Field:
     """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, flag, time, list, word),
@@ -28,7 +32,8 @@ class Field:
     forms: for a time, other ways to write it than unix seconds and ISO 8601, each a function from such a text to ISO 8601, and
     from other texts to null. (Spark's own patterns raise where its old parser would have read a text.)
     people: what of people the text holds, where the contract's column of that name does not say: nobody, id, person (a name, or the
-    object of a user, or a list of these), link (a post's, with its author's name). A pseudonymised lake goes by it.
+    object of a user, or a list of these), link (a post's, with its author's name), or a module-level function that makes of the
+    text, and of a function from an id to its pseudonym, one without people. A pseudonymised lake goes by it.
     """
 
     name: str
@@ -36,7 +41,7 @@ class Field:
     required: bool = False
     aliases: tuple[str, ...] = ()
     forms: tuple[Callable[[Column], Column], ...] = ()
-    people: Literal["nobody", "id", "person", "link"] | None = None
+    people: Literal["nobody", "id", "person", "link"] | Callable[[str, Hide], str] | None = None
 
 
 def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field], conf: IngestConf) -> dict[str, str]:

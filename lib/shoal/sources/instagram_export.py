@@ -19,7 +19,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
-from shoal.sources.fields import Field
+from shoal.sources.fields import Field, Hide
 from shoal.sources.instagram_influencers import status_of
 from shoal.sources.parts import Also, Part, event_id_from, hashtags_of
 
@@ -32,24 +32,105 @@ _FOLDERS = {
 }  # fmt: skip
 _THREADS = {"inbox", "message_requests", "archived_threads"}
 _PROFILE_BYTES = 1 << 20
+# Words that Instagram's own names of files and folders are made of; anything else may be a person's.
+_WORDS = {
+    "message", "messages", "like", "likes", "liked", "post", "posts", "comment", "comments", "saved", "media", "archived", "your",
+    "stories", "reels", "igtv", "videos", "profile", "photos", "connections", "followers", "following", "personal", "information",
+    "hashtag", "other", "direct", "audio", "gifs", "files", "inbox", "threads", "requests", "content", "instagram", "activity",
+    "and",
+}  # fmt: skip
+# Pictures are called by numbers or long hexadecimal digits.
+_DIGITS = re.compile(r"\d+(?:_\d+)*(?:_n)?|[0-9a-f]{16,}")
+_TIME = re.compile(r"[\dT:+.-]+")
+_MADE = re.compile("[0-9a-f]{32}")
+_WITHHELD_LINK = "https://www.instagram.com/"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+
+# -- what a pseudonymised lake keeps
+
+
+def made_id(value: str, hide: Hide) -> str:
+    """An item's id: its shortcode, or the pseudonym of an id that was made here: a digest of a person's name and a time, on which
+    a list of names could be tried."""
+    return hide(value) if _MADE.fullmatch(value) else value
+
+
+def hidden_path(path: str, hide: Hide) -> str:
+    """What a file of an archive is called: folders and names that are in every archive as they are, a pseudonym for any other, as a
+    conversation's folder, and one for the place where the archive lies."""
+    root = root_of(path)
+    return f"{hide(str(root))}/{_hidden_parts(Path(path).relative_to(root).parts, hide)}"
+
+
+def _hidden_parts(parts: tuple[str, ...], hide: Hide) -> str:
+    """The parts of a path, joined by slashes; after the folder of all conversations comes one that is called after a person."""
+    shown, is_thread = [], False
+    for part in parts:
+        stem, dot, suffix = part.partition(".")
+        words = stem.lower().split("_")
+        known = all(word in _WORDS or word.isdecimal() for word in words) or _DIGITS.fullmatch(stem)
+        kept = known and not is_thread and re.fullmatch(r"(\.\w{2,4})*", f"{dot}{suffix}")
+        ending = "".join(re.findall(r"(?i)\.(?:json|gz|jpe?g|png|webp|heic|mp4|mov|webm)(?=\.|$)", part))
+        shown.append(part if kept else hide(part) + ending)
+        is_thread = part.lower() in _THREADS
+    return "/".join(shown)
+
+
+def hidden_media(value: str, hide: Hide) -> str:
+    """Paths of pictures and videos, a JSON list: see `hidden_path`; of a link no more than the post that it leads to."""
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = [value]
+
+    def shown(path: str) -> str:
+        if "://" in path:
+            code = shortcode_of(path)
+            return f"{_WITHHELD_LINK}p/{code}/" if code else _WITHHELD_LINK
+        return _hidden_parts(PurePosixPath(path).parts, hide)
+
+    rows = found if isinstance(found, list) else [found]
+    return json.dumps([shown(each) if isinstance(each, str) else None for each in rows])
+
+
+def hidden_events(value: str, hide: Hide) -> str:
+    """Events of others with a message, a JSON list, with pseudonyms; nothing but the fields that are made here."""
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        found = []
+
+    def shown(each: dict[str, Any]) -> dict[str, Any]:
+        user, item, when = each.get("user_id"), each.get("item_id"), each.get("at")
+        told = user if isinstance(user, str) or user is None else json.dumps(user, ensure_ascii=False)
+        return {
+            "user_id": hide(told) if told and told.strip() else told,
+            "item_id": made_id(item, hide) if isinstance(item, str) else None,
+            "event": each.get("event") if each.get("event") in ("like", "share") else None,
+            "at": when if isinstance(when, str) and _TIME.fullmatch(when) else None,
+        }  # fmt: skip
+
+    return json.dumps([shown(each) for each in found if isinstance(each, dict)] if isinstance(found, list) else [])
+
 
 FIELDS = (
     Field("record_id", "id"),
     Field("kind", "word"),
     Field("user_id", "id"),
     Field("other_id", "id"),
-    Field("item_id", "id"),
+    Field("item_id", "id", people=made_id),
     Field("conversation_id", "id"),
-    Field("name", "text"),
+    Field("name", "text", people="id"),
     Field("text", "text"),
     Field("location", "text"),
     Field("is_video", "flag"),
     Field("occurred_at", "time"),
     # JSON arrays: paths of pictures and videos, people of a conversation, events of others with a message.
-    Field("media", "list"),
+    Field("media", "list", people=hidden_media),
     Field("people", "list"),
-    Field("events", "text"),
+    Field("events", "text", people=hidden_events),
 )
 
 
@@ -137,6 +218,12 @@ def owner_of(path: str) -> tuple[str, str | None]:
 def owner_id_of(path: str) -> str:
     """The username of the person whose archive a file is of; two people may have files of the same bytes."""
     return owner_of(path)[0]
+
+
+def owner_names(path: str) -> dict[str, str]:
+    """The display name of the person whose archive a file is of, with the username; nothing where it is not known."""
+    owner, name = owner_of(path)
+    return {name: owner} if isinstance(name, str) and name.strip() else {}
 
 
 def shortcode_of(link: Any) -> str | None:
@@ -452,39 +539,42 @@ _OTHERS = Also("silver.items", _item_of_other, _names_item, keeps_newest=False)
 _BRONZE = "bronze.instagram_export"
 _CONTENT = ("posts_*.json", "archived_posts.json", "stories.json", "reels.json", "igtv_videos.json", "profile_photos.json")
 
+# What each part says of whose archive its files are.
+_OF_PERSON: Any = {"depends_on": owner_id_of, "hidden_path": hidden_path, "names_in": owner_names}
+
 PARTS = (
     Part(
         "profile", _BRONZE, "silver.users", FIELDS, _profile, ("profile.json", "personal_information.json"),
-        records_of=profile_of, depends_on=owner_id_of, is_optional=True, holds_fields=True,
+        records_of=profile_of, **_OF_PERSON, is_optional=True, holds_fields=True,
     ),
     Part(
         "messages", _BRONZE, "silver.texts", FIELDS, _texts,
         ("messages.json", *(f"messages/{folder}/*/message_*.json" for folder in sorted(_THREADS))),
-        records_of=messages_of, depends_on=owner_id_of,
+        records_of=messages_of, **_OF_PERSON,
         also=(_USERS, Also("silver.interactions", _events_of_message, keeps_newest=False)),
     ),
     Part(
         "likes", _BRONZE, "silver.interactions", FIELDS, _events, ("likes.json", "likes/liked_*.json"), False,
-        records_of=likes_of, depends_on=owner_id_of, also=(_USERS, _OTHERS),
+        records_of=likes_of, **_OF_PERSON, also=(_USERS, _OTHERS),
     ),
     Part(
         "saved", _BRONZE, "silver.interactions", FIELDS, _events, ("saved.json", "saved/saved_posts.json"), False,
-        records_of=saved_of, depends_on=owner_id_of, also=(_USERS, _OTHERS),
+        records_of=saved_of, **_OF_PERSON, also=(_USERS, _OTHERS),
     ),
     Part(
         "comments", _BRONZE, "silver.texts", FIELDS, _texts, ("comments.json", "comments/*comments*.json"),
-        records_of=comments_of, depends_on=owner_id_of,
+        records_of=comments_of, **_OF_PERSON,
         also=(_USERS, _OTHERS, Also("silver.interactions", _events, _names_item, keeps_newest=False)),
     ),
     Part(
         "posts", _BRONZE, "silver.items", FIELDS, _items,
         ("media.json", *(f"{folder}/{name}" for folder in ("content", "media") for name in _CONTENT)),
-        records_of=posts_of, depends_on=owner_id_of,
+        records_of=posts_of, **_OF_PERSON,
         also=(_USERS, Also("silver.texts", _captions, lambda: F.trim("text") != ""), Also("silver.images", _images)),
     ),
     Part(
         "follows", _BRONZE, "silver.follows", FIELDS, _follows,
         ("connections.json", "followers_and_following/followers*.json", "followers_and_following/following.json"),
-        records_of=follows_of, depends_on=owner_id_of, also=(_USERS,),
+        records_of=follows_of, **_OF_PERSON, also=(_USERS,),
     ),
 )  # fmt: skip

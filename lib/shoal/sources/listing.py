@@ -31,7 +31,8 @@ _HEADER_BYTES = 1 << 20
 class Survey:
     """A file as one look through it found it: content hash, column names (none for JSON), (start, end, line) of the
     stretches it can be read in. A zipped file and a JSON document are one stretch to their end (-1). `layout` is a Parquet
-    file's schema as text: files of one layout can be read together."""
+    file's schema as text: files of one layout can be read together. `hidden` is what a pseudonymised lake calls a file that is
+    named after people."""
 
     path: str
     form: str
@@ -41,6 +42,12 @@ class Survey:
     header: tuple[str, ...]
     stretches: tuple[tuple[int, int, int], ...]
     layout: str = ""
+    hidden: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What the lake calls the file."""
+        return self.hidden or self.path
 
 
 def form_of(path: str) -> str | None:

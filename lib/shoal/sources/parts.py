@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
 from shoal.sources.documents import RecordsOf
-from shoal.sources.fields import Field
+from shoal.sources.fields import Field, Hide
 
 # `made(conf)` gives the silver columns from the typed fields (columns of their names; null where a file has none).
 Make = Callable[[IngestConf], dict[str, Column]]
@@ -49,6 +49,9 @@ class Part:
     excluding: names of files that are another part's, for a part that takes all others. takes(): which records of its files are
     this part's, by the typed fields, never null; another part of the same files takes the rest, so that each record counts once.
     of_pictures: whether its files are pictures, one record each.
+    hidden_path(path, hide): what a pseudonymised lake calls a file, for a source that names files after people. names_in(path):
+    names of people that a file's words may hold, besides those its records say, each with the id it stands for; words then lose
+    these names and those of their record's people.
     null: a text that says that there is no value; has_quotes: whether quotes enclose fields in its delimited files.
     """
 
@@ -70,6 +73,8 @@ class Part:
     null: str | None = None
     has_quotes: bool = True
     of_pictures: bool = False
+    hidden_path: Callable[[str, Hide], str] | None = None
+    names_in: Callable[[str], dict[str, str]] | None = None
 
     @property
     def fields_in_bronze(self) -> bool:

@@ -111,8 +111,8 @@ def _read_text(
     found = described.mapInArrow(parsed, f"_index int, _line long, {made}")
     # Python sends the file's number: the path with every row would double what goes from process to process.
     if len(surveys) == 1:
-        return found.withColumn("_file", F.lit(surveys[0].path)).drop("_index")
-    paths = spark.createDataFrame([(i, s.path) for i, s in enumerate(surveys)], "_index int, _file string")
+        return found.withColumn("_file", F.lit(surveys[0].shown)).drop("_index")
+    paths = spark.createDataFrame([(i, s.shown) for i, s in enumerate(surveys)], "_index int, _file string")
     return found.join(F.broadcast(paths), "_index").drop("_index")
 
 
