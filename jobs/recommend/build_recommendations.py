@@ -6,18 +6,20 @@ Reads:  silver.interactions    events up to as_of
         silver.follows         more users, and whom they follow, where the table exists
         silver.texts           authors: more users, where the table exists
         gold.communities       the day's, where the table exists
+        gold.bandit_arms       of the last day before as_of, where places are left to exploration (recommend.explore)
         and the champion of the registered model `shoal_recommender`
 Writes: gold.recommendations   one row per user and rank; replaces as_of
 
 Users that the champion knows get its lists, with some places for items that nobody has met yet, by what they are about. Who
 has too short a list then gets what is popular with those the user follows, next in the user's community, next with everybody,
-where an event counts half after the half-life of conf. `source` says of each row which it was.
+where an event counts half after the half-life of conf. `source` says of each row which it was, `propensity` how probable it was
+in its place: 1 but for places that are left to exploration.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -38,6 +40,8 @@ from shoal.recommend.blend import list_blend
 from shoal.recommend.configured import blend_settings, content_settings
 from shoal.recommend.content import content_factors
 from shoal.recommend.diversity import RerankSettings, rerank
+from shoal.recommend.explore import SOURCE as EXPLORE
+from shoal.recommend.explore import Exploration, certain, with_exploration
 from shoal.recommend.lists import best_of_groups, fill_lists, lacking, list_groups
 from shoal.recommend.popularity import decayed_popularity, list_popular
 from shoal.recommend.preferences import event_weight, preferences
@@ -57,6 +61,7 @@ USER_COLUMNS = {"silver.users": ["user_id"], "silver.follows": ["src_id", "dst_i
 REASONS = {
     "follows": "Popular with people you follow.", "community": "Popular in your community.",
     "popularity": "Popular with everybody lately.", "content": "New, and close to what you like.",
+    "explore": "Something different to try.",
 }  # fmt: skip
 VERBS = {
     "view": "viewed", "click": "clicked", "like": "liked", "comment": "commented on", "share": "shared", "save": "saved",
@@ -190,9 +195,9 @@ def with_reason(lists: DataFrame, known: DataFrame, names: DataFrame | None) -> 
     return rows.withColumn("reason", reason).drop("event", "name")
 
 
-def build(lists: Sequence[DataFrame], known: Known, conf: RecommendConf, model_version: str) -> DataFrame:
-    """gold.recommendations without as_of and run_id, from lists in the order in which they fill a user's k places."""
-    return with_reason(fill_lists(lists, conf.k), known.preferences, names_of(known.items)).select(
+def build(lists: DataFrame, known: Known, conf: RecommendConf, model_version: str) -> DataFrame:
+    """gold.recommendations without as_of and run_id, from lists with their propensities."""
+    return with_reason(lists, known.preferences, names_of(known.items)).select(
         "user_id",
         "rank",
         "item_id",
@@ -200,9 +205,27 @@ def build(lists: Sequence[DataFrame], known: Known, conf: RecommendConf, model_v
         "parts",
         "reason",
         "source",
-        F.lit(VARIANT).alias("variant"),
+        F.when(F.col("source") == EXPLORE, F.lit(conf.explore_policy)).otherwise(F.lit(VARIANT)).alias("variant"),
+        "propensity",
         F.lit(model_version).alias("model_version"),
     )
+
+
+def arms_to_explore(lake: Lake, known: Known, conf: RecommendConf, as_of: date) -> DataFrame | None:
+    """item_id, probability: what the policy shows next in the context, as of the last day before as_of: what that day was like is
+    known after it. None, and a note in the run, where nothing is to be explored."""
+    if not conf.explore:
+        return None
+    rows = lake.read("gold.bandit_arms", missing_ok=True).where(F.col("context") == conf.explore_context)
+    rows = rows.where(F.col("as_of") < F.lit(as_of)).select("as_of", "item_id", F.col(conf.explore_policy).alias("probability"))
+    last = rows.agg(F.max("as_of")).collect()[0][0]
+    arms = rows.where((F.col("as_of") == F.lit(last)) & (F.col("probability") > 0)).select("item_id", "probability")
+    arms = known.let_through(arms)
+    if last is None or arms.isEmpty():
+        lake.run.note(explored=f"nothing: no arm of {conf.explore_context} before {as_of} that the rules let through")
+        return None
+    lake.run.note(explored=f"{conf.explore_policy} of {last}")
+    return arms
 
 
 def about_items(known: Known) -> DataFrame:
@@ -259,7 +282,13 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         cold = keep(lacking(users, lists[0], conf.k))
         if not cold.isEmpty():
             lists += cold_lists(known, cold, as_of, lake)
-        lake.replace("gold.recommendations", build(lists, known, conf, model.label), on=as_of)
+        filled, arms = fill_lists(lists, conf.k), arms_to_explore(lake, known, conf, as_of)
+        if arms is None:
+            filled = certain(filled)
+        else:
+            explored = Exploration(conf.explore, conf.explore_seed, as_of)
+            filled = with_exploration(keep(filled), known.preferences, arms, explored)
+        lake.replace("gold.recommendations", build(filled, known, conf, model.label), on=as_of)
     lake.run.note(model_version=model.label, serves=trained.serves, trained_as_of=model.params.get("as_of", "unknown"))
 
 

@@ -180,6 +180,10 @@ class RecommendConf(Section):
     diversity: float = Field(ge=0, le=1)
     novelty: float = Field(ge=0, le=1)
     rerank_factor: int = Field(ge=1, le=50)
+    explore: int = Field(ge=0, le=1000)
+    explore_policy: Literal["epsilon_greedy", "ucb1", "thompson"]
+    explore_context: str
+    explore_seed: int
 
 
 class SimilarConf(Section):

@@ -24,7 +24,9 @@ _SOURCES = {
     "content": "items without an event, by what they are",
     "follows": "unknown to the model: what those they follow like",
     "community": "unknown to the model: what their community likes",
+    "profile": "unknown to the model: what people of their profile like",
     "popularity": "unknown to the model: what is popular now",
+    "explore": "places left to chance",
 }
 
 
