@@ -3,15 +3,18 @@
 Reads:  the folder stream_events.input, or the topic stream_events.topic, from where the stream's checkpoint says; ops.streams
 Writes: bronze.events        one row per message or record, sound or not; _file is topic/partition, _line the offset
         silver.interactions  one row per event that it did not have
+        bronze.edges         with form=twitter_activity: one row per message that is a follow
+        silver.follows       and one row per pair, new or renewed
         ops.quarantine       one row per rejected message, with rule, reason, topic/partition, offset and the raw text
         ops.stream_batches   one row per batch, last of all
         ops.streams          one row per checkpoint that the stream began with
 
-The parser and the verdicts are those of `shoal ingest --source events`. A batch is done in this order: bronze, silver (MERGE on
-event_id), quarantine, ops.stream_batches, and then Spark's own commit in the checkpoint. Every write can be asked for again
-without a double: bronze and silver carry Delta transaction ids, quarantine is replaced batch by batch. So a batch that was
-killed anywhere is done again from the start. A stream whose checkpoint is lost or damaged does not start: --replay begins a
-new one at the earliest offsets, and puts what is read again in the place of what was read before.
+The parser and the verdicts are those of `shoal ingest --source events`, or with form=twitter_activity of that source's activity.
+A batch is done in this order: bronze, silver (MERGE on event_id; the same for follows), quarantine, ops.stream_batches, and then
+Spark's own commit in the checkpoint. Every write can be asked for again without a double: bronze and silver carry Delta
+transaction ids, quarantine is replaced batch by batch. So a batch that was killed anywhere is done again from the start. A stream
+whose checkpoint is lost or damaged does not start: --replay begins a new one at the earliest offsets, and puts what is read again
+in the place of what was read before.
 Cost of a batch: one pass over it for bronze, two over its new bronze rows, a shuffle of 8-byte key hashes, four commits.
 """
 
@@ -24,11 +27,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import reduce
 from pathlib import Path
 
 from pyspark import Accumulator, StorageLevel
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 from shoal.conf import IngestConf, StreamEventsConf
@@ -38,19 +42,19 @@ from shoal.kafka import client_secrets, reach, source_options
 from shoal.lake import Lake
 from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
+from shoal.sources.catalogue import STREAMED
 from shoal.sources.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
-from shoal.sources.general import EVENTS
 from shoal.sources.listing import Survey, form_of, survey_files
 from shoal.sources.messages import read_messages
+from shoal.sources.parts import Part
 from shoal.sources.reading import read_records, seen_names
 from shoal.sources.verdicts import as_bronze, silver_of, with_fields, with_verdict
 from shoal.stream_checkpoints import has_content, read_checkpoint
 
-SOURCE = "events_stream"
 # Schema of Spark's binaryFile; `content` is never asked for, so that a file is only listed.
 _LISTING = "path string, modificationTime timestamp, length long, content binary"
-_FIELDS = [part.name for part in EVENTS.fields]
+EVENTS = "events"
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,17 @@ class Stream:
     folder: str
     is_replay: bool
     opened_by: str
+    form: str
+
+    @property
+    def source(self) -> str:
+        """The source that rows of the stream name."""
+        return f"{self.form}_stream"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What the stream's records are: each is of one of these."""
+        return STREAMED[self.form]
 
     @property
     def app(self) -> str:
@@ -92,14 +107,16 @@ def stream_key(name: str) -> str:
 
 
 def stream_name(conf: StreamEventsConf) -> str:
-    """What the stream is known by: kafka:TOPIC or files:FOLDER. Raises UsageError where the setting is missing."""
+    """What the stream is known by: kafka:TOPIC or files:FOLDER, with the form where it is not that of events: read in another
+    form, the same topic is another stream. Raises UsageError where the setting is missing."""
+    form = "" if conf.form == EVENTS else f" as {conf.form}"
     if conf.source == "kafka":
-        return f"kafka:{conf.topic}"
+        return f"kafka:{conf.topic}{form}"
     if not conf.input:
         raise UsageError("source=files needs a folder: --set input=FOLDER")
     if not Path(conf.input).is_dir():
         raise InputError(f"{conf.input}: no such folder; the stream reads the files that are put there")
-    return f"files:{Path(conf.input).resolve()}"
+    return f"files:{Path(conf.input).resolve()}{form}"
 
 
 def checkpoints_of(lake: Lake, conf: StreamEventsConf, name: str) -> Path:
@@ -123,8 +140,7 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> 
         known = rows[0] if rows else None
     if known is None and not replay:
         traces = [str(base)] if has_content(base) else []
-        if lake.exists(EVENTS.bronze) and batches_of(lake, stream_key(name)).limit(1).count():
-            traces.append(f"rows in {EVENTS.bronze}")
+        traces += [f"rows in {part.bronze}" for part in STREAMED[conf.form] if has_batches(lake, part, stream_key(name))]
         if traces:
             raise InputError(
                 f"{name}: there are {' and '.join(traces)} that ops.streams of this lake knows nothing of; tables were made anew "
@@ -134,12 +150,13 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> 
         number = (known["generation"] if known else 0) + 1
         while has_content(base / f"g{number}"):
             number += 1
-        stream = Stream(name, number, str(base / f"g{number}"), replay, lake.run.run_id)
+        stream = Stream(name, number, str(base / f"g{number}"), replay, lake.run.run_id, conf.form)
         types = ", ".join(f"{n} {c.type}" for n, c in contract("ops.streams").columns.items() if n != "run_id")
         row = (name, number, stream.folder, replay, lake.run.started_at)
         lake.insert_new("ops.streams", lake.spark.createDataFrame([row], types))
         return stream
-    stream = Stream(name, known["generation"], str(base / f"g{known['generation']}"), known["is_replay"], known["run_id"])
+    folder = str(base / f"g{known['generation']}")
+    stream = Stream(name, known["generation"], folder, known["is_replay"], known["run_id"], conf.form)
     fault = checkpoint_fault(lake, stream)
     if fault:
         raise InputError(
@@ -152,15 +169,16 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> 
 def checkpoint_fault(lake: Lake, stream: Stream) -> str:
     """Why the stream cannot go on from its checkpoint; "" where it can."""
     last = last_batch(lake, stream)
-    begun = last >= 0 or (lake.exists(EVENTS.bronze) and bool(batches_of(lake, stream.app).limit(1).count()))
+    begun = last >= 0 or any(has_batches(lake, part, stream.app) for part in stream.parts)
     checkpoint, fault = read_checkpoint(Path(stream.folder))
     if checkpoint is None:
         # Nothing was begun with it: the run that opened the stream was killed before its first batch.
         return fault if begun or has_content(Path(stream.folder)) else ""
     if checkpoint.planned < last:
         return f"it ends with batch {checkpoint.planned}, the lake has batch {last}: it is an older copy"
-    missing = [name for name in (EVENTS.bronze, EVENTS.silver) if begun and not lake.exists(name)]
-    return f"the lake has lost {' and '.join(missing)}, which the stream had written to" if missing and last >= 0 else ""
+    # A batch that is done has made all of them, with rows or without.
+    missing = [name for part in stream.parts for name in (part.bronze, part.silver) if last >= 0 and not lake.exists(name)]
+    return f"the lake has lost {' and '.join(missing)}, which the stream had written to" if missing else ""
 
 
 def last_batch(lake: Lake, stream: Stream) -> int:
@@ -172,9 +190,13 @@ def last_batch(lake: Lake, stream: Stream) -> int:
     return -1 if found is None else int(found)
 
 
-def batches_of(lake: Lake, beginning: str) -> DataFrame:
-    """Bronze rows of batches, done or begun, whose id begins with that and a hyphen; read by file statistics on _batch_id."""
-    return lake.written(EVENTS.bronze).where(F.col("_batch_id").between(f"{beginning}-", f"{beginning}-~"))
+def has_batches(lake: Lake, part: Part, beginning: str) -> bool:
+    """Whether the part's bronze has rows of batches, done or begun, whose id begins with that and a hyphen; read by file
+    statistics on _batch_id."""
+    if not lake.exists(part.bronze):
+        return False
+    rows = lake.written(part.bronze).where(F.col("_batch_id").between(f"{beginning}-", f"{beginning}-~"))
+    return bool(rows.limit(1).count())
 
 
 def arrivals(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:
@@ -190,7 +212,7 @@ def arrivals(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:
     return reader.option("maxFilesPerTrigger", conf.max_files).load(str(Path(conf.input or "").resolve())).select("path", "length")
 
 
-def read_files(lake: Lake, listed: DataFrame, conf: IngestConf, seen: Accumulator[set[str]]) -> DataFrame:
+def read_files(lake: Lake, listed: DataFrame, part: Part, conf: IngestConf, seen: Accumulator[set[str]]) -> DataFrame:
     """The records of the listed files, at most stream_events.max_files; a file that is none is one record of rule bad_file.
     Names of columns that nothing is made of are added to `seen`.
 
@@ -210,18 +232,19 @@ def read_files(lake: Lake, listed: DataFrame, conf: IngestConf, seen: Accumulato
         if not survey.bytes or (survey.form == "csv" and not survey.header):
             continue
         try:
-            columns[survey.path], unknown = columns_of(EVENTS, survey, conf)
-            refuse_unknown(EVENTS, survey.path, unknown)
+            columns[survey.path], unknown = columns_of(part, survey, conf)
+            refuse_unknown(part, survey.path, unknown)
             seen.add(set(unknown))
             surveys.append(survey)
         except InputError as error:
             bad.append((survey.path, 1, "", "bad_file", one_line(error)))
     lake.run.note(files=int(lake.run.facts.get("files", 0)) + len(surveys))
     told = lake.spark.createDataFrame(bad, "_file string, _line bigint, raw string, _rule string, _reason string")
-    rejected = told.withColumns({name: F.lit(None).cast("string") for name in _FIELDS})
+    names = [field.name for field in part.fields]
+    rejected = told.withColumns({name: F.lit(None).cast("string") for name in names})
     if not surveys:
         return rejected
-    found = read_records(lake.spark, surveys, columns, _FIELDS, conf, seen=seen, refuse=not takes_unknown(EVENTS))
+    found = read_records(lake.spark, surveys, columns, names, conf, seen=seen, refuse=not takes_unknown(part))
     found = found.select(*rejected.columns)
     return found.unionByName(rejected) if bad else found
 
@@ -246,27 +269,81 @@ def _path_of(listed: str) -> str:
     return "/" + rest.lstrip("/") if separator and scheme in ("file", "dbfs") else listed
 
 
-def first_of_each(sound: DataFrame, rows: int) -> DataFrame:
-    """The first record, by file and line, of each key among the `rows` sound ones, without _file and _line."""
-    made = contract(EVENTS.silver)
+def later_doubles(sound: DataFrame, part: Part, rows: int) -> DataFrame | None:
+    """The records whose key an earlier one, by file and line, of the `rows` sound ones has: _file, _line, verdict, reason; None
+    where there is none, as nearly always."""
+    made = contract(part.silver)
     hashed = with_hashes(sound, made)
     twice = repeated(hashed.select("_h"), rows).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        # Nearly always none: then no record is looked at again.
         if not twice.limit(1).count():
-            return sound.drop("_file", "_line")
+            return None
         # At most half the batch, and held by Spark, not by us: the merge comes after `twice` is gone.
-        later = doubles_within(hashed, made, twice).select("_file", "_line").localCheckpoint()
+        return doubles_within(hashed, made, twice).localCheckpoint()
     finally:
         twice.unpersist()
-    return sound.join(later, ["_file", "_line"], "left_anti").drop("_file", "_line")
 
 
-def contradictions(sound: DataFrame, silver: DataFrame, rows: int) -> DataFrame:
-    """The sound records whose key silver has with other values: _file, _line, _rule, _reason. `silver` has their keys by now."""
-    made = contract(EVENTS.silver)
-    met = doubles_of_silver(with_hashes(sound, made), made, silver, [], False, rows).where("verdict = 'conflict'")
-    return met.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
+def renewing(first: DataFrame, part: Part, silver: DataFrame, rows: int) -> DataFrame:
+    """Those of the records that silver does not have just so."""
+    made = contract(part.silver)
+    equal = doubles_of_silver(with_hashes(first, made), made, silver, [], True, rows)
+    return first.join(equal.select("_file", "_line"), ["_file", "_line"], "left_anti")
+
+
+def contradictions(sound: DataFrame, part: Part, silver: DataFrame, rows: int) -> DataFrame:
+    """The sound records whose key silver has with other values: _file, _line, reason. `silver` has their keys by now."""
+    made = contract(part.silver)
+    met = doubles_of_silver(with_hashes(sound, made), made, silver, [], False, rows)
+    return met.where("verdict = 'conflict'").select("_file", "_line", "reason")
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a batch brought of one part: records, and those of them that are rows of silver, that are rejected; the rejected ones
+    as rows of ops.quarantine; a row a file or partition with its first and last line or offset."""
+
+    records: int
+    ingested: int
+    rejected: int
+    rejects: DataFrame
+    files: Sequence[Row]
+
+
+def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number: int, as_of: date) -> Landed:
+    """Bring those of a batch's records that are of one part into its bronze and silver table."""
+    conf, privacy = lake.settings.ingest, lake.settings.privacy
+    batch_id, txn = stream.batch_id(number), (stream.app, number)
+    fielded = with_fields(hide_people(records, part, privacy), part, conf, as_of)
+    judged = withheld(with_verdict(fielded, part, conf), part, privacy)
+    lake.append_once(part.bronze, as_bronze(judged, batch_id, stream.source, lake.run.started_at), txn)
+    lake.create(part.silver)
+    bronze = lake.written(part.bronze).where(F.col("_batch_id") == batch_id)
+    # One row a file (of at most max_files) or partition.
+    sums = (F.count("*").alias("records"), F.count("_rule").alias("rejected"))
+    files = bronze.groupBy("_file").agg(*sums, F.min("_line").alias("first"), F.max("_line").alias("last")).collect()
+    total, rejected = sum(row["records"] for row in files), sum(row["rejected"] for row in files)
+    lake.run.wrote(part.bronze, total)
+    sound, ingested, rejects = total - rejected, 0, bronze.where("_rule is not null")
+    if sound:
+        rows = silver_of(bronze.where("_rule is null"), part, conf)
+        later = later_doubles(rows, part, sound)
+        new = rows if later is None else rows.join(later, ["_file", "_line"], "left_anti")
+        if part.keeps_newest:
+            new = renewing(new, part, lake.written(part.silver), sound)
+        new = new.drop("_file", "_line").withColumn("source", F.lit(stream.source))
+        ingested = (lake.merge if part.keeps_newest else lake.insert_new)(part.silver, new, unique=True, txn=txn)
+        told = None
+        if part.keeps_newest:
+            # Only within the batch, which bronze has as it was: a later batch goes over silver's rows.
+            told = later.where("verdict = 'conflict'").select("_file", "_line", "reason") if later is not None else None
+        elif ingested < sound:
+            told = contradictions(rows, part, lake.written(part.silver), sound).persist(StorageLevel.MEMORY_AND_DISK)
+        if told is not None:
+            rejected += told.count()
+            named = told.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
+            rejects = rejects.unionByName(bronze.drop("_rule", "_reason").join(named, ["_file", "_line"]))
+    return Landed(total, ingested, rejected, as_quarantine(rejects, stream, part), files)
 
 
 def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_of: date, counts: Counts) -> None:
@@ -274,69 +351,54 @@ def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_o
 
     Raises ContractError where the records are not exactly those ingested, duplicate and rejected.
     """
-    clock, batch_id, txn = time.monotonic(), stream.batch_id(number), (stream.app, number)
-    conf = lake.settings.ingest
-    privacy = lake.settings.privacy
-    fielded = with_fields(hide_people(records, EVENTS, privacy), EVENTS, conf, as_of)
-    judged = withheld(with_verdict(fielded, EVENTS, conf), EVENTS, privacy)
-    lake.append_once(EVENTS.bronze, as_bronze(judged, batch_id, SOURCE, lake.run.started_at), txn)
-    bronze = lake.written(EVENTS.bronze).where(F.col("_batch_id") == batch_id)
-    # One row a file (of at most max_files) or partition.
-    sums = (F.count("*").alias("records"), F.count("_rule").alias("rejected"))
-    found = bronze.groupBy("_file").agg(*sums, F.min("_line").alias("first"), F.max("_line").alias("last")).collect()
-    total, rejected = sum(row["records"] for row in found), sum(row["rejected"] for row in found)
-    lake.run.wrote(EVENTS.bronze, total)
-    sound, ingested, rejects = total - rejected, 0, bronze.where("_rule is not null")
-    if sound:
-        rows = silver_of(bronze.where("_rule is null"), EVENTS, conf)
-        new = first_of_each(rows, sound).withColumn("source", F.lit(SOURCE))
-        ingested = lake.insert_new(EVENTS.silver, new, unique=True, txn=txn)
-        if ingested < sound:
-            told = contradictions(rows, lake.written(EVENTS.silver), sound).persist(StorageLevel.MEMORY_AND_DISK)
-            rejected += told.count()
-            rejects = rejects.unionByName(bronze.drop("_rule", "_reason").join(told, ["_file", "_line"]))
+    clock, batch_id = time.monotonic(), stream.batch_id(number)
+    landed = [load_part(lake, stream, part, records, number, as_of) for part in stream.parts]
+    total, ingested = sum(each.records for each in landed), sum(each.ingested for each in landed)
+    rejected = sum(each.rejected for each in landed)
     if rejected:
-        wrote = lake.replace_where("ops.quarantine", as_quarantine(rejects), "batch_id", batch_id, unique=True)
+        rejects = reduce(DataFrame.unionByName, [each.rejects for each in landed if each.rejected])
+        wrote = lake.replace_where("ops.quarantine", rejects, "batch_id", batch_id, unique=True)
         if wrote != rejected:
             raise ContractError(f"ops.quarantine: {rejected:,} records of batch {number} are rejected, {wrote:,} rows written")
-    if stream.is_replay and found:
-        replace_earlier(lake, batch_id, [row["_file"] for row in found], min(row["first"] for row in found))
+    files = [row for each in landed for row in each.files]
+    if stream.is_replay and files:
+        replace_earlier(lake, stream, batch_id, sorted({row["_file"] for row in files}), min(row["first"] for row in files))
     duplicates = total - ingested - rejected
     seconds = time.monotonic() - clock
-    is_kafka = stream.name.startswith("kafka:")
-    ends_at = {row["_file"]: row["last"] for row in found} if is_kafka else {}
+    ends_at: dict[str, int] = {}
+    for each in files if stream.name.startswith("kafka:") else ():
+        ends_at[each["_file"]] = max(each["last"], ends_at.get(each["_file"], 0))
     done = (total, ingested, duplicates, rejected, seconds, total / seconds, ends_at)
     row = (batch_id, stream.name, stream.generation, number, *done)
     types = ", ".join(f"{n} {c.type}" for n, c in contract("ops.stream_batches").columns.items() if n != "run_id")
-    lake.append_once("ops.stream_batches", lake.spark.createDataFrame([row], types).coalesce(1), txn)
+    lake.append_once("ops.stream_batches", lake.spark.createDataFrame([row], types).coalesce(1), (stream.app, number))
     counts.batches += 1
     counts.records, counts.ingested = counts.records + total, counts.ingested + ingested
     counts.duplicates, counts.rejected = counts.duplicates + duplicates, counts.rejected + rejected
     counts.seconds.append(time.monotonic() - clock)
 
 
-def as_quarantine(rejects: DataFrame) -> DataFrame:
+def as_quarantine(rejects: DataFrame, stream: Stream, part: Part) -> DataFrame:
     """Rejected bronze rows as rows of ops.quarantine."""
     return rejects.select(
-        F.col("_batch_id").alias("batch_id"), F.lit(SOURCE).alias("source"), F.lit(EVENTS.name).alias("part"),
+        F.col("_batch_id").alias("batch_id"), F.lit(stream.source).alias("source"), F.lit(part.name).alias("part"),
         F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
         F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
     )  # fmt: skip
 
 
-def replace_earlier(lake: Lake, batch_id: str, files: Sequence[str], first: int) -> None:
+def replace_earlier(lake: Lake, stream: Stream, batch_id: str, files: Sequence[str], first: int) -> None:
     """Remove what earlier checkpoints' batches had brought of the same messages: same place, same text.
 
     A topic or a file that was made anew has other text at the same places: nothing of it is removed.
     """
-    for name, batch, source, file, line in (
-        (EVENTS.bronze, "_batch_id", "_source", "_file", "_line"), ("ops.quarantine", "batch_id", "source", "file", "line")
-    ):  # fmt: skip
+    of_bronze = [(part.bronze, "_batch_id", "_source", "_file", "_line") for part in stream.parts]
+    for name, batch, source, file, line in (*of_bronze, ("ops.quarantine", "batch_id", "source", "file", "line")):
         if not lake.exists(name):
             continue
         ours = lake.written(name).where(F.col(batch) == batch_id)
         shown = ", ".join("'" + each.replace("\\", "\\\\").replace("'", "\\'") + "'" for each in files)
-        where = f"t.`{file}` IN ({shown}) AND t.`{line}` >= {first} AND t.`{source}` = '{SOURCE}'"
+        where = f"t.`{file}` IN ({shown}) AND t.`{line}` >= {first} AND t.`{source}` = '{stream.source}'"
         lake.remove_copies(name, ours, [source, file, line, "raw"], batch, where)
 
 
@@ -412,15 +474,16 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
     # Option values are in the plan, and a plan is in error messages.
     lake.spark.conf.set("spark.sql.redaction.options.regex", "(?i)url|password|secret|jaas|token|keystore")
     counts, failed = Counts(), []
-    pairs, seen = json_pairs(EVENTS, lake.settings.ingest), seen_names(lake.spark)
+    # Parts of one form have the same fields.
+    part, ingest = stream.parts[0], lake.settings.ingest
+    pairs, seen, names = json_pairs(part, ingest), seen_names(lake.spark), [field.name for field in part.fields]
 
     def load(arrived: DataFrame, number: int) -> None:
         try:
-            ingest = lake.settings.ingest
             if conf.source == "kafka":
-                records = read_messages(arrived, pairs, _FIELDS, ingest, seen, not takes_unknown(EVENTS))
+                records = read_messages(arrived, pairs, names, ingest, seen, not takes_unknown(part))
             else:
-                records = read_files(lake, arrived, ingest, seen)
+                records = read_files(lake, arrived, part, ingest, seen)
             load_batch(lake, stream, records, number, as_of, counts)
             if seen.value:
                 lake.run.note(events_columns_left_raw=", ".join(sorted(seen.value)))

@@ -59,6 +59,7 @@ class StreamEventsConf(Section):
     """Where a stream of events comes from and how much of it goes at once."""
 
     source: Literal["files", "kafka"]
+    form: Literal["events", "twitter_activity"]
     input: str | None
     topic: str | None = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
     bootstrap_servers: str | None

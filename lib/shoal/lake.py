@@ -233,9 +233,9 @@ class Lake:
         """
         return self._merge(name, rows, unique, update=False, txn=txn)
 
-    def merge(self, name: str, rows: DataFrame, unique: bool = False) -> int:
-        """Add the rows whose key is new, put the others over the old ones, and return how many rows changed."""
-        return self._merge(name, rows, unique, update=True)
+    def merge(self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None) -> int:
+        """Add the rows whose key is new, put the others over the old ones, and return how many rows changed; `txn` as above."""
+        return self._merge(name, rows, unique, update=True, txn=txn)
 
     def remove_copies(self, name: str, rows: DataFrame, on: Sequence[str], other: str, where: str) -> int:
         """Remove the rows that equal one of `rows` in all columns `on` and differ from it in `other`; returns how many.

@@ -30,6 +30,12 @@ SOURCES: dict[str, tuple[Part, ...]] = {
     "impressions": impressions.PARTS,
 }
 
+# Forms of messages, and what each message is one of; parts of a form have the same fields.
+STREAMED: dict[str, tuple[Part, ...]] = {
+    "events": (general.EVENTS,),
+    "twitter_activity": (twitter_activity.ACTIVITY, twitter_activity.FOLLOWS),
+}
+
 
 def parts_of(source: str) -> tuple[Part, ...]:
     """The parts of a source. Raises UsageError, naming those there are, for another name."""

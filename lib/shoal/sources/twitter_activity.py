@@ -232,6 +232,12 @@ def _follows(conf: IngestConf) -> dict[str, Column]:
     return pair | {"weight": F.lit(1.0), "followed_at": F.col("occurred_at")}
 
 
+ACTIVITY = Part(
+    "activity", "bronze.events", "silver.interactions", ACTIVITY_FIELDS, _events, _ACTIVITY, False, _rounded_ids, takes=_is_event
+)
+# A follow is no event with an item: the same files, the other records.
+FOLLOWS = Part("follows", "bronze.edges", "silver.follows", ACTIVITY_FIELDS, _follows, _ACTIVITY, takes=_is_follow)
+
 PARTS = (
     Part(
         "tweets", "bronze.tweets", "silver.items", FIELDS, _items, checked=_rounded_ids, records_of=tweets_of, is_optional=True,
@@ -242,11 +248,7 @@ PARTS = (
             Also("silver.users", _users),
         ),
     ),
-    Part(
-        "activity", "bronze.events", "silver.interactions", ACTIVITY_FIELDS, _events, _ACTIVITY, False, _rounded_ids,
-        takes=_is_event,
-    ),
-    # A follow is no event with an item: the same files, the other records.
-    Part("follows", "bronze.edges", "silver.follows", ACTIVITY_FIELDS, _follows, _ACTIVITY, takes=_is_follow),
+    ACTIVITY,
+    FOLLOWS,
     Part("followers", "bronze.edges", "silver.follows", EDGES.fields, EDGES.made, _EDGES),
 )  # fmt: skip

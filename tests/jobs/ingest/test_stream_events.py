@@ -20,6 +20,7 @@ from shoal.conf import load
 from shoal.errors import TransientError, UsageError
 from shoal.lake import Lake, Run
 from shoal.runs import Result, execute, find_job, job_parser
+from shoal.sources.general import EVENTS as PART
 from shoal.sources.reading import seen_names
 
 from tests.test_kill import kill_when, start
@@ -135,6 +136,61 @@ def test_a_folder_that_grows(flow: Flow) -> None:
     assert reasons[f"{flow.input}/no_table.csv"].endswith("the file is UTF-16; save it as UTF-8")
 
 
+def act(kind: str, user: str, at: int, **more: object) -> str:
+    return json.dumps({"type": kind, "user_id": user, "created_at": 1_700_000_000 + at} | more)
+
+
+ACTIVITY = [
+    act("like", "7", 1, id="a1", tweet_id="11"), act("retweet", "7", 2, tweet_id="11"), act("reply", "8", 3, tweet_id="11"),
+    act("click", "8", 4, tweet_id="12"), act("view", "8", 5, tweet_id="12"), act("follow", "7", 6, target_user_id="8"),
+    act("follow", "7", 6, target_user_id="8"),  # twice
+    act("follow", "7", 9, target_user_id="8"),  # contradicts the first
+    act("follow", "9", 6), act("poke", "9", 6, tweet_id="12"), "broken",
+]  # fmt: skip
+LATER = [act("follow", "7", 20, target_user_id="8"), act("follow", "8", 21, target_user_id="7"), ACTIVITY[0]]
+
+
+def test_activity_lands_as_from_files_and_a_batch_that_is_done_again_changes_nothing(flow: Flow, spark: SparkSession) -> None:
+    flow.sets.append("form=twitter_activity")
+    file = flow.file("1.activity.jsonl", *ACTIVITY)
+    first = flow.run()
+    assert (first.status, first.message) == ("succeeded", None)
+    settings, root = load(sets=["ingest.max_reject_ratio=1"]), flow.root.parent / "batch"
+    extras = {"source": "twitter_activity", "input": str(file)}
+    assert execute(spark, find_job("ingest_files"), settings, root, DAY, extras).status == "succeeded"
+
+    def told(lake: Lake) -> list[list[tuple[Any, ...]]]:
+        events = lake.read("silver.interactions").select("event_id", "user_id", "item_id", "event", "occurred_at")
+        follows = lake.read("silver.follows").select("src_id", "dst_id", F.unix_timestamp("followed_at") - 1_700_000_000)
+        rejected = lake.read("ops.quarantine").select("part", "line", "rule")
+        return [sorted(map(tuple, frame.collect()), key=repr) for frame in (events, follows, rejected)]
+
+    found = told(flow.lake())
+    assert found == told(Lake(spark, root, load(), Run("reader")))
+    assert sorted(row[3] for row in found[0]) == ["click", "comment", "like", "share", "view"]
+    assert found[1] == [("7", "8", 6)]
+    faults = [("activity", 10, "check"), ("activity", 11, "bad_json"), ("follows", 8, "duplicate_key"), ("follows", 9, "required")]
+    assert found[2] == sorted(faults, key=repr)
+
+    flow.file("2.activity.jsonl", *LATER)
+    assert flow.run().status == "succeeded"
+    found[1] = [("7", "8", 20), ("8", "7", 21)]
+    assert (told(flow.lake()), flow.totals()) == (found, (14, 8, 2, 4))
+    # Killed before Spark's own commit: the last batch is done again.
+    (flow.checkpoint() / "commits" / "1").unlink()
+    (flow.checkpoint() / "commits" / ".1.crc").unlink()
+    assert flow.run().facts["batches"] == "1"
+    assert (told(flow.lake()), flow.totals()) == (found, (14, 8, 2, 4))
+
+
+def test_a_stream_that_began_with_poison_goes_on(flow: Flow) -> None:
+    flow.file("a.jsonl", "broken")
+    assert flow.run().facts["rejected"] == "1"
+    flow.file("b.jsonl", event(1))
+    second = flow.run()
+    assert (second.status, second.message, flow.ids()) == ("succeeded", None, ["e1"])
+
+
 @pytest.mark.slow
 def test_a_lost_checkpoint_is_refused_and_a_replay_leaves_no_doubles(flow: Flow) -> None:
     flow.file("a.jsonl", event(1), "broken", event(2), event(2))
@@ -213,7 +269,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_taken_for_whole(flow: Flow) -
     path = flow.file("a.jsonl", event(1))
     listed = flow.spark.createDataFrame([(f"file:{path}", 10)], "path string, length long")
     with pytest.raises(TransientError, match="the file grows while it is read, from 10 to "):
-        sys.modules[JOB.run.__module__].read_files(flow.lake(), listed, load().ingest, seen_names(flow.spark))
+        sys.modules[JOB.run.__module__].read_files(flow.lake(), listed, PART, load().ingest, seen_names(flow.spark))
 
 
 def test_replay_is_a_flag_of_the_command_and_of_the_file() -> None:
