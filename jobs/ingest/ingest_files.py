@@ -268,6 +268,20 @@ def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, loaded: Sequence[
     )
 
 
+def refuse_new_names(lake: Lake, loaded: Sequence[Sorted]) -> None:
+    """Raise InputError where JSON records have names that nothing is made of and bronze's contract takes none, as for a column of
+    other files; but a record's names are known only once it was read, so they are in bronze and quarantine."""
+    for each in loaded:
+        if not any(rule == "unknown_column" for _, rule in each.counts):
+            continue
+        first = bronze_of(lake, each.batch).where("_rule = 'unknown_column'").orderBy("_file", "_line").limit(1).collect()[0]
+        records = sum(n for (_, rule), n in each.counts.items() if rule == "unknown_column")
+        raise InputError(
+            f"{first['_file']}:{first['_line']}: {first['_reason']}, and {records - 1:,} more such records; silver is as it was; "
+            f"leave it out, or name what it is with --set column.OURS=THEIRS ({each.batch.part.bronze})"
+        )
+
+
 def rejected_of(lake: Lake, loaded: Sorted) -> DataFrame:
     """The batch's rejected records: bronze's rows, those that contradict another record with rule duplicate_key."""
     rows = bronze_of(lake, loaded.batch)
@@ -402,6 +416,7 @@ def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, gi
     try:
         for each in loaded:
             quarantine(lake, source, each)
+        refuse_new_names(lake, loaded)
         refuse_bad_batch(lake, conf, input, loaded)
         for each in loaded:
             load_silver(lake, conf, source, each)

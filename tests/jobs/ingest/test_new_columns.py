@@ -74,19 +74,27 @@ def test_unknown_names_in_json_lines_are_kept_raw_and_told_once(spark: SparkSess
     assert result.facts["ingested"] == "3"
 
 
-def test_json_lines_with_unknown_names_are_rejected_where_the_contract_says_so(
+def test_json_lines_with_unknown_names_are_refused_as_other_files_are(
     spark: SparkSession, tmp_path: Path, refusing: None
 ) -> None:
+    """Few or many of the records, and whatever share of rejects is taken."""
     path = tmp_path / "r.jsonl"
     path.write_text(LINES, encoding="utf-8")
     result = ingest(spark, tmp_path / "lake", path, "max_reject_ratio=1")
-    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "1", "2")
-    rows = Lake(spark, tmp_path / "lake", load(), Run("r")).read("ops.quarantine").select("line", "rule", "reason").collect()
+    assert (result.exit_code, "Traceback" in (result.message or "")) == (3, False)
+    assert f"{path}:2: unknown column mood, ; its table takes none" in (result.message or "")
+    assert "1 more such records; silver is as it was" in (result.message or "")
+    lake = Lake(spark, tmp_path / "lake", load(), Run("r"))
+    assert not lake.exists("silver.interactions")
+    assert not lake.exists("ops.ingest_files")
+    rows = lake.read("ops.quarantine").select("line", "rule", "reason").collect()
     assert sorted(map(tuple, rows)) == [
         (2, "unknown_column", "unknown column mood, ; its table takes none (unknown_columns: refuse in the contract)"),
         (3, "unknown_column", "unknown column weather, mood; its table takes none (unknown_columns: refuse in the contract)"),
     ]
-    assert ingest(spark, tmp_path / "other", path).exit_code == 3
+    # Put right, the file goes in.
+    path.write_text(LINES.splitlines()[0] + "\n", encoding="utf-8")
+    assert ingest(spark, tmp_path / "lake", path).facts["ingested"] == "1"
 
 
 def test_a_message_with_unknown_names_is_kept_or_rejected_as_the_contract_says() -> None:
