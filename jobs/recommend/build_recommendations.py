@@ -5,15 +5,18 @@ Reads:  silver.interactions    events up to as_of
         silver.users           more users, where the table exists
         silver.follows         more users, and whom they follow, where the table exists
         silver.texts           authors: more users, where the table exists
+        silver.blocks          whose items a user is not to see, where the table exists
+        silver.profiles        more users, and who is alike, where the table exists
         gold.communities       the day's, where the table exists
         gold.bandit_arms       of the last day before as_of, where places are left to exploration (recommend.explore)
         and the champion of the registered model `shoal_recommender`
-Writes: gold.recommendations   one row per user and rank; replaces as_of
+Writes: gold.recommendations   one row per user and rank; replaces as_of, or, with recommend.users, these users' rows of it
 
 Users that the champion knows get its lists, with some places for items that nobody has met yet, by what they are about. Who
-has too short a list then gets what is popular with those the user follows, next in the user's community, next with everybody,
-where an event counts half after the half-life of conf. `source` says of each row which it was, `propensity` how probable it was
-in its place: 1 but for places that are left to exploration.
+has too short a list then gets what is popular with those the user follows, next in the user's community, next with people of
+the same profile, next with everybody, where an event counts half after the half-life of conf. Items whose owner the user has
+blocked are in no list. `source` says of each row which it was, `propensity` how probable it was in its place: 1 but for places
+that are left to exploration. With recommend.users only these users' rows are made; the others of the day stay.
 """
 
 from __future__ import annotations
@@ -22,17 +25,17 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from itertools import chain
 
-from pyspark.errors import AnalysisException, ParseException
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import RecommendConf
 from shoal.contract import contract_names
-from shoal.errors import SkippedError, UsageError, one_line
+from shoal.errors import SkippedError
 from shoal.features.snapshot import end_of
+from shoal.files import FORMS, read_rows
 from shoal.lake import Lake
 from shoal.models import champion
 from shoal.recommend.als import AlsModel, from_pipeline, list_als
@@ -46,6 +49,7 @@ from shoal.recommend.lists import best_of_groups, fill_lists, lacking, list_grou
 from shoal.recommend.popularity import decayed_popularity, list_popular
 from shoal.recommend.preferences import event_weight, preferences
 from shoal.recommend.reason import called
+from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, where
 from shoal.recommend.top_k import rank_top_k
 from shoal.recommend.trained import Trained, trained_of
 from shoal.runs import run_job
@@ -56,12 +60,13 @@ VARIANT = "champion"
 Keep = Callable[[DataFrame], DataFrame]
 LIST_COLUMNS = ("user_id", "rank", "item_id", "score", "parts", "source", "because_item_id")
 # Where users are found besides the events: table -> columns of ids.
-USER_COLUMNS = {"silver.users": ["user_id"], "silver.follows": ["src_id", "dst_id"], "silver.texts": ["author_id"]}
+USER_COLUMNS = {"silver.users": ["user_id"], "silver.follows": ["src_id", "dst_id"], "silver.texts": ["author_id"],
+                "silver.profiles": ["user_id"]}  # fmt: skip
 # Rows without an item that speaks for them, by source.
 REASONS = {
     "follows": "Popular with people you follow.", "community": "Popular in your community.",
-    "popularity": "Popular with everybody lately.", "content": "New, and close to what you like.",
-    "explore": "Something different to try.",
+    "profile": "Popular with people like you.", "popularity": "Popular with everybody lately.",
+    "content": "New, and close to what you like.", "explore": "Something different to try.",
 }  # fmt: skip
 VERBS = {
     "view": "viewed", "click": "clicked", "like": "liked", "comment": "commented on", "share": "shared", "save": "saved",
@@ -72,12 +77,24 @@ VERBS = {
 @dataclass(frozen=True)
 class Known:
     """What lists are made of. `preferences`: of all users; `events`: those they come from; `items`: silver.items, None where there
-    is no such table; `allowed`: item_id of those that the rules let through, None where there is no rule."""
+    is no such table; `allowed`: item_id of those that the rules let through, None where there is no rule; `blocked`: user_id,
+    item_id of what a user is not to see, None where nobody has blocked anybody."""
 
     preferences: DataFrame
     events: DataFrame
     items: DataFrame | None
     allowed: DataFrame | None
+    blocked: DataFrame | None = None
+
+    @property
+    def unlisted(self) -> DataFrame:
+        """user_id, item_id: what a user has met or is not to see."""
+        met = self.preferences.select("user_id", "item_id")
+        return met if self.blocked is None else met.unionByName(self.blocked)
+
+    def without_blocked(self, rows: DataFrame) -> DataFrame:
+        """The rows (user_id, item_id ...) that the user may see; no rank is moved."""
+        return rows if self.blocked is None else rows.join(self.blocked, ["user_id", "item_id"], "left_anti")
 
     def let_through(self, rows: DataFrame) -> DataFrame:
         """The rows (item_id ...) whose item the rules let through."""
@@ -89,26 +106,6 @@ def with_source(lists: DataFrame, source: str) -> DataFrame:
     given = {"because_item_id": F.lit(None).cast("string"), "parts": F.create_map(F.lit(source), "score")}
     rows = lists.withColumns({name: value for name, value in given.items() if name not in lists.columns})
     return rows.withColumn("source", F.lit(source)).select(*LIST_COLUMNS)
-
-
-def allowed_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> DataFrame | None:
-    """item_id of the items that `only` and `max_age_days` let through; None where neither is set.
-
-    Raises UsageError for an `only` that is no condition over silver.items, or where there is no such table.
-    """
-    if conf.only is None and conf.max_age_days is None:
-        return None
-    if items is None:
-        raise UsageError("recommend.only and recommend.max_age_days: silver.items does not exist in this lake")
-    kept = items
-    if conf.max_age_days is not None:
-        kept = kept.where(F.col("created_at") >= F.lit(end_of(as_of - timedelta(days=conf.max_age_days))))
-    if conf.only is not None:
-        try:
-            kept = kept.where(F.expr(conf.only))
-        except (AnalysisException, ParseException) as error:
-            raise UsageError(f"recommend.only: {one_line(error)[:300]}; expected a condition over silver.items") from None
-    return kept.select("item_id").distinct()
 
 
 def personal_lists(
@@ -135,11 +132,11 @@ def new_item_lists(known: Known, als: AlsModel, users: DataFrame, n: int, lake: 
         return None
     factors = content_factors(known.items, als.item_factors, content_settings(lake.settings.content)).join(new, "item_id")
     asked = als.user_factors.join(users, "user_id", "left_semi")
-    return with_source(rank_top_k(asked, factors, None, n, lake.settings.recommend.user_block), "content")
+    return with_source(rank_top_k(asked, factors, known.blocked, n, lake.settings.recommend.user_block), "content")
 
 
 def cold_lists(known: Known, users: DataFrame, as_of: date, lake: Lake) -> list[DataFrame]:
-    """For `users`, first to last: popular with whom they follow, in their community, with everybody."""
+    """For `users`, first to last: popular with whom they follow, in their community, with those of their profile, with all."""
     conf, end = lake.settings, F.lit(end_of(as_of))
     weight = event_weight(conf.train_recommender.event_weights)
     k, half_life = conf.recommend.k, conf.features.half_life_days
@@ -154,14 +151,17 @@ def cold_lists(known: Known, users: DataFrame, as_of: date, lake: Lake) -> list[
             F.col("node_id").alias("user_id"), F.col("community_id").alias("group_id")
         )
         groups["community"] = members.join(users, "user_id", "left_semi"), known.events.join(members, "user_id")
-    lists = []
+    if lake.exists("silver.profiles"):
+        members = profile_groups(lake.read("silver.profiles", before=as_of))
+        groups["profile"] = members.join(users, "user_id", "left_semi"), known.events.join(members, "user_id")
+    lists, unlisted = [], known.unlisted
     for source, (members, events) in groups.items():
         theirs = events.join(members.select("group_id").distinct(), "group_id", "left_semi")
         scores = decayed_popularity(theirs, half_life, end, weight, by=("group_id", "item_id"))
         best = best_of_groups(known.let_through(scores), 2 * k)
-        lists.append(with_source(list_groups(members, best, known.preferences, k), source))
+        lists.append(with_source(list_groups(members, best, unlisted, k), source))
     popular = known.let_through(decayed_popularity(known.events, half_life, end, weight))
-    lists.append(with_source(list_popular(popular, users, known.preferences, k, conf.recommend.user_block), "popularity"))
+    lists.append(with_source(list_popular(popular, users, unlisted, k, conf.recommend.user_block), "popularity"))
     return lists
 
 
@@ -250,6 +250,38 @@ def all_users(lake: Lake, events: DataFrame, as_of: date) -> DataFrame:
     return found.where("user_id is not null").distinct()
 
 
+def asked_users(lake: Lake, asked: str, as_of: date) -> DataFrame:
+    """user_id, once each: those of a file (.csv, .tsv, .jsonl, .parquet), known or not, or those for whom a condition over
+    silver.users is true.
+
+    Raises InputError for a file that is not there or names nobody, UsageError for what is no condition, SkippedError where it is
+    true of nobody.
+    """
+    if asked.lower().removesuffix(".gz").endswith(tuple(FORMS)):
+        found = read_rows(lake.spark, asked, ["user_id"], (), {"user_id": ("userId", "user", "uid", "id")})
+    else:
+        found = where(lake.read("silver.users", before=as_of), asked, "recommend.users", "silver.users, or the path of a file")
+    users = found.select("user_id").where("user_id is not null").distinct()
+    if users.isEmpty():
+        raise SkippedError(f"recommend.users: {asked}: nobody")
+    return users
+
+
+def put(lake: Lake, rows: DataFrame, users: DataFrame, as_of: date) -> None:
+    """Make `rows` these users' only rows of the day; the rows of others are not touched. Two commits: a run that is killed between
+    them leaves what an earlier, longer list had below; the same run again takes it away."""
+    table, key = "gold.recommendations", ["as_of", "user_id", "rank"]
+    made = rows.withColumn("as_of", F.lit(as_of))
+    lake.merge(table, made)
+    old = lake.written(table).where(F.col("as_of") == F.lit(as_of)).join(users, "user_id", "left_semi").select(*key)
+    left = old.join(made.select(*key), key, "left_anti").persist()
+    try:
+        if not left.isEmpty():
+            lake.remove(table, left)
+    finally:
+        left.unpersist()
+
+
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """List with the champion whom it knows, fill up for the rest, and replace the day's rows."""
     events = lake.read("silver.interactions", before=as_of)
@@ -260,7 +292,6 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     als = from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained.als)
     items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
     rules = RerankSettings(conf.max_per_owner, conf.max_per_category, conf.diversity, conf.novelty)
-    length = conf.k * conf.rerank_factor if rules.is_needed else conf.k
     with ExitStack() as stack:
 
         def keep(rows: DataFrame) -> DataFrame:
@@ -268,11 +299,18 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
             return rows
 
         met = keep(preferences(events, lake.settings.train_recommender.event_weights))
-        known = Known(met, events, items, allowed_items(items, conf, as_of))
-        users = keep(all_users(lake, events, as_of))
-        personal = fill_lists(personal_lists(known, als, trained, users, length, lake, keep), length)
+        blocked = None
+        if items is not None and lake.exists("silver.blocks"):
+            blocked = keep(blocked_items(items, lake.read("silver.blocks", before=as_of)))
+        known = Known(met, events, items, allowed_items(items, conf, as_of), blocked)
+        # What is taken away afterwards has to be there in more than is needed.
+        length = conf.k if not rules.is_needed and blocked is None else conf.k * conf.rerank_factor
+        users = keep(all_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))
+        personal = known.without_blocked(fill_lists(personal_lists(known, als, trained, users, length, lake, keep), length))
         if rules.is_needed:
             personal = rerank(personal, about_items(known), conf.k, rules)
+        elif blocked is not None:
+            personal = fill_lists([personal], conf.k)
         lists = [keep(personal)]
         new_items = min(conf.new_items, conf.k)
         new = new_item_lists(known, als, users, new_items, lake)
@@ -287,8 +325,12 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
             filled = certain(filled)
         else:
             explored = Exploration(conf.explore, conf.explore_seed, as_of)
-            filled = with_exploration(keep(filled), known.preferences, arms, explored)
-        lake.replace("gold.recommendations", build(filled, known, conf, model.label), on=as_of)
+            filled = with_exploration(keep(filled), known.unlisted, arms, explored)
+        rows = build(filled, known, conf, model.label)
+        if conf.users is None:
+            lake.replace("gold.recommendations", rows, on=as_of)
+        else:
+            put(lake, keep(rows), users, as_of)
     lake.run.note(model_version=model.label, serves=trained.serves, trained_as_of=model.params.get("as_of", "unknown"))
 
 

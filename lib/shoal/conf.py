@@ -180,6 +180,8 @@ class RecommendConf(Section):
     max_per_category: Optional[PositiveInt]
     diversity: float = Field(ge=0, le=1)
     novelty: float = Field(ge=0, le=1)
+    users: Optional[str]
+    audience: int = Field(ge=1, le=1000)
     rerank_factor: int = Field(ge=1, le=50)
     explore: int = Field(ge=0, le=1000)
     explore_policy: Literal["epsilon_greedy", "ucb1", "thompson"]

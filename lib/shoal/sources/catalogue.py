@@ -21,6 +21,8 @@ SOURCES: dict[str, tuple[Part, ...]] = {
     "items": (general.ITEMS,),
     "texts": (general.TEXTS,),
     "edges": (general.EDGES,),
+    "blocks": (general.BLOCKS,),
+    "profiles": (general.PROFILES,),
     "movielens": movielens.PARTS,
     "instagram_influencers": instagram_influencers.PARTS,
     "instagram_export": instagram_export.PARTS,

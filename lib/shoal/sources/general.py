@@ -1,4 +1,4 @@
-"""The general sources: tables of ratings, events, items, texts and edges, with columns under the names people give them."""
+"""The general sources: ratings, events, items, texts, edges, blocks and profiles, with columns under the names people give them."""
 
 from __future__ import annotations
 
@@ -66,6 +66,14 @@ def _edges(conf: IngestConf) -> dict[str, Column]:
         "src_id": F.col("src_id"), "dst_id": F.col("dst_id"), "weight": F.coalesce("weight", F.lit(1.0)),
         "followed_at": F.col("followed_at"),
     }  # fmt: skip
+
+
+def _blocks(conf: IngestConf) -> dict[str, Column]:
+    return {name: F.col(name) for name in ("user_id", "blocked_id", "occurred_at")}
+
+
+def _profiles(conf: IngestConf) -> dict[str, Column]:
+    return {name: F.col(name) for name in ("user_id", "country", "language", "age_group", "described_at")}
 
 
 RATING_FIELDS = (USER, ITEM, Field("rating", "number", True, ("score", "stars", "value")), TIME)
@@ -143,4 +151,28 @@ EDGES = Part(
         Field("followed_at", "time", False, ("created_at", "timestamp", "time")),
     ),
     _edges,
+)
+BLOCKS = Part(
+    "blocks",
+    "bronze.blocks",
+    "silver.blocks",
+    (
+        Field("user_id", "id", True, ("src_id", "src", "blocker", "blocker_id", "user", "from_id")),
+        Field("blocked_id", "id", True, ("dst_id", "dst", "blocked", "blockee", "other_id", "to_id")),
+        Field("occurred_at", "time", False, ("blocked_at", "created_at", "timestamp", "time")),
+    ),
+    _blocks,
+)
+PROFILES = Part(
+    "profiles",
+    "bronze.profiles",
+    "silver.profiles",
+    (
+        Field("user_id", "id", True, ("user", "uid", "id")),
+        Field("country", "text", False, ("country_code", "region")),
+        Field("language", "text", False, ("lang", "locale")),
+        Field("age_group", "text", False, ("age", "age_range")),
+        Field("described_at", "time", False, ("updated_at", "created_at", "timestamp")),
+    ),
+    _profiles,
 )

@@ -255,6 +255,18 @@ def test_events_and_edges_take_the_names_people_give_them(world: World) -> None:
     assert [(line, rule) for line, rule, _ in world.quarantined()] == [(3, "check"), (4, "range"), (4, "required")]
 
 
+def test_blocks_and_profiles(world: World) -> None:
+    world.ingest(world.file("blocker,blocked,blocked_at\nann,bob,1700000000\nann,cat,\nann,,\n", "blocks.csv"), "blocks")
+    assert world.rows("silver.blocks", "user_id", "blocked_id", "occurred_at") == [
+        ("ann", "bob", datetime(2023, 11, 14, 22, 13, 20)), ("ann", "cat", None),
+    ]  # fmt: skip
+    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(4, "required")]
+    world.ingest(world.file("uid,country,age,note\nann,PT,25-34,x\nbob,,,\n", "profiles.csv"), "profiles")
+    assert world.rows("silver.profiles", "user_id", "country", "language", "age_group") == [
+        ("ann", "PT", None, "25-34"), ("bob", None, None, None),
+    ]  # fmt: skip
+
+
 def test_a_file_without_a_header_can_be_named(world: World) -> None:
     world.ingest(world.file("u,i,4,1700000000\n"), "ratings", "header=[user_id, item_id, rating, timestamp]")
     assert world.rows("silver.interactions", "user_id", "value") == [("u", 4.0)]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from shoal.conf import Settings
 from shoal.contract import contract
-from shoal.errors import SkippedError, UsageError
+from shoal.errors import InputError, SkippedError, UsageError
 from shoal.lake import Lake
 from shoal.recommend.blend import PARTS
 from shoal.recommend.lists import fill_lists
 from shoal.recommend.preferences import preferences
+from shoal.recommend.rules import allowed_items, blocked_items
 from shoal.runs import find_job
 
-from jobs.recommend.build_recommendations import Known, allowed_items, cold_lists
+from jobs.recommend.build_recommendations import Known, arms_to_explore, asked_users, cold_lists, put
 
 DAY = date(2024, 3, 1)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
@@ -55,8 +58,9 @@ def fill(spark: SparkSession, lake: Lake) -> None:
     lake.append("silver.interactions", spark.createDataFrame(rows, EVENTS))
     long = "A  very\nlong " + "text " * 30
     titled = [{"item_id": f"0-{n}", "kind": "film", "title": f"Film {n}"} for n in range(8)]
-    titled.append({"item_id": "new", "kind": "film", "title": "Film 9"})
+    titled.append({"item_id": "new", "kind": "film", "title": "Film 9", "owner_id": "maker"})
     lake.append("silver.items", rows_of(spark, "silver.items", [*titled, {"item_id": "1-0", "kind": "post", "text": long}]))
+    lake.append("silver.blocks", rows_of(spark, "silver.blocks", [{"user_id": "u0", "blocked_id": "maker"}]))
     tie = {"src_id": "u0", "dst_id": "follower only", "weight": 1.0}
     lake.append("silver.follows", rows_of(spark, "silver.follows", [tie]))
 
@@ -95,14 +99,16 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(spark: SparkSessi
     # The blend goes by the history, which a newcomer has.
     assert sources["newcomer"] == {"blend"}
     # The last place is for what nobody has met, for users whom ALS knows.
-    assert all([(r["source"], r["item_id"]) for r in lists[f"u{n}"]][2] == ("content", "new") for n in range(12))
+    assert all([(r["source"], r["item_id"]) for r in lists[f"u{n}"]][2] == ("content", "new") for n in range(1, 12))
+    # But u0 has blocked who made it.
+    assert not any(r["item_id"] == "new" for r in lists["u0"])
     assert {r["source"] for n in range(12) for r in lists[f"u{n}"][:2]} == {"blend"}
-    assert {r["reason"] for n in range(12) for r in lists[f"u{n}"][2:]} == {"New, and close to what you like."}
+    assert {r["reason"] for n in range(1, 12) for r in lists[f"u{n}"][2:]} == {"New, and close to what you like."}
     # Each user's two unseen items of its own group come first.
     assert all({r["item_id"][0] for r in lists[f"u{n}"][:2]} == {str(n % 2)} for n in range(12))
     assert all(r["parts"] == {r["source"]: r["score"]} for r in lists["follower only"])
-    assert [set(r["parts"]) for r in lists["u0"]] == [set(PARTS), set(PARTS), {"content"}]
-    assert {(r["variant"], r["model_version"]) for r in rows} == {("champion", "shoal_recommender/1")}
+    assert [set(r["parts"]) for r in lists["u2"]] == [set(PARTS), set(PARTS), {"content"}]
+    assert {(r["variant"], r["model_version"], r["propensity"]) for r in rows} == {("champion", "shoal_recommender/1", 1.0)}
 
     reasons = {user: [r["reason"] for r in one] for user, one in lists.items()}
     assert all(reason.startswith("Because you rated Film ") for reason in reasons["u0"][:2])
@@ -115,6 +121,13 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(spark: SparkSessi
     again = make_lake(run_id="run-3")
     without_run = [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in rows]
     assert [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in build(again)] == without_run
+
+    find_job("recommend_users").run(again, again.settings.recommend, DAY)
+    told = again.read("gold.item_audiences", on=DAY).collect()
+    assert not any((r["user_id"], r["item_id"]) in seen for r in told)
+    # Everybody but who has blocked its owner may be told of what nobody has met.
+    assert {r["user_id"] for r in told if (r["item_id"], r["source"]) == ("new", "content")} == {f"u{n}" for n in range(1, 12)}
+    assert {r["item_id"][0] for r in told if r["user_id"] == "u1" and r["rank"] == 1 and r["source"] == "als"} <= {"1"}
 
 
 def test_rules_let_items_through(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
@@ -141,7 +154,7 @@ def test_rules_let_items_through(spark: SparkSession, make_lake: Callable[..., L
         allowed_items(None, conf.model_copy(update={"max_age_days": 1}), DAY)
 
 
-def test_strangers_get_what_those_they_follow_like_then_their_community_then_everybody(
+def test_strangers_get_what_those_they_follow_like_then_their_community_then_their_profile_then_everybody(
     spark: SparkSession, make_lake: Callable[..., Lake]
 ) -> None:
     lake = make_lake()
@@ -155,7 +168,15 @@ def test_strangers_get_what_those_they_follow_like_then_their_community_then_eve
     lake.replace("gold.communities", members, on=DAY)
     frame = spark.createDataFrame(events, EVENTS)
     known = Known(preferences(frame), frame, None, None)
-    lists = cold_lists(known, spark.createDataFrame([("s",), ("t",), ("v",)], "user_id string"), DAY, lake)
+    # p is of the profile of a, but has blocked who made y; of q nothing but an empty word is known.
+    profiles = [{"user_id": "a", "country": "PT", "language": "pt"}, {"user_id": "p", "country": "pt ", "language": "PT"},
+                {"user_id": "q", "country": " "}]  # fmt: skip
+    lake.append("silver.profiles", rows_of(spark, "silver.profiles", profiles))
+    items = spark.createDataFrame([("y", "maker"), ("x", None)], "item_id string, owner_id string")
+    blocks = spark.createDataFrame([("p", "maker")], "user_id string, blocked_id string")
+    known = replace(known, blocked=blocked_items(items, blocks))
+    strangers = spark.createDataFrame([("s",), ("t",), ("v",), ("p",), ("q",)], "user_id string")
+    lists = cold_lists(known, strangers, DAY, lake)
     found: dict[str, list[tuple[str, str]]] = {}
     for row in fill_lists(lists, 3).orderBy("user_id", "rank").collect():
         found.setdefault(row["user_id"], []).append((row["item_id"], row["source"]))
@@ -164,7 +185,65 @@ def test_strangers_get_what_those_they_follow_like_then_their_community_then_eve
         "s": [("y", "follows"), ("z", "community"), ("w", "popularity")],
         "t": [("x", "community"), ("z", "community"), ("w", "popularity")],
         "v": [("w", "popularity"), ("x", "popularity"), ("y", "popularity")],
+        "p": [("x", "profile"), ("w", "popularity"), ("z", "popularity")],
+        "q": [("w", "popularity"), ("x", "popularity"), ("y", "popularity")],
     }
+
+
+def test_the_lists_of_some_users_leave_those_of_others_as_they_are(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    def lists(*places: tuple[str, int]) -> DataFrame:
+        same = {"item_id": "x", "score": 1.0, "parts": {"als": 1.0}, "reason": "r", "source": "als", "variant": "champion",
+                "model_version": "m/1"}  # fmt: skip
+        rows = [{"user_id": user, "rank": rank, **same} for user, rank in places]
+        return rows_of(spark, "gold.recommendations", rows).drop("as_of")
+
+    lake = make_lake()
+    for day in (DAY, DAY - timedelta(1)):
+        lake.replace("gold.recommendations", lists(("a", 1), ("a", 2), ("b", 1), ("c", 1)), on=day)
+    asked = spark.createDataFrame([("a",), ("b",), ("new",)], "user_id string")
+    put(make_lake(run_id="part"), lists(("a", 1), ("new", 1)), asked, DAY)
+    columns = ["user_id", "rank", "run_id"]
+    found = lake.written("gold.recommendations").where(f"as_of = date'{DAY}'").select(*columns).orderBy(*columns).collect()
+    # a's list is shorter than before, b has none any more, c was not asked for.
+    assert [tuple(row) for row in found] == [("a", 1, "part"), ("c", 1, "run-1"), ("new", 1, "part")]
+    assert lake.written("gold.recommendations").where(f"as_of < date'{DAY}'").count() == 4
+
+
+def test_users_by_a_condition_or_a_file(spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    lake = make_lake()
+    users = [{"user_id": "a", "followers": 5}, {"user_id": "b", "followers": 1}]
+    lake.append("silver.users", rows_of(spark, "silver.users", users))
+    assert [row["user_id"] for row in asked_users(lake, "followers > 3", DAY).collect()] == ["a"]
+    with pytest.raises(UsageError, match=r"recommend\.users: .*folowers.*expected a condition over silver\.users, or the path"):
+        asked_users(lake, "folowers > 3", DAY)
+    with pytest.raises(SkippedError, match=r"recommend\.users: followers > 9: nobody"):
+        asked_users(lake, "followers > 9", DAY)
+    (tmp_path / "some.csv").write_text("userId\nb\nunknown\nb\n")
+    assert {row["user_id"] for row in asked_users(lake, str(tmp_path / "some.csv"), DAY).collect()} == {"b", "unknown"}
+    with pytest.raises(InputError, match="no such file"):
+        asked_users(lake, str(tmp_path / "nobody.csv"), DAY)
+
+
+def test_arms_to_explore_are_of_the_last_day_before_and_go_by_the_rules(
+    spark: SparkSession, make_lake: Callable[..., Lake]
+) -> None:
+    lake = make_lake()
+    fields = ["pulls bigint", *(f"{name} double" for name in ("rewards", "mean_reward", "epsilon_greedy", "ucb1", "thompson"))]
+    for days, thompson in ((2, 0.25), (0, 0.75)):
+        rows = [("men", item, 4, 1.0, 0.25, 0.5, 0.0, thompson) for item in ("x", "y")]
+        rows += [("all", "z", 4, 1.0, 0.25, 1.0, 1.0, 1.0)]
+        frame = spark.createDataFrame(rows, ", ".join(["context string, item_id string", *fields]))
+        lake.replace("gold.bandit_arms", frame, on=DAY - timedelta(days))
+    nothing = spark.createDataFrame([], EVENTS)
+    allowed = Known(nothing, nothing, None, spark.createDataFrame([("x",)], "item_id string"))
+    conf = lake.settings.recommend.model_copy(update={"explore": 1, "explore_context": "men"})
+    assert arms_to_explore(lake, allowed, lake.settings.recommend, DAY) is None  # shipped: none
+    found = arms_to_explore(lake, allowed, conf, DAY)
+    assert found is not None
+    assert [tuple(row) for row in found.collect()] == [("x", 0.25)]
+    assert lake.run.facts["explored"] == "thompson of 2024-02-28"
+    assert arms_to_explore(lake, allowed, conf.model_copy(update={"explore_policy": "ucb1"}), DAY) is None
+    assert lake.run.facts["explored"] == "nothing: no arm of men before 2024-03-01 that the rules let through"
 
 
 def test_without_a_champion_the_job_is_skipped(spark: SparkSession, lake: Lake) -> None:
