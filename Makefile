@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do \
 LAKE  ?= demo-lake
 STREAM_LAKE ?= demo-stream-lake
 MINUTES ?= 30
+WORKERS ?= 2
 
 .PHONY: help setup demo demo-stream soak test lint bench docs lock clean
 
@@ -46,8 +47,8 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## lint, then every test
-	$(BIN)/python -m pytest
+test: lint  ## lint, then every test, in WORKERS (2) processes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
 	$(BIN)/python -m bench

@@ -18,7 +18,7 @@ from shoal.contract import contract
 from shoal.lake import Lake, Run
 from shoal.runs import execute, find_job
 
-ROWS, USERS, ITEMS = 5_000_000, 100_000, 20_000
+ROWS, USERS, ITEMS = 20_000_000, 160_000, 60_000
 
 
 def events(spark: SparkSession, first: int, count: int, start: str, days: int) -> DataFrame:

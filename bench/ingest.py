@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 from shoal.conf import load
 from shoal.runs import execute, find_job
 
-RATINGS, TEXTS, ROUNDS = 5_000_000, 300_000, 3
+RATINGS, TEXTS, ROUNDS = 5_000_000, 1_500_000, 3
 DAY = date(2024, 1, 1)
 
 

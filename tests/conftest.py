@@ -1,4 +1,4 @@
-"""One Spark session for the whole suite, and the folder of sample data."""
+"""One Spark session for all tests of a process (docs/adr/0090), and the folder of sample data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shoal import broker
 from shoal.conf import Settings, load
 from shoal.errors import TransientError
 from shoal.lake import Lake, Run
-from shoal.session import spark_session
+from shoal.session import session_settings, spark_session
 
 # Literal times in tests are UTC, as all times in the lake are, wherever the tests run.
 os.environ["TZ"] = "UTC"
@@ -32,6 +32,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             # One session for some 1,300 tests: what each leaves behind (logs of tables, code, streams) outgrows the product's 2 GB.
             "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
+            # Code that runs once is not worth Java's second compiler: a fifth of the processor time.
+            "spark.driver.extraJavaOptions": f"{session_settings('local')['spark.driver.extraJavaOptions']} -XX:TieredStopAtLevel=1",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
     )

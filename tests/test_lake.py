@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shoal.lake
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.contract import contract
-from shoal.errors import ContractError, SkippedError, UsageError
+from shoal.errors import ContractError, SkippedError, TransientError, UsageError
 from shoal.lake import Lake, Run
 
 TABLE, DAY, NEXT = "features.users", date(2024, 1, 1), date(2024, 1, 2)
@@ -72,6 +73,34 @@ def test_merge_updates_and_insert_new_does_not(spark: SparkSession, make_lake: C
     assert make_lake(run_id="r3").merge(TABLE, rows) == 2
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r4").read(TABLE).collect()}
     assert seen == {"a": 7, "b": 7}
+
+
+def test_rows_known_to_be_absent_are_appended_where_nobody_wrote_since(
+    spark: SparkSession, make_lake: Callable[..., Lake]
+) -> None:
+    lake = make_lake()
+    lake.replace(TABLE, users(spark, "a", event_count=5), on=DAY)
+    rows = users(spark, "a", "b", event_count=7).withColumn("as_of", F.lit(DAY))
+    # Another writer came in between: the keys are looked for again.
+    assert lake.insert_absent(TABLE, rows, at=lake.version(TABLE) - 1) == 1
+    assert lake.insert_absent(TABLE, rows.where("user_id = 'b'").withColumn("user_id", F.lit("c")), at=lake.version(TABLE)) == 1
+    operations = DeltaTable.forPath(spark, lake.path(TABLE)).history(2).orderBy("version").collect()
+    assert [row["operation"] for row in operations] == ["MERGE", "WRITE"]
+    seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
+    assert seen == {"a": 5, "b": 7, "c": 7}
+
+
+def test_who_adds_by_keys_waits_for_the_tables_other_writer(
+    spark: SparkSession, make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, other = make_lake(), make_lake(run_id="other")
+    rows = users(spark, "a").withColumn("as_of", F.lit(DAY))
+    monkeypatch.setattr(shoal.lake, "WAITS", 2)
+    with other._sole_writer(TABLE):
+        with pytest.raises(TransientError, match="features.users: another run has been writing it"):
+            lake.insert_new(TABLE, rows)
+        assert other.insert_absent(TABLE, rows, at=other.version(TABLE)) == 1
+    assert lake.insert_new(TABLE, rows) == 0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     """Count the events and replace the day's rows."""
     events = events_to_count(lake, "features.items", conf, as_of)
     items = lake.read("silver.items", missing_ok=True)
-    lake.replace("features.items", item_snapshot(lake.spark, events, items, as_of, conf.half_life_days), on=as_of)
+    try:
+        lake.replace("features.items", item_snapshot(lake.spark, events, items, as_of, conf.half_life_days), on=as_of)
+    finally:
+        events.new.unpersist()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -20,7 +20,10 @@ from shoal.runs import run_job
 def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     """Count the events and replace the day's rows."""
     events = events_to_count(lake, "features.users", conf, as_of)
-    lake.replace("features.users", user_snapshot(lake.spark, events, as_of), on=as_of)
+    try:
+        lake.replace("features.users", user_snapshot(lake.spark, events, as_of), on=as_of)
+    finally:
+        events.new.unpersist()
 
 
 def main(argv: list[str] | None = None) -> int:

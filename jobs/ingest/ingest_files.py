@@ -39,7 +39,7 @@ from shoal.sources import fashion_catalog
 from shoal.sources.archives import is_archive, unpack, unpacked_aside
 from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
-from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
+from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
 from shoal.sources.fashion_catalog import nobodys_pictures, seen_pictures
 from shoal.sources.fields import Hide
 from shoal.sources.films import CATALOGUES, enriched, moved, same_films
@@ -52,6 +52,8 @@ from shoal.sources.verdicts import as_bronze, rows_of, silver_of, with_fields, w
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
 # Sources that bring films under several ids, and the tables whose rows name an item.
 FILM_SOURCES = ("movielens", CATALOGUES)
+# So many hashes stand in the query itself, which spares Spark a table of them.
+FEW_FILES = 100
 NAME_ITEMS = ("silver.interactions", "silver.texts", "silver.item_scores")
 
 
@@ -69,7 +71,8 @@ class Sorted:
     """A batch in bronze, and where its records go.
 
     counts: records by (file, rule); the rule of sound ones is None. left_out: the sound ones that silver does not get; their
-    numbers by (file, verdict). again: whether an earlier run began with this batch.
+    numbers by (file, verdict). again: whether an earlier run began with this batch. silver_version: the one in which keys were
+    looked for, None where there was no table.
     """
 
     batch: Batch
@@ -77,6 +80,7 @@ class Sorted:
     left_out: DataFrame
     verdicts: dict[tuple[str, str], int]
     again: bool
+    silver_version: int | None
 
     def sound(self) -> int:
         """Records that break no rule of their own."""
@@ -164,9 +168,12 @@ def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str
     """Those of the content hashes that ops.ingest_files has with these settings; at most as many rows as files are given."""
     if not lake.exists("ops.ingest_files"):
         return set()
-    given = F.broadcast(lake.spark.createDataFrame([(h,) for h in hashes], "sha256 string"))
     rows = lake.written("ops.ingest_files").where((F.col("settings_hash") == settings_hash) & (F.col("part") == part.name))
-    return {row["sha256"] for row in rows.join(given, "sha256").select("sha256").distinct().collect()}
+    if len(hashes) <= FEW_FILES:
+        same = rows.where(F.col("sha256").isin(hashes))
+    else:
+        same = rows.join(F.broadcast(lake.spark.createDataFrame([(h,) for h in hashes], "sha256 string")), "sha256")
+    return {row["sha256"] for row in same.select("sha256").distinct().collect()}
 
 
 def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Sorted:
@@ -204,8 +211,9 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     # One row a file and rule.
     counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
+    version = lake.version(batch.part.silver) if lake.exists(batch.part.silver) else None
     left, verdicts = left_out(lake, conf, batch, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
-    return Sorted(batch, counts, left, verdicts, bool(earlier))
+    return Sorted(batch, counts, left, verdicts, bool(earlier), version)
 
 
 def bronze_of(lake: Lake, batch: Batch) -> DataFrame:
@@ -237,8 +245,9 @@ def left_out(
         # Nearly always none: then no record is looked at again.
         within = doubles_within(hashed, made, twice) if twice.limit(1).count() else nothing
         left = within
-        if lake.exists(made.name):
-            against = doubles_of_silver(hashed, made, lake.written(made.name), earlier, batch.part.keeps_newest, rows)
+        silver = lake.written(made.name) if lake.exists(made.name) else None
+        if silver is not None and is_any_in(silver, hashed, made, rows):
+            against = doubles_of_silver(hashed, made, silver, earlier, batch.part.keeps_newest, rows)
             left = within.unionByName(against.join(within, ["_file", "_line"], "left_anti"))
         left = left.persist(StorageLevel.MEMORY_AND_DISK)
         # One row a file and verdict.
@@ -302,7 +311,10 @@ def quarantine(lake: Lake, source: str, loaded: Sorted) -> None:
         F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
         F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
     )  # fmt: skip
-    lake.replace_where("ops.quarantine", rows, "batch_id", loaded.batch.batch_id, unique=True)
+    if loaded.again:
+        lake.replace_where("ops.quarantine", rows, "batch_id", loaded.batch.batch_id, unique=True)
+    else:
+        lake.append("ops.quarantine", rows, unique=True)
 
 
 def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> None:
@@ -317,7 +329,12 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> No
     sound = sound_of(lake, conf, batch)
     rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
-    wrote = (lake.merge if batch.part.keeps_newest else lake.insert_new)(made.name, rows, unique=True)
+    if batch.part.keeps_newest:
+        wrote = lake.merge(made.name, rows, unique=True)
+    elif loaded.silver_version is None:
+        wrote = lake.insert_new(made.name, rows, unique=True)
+    else:
+        wrote = lake.insert_absent(made.name, rows, loaded.silver_version)
     if wrote != expected:
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
 
@@ -434,7 +451,7 @@ def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, gi
         names = [name for name in contract("ops.ingest_files").columns if name not in ("ingested_at", "run_id")]
         types = ", ".join(f"{name} {contract('ops.ingest_files').columns[name].type}" for name in names)
         frame = lake.spark.createDataFrame(rows, types).withColumn("ingested_at", F.lit(lake.run.started_at))
-        lake.append("ops.ingest_files", frame)
+        lake.append("ops.ingest_files", frame, unique=True)
         totals = [sum(int(str(row[i])) for row in rows) for i in (8, 9, 10)]
         lake.run.note(ingested=totals[0], duplicates=totals[1], rejected=totals[2])
 

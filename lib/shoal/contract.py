@@ -94,7 +94,7 @@ class Contract(BaseModel):
 
     def data_type(self, column: str) -> DataType:
         """The Spark type of a column; needs a running Spark."""
-        return _parse_datatype_string(self.columns[column].type)
+        return _data_type(self.columns[column].type)
 
     def struct(self) -> StructType:
         """The table's schema in contract order, with nullability and comments; needs a running Spark."""
@@ -136,6 +136,12 @@ class Contract(BaseModel):
     def age_column(self) -> str | None:
         """What retention goes by: the time column, else as_of, else None."""
         return self.time_column or ("as_of" if "as_of" in self.columns else None)
+
+
+@cache
+def _data_type(text: str) -> DataType:
+    """Asked of the JVM once a text: a table has some sixty columns, a run writes ten tables."""
+    return _parse_datatype_string(text)
 
 
 def contract_names() -> list[str]:

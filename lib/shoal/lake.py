@@ -7,6 +7,7 @@ commit: a job killed at any moment leaves the table as it was or as it should be
 
 from __future__ import annotations
 
+import fcntl
 import json
 import random
 import shutil
@@ -40,6 +41,8 @@ _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 # Rows a file: small enough to rewrite quickly, large enough that a table of millions stays a handful of files.
 ROWS_PER_FILE = 2_000_000
+# For a table's lock: ten minutes.
+WAITS, WAIT_SECONDS = 2400, 0.25
 CONFLICTS = ("ConcurrentAppendException", "ConcurrentDeleteReadException", "ConcurrentDeleteDeleteException",
              "ConcurrentTransactionException", "ConcurrentWriteException", "MetadataChangedException",
              "ProtocolChangedException", "ConcurrentModificationException", "FileAlreadyExistsException")  # fmt: skip
@@ -76,6 +79,7 @@ class Lake:
         self.root = Path(root).resolve()
         self.settings = settings
         self.run = run
+        self._held: set[str] = set()
 
     # -- names
 
@@ -232,6 +236,17 @@ class Lake:
         With `txn` and an earlier attempt that came to its end: nothing is written, and that attempt's rows are the count.
         """
         return self._merge(name, rows, unique, update=False, txn=txn)
+
+    def insert_absent(self, name: str, rows: DataFrame, at: int) -> int:
+        """Add rows whose keys are unique and not in version `at` of the table, as the caller has found, and return how many.
+
+        Where nobody has written since, that spares the search through the table that `insert_new` makes; else, and with a
+        catalog, where nobody can be kept out for the moment of the commit, this is `insert_new`.
+        """
+        with self._sole_writer(name):
+            if self.settings.lake.catalog or self.version(name) != at:
+                return self.insert_new(name, rows, unique=True)
+            return self.append(name, rows, unique=True)
 
     def merge(self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None) -> int:
         """Add the rows whose key is new, put the others over the old ones, and return how many rows changed; `txn` as above."""
@@ -522,9 +537,11 @@ class Lake:
                 with self._session(**{_METADATA: self._metadata(txn)}, **once):
                     merge.execute()
 
-            before = self.version(name)
-            self._commit(name, commit)
-            if self.version(name) == before and txn is None:
+            with self._sole_writer(name):
+                before = self.version(name)
+                self._commit(name, commit)
+                nothing_new = self.version(name) == before
+            if nothing_new and txn is None:
                 return self._wrote(name, 0)
         return self._wrote(name, sum(self._metric(name, metric, txn) for metric in metrics))
 
@@ -532,13 +549,51 @@ class Lake:
         """A count of the table's latest commit of this run; of that `txn`, of whatever run, 0 where it wrote nothing."""
         mark = f'"txn": "{txn[0]}:{txn[1]}"' if txn else self.run.run_id
         for limit in (5, _ATTEMPT_COMMITS) if txn else (5,):
-            last = self._delta(name).history(limit).select("userMetadata", "operationMetrics").collect()
-            ours = next((row for row in last if mark in (row["userMetadata"] or "")), None)
+            ours = next((told for told in self._commits(name, limit) if mark in (told.get("userMetadata") or "")), None)
             if ours is not None:
                 return int((ours["operationMetrics"] or {}).get(metric, 0))
         if txn is None:
             raise ContractError(f"{name}: the commit of this run is not in the table's history")
         return 0
+
+    def _commits(self, name: str, limit: int) -> Iterator[dict[str, Any]]:
+        """userMetadata and operationMetrics of the table's latest commits, the last one first, as far back as the log goes."""
+        if self.settings.lake.catalog:
+            rows = self._delta(name).history(limit).select("userMetadata", "operationMetrics").collect()
+            yield from (row.asDict() for row in rows)
+            return
+        # DESCRIBE HISTORY would take two Spark jobs.
+        folder, last = Path(self.path(name)) / "_delta_log", self.version(name)
+        for version in range(last, max(-1, last - limit), -1):
+            file = folder / f"{version:020d}.json"
+            if not file.is_file():
+                return
+            with file.open(encoding="utf-8") as lines:
+                yield next((action["commitInfo"] for line in lines if "commitInfo" in (action := json.loads(line))), {})
+
+    @contextmanager
+    def _sole_writer(self, name: str) -> Iterator[None]:
+        """Keep others who add rows by their keys out of a local table; waits for one who is at it, ten minutes at most."""
+        if self.settings.lake.catalog or name in self._held:
+            yield
+            return
+        folder = self.root / ".locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        # The operating system frees the lock when its process ends, however it ends.
+        with (folder / f"{name}.lock").open("a+", encoding="utf-8") as handle:
+            for _ in range(WAITS):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(WAIT_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311
+            else:
+                raise TransientError(f"{name}: another run has been writing it for ten minutes; run the command again")
+            self._held.add(name)
+            try:
+                yield
+            finally:
+                self._held.discard(name)
 
     @contextmanager
     def _checked(self, made: Contract, rows: DataFrame, on: date | None, unique: bool) -> Iterator[tuple[DataFrame, int]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from shoal.contract import contract
 from shoal.sql import query
@@ -33,10 +34,11 @@ def end_of(day: date) -> datetime:
 def user_snapshot(spark: SparkSession, events: Events, as_of: date) -> DataFrame:
     """features.users but for as_of and run_id: one row per user with an event before the end of `as_of`.
 
-    No event: no row. Two shuffles of the new events by user, one of the earlier snapshot; `counted` is scanned once per
-    distinct count, against the new pairs, which are broadcast.
+    No event: no row. Two shuffles of the new events by user, one of the earlier snapshot; `counted` is scanned against the new
+    pairs, which are broadcast, and from the first day of the new events on against their days.
     """
-    return query(spark, "users", {"end": end_of(as_of)}, **_frames(events, "features.users"))
+    values = {"end": end_of(as_of), "first_day": _first_day(events) or as_of}
+    return query(spark, "users", values, **_frames(events, "features.users"))
 
 
 def item_snapshot(spark: SparkSession, events: Events, items: DataFrame, as_of: date, half_life_days: float) -> DataFrame:
@@ -47,6 +49,14 @@ def item_snapshot(spark: SparkSession, events: Events, items: DataFrame, as_of: 
     passed = float((as_of - events.day).days) if events.day else 0.0
     values = {"end": end_of(as_of), "half_life_days": half_life_days, "days_since_previous": passed}
     return query(spark, "items", values, **_frames(events, "features.items"), items=items.select("item_id", "created_at"))
+
+
+def _first_day(events: Events) -> date | None:
+    """The day of the earliest new event; None without one, and where nothing was counted before. One pass over the new ones."""
+    if events.counted is None:
+        return None
+    found: date | None = events.new.agg(F.min(F.to_date("occurred_at"))).collect()[0][0]
+    return found
 
 
 def _frames(events: Events, table: str) -> dict[str, DataFrame]:

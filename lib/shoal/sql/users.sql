@@ -2,7 +2,8 @@
 --
 -- A first run hands over every event before :end as {events}, with {previous} and {counted} empty. A later run hands over the
 -- rows of an earlier features.users as {previous}, the events that those had not seen as {events}, and the events that they
--- had seen as {counted}, which only serves to tell a new item or day of a user from one that was counted.
+-- had seen as {counted}, which only serves to tell a new item or day of a user from one that was counted. No day before
+-- :first_day is in {events}, which spares a look at most of what was counted.
 with pairs as (
   select user_id, item_id from {events} group by user_id, item_id
 ),
@@ -15,7 +16,8 @@ counted_pairs as (
 ),
 counted_days as (
   select /*+ broadcast(days) */ distinct old.user_id, to_date(old.occurred_at) as day
-  from {counted} old left semi join days on old.user_id = days.user_id and to_date(old.occurred_at) = days.day
+  from (select user_id, occurred_at from {counted} where occurred_at >= :first_day) old
+  left semi join days on old.user_id = days.user_id and to_date(old.occurred_at) = days.day
 ),
 new_items as (
   select user_id, count(*) as items from pairs left anti join counted_pairs using (user_id, item_id) group by user_id
