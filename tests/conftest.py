@@ -20,6 +20,7 @@ os.environ["TZ"] = "UTC"
 time.tzset()
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+JAVA = "spark.driver.extraJavaOptions"
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +33,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             # One session for some 1,300 tests: what each leaves behind (logs of tables, code, streams) outgrows the product's 2 GB.
             "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
-            # Code that runs once is not worth Java's second compiler: a fifth of the processor time.
-            "spark.driver.extraJavaOptions": f"{session_settings('local')['spark.driver.extraJavaOptions']} -XX:TieredStopAtLevel=1",
+            # Code that runs once is not worth Java's second compiler: it takes a fifth of the processor time.
+            JAVA: f"{session_settings('local')[JAVA]} -XX:TieredStopAtLevel=1",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
     )
