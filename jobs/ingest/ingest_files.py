@@ -129,8 +129,13 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
         paths = sorted({p for part in parts if (part.records_of is not None) == documents for p in claimed[part.name]})
         found = survey_files(lake.spark, paths, conf, documents) if paths else []
         surveyed.update({(documents, survey.path): survey for survey in found})
+    of_parts = {
+        part.name: [for_part(part, surveyed[part.records_of is not None, path], hide) for path in claimed[part.name]]
+        for part in parts
+    }
+    before = ingested_before(lake, settings_hash, {survey.sha256 for surveys in of_parts.values() for survey in surveys})
     for part in parts:
-        surveys = [for_part(part, surveyed[part.records_of is not None, path], hide) for path in claimed[part.name]]
+        surveys = of_parts[part.name]
         if not surveys:
             continue
         # A document without a byte is a broken one, not a table without rows.
@@ -139,8 +144,7 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
             raise InputError(f"{surveys[0].path}: the file is empty; expected a header line and rows")
         if len(filled) < len(surveys):
             lake.run.note(empty_files=len(surveys) - len(filled))
-        known = ingested_before(lake, part, settings_hash, [s.sha256 for s in filled])
-        fresh: dict[str, Survey] = {s.sha256: s for s in reversed(filled) if s.sha256 not in known}
+        fresh: dict[str, Survey] = {s.sha256: s for s in reversed(filled) if (part.name, s.sha256) not in before}
         passed += len(filled) - len(fresh)
         chosen = sorted(fresh.values(), key=lambda s: s.path)
         if chosen:
@@ -164,16 +168,16 @@ def for_part(part: Part, survey: Survey, hide: Hide | None) -> Survey:
     return replace(survey, sha256=hashlib.sha256(f"{survey.sha256} {whose}".encode()).hexdigest())
 
 
-def ingested_before(lake: Lake, part: Part, settings_hash: str, hashes: list[str]) -> set[str]:
-    """Those of the content hashes that ops.ingest_files has with these settings; at most as many rows as files are given."""
+def ingested_before(lake: Lake, settings_hash: str, hashes: set[str]) -> set[tuple[str, str]]:
+    """(part, content hash) of what ops.ingest_files has of these hashes with these settings; at most a row a part and file."""
     if not lake.exists("ops.ingest_files"):
         return set()
-    rows = lake.written("ops.ingest_files").where((F.col("settings_hash") == settings_hash) & (F.col("part") == part.name))
+    rows = lake.written("ops.ingest_files").where(F.col("settings_hash") == settings_hash)
     if len(hashes) <= FEW_FILES:
-        same = rows.where(F.col("sha256").isin(hashes))
+        same = rows.where(F.col("sha256").isin(sorted(hashes)))
     else:
         same = rows.join(F.broadcast(lake.spark.createDataFrame([(h,) for h in hashes], "sha256 string")), "sha256")
-    return {row["sha256"] for row in same.select("sha256").distinct().collect()}
+    return {(row["part"], row["sha256"]) for row in same.select("part", "sha256").distinct().collect()}
 
 
 def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Sorted:
@@ -242,11 +246,14 @@ def left_out(
     hashed = with_hashes(sound_of(lake, conf, batch), made)
     twice = repeated(hashed.select("_h"), rows).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        # Nearly always none: then no record is looked at again.
-        within = doubles_within(hashed, made, twice) if twice.limit(1).count() else nothing
-        left = within
+        # Nearly always none of either kind: then no record is looked at again.
+        is_twice = not twice.isEmpty()
         silver = lake.written(made.name) if lake.exists(made.name) else None
-        if silver is not None and is_any_in(silver, hashed, made, rows):
+        is_known = silver is not None and is_any_in(silver, hashed, made, rows)
+        if not is_twice and not is_known:
+            return nothing, {}
+        left = within = doubles_within(hashed, made, twice) if is_twice else nothing
+        if silver is not None and is_known:
             against = doubles_of_silver(hashed, made, silver, earlier, batch.part.keeps_newest, rows)
             left = within.unionByName(against.join(within, ["_file", "_line"], "left_anti"))
         left = left.persist(StorageLevel.MEMORY_AND_DISK)
