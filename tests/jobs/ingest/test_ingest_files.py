@@ -11,10 +11,14 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf import load
+from shoal.contract import contract
 from shoal.lake import Lake, Run
 from shoal.runs import Result, execute, find_job
+from shoal.sources.general import BLOCKS, PROFILES
+from shoal.sources.parts import Part
 
 DAY = date(2024, 1, 1)
+PROVENANCE = ("_batch_id", "_source", "_file", "_line", "_ingested_at", "raw", "_rule", "_reason")
 HEAD = "user_id,item_id,rating,timestamp\n"
 
 
@@ -250,21 +254,21 @@ def test_events_and_edges_take_the_names_people_give_them(world: World) -> None:
     rows = ["1,u,i,LIKE,,1700000000", "2,u,i,poke,,1700000000", "3,u,i,purchase,-2,1700000000"]
     world.ingest(world.file("id,user,item,type,value,ts\n" + "\n".join(rows)), "events")
     world.ingest(world.file("node_1,node_2\n0,747\n747,0\n5,\n", "edges.csv"), "edges")
+    world.ingest(world.file("blocker,blocked,blocked_at\nann,bob,1700000000\nann,cat,\n", "blocks.csv"), "blocks")
+    assert world.rows("silver.blocks", "user_id", "blocked_id", "occurred_at") == [
+        ("ann", "bob", datetime(2023, 11, 14, 22, 13, 20)), ("ann", "cat", None),
+    ]  # fmt: skip
     assert world.rows("silver.interactions", "event_id", "event", "value") == [("1", "like", None)]
     assert world.rows("silver.follows", "src_id", "dst_id", "weight") == [("0", "747", 1.0), ("747", "0", 1.0)]
     assert [(line, rule) for line, rule, _ in world.quarantined()] == [(3, "check"), (4, "range"), (4, "required")]
 
 
-def test_blocks_and_profiles(world: World) -> None:
-    world.ingest(world.file("blocker,blocked,blocked_at\nann,bob,1700000000\nann,cat,\nann,,\n", "blocks.csv"), "blocks")
-    assert world.rows("silver.blocks", "user_id", "blocked_id", "occurred_at") == [
-        ("ann", "bob", datetime(2023, 11, 14, 22, 13, 20)), ("ann", "cat", None),
-    ]  # fmt: skip
-    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(4, "required")]
-    world.ingest(world.file("uid,country,age,note\nann,PT,25-34,x\nbob,,,\n", "profiles.csv"), "profiles")
-    assert world.rows("silver.profiles", "user_id", "country", "language", "age_group") == [
-        ("ann", "PT", None, "25-34"), ("bob", None, None, None),
-    ]  # fmt: skip
+@pytest.mark.parametrize("part", [BLOCKS, PROFILES], ids=lambda part: part.name)
+def test_fields_of_blocks_and_profiles_are_the_columns_of_their_tables(part: Part) -> None:
+    columns = [field.name for field in part.fields]
+    for table, own in ((part.silver, {"source", "run_id"}), (part.bronze, {"run_id"})):
+        assert [n for n in contract(table).columns if n not in own and n not in PROVENANCE] == columns
+    assert [f.name for f in part.fields if f.required] == [n for n in columns if n in contract(part.silver).key]
 
 
 def test_a_file_without_a_header_can_be_named(world: World) -> None:
