@@ -189,3 +189,26 @@ def test_to_add_no_rows_is_no_commit_and_no_fault(lake: Lake, spark: SparkSessio
     later = Lake(spark, lake.root, lake.settings, Run("later", "test"))
     assert later.append("ops.quarantine", rows, unique=True) == 0
     assert (later.run.rows_out, later.version("ops.quarantine")) == ({"ops.quarantine": 0}, lake.version("ops.quarantine"))
+
+
+def test_a_transaction_is_done_once_and_tells_what_its_first_attempt_did(
+    spark: SparkSession, make_lake: Callable[..., Lake]
+) -> None:
+    """Into an empty table, which takes no MERGE, and into one with rows; new rows and renewed ones."""
+
+    def pairs(*rows: tuple[str, str, float]) -> DataFrame:
+        return spark.createDataFrame([(*row, None, "t") for row in rows], "src_id string, dst_id string, weight double, "
+                                     "followed_at timestamp, source string")  # fmt: skip
+
+    def held() -> list[tuple[Any, ...]]:
+        return sorted(map(tuple, make_lake().read("silver.follows").select("src_id", "weight").collect()))
+
+    first = pairs(("a", "x", 1.0), ("b", "x", 1.0), ("c", "x", 1.0))
+    assert make_lake("run-1").insert_new("silver.follows", first, unique=True, txn=("app", 0)) == 3
+    # Killed after it: the next run does the same batch again, and finds other rows to bring.
+    assert make_lake("run-2").insert_new("silver.follows", pairs(("d", "x", 1.0)), unique=True, txn=("app", 0)) == 3
+    assert held() == [("a", 1.0), ("b", 1.0), ("c", 1.0)]
+    renewed = pairs(("a", "x", 2.0), ("d", "x", 2.0))
+    assert make_lake("run-2").merge("silver.follows", renewed, unique=True, txn=("app", 1)) == 2
+    assert make_lake("run-3").merge("silver.follows", pairs(), unique=True, txn=("app", 1)) == 2
+    assert held() == [("a", 2.0), ("b", 1.0), ("c", 1.0), ("d", 2.0)]

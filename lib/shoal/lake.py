@@ -520,16 +520,14 @@ class Lake:
         with self._checked(made, rows, None, unique) as (checked, _):
             same = " AND ".join(f"t.`{k}` = s.`{k}`" for k in made.key)
 
-            metrics: list[str] = []
+            metrics = ["numTargetRowsInserted", *(["numTargetRowsUpdated"] if update else [])]
 
             def commit() -> None:
-                if txn is None and not self.settings.lake.catalog and self._snapshot(name).numOfFiles() == 0:
+                if not self.settings.lake.catalog and self._snapshot(name).numOfFiles() == 0:
                     # Nothing to meet: half the time of a MERGE. Not an append, which Delta would let pass beside another
                     # writer's first rows: an overwrite meets a conflict there, and the next attempt merges.
-                    self._save(name, self._writer(checked).mode("overwrite"))
-                    metrics[:] = ["numOutputRows"]
+                    self._save(name, self._writer(checked, txn).mode("overwrite"))
                     return
-                metrics[:] = ["numTargetRowsInserted", *(["numTargetRowsUpdated"] if update else [])]
                 merge = self._delta(name).alias("t").merge(checked.alias("s"), same).whenNotMatchedInsertAll()
                 merge = merge.whenMatchedUpdateAll() if update else merge
                 # The MERGE builder takes no option: the session's settings are the only way to its commit.
@@ -543,15 +541,17 @@ class Lake:
                 nothing_new = self.version(name) == before
             if nothing_new and txn is None:
                 return self._wrote(name, 0)
-        return self._wrote(name, sum(self._metric(name, metric, txn) for metric in metrics))
+        return self._wrote(name, self._metric(name, *metrics, txn=txn))
 
-    def _metric(self, name: str, metric: str, txn: Txn | None = None) -> int:
-        """A count of the table's latest commit of this run; of that `txn`, of whatever run, 0 where it wrote nothing."""
+    def _metric(self, name: str, *metrics: str, txn: Txn | None = None) -> int:
+        """The sum of these counts of the table's latest commit of this run, of a plain write its rows; of that `txn`, of whatever
+        run, 0 where it wrote nothing."""
         mark = f'"txn": "{txn[0]}:{txn[1]}"' if txn else self.run.run_id
         for limit in (5, _ATTEMPT_COMMITS) if txn else (5,):
             ours = next((told for told in self._commits(name, limit) if mark in (told.get("userMetadata") or "")), None)
             if ours is not None:
-                return int((ours["operationMetrics"] or {}).get(metric, 0))
+                counted = ["numOutputRows"] if ours["operation"] == "WRITE" else metrics
+                return sum(int((ours["operationMetrics"] or {}).get(metric, 0)) for metric in counted)
         if txn is None:
             raise ContractError(f"{name}: the commit of this run is not in the table's history")
         return 0
@@ -559,7 +559,7 @@ class Lake:
     def _commits(self, name: str, limit: int) -> Iterator[dict[str, Any]]:
         """userMetadata and operationMetrics of the table's latest commits, the last one first, as far back as the log goes."""
         if self.settings.lake.catalog:
-            rows = self._delta(name).history(limit).select("userMetadata", "operationMetrics").collect()
+            rows = self._delta(name).history(limit).select("operation", "userMetadata", "operationMetrics").collect()
             yield from (row.asDict() for row in rows)
             return
         # DESCRIBE HISTORY would take two Spark jobs.
