@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from pyspark.sql import SparkSession
+from shoal.errors import InputError
+from shoal.recommend import distances
 from shoal.recommend.distances import intra_list_diversity, user_vectors
+from shoal.recommend.evaluate import diversity_of
 
 LISTS = "model string, user_id string, rank int, item_id string"
 
@@ -27,3 +30,16 @@ def test_distance_by_who_met_the_items(spark: SparkSession) -> None:
     assert found["twice"]["intra_list_diversity@2"] is None
     assert found["unknown"]["intra_list_diversity@2"] == 1.0
     assert (found["same"]["intra_list_diversity@3"], found["silent"]["intra_list_diversity@3"]) == (None, None)
+
+
+def test_vectors_that_are_too_large_cost_the_metric_and_not_the_evaluation(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    vectors = user_vectors(spark.createDataFrame([("u", "a"), ("u", "b")], "user_id string, item_id string"))
+    lists = spark.createDataFrame([("m", "u", 1, "a"), ("m", "u", 2, "b")], LISTS)
+    assert diversity_of(lists, vectors, 2, ["m"]) == {"m": pytest.approx(0.0)}
+    monkeypatch.setattr(distances, "MAX_VECTOR_BYTES", 23)
+    with pytest.raises(InputError, match="2 numbers of items"):
+        intra_list_diversity(lists, vectors, [2], ["m"])
+    assert diversity_of(lists, vectors, 2, ["m"]) == {"m": None}
+    assert "2 numbers of items" in caplog.text

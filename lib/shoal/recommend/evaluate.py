@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -10,7 +11,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.errors import UsageError
+from shoal.errors import InputError, UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
 from shoal.recommend.blend import PARTS, BlendSettings, can_blend, fit_experts, list_blend
 from shoal.recommend.content import ContentSettings, content_factors, genre_popularity
@@ -26,6 +27,7 @@ from shoal.recommend.search import SearchSpace, Trial, search_als
 from shoal.recommend.split import test_part, training_part, with_validation_split
 from shoal.recommend.top_k import rank_top_k
 
+LOG = logging.getLogger(__name__)
 # Metric -> mean; None where no user counts.
 Metrics = dict[str, "float | None"]
 
@@ -125,11 +127,22 @@ def evaluate_models(
         metrics = judge_lists(lists, test, train, names, protocol.k)
         told = protocol.items is not None and protocol.beyond is not None
         vectors = content_vectors(described(protocol), protocol.needed().content) if told else user_vectors(train)
-        for row in intra_list_diversity(lists, vectors, [protocol.k], names).collect():
-            metrics[row["model"]]["all"] |= {name: row[name] for name in row.asDict() if name != "model"}
+        for model, value in diversity_of(lists, vectors, protocol.k, names).items():
+            metrics[model]["all"][f"intra_list_diversity@{protocol.k}"] = value
     finally:
         users.unpersist()
     return Evaluation(metrics, lists, settings, trials)
+
+
+def diversity_of(lists: DataFrame, vectors: DataFrame, k: int, names: Sequence[str]) -> dict[str, float | None]:
+    """Model -> intra-list diversity at k. None for all, with a warning, where the vectors are too large for one machine: no reason
+    to lose what training has cost. Collects a row a model."""
+    try:
+        found = intra_list_diversity(lists, vectors, [k], names).collect()
+    except InputError as error:
+        LOG.warning("%s: it is left out", error)
+        return dict.fromkeys(names)
+    return {row["model"]: row[f"intra_list_diversity@{k}"] for row in found}
 
 
 def judge_lists(
