@@ -48,7 +48,7 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint  ## lint, then every test, in WORKERS (2) processes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
 	$(BIN)/python -m bench
