@@ -41,7 +41,7 @@ def write_texts(path: Path, rows: int, seed: int) -> None:
     words = np.array(["good", "bad", "shoe, red", '"quoted"', "size", "arrived", "late", "again", "colour", "love"])
     picked = words[rng.integers(0, len(words), (rows, 25))]
     table = pa.table({
-        "text_id": [f"t{i}" for i in range(rows)], "author_id": rng.integers(0, 50_000, rows).astype(str),
+        "text_id": [f"t{seed}-{i}" for i in range(rows)], "author_id": rng.integers(0, 50_000, rows).astype(str),
         "text": [" ".join(row) for row in picked], "label": words[rng.integers(0, 2, rows)],
     })  # fmt: skip
     pyarrow.csv.write_csv(table, path)
