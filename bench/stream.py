@@ -8,8 +8,6 @@ size. One message in 1,000 is broken, so that quarantine is written too.
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ from pyspark.sql import functions as F
 from shoal import broker
 from shoal.conf import load
 from shoal.runs import execute, find_job
+
+from bench.ingest import seconds
 
 EVENTS, WARM, ROUNDS, BATCH = 1_000_000, 20_000, 3, 500_000
 SCHEMA = "event_id string, user_id string, item_id string, event string, value double, occurred_at long"
@@ -35,13 +35,6 @@ def messages(spark: SparkSession, count: int) -> DataFrame:
     }  # fmt: skip
     value = F.to_json(F.struct(*[column.alias(name) for name, column in fields.items()]))
     return spark.range(count).select(F.when(number % 1000 == 500, F.substring(value, 1, 40)).otherwise(value).alias("value"))
-
-
-def seconds(action: Callable[[], Any]) -> float:
-    """How long a call takes."""
-    clock = time.monotonic()
-    action()
-    return time.monotonic() - clock
 
 
 def through(spark: SparkSession, servers: str, topic: str, root: Path, count: int) -> None:

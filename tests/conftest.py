@@ -33,7 +33,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             # One session for some 1,300 tests: what each leaves behind (logs of tables, code, streams) outgrows the product's 2 GB.
             "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
-            # What Spark generates and Java compiles for 1,400 tests outgrows Java's default of 240 MB, and is interpreted then.
+            # Room for the code that Spark generates for 1,400 tests; what finds none in Java's default of 240 MB is interpreted.
             JAVA: f"{session_settings('local')[JAVA]} -XX:ReservedCodeCacheSize=512m",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shoal.evaluations import TASK, judged, metric_rows
+from shoal.evaluations import evaluation_rows, judged
+from shoal.model_metrics import EVALUATION
 
 SAID: dict[str, Any] = {
     "models": {"als": {"users": 4, "ndcg@10": 0.25, "coverage@10": 0.5, "rmse": 0.9}, "random": {"users": 4, "ndcg@10": None}},
@@ -17,8 +18,8 @@ SAID: dict[str, Any] = {
 
 
 def test_one_row_a_model_slice_and_metric() -> None:
-    rows = metric_rows(judged(SAID))
-    assert {(row[0], row[-1]) for row in rows} == {(TASK, False)}
+    rows = evaluation_rows(judged(SAID))
+    assert {(row[0], row[-1]) for row in rows} == {(EVALUATION, False)}
     assert [row[1:-1] for row in rows] == [
         ("als", "evaluation", "all", "ndcg@10", 0.25, 4), ("als", "evaluation", "all", "coverage@10", 0.5, 4),
         ("als", "evaluation", "all", "ndcg@20", 0.375, 4), ("als", "evaluation", "no_history", "ndcg@10", 0.0, 1),

@@ -46,7 +46,7 @@ from shoal.sources.films import CATALOGUES, enriched, moved, same_films
 from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parts import Also, Part
 from shoal.sources.reading import read_records, seen_names
-from shoal.sources.verdicts import as_bronze, rows_of, silver_of, with_fields, with_verdict
+from shoal.sources.verdicts import as_bronze, as_quarantine, rows_of, silver_of, with_fields, with_verdict
 
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
@@ -72,7 +72,7 @@ class Sorted:
 
     counts: records by (file, rule); the rule of sound ones is None. left_out: the sound ones that silver does not get; their
     numbers by (file, verdict). again: whether an earlier run began with this batch. silver_version: the one in which keys were
-    looked for, None where there was no table.
+    looked for, -1 where there was no table.
     """
 
     batch: Batch
@@ -80,7 +80,7 @@ class Sorted:
     left_out: DataFrame
     verdicts: dict[tuple[str, str], int]
     again: bool
-    silver_version: int | None
+    silver_version: int
 
     def sound(self) -> int:
         """Records that break no rule of their own."""
@@ -215,7 +215,7 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     # One row a file and rule.
     counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
-    version = lake.version(batch.part.silver) if lake.exists(batch.part.silver) else None
+    version = lake.version(batch.part.silver)
     left, verdicts = left_out(lake, conf, batch, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
     return Sorted(batch, counts, left, verdicts, bool(earlier), version)
 
@@ -313,11 +313,7 @@ def quarantine(lake: Lake, source: str, loaded: Sorted) -> None:
     """Make the batch's rejected records its rows of ops.quarantine."""
     if not loaded.again and not loaded.verdict("conflict") and all(rule is None for _, rule in loaded.counts):
         return
-    rows = rejected_of(lake, loaded).select(
-        F.col("_batch_id").alias("batch_id"), F.lit(source).alias("source"), F.lit(loaded.batch.part.name).alias("part"),
-        F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
-        F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
-    )  # fmt: skip
+    rows = as_quarantine(rejected_of(lake, loaded), source, loaded.batch.part)
     if loaded.again:
         lake.replace_where("ops.quarantine", rows, "batch_id", loaded.batch.batch_id, unique=True)
     else:
@@ -338,8 +334,6 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> No
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
     if batch.part.keeps_newest:
         wrote = lake.merge(made.name, rows, unique=True)
-    elif loaded.silver_version is None:
-        wrote = lake.insert_new(made.name, rows, unique=True)
     else:
         wrote = lake.insert_absent(made.name, rows, loaded.silver_version)
     if wrote != expected:

@@ -49,7 +49,7 @@ from shoal.sources.listing import Survey, form_of, survey_files
 from shoal.sources.messages import read_messages
 from shoal.sources.parts import Part
 from shoal.sources.reading import read_records, seen_names
-from shoal.sources.verdicts import as_bronze, silver_of, with_fields, with_verdict
+from shoal.sources.verdicts import as_bronze, as_quarantine, silver_of, with_fields, with_verdict
 from shoal.stream_checkpoints import has_content, read_checkpoint
 
 # Schema of Spark's binaryFile; `content` is never asked for, so that a file is only listed.
@@ -343,7 +343,7 @@ def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number
             rejected += told.count()
             named = told.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
             rejects = rejects.unionByName(bronze.drop("_rule", "_reason").join(named, ["_file", "_line"]))
-    return Landed(total, ingested, rejected, as_quarantine(rejects, stream, part), files)
+    return Landed(total, ingested, rejected, as_quarantine(rejects, stream.source, part), files)
 
 
 def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_of: date, counts: Counts) -> None:
@@ -376,15 +376,6 @@ def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_o
     counts.records, counts.ingested = counts.records + total, counts.ingested + ingested
     counts.duplicates, counts.rejected = counts.duplicates + duplicates, counts.rejected + rejected
     counts.seconds.append(time.monotonic() - clock)
-
-
-def as_quarantine(rejects: DataFrame, stream: Stream, part: Part) -> DataFrame:
-    """Rejected bronze rows as rows of ops.quarantine."""
-    return rejects.select(
-        F.col("_batch_id").alias("batch_id"), F.lit(stream.source).alias("source"), F.lit(part.name).alias("part"),
-        F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
-        F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
-    )  # fmt: skip
 
 
 def replace_earlier(lake: Lake, stream: Stream, batch_id: str, files: Sequence[str], first: int) -> None:

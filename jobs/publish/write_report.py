@@ -29,6 +29,7 @@ from shoal.conf import ReportConf
 from shoal.contract import contract, contract_names
 from shoal.errors import SkippedError, UsageError
 from shoal.lake import Lake
+from shoal.model_metrics import EVALUATION
 from shoal.report import activity, communities, models, quality, samples, shifts, stages
 from shoal.report.blocks import Missing, Part, Tile, Tiles
 from shoal.report.holdings import Holding, holdings_part
@@ -107,7 +108,7 @@ def build(shelf: Shelf, runs: list[dict[str, Any]], writers: Mapping[str, stages
     # A title may have been given after the day: every row of the catalogue counts.
     titles = shelf.lake.read("silver.items") if "silver.items" in shelf.tables else None
     users, items = shelf.rows("features.users"), shelf.rows("features.items")
-    trained, evaluated = last_metrics(shelf, f"task != '{models.EVALUATION}'"), last_metrics(shelf, f"task = '{models.EVALUATION}'")
+    trained, evaluated = last_metrics(shelf, f"task != '{EVALUATION}'"), last_metrics(shelf, f"task = '{EVALUATION}'")
     absent_tables = [name for name in contract_names() if name not in shelf.tables]
     parts: list[Callable[[], Part]] = [
         lambda: activity.activity_part(events, users, items, titles, shelf.absent),

@@ -28,7 +28,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain
 
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import RecommendConf
@@ -37,8 +36,7 @@ from shoal.errors import SkippedError
 from shoal.features.snapshot import end_of
 from shoal.files import FORMS, read_rows
 from shoal.lake import Lake
-from shoal.models import champion
-from shoal.recommend.als import AlsModel, from_pipeline, list_als
+from shoal.recommend.als import AlsModel, list_als
 from shoal.recommend.blend import list_blend
 from shoal.recommend.configured import blend_settings, content_settings
 from shoal.recommend.content import content_factors
@@ -51,10 +49,10 @@ from shoal.recommend.preferences import event_weight, preferences
 from shoal.recommend.reason import called
 from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, where
 from shoal.recommend.top_k import rank_top_k
-from shoal.recommend.trained import Trained, trained_of
+from shoal.recommend.trained import Trained
+from shoal.recommender import served
 from shoal.runs import run_job
 
-MODEL = "shoal_recommender"
 VARIANT = "champion"
 # Caches a frame until the job ends.
 Keep = Callable[[DataFrame], DataFrame]
@@ -285,11 +283,8 @@ def put(lake: Lake, rows: DataFrame, users: DataFrame, as_of: date) -> None:
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """List with the champion whom it knows, fill up for the rest, and replace the day's rows."""
     events = lake.read("silver.interactions", before=as_of)
-    model = champion(lake, MODEL)
-    if model is None:
-        raise SkippedError(f"no champion of {MODEL} in this lake: run train_recommender first")
-    trained = trained_of(model.params)
-    als = from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained.als)
+    serving = served(lake)
+    model, trained, als = serving.model, serving.trained, serving.als
     items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
     rules = RerankSettings(conf.max_per_owner, conf.max_per_category, conf.diversity, conf.novelty)
     with ExitStack() as stack:

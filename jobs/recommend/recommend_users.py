@@ -15,23 +15,17 @@ from __future__ import annotations
 import sys
 from datetime import date
 
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import RecommendConf
-from shoal.errors import SkippedError
 from shoal.lake import Lake
-from shoal.models import champion
-from shoal.recommend.als import from_pipeline
 from shoal.recommend.configured import content_settings
 from shoal.recommend.content import content_factors
 from shoal.recommend.preferences import preferences
 from shoal.recommend.rules import allowed_items, blocked_items
 from shoal.recommend.top_k import rank_top_k
-from shoal.recommend.trained import trained_of
+from shoal.recommender import served
 from shoal.runs import run_job
-
-MODEL = "shoal_recommender"
 
 
 def build(item_factors: DataFrame, user_factors: DataFrame, unlisted: DataFrame, n: int, block: int) -> DataFrame:
@@ -51,10 +45,8 @@ def build(item_factors: DataFrame, user_factors: DataFrame, unlisted: DataFrame,
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Rank the champion's users for every item that the rules let through, and replace the day's rows."""
     unlisted = preferences(lake.read("silver.interactions", before=as_of)).select("user_id", "item_id")
-    model = champion(lake, MODEL)
-    if model is None:
-        raise SkippedError(f"no champion of {MODEL} in this lake: run train_recommender first")
-    als = from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained_of(model.params).als)
+    serving = served(lake)
+    als, label = serving.als, serving.model.label
     features = F.col("features").cast("array<float>").alias("features")
     factors = als.item_factors.select("item_id", features, F.lit("als").alias("source"))
     items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
@@ -68,8 +60,8 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     if allowed is not None:
         factors = factors.join(allowed, "item_id", "left_semi")
     rows = build(factors, als.user_factors, unlisted, conf.audience, conf.user_block)
-    lake.replace("gold.item_audiences", rows.withColumn("model_version", F.lit(model.label)), on=as_of)
-    lake.run.note(model_version=model.label)
+    lake.replace("gold.item_audiences", rows.withColumn("model_version", F.lit(label)), on=as_of)
+    lake.run.note(model_version=label)
 
 
 def main(argv: list[str] | None = None) -> int:

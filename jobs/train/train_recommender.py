@@ -21,9 +21,9 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.conf import TrainRecommenderConf
-from shoal.contract import contract
 from shoal.errors import SkippedError
 from shoal.lake import Lake
+from shoal.model_metrics import metric_frame, metric_rows
 from shoal.models import Model, register
 from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, list_als, with_numbers
 from shoal.recommend.blend import Expert, can_blend, fit_experts, list_blend
@@ -33,10 +33,10 @@ from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace, Trial, search_als
 from shoal.recommend.split import test_part, training_part, with_time_split
 from shoal.recommend.trained import Trained, rounded, trained_of
+from shoal.recommender import MODEL
 from shoal.runs import run_job
 
 LOG = logging.getLogger(__name__)
-MODEL = "shoal_recommender"
 TASK = "recommender"
 BASELINE = "baseline"
 BASELINES = ("random", "popularity")
@@ -46,21 +46,9 @@ OWN = ("als", "blend")
 def build_metric_rows(
     spark: SparkSession, metrics: Mapping[str, Mapping[str, Metrics]], version: str, is_champion: bool, serves: str
 ) -> DataFrame:
-    """One row per model, slice and metric; `users` is each row's units, not a metric of its own. `serves`: the model that is the
-    champion's."""
-    rows = [
-        (
-            TASK, model, version if model in OWN else BASELINE, part, metric,
-            value, int(values["users"] or 0), is_champion and model == serves,
-        )
-        for model, slices in metrics.items()
-        for part, values in slices.items()
-        for metric, value in values.items()
-        if metric != "users"
-    ]  # fmt: skip
-    names = ("task", "model", "model_version", "slice", "metric", "value", "units", "is_champion")
-    columns = contract("ops.model_metrics").columns
-    return spark.createDataFrame(rows, ", ".join(f"{name} {columns[name].type}" for name in names))
+    """One row per model, slice and metric. `serves`: the model that is the champion's."""
+    rows = metric_rows(TASK, metrics, lambda model: version if model in OWN else BASELINE, serves if is_champion else None)
+    return metric_frame(spark, rows)
 
 
 def search_space(conf: TrainRecommenderConf) -> SearchSpace:

@@ -16,9 +16,9 @@ from datetime import date
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.conf import TrainSentimentConf
-from shoal.contract import contract
 from shoal.errors import InputError, SkippedError
 from shoal.lake import Lake
+from shoal.model_metrics import metric_frame
 from shoal.models import Model
 from shoal.runs import run_job
 from shoal.sentiment import plan_of, register_classifier
@@ -48,9 +48,7 @@ def build_metric_rows(spark: SparkSession, training: Training, model: Model) -> 
             *((f"label={label}", "f1", value) for label, value in found.f1.items()),
         ]
     ]
-    names = ("task", "model", "model_version", "slice", "metric", "value", "units", "is_champion")
-    columns = contract("ops.model_metrics").columns
-    return spark.createDataFrame(rows, ", ".join(f"{name} {columns[name].type}" for name in names))
+    return metric_frame(spark, rows)
 
 
 def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:

@@ -10,14 +10,13 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from shoal.conf import EvaluateRecommenderConf, Settings
-from shoal.contract import contract
 from shoal.errors import ShoalError
 from shoal.lake import Lake
+from shoal.model_metrics import EVALUATION, metric_frame, metric_rows
 from shoal.models import record_run
 from shoal.recommend.evaluate import Metrics
 from shoal.runs import Job, execute
 
-TASK = "recommender_evaluation"
 JOB, STAGE = "evaluate_recommender", "evaluate"
 BASELINES = ("random", "popularity", "genre_popularity", "mean", "bias")
 
@@ -47,15 +46,9 @@ def judged(said: Mapping[str, Any]) -> Judged:
     return Judged(found, said["settings"])
 
 
-def metric_rows(found: Judged) -> list[tuple[Any, ...]]:
-    """task, model, model_version, slice, metric, value, units, is_champion: a row per model, slice and metric."""
-    return [
-        (TASK, model, "baseline" if model in BASELINES else "evaluation", part, metric, value, int(values["users"] or 0), False)
-        for model, slices in found.metrics.items()
-        for part, values in slices.items()
-        for metric, value in values.items()
-        if metric != "users"
-    ]
+def evaluation_rows(found: Judged) -> list[tuple[Any, ...]]:
+    """Rows as `metric_rows` gives them; none is the champion's."""
+    return metric_rows(EVALUATION, found.metrics, lambda model: "baseline" if model in BASELINES else "evaluation")
 
 
 def keep(
@@ -68,10 +61,7 @@ def keep(
     """
 
     def store(lake: Lake, conf: EvaluateRecommenderConf, day: date) -> None:
-        columns = contract("ops.model_metrics").columns
-        names = ("task", "model", "model_version", "slice", "metric", "value", "units", "is_champion")
-        schema = ", ".join(f"{name} {columns[name].type}" for name in names)
-        lake.replace("ops.model_metrics", lake.spark.createDataFrame(metric_rows(found), schema), on=day, task=TASK)
+        lake.replace("ops.model_metrics", metric_frame(lake.spark, evaluation_rows(found)), on=day, task=EVALUATION)
         given = {**params, "as_of": day.isoformat()}
         for model, slices in found.metrics.items():
             flat = {_key(part, name): value for part, values in slices.items() for name, value in values.items()}

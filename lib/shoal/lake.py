@@ -238,7 +238,8 @@ class Lake:
         return self._merge(name, rows, unique, update=False, txn=txn)
 
     def insert_absent(self, name: str, rows: DataFrame, at: int) -> int:
-        """Add rows whose keys are unique and not in version `at` of the table, as the caller has found, and return how many.
+        """Add rows whose keys are unique and not in version `at` of the table, as the caller has found, and return how many; -1
+        where there was no table.
 
         Where nobody has written since, that spares the search through the table that `insert_new` makes; else, and with a
         catalog, where nobody can be kept out for the moment of the commit, this is `insert_new`.

@@ -23,7 +23,6 @@ _FIRST = (
     "ndcg", "macro_f1", "map", "recall", "precision", "mrr", "hit_rate", "coverage", "accuracy", "f1", "weighted_f1", "rmse",
 )  # fmt: skip
 _TASKS = {"recommender": "Recommender", "sentiment": "Sentiment"}
-EVALUATION = "recommender_evaluation"
 # What the last evaluation shows as curves over the length of lists, and as bars.
 CURVES, ABLATIONS = ("ndcg", "recall"), ("ndcg", "intra_list_diversity")
 
@@ -73,7 +72,7 @@ def models_part(
     evaluation: DataFrame | None = None, evaluated_on: date | None = None,
 ) -> Part:  # fmt: skip
     """`metrics`: ops.model_metrics of the day `made_on`, which may be before `as_of`; `evaluation`: its rows of the task
-    EVALUATION of the day `evaluated_on`."""
+    recommender_evaluation of the day `evaluated_on`."""
     rows = metrics_of_all(metrics) if metrics is not None else []
     judged = metrics_of_all(evaluation) if evaluation is not None else []
     last = evaluation_blocks(judged, evaluated_on) if judged and evaluated_on else []

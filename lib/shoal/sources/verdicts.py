@@ -61,6 +61,15 @@ def as_bronze(judged: DataFrame, batch_id: str, source: str, at: datetime) -> Da
     return judged.withColumns({"_batch_id": F.lit(batch_id), "_source": F.lit(source), "_ingested_at": F.lit(at)})
 
 
+def as_quarantine(rejects: DataFrame, source: str, part: Part) -> DataFrame:
+    """Rejected bronze rows as rows of ops.quarantine."""
+    return rejects.select(
+        F.col("_batch_id").alias("batch_id"), F.lit(source).alias("source"), F.lit(part.name).alias("part"),
+        F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
+        F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
+    )  # fmt: skip
+
+
 def silver_of(bronze: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
     """Rows of the part's bronze table as _file, _line and the columns of its silver table."""
     columns = silver_columns(part)
