@@ -35,11 +35,11 @@ def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) 
     scores = {name: slices["all"]["ndcg@5"] or 0.0 for name, slices in found.metrics.items()}
     assert {slices["all"]["users"] for slices in found.metrics.values()} == {users}
     # Two shelves of ten, seven met of each: whoever finds the shelves has six places, of which chance fills few.
-    for name in ("ease", "content", "item_neighbours", "user_neighbours", "graph", "blend"):
+    for name in ("ease", "content", "item_neighbours", "user_neighbours", "graph", "pagerank", "blend"):
         assert scores[name] > 2 * scores["random"], (name, scores)
     # Told what items are about: a list from two shelves is less varied than one by chance from six.
     varied = {name: slices["all"]["intra_list_diversity@5"] or 0.0 for name, slices in found.metrics.items()}
     assert 0 < varied["content"] < varied["random"] < 1
-    assert set(found.settings) == {"als", "ease", "blend"}
+    assert set(found.settings) == {"als", "ease", "pagerank", "blend"}
     found.lists.unpersist()
     train.unpersist()

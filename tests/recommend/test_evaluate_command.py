@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from shoal.cli.evaluate import read_items, recommender
+from shoal.cli.evaluate import read_follows, read_items, recommender
 from shoal.errors import InputError, UsageError
 
 QUICK = ["ranks=[4]", "reg_params=[0.1]", "alphas=[1.0]", "max_iter=3", "rating_rank=2", "rating_reg_params=[0.05]", "content.l2=1"]
@@ -89,3 +89,23 @@ def test_a_file_of_items_under_the_names_people_give(spark: SparkSession, tmp_pa
     bad = write(tmp_path / "bad.csv", ["item_id", "price"], [("a", "cheap"), ("b", "1")])
     with pytest.raises(InputError, match="bad.csv: column price_usd: 1 rows without a number"):
         read_items(spark, bad)
+
+
+def test_a_follow_leads_a_newcomer_to_items(
+    spark: SparkSession, films: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, _, _ = films
+    test = write(tmp_path / "newcomer.csv", ["userId", "movieId"], [("new", "war0"), ("new", "war1"), ("alone", "sea0")])
+    follows = write(tmp_path / "follows.csv", ["source", "target"], [("new", "u1"), ("u2", "new")])
+    recommender(train, test, k=4, model="pagerank", follows=follows, recommendations=tmp_path / "lists.csv",
+                sets=["pagerank_dampings=[0.5]"])  # fmt: skip
+    said = json.loads(capsys.readouterr().out)
+    # u1 saw wars; of those all are equally likely. Nobody leads alone anywhere.
+    with (tmp_path / "lists.csv").open(encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    assert [(row["user_id"], row["item_id"]) for row in rows] == [("new", f"war{n}") for n in range(4)]
+    assert said["models"]["pagerank"]["recall@4"] == 0.5
+    assert said["settings"] == {"pagerank": {"damping": 0.5, "beta": 0.5}}
+    bad = write(tmp_path / "bad.csv", ["source", "target"], [("new", "")])
+    with pytest.raises(InputError, match="column dst: 1 rows left empty; expected an id"):
+        read_follows(spark, bad)

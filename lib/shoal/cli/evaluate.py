@@ -12,6 +12,7 @@ import typer
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from shoal.cli.graph import ALIASES as EDGE_ALIASES
 from shoal.cli.options import AsOfOption, EnvOption, SetOption
 from shoal.conf import EvaluateRecommenderConf, Settings, load, section_name
 from shoal.errors import InputError, UsageError
@@ -24,6 +25,7 @@ from shoal.recommend.ease import EaseSettings
 from shoal.recommend.evaluate import MODELS, Beyond, Protocol, evaluate_models, judge_new_items
 from shoal.recommend.metrics import USER_METRICS, mean_metrics, user_metrics
 from shoal.recommend.neighbours import NeighbourSettings
+from shoal.recommend.personalised_pagerank import PagerankSettings
 from shoal.recommend.preferences import preferences
 from shoal.recommend.ratings import RatingSettings, judge_ratings
 from shoal.recommend.search import SearchSpace, Trial
@@ -67,6 +69,9 @@ def recommender(
     items: Annotated[
         Optional[Path], typer.Option(help="What items are about: item_id, title, text, categories ...", metavar="FILE")
     ] = None,
+    follows: Annotated[
+        Optional[Path], typer.Option(help="Who follows whom, edges for pagerank: src, dst.", metavar="FILE")
+    ] = None,
     lake: Annotated[
         Optional[str], typer.Option("--lake", help="Keep the results in this lake: ops.model_metrics, MLflow.", metavar="DIR")
     ] = None,
@@ -100,7 +105,8 @@ def recommender(
         conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
     )
     about = read_items(spark, items).persist() if items is not None else None
-    protocol = protocol_of(settings, space, k or conf.k, about)
+    led = read_follows(spark, follows).persist() if follows is not None else None
+    protocol = protocol_of(settings, space, k or conf.k, about, led)
     names = list(MODELS) if model == "all" else [model]
     if model == "all" and about is None:
         names.remove("content")
@@ -142,7 +148,9 @@ def curves_of(per_user: DataFrame, names: Sequence[str]) -> dict[str, dict[str, 
     return {name: {metric: found.get(name, {}).get(metric) for metric in lengths} for name in names}
 
 
-def protocol_of(settings: Settings, space: SearchSpace, k: int, items: DataFrame | None = None) -> Protocol:
+def protocol_of(
+    settings: Settings, space: SearchSpace, k: int, items: DataFrame | None = None, follows: DataFrame | None = None
+) -> Protocol:
     """The settings of every model, from conf."""
     conf = settings.evaluate_recommender
     ease = EaseSettings(conf.ease_l2[0], 0.0, (), settings.blend.max_items, settings.blend.max_history)
@@ -153,8 +161,12 @@ def protocol_of(settings: Settings, space: SearchSpace, k: int, items: DataFrame
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
         blend_settings(settings.blend, als, EXPERTS),
         content_settings(settings.content),
+        PagerankSettings(conf.pagerank_dampings[0], settings.graph.tolerance, conf.pagerank_beta, conf.pagerank_follow_weight),
+        tuple(conf.pagerank_dampings),
     )  # fmt: skip
-    return Protocol(k, space, conf.validation_ratio, settings.recommend.user_block, beyond, items, max(conf.curve, default=0))
+    return Protocol(
+        k, space, conf.validation_ratio, settings.recommend.user_block, beyond, items, max(conf.curve, default=0), follows
+    )
 
 
 def ratings_of(conf: EvaluateRecommenderConf) -> RatingSettings:
@@ -163,6 +175,14 @@ def ratings_of(conf: EvaluateRecommenderConf) -> RatingSettings:
         conf.user_damping, conf.item_damping, conf.rating_rank, conf.rating_reg_params, conf.max_iter,
         conf.validation_ratio, conf.seed,
     )  # fmt: skip
+
+
+def read_follows(spark: SparkSession, path: Path) -> DataFrame:
+    """src_id, dst_id: the rows of a file of edges, whose columns may be called as `shoal graph` knows them. Raises InputError for a
+    row without an id."""
+    rows = read_rows(spark, path, ["src", "dst"], (), EDGE_ALIASES)
+    refuse_faults(rows, path, {name: (F.col(name).isNull(), "an id") for name in ("src", "dst")})
+    return rows.select(F.col("src").alias("src_id"), F.col("dst").alias("dst_id"))
 
 
 def read_items(spark: SparkSession, path: Path) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -21,6 +21,7 @@ from shoal.recommend.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
 from shoal.recommend.histories import catalogue_of, with_places
 from shoal.recommend.metrics import USER_METRICS, coverage, judge_one, mean_metrics, novelty, user_metrics, with_history_slices
 from shoal.recommend.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
+from shoal.recommend.personalised_pagerank import PagerankSettings, list_pagerank, walk_graph
 from shoal.recommend.popularity import list_popular, popularity
 from shoal.recommend.random import list_random
 from shoal.recommend.search import SearchSpace, Trial, search_als
@@ -34,7 +35,8 @@ Metrics = dict[str, "float | None"]
 
 @dataclass(frozen=True)
 class Beyond:
-    """Settings: EASE (`ease_l2`: values to choose among), neighbours, walks, the blend, content."""
+    """Settings: EASE (`ease_l2`: values to choose among), neighbours, walks, the blend, content, personalised PageRank (`dampings`:
+    values to choose among)."""
 
     ease: EaseSettings
     ease_l2: tuple[float, ...]
@@ -42,13 +44,16 @@ class Beyond:
     walk: NeighbourSettings
     blend: BlendSettings
     content: ContentSettings
+    pagerank: PagerankSettings
+    dampings: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How models are trained and judged: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
-    columns of `shoal.recommend.content.content_terms`), which the model content needs; `depth`: make lists longer than k."""
+    columns of `shoal.recommend.content.content_terms`), which the model content needs; `depth`: make lists longer than k;
+    `follows`: src_id, dst_id, more edges for pagerank."""
 
     k: int
     space: SearchSpace
@@ -57,6 +62,7 @@ class Protocol:
     beyond: Beyond | None = None
     items: DataFrame | None = None
     depth: int = 0
+    follows: DataFrame | None = None
 
     @property
     def length(self) -> int:
@@ -200,20 +206,31 @@ def _ease(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen
 
 def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: Protocol) -> float:
     """The best of `ease_l2` by NDCG on validation data; the first where there is none."""
-    beyond = protocol.needed()
+    values = protocol.needed().ease_l2
+
+    def lists(placed: DataFrame, users: DataFrame) -> Iterator[DataFrame]:
+        return (list_ease(placed, users, model, protocol.k) for model in fit_each_l2(placed, settings, values))
+
+    return _best_value(train, values, lists, protocol)
+
+
+def _best_value(
+    train: DataFrame, values: Sequence[float], lists: Callable[[DataFrame, DataFrame], Iterator[DataFrame]], protocol: Protocol
+) -> float:
+    """The value whose list is best by NDCG on validation data inside `train`; the first where there is none. `lists`: from
+    preferences with places and users, a list for each of `values`, in their order."""
     split = with_validation_split(train, protocol.validation_ratio, protocol.space.seed).persist()
     try:
         known, held_out = training_part(split), test_part(split).select("user_id", "item_id")
-        if len(beyond.ease_l2) < 2 or held_out.isEmpty() or known.isEmpty():
-            return beyond.ease_l2[0]
-        placed, users = with_places(known, settings.max_history), held_out.select("user_id").distinct()
+        if len(values) < 2 or held_out.isEmpty() or known.isEmpty():
+            return values[0]
+        placed, users = with_places(known, protocol.needed().ease.max_history), held_out.select("user_id").distinct()
         found = {}
-        for l2, model in zip(beyond.ease_l2, fit_each_l2(placed, settings, beyond.ease_l2), strict=True):
-            metrics = judge_one(list_ease(placed, users, model, protocol.k), held_out, protocol.k)
-            found[l2] = metrics.get(f"ndcg@{protocol.k}") or 0.0
+        for value, listed in zip(values, lists(placed, users), strict=True):
+            found[value] = judge_one(listed, held_out, protocol.k).get(f"ndcg@{protocol.k}") or 0.0
     finally:
         split.unpersist()
-    return max(found, key=lambda l2: found[l2])
+    return max(found, key=lambda value: found[value])
 
 
 def _from_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, settings: NeighbourSettings) -> DataFrame:
@@ -232,6 +249,21 @@ def _user_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, cho
 
 def _graph(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
     return _from_neighbours(train, users, protocol, protocol.needed().walk)
+
+
+def _pagerank(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    """`damping` is searched inside `train`, then all of it is walked."""
+    beyond, follows = protocol.needed(), protocol.follows
+
+    def lists(placed: DataFrame, asked: DataFrame) -> Iterator[DataFrame]:
+        graph = walk_graph(placed, beyond.pagerank.follow_weight, follows)
+        for damping in beyond.dampings:
+            yield list_pagerank(graph, placed, asked, replace(beyond.pagerank, damping=damping), protocol.k)
+
+    best = replace(beyond.pagerank, damping=_best_value(train, beyond.dampings, lists, protocol))
+    chosen["pagerank"] = {"damping": best.damping, "beta": best.beta}
+    placed = with_places(train, beyond.ease.max_history)
+    return list_pagerank(walk_graph(placed, best.follow_weight, follows), placed, users, best, protocol.length)
 
 
 def _content(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
@@ -303,5 +335,6 @@ MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataF
     "user_neighbours": _user_neighbours,
     "content": _content,
     "graph": _graph,
+    "pagerank": _pagerank,
     "blend": _blend,
 }
