@@ -2,8 +2,10 @@
 
 Reads:  silver.interactions   events up to as_of
         silver.items          what items are about, where the table exists
-Writes: gold.similar_items    one row per item and rank; replaces as_of. Items that share nobody with another have those whose
-                              words, categories and hashtags are most like theirs (kind: content)
+        silver.images         their pictures, where the table exists
+Writes: gold.similar_items    one row per item, kind and rank; replaces as_of. Items that share nobody with another have those whose
+                              words, categories and hashtags are most like theirs (kind: content). Every item with words, a
+                              picture or a price, met or not, has those of the most like vectors (kinds: word2vec, image, price)
         gold.similar_users    one row per user and rank; replaces as_of
 """
 
@@ -16,13 +18,20 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import SimilarConf
 from shoal.errors import SkippedError
+from shoal.image.picture_vectors import picture_vectors
 from shoal.lake import Lake
-from shoal.recommend.configured import content_settings
+from shoal.recommend.configured import content_settings, vector_settings, word_settings
 from shoal.recommend.content import ContentSettings, as_content, content_neighbours, content_terms
 from shoal.recommend.histories import catalogue_of, with_places
 from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours, swap_roles
 from shoal.recommend.preferences import preferences
+from shoal.recommend.price_vectors import price_vectors
+from shoal.recommend.vector_neighbours import nearest_vectors
+from shoal.recommend.word_vectors import word_vectors
 from shoal.runs import run_job
+
+# Price and categories have a zero that means something; words and pictures all share much that makes nobody alike.
+CENTRED = ("word2vec", "image")
 
 
 def build(known: DataFrame, conf: SimilarConf) -> DataFrame:
@@ -48,24 +57,43 @@ def with_lonely(similar: DataFrame, items: DataFrame, conf: SimilarConf, setting
     return similar.unionByName(pairs.join(lonely, "item_id", "left_semi").withColumn("kind", F.lit("content")))
 
 
+def vectors_of(items: DataFrame, images: DataFrame | None, conf: SimilarConf, settings: ContentSettings) -> dict[str, DataFrame]:
+    """Kind -> item_id, features, for the kinds of `conf.vectors`; `image` for the pictures of these `items` only."""
+    made: dict[str, DataFrame] = {}
+    if "word2vec" in conf.vectors:
+        made["word2vec"] = word_vectors(content_terms(items), word_settings(conf), settings)
+    if "image" in conf.vectors and images is not None:
+        made["image"] = picture_vectors(images.join(items.select("item_id"), "item_id", "left_semi"), conf.max_pixels)
+    if "price" in conf.vectors:
+        made["price"] = price_vectors(items)
+    return made
+
+
 def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
-    """Both tables from the day's preferences."""
+    """Both tables from the day's preferences and from what the day's items are like."""
     known = preferences(lake.read("silver.interactions", before=as_of)).persist()
+    held = [known]
     try:
-        if known.isEmpty():
-            raise SkippedError("silver.interactions has no event up to this day")
-        similar = build(known, conf).withColumn("kind", F.lit(conf.kind)).persist()
+        if known.isEmpty() and not lake.exists("silver.items"):
+            raise SkippedError("silver.interactions has no event up to this day, and there is no silver.items")
+        rows = build(known, conf).withColumn("kind", F.lit(conf.kind)).persist()
+        held.append(rows)
         if lake.exists("silver.items"):
-            rows = with_lonely(similar, lake.read("silver.items", before=as_of), conf, content_settings(lake.settings.content))
-            lake.replace("gold.similar_items", rows, on=as_of)
-        else:
-            lake.replace("gold.similar_items", similar, on=as_of)
-        similar.unpersist()
+            items, settings = lake.read("silver.items", before=as_of).persist(), content_settings(lake.settings.content)
+            held.append(items)
+            rows = with_lonely(rows, items, conf, settings)
+            images = lake.read("silver.images") if lake.exists("silver.images") else None
+            for kind, vectors in vectors_of(items, images, conf, settings).items():
+                held.append(vectors.persist())
+                pairs = nearest_vectors(vectors, vector_settings(conf, lake.settings.recommend.user_block), kind in CENTRED)
+                rows = rows.unionByName(pairs.withColumn("kind", F.lit(kind)))
+        lake.replace("gold.similar_items", rows, on=as_of)
         users = build(swap_roles(known), conf).withColumnRenamed("item_id", "user_id")
         users = users.withColumnRenamed("similar_item_id", "similar_user_id").withColumn("kind", F.lit(conf.kind))
         lake.replace("gold.similar_users", users, on=as_of)
     finally:
-        known.unpersist()
+        for frame in held:
+            frame.unpersist()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -193,7 +193,7 @@ class RecommendConf(Section):
 
 
 class SimilarConf(Section):
-    """Which items are met by the same users, and which users meet the same items."""
+    """Which items are met by the same users or are alike, and which users meet the same items."""
 
     kind: Literal["cosine", "jaccard", "lift", "bm25"]
     shrink: float = Field(ge=0)
@@ -201,6 +201,16 @@ class SimilarConf(Section):
     max_history: int = Field(ge=1, le=100_000)
     max_ids: int = Field(ge=1, le=1_000_000)
     max_term_share: float = Field(gt=0, le=1)
+    vectors: list[Literal["word2vec", "image", "price"]]
+    exact_items: int = Field(ge=0, le=1_000_000)
+    hash_bands: int = Field(ge=1, le=256)
+    hash_bucket: int = Field(ge=10, le=10_000)
+    word_size: int = Field(ge=2, le=1000)
+    word_window: int = Field(ge=1, le=100)
+    word_iterations: int = Field(ge=1, le=100)
+    word_items: int = Field(ge=1, le=10_000_000)
+    max_pixels: int = Field(ge=1, le=200_000_000)
+    seed: int
 
 
 class BanditsConf(Section):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shoal.conf import BanditsConf, BlendConf, ContentConf
+from shoal.conf import BanditsConf, BlendConf, ContentConf, SimilarConf
 from shoal.recommend.als import AlsSettings
 from shoal.recommend.bandits import BanditSettings
 from shoal.recommend.blend import BlendSettings
 from shoal.recommend.content import ContentSettings
 from shoal.recommend.ease import EaseSettings
+from shoal.recommend.vector_neighbours import VectorSettings
+from shoal.recommend.word_vectors import WordSettings
 
 
 def blend_settings(conf: BlendConf, als: AlsSettings, experts: Sequence[str]) -> BlendSettings:
@@ -24,6 +26,16 @@ def blend_settings(conf: BlendConf, als: AlsSettings, experts: Sequence[str]) ->
 def content_settings(conf: ContentConf) -> ContentSettings:
     """Terms and their regression."""
     return ContentSettings(conf.max_terms, conf.min_items, conf.l2)
+
+
+def vector_settings(conf: SimilarConf, block: int) -> VectorSettings:
+    """Neighbours by vectors, so many items being ranked at once."""
+    return VectorSettings(conf.neighbours, conf.exact_items, conf.hash_bands, conf.hash_bucket, block, conf.seed)
+
+
+def word_settings(conf: SimilarConf) -> WordSettings:
+    """Vectors of words."""
+    return WordSettings(conf.word_size, conf.word_window, conf.word_iterations, conf.word_items, conf.seed)
 
 
 def bandit_settings(conf: BanditsConf) -> BanditSettings:

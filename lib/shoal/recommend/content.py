@@ -71,20 +71,28 @@ def content_terms(items: DataFrame) -> DataFrame:
     return items.where("item_id is not null").select("item_id", terms.alias("terms"))
 
 
-def as_content(terms: DataFrame, settings: ContentSettings) -> DataFrame:
-    """One row per item with a term that counts: item_id, `terms` (array<int>, ascending), `weights` (array<float>).
-
-    Numbers of terms: 0 to at most max_terms - 1, in string order. weight = (1 + ln(count)) x (1 + ln((items + 1) / (items with it
-    + 1))) (Manning et al., IR, 2008, sections 6.2.1 and 6.4.1, smoothed); an item whose vector is over twice as long as
-    the mean is made that long: a book's text must not count ten captions. Cost: three shuffles by item or term; collects the
-    max_terms terms. Raises UsageError for a max_terms outside 1 to MAX_TERMS.
-    """
+def kept_terms(terms: DataFrame, settings: ContentSettings) -> list[str]:
+    """The `max_terms` terms that most items have, at least `min_items` of them; ties to the smaller term; in string order. Raises
+    UsageError for a max_terms outside 1 to MAX_TERMS. Cost: two shuffles by term."""
     if not 1 <= settings.max_terms <= MAX_TERMS:
         raise UsageError(f"max_terms: {settings.max_terms}; expected 1 to {MAX_TERMS}")
+    each = terms.select(F.explode(F.array_distinct("terms")).alias("term"))
+    common = each.groupBy("term").agg(F.count(F.lit(1)).alias("items")).where(F.col("items") >= settings.min_items)
+    return sorted(row["term"] for row in common.orderBy(F.desc("items"), "term").limit(settings.max_terms).collect())
+
+
+def as_content(terms: DataFrame, settings: ContentSettings, kept: list[str] | None = None) -> DataFrame:
+    """One row per item with a term that counts: item_id, `terms` (array<int>, ascending), `weights` (array<float>).
+
+    `kept`: what `kept_terms` gave, where that was asked before. Numbers of terms: places in it. weight = (1 + ln(count)) x
+    (1 + ln((items + 1) / (items with it + 1))) (Manning et al., IR, 2008, sections 6.2.1 and 6.4.1, smoothed); an item whose vector
+    is over twice as long as the mean is made that long: a book's text must not count ten captions. Cost: that of `kept_terms`,
+    three shuffles by item or term.
+    """
+    kept = kept_terms(terms, settings) if kept is None else kept
     each = terms.select("item_id", F.explode("terms").alias("term"))
     counted = each.groupBy("item_id", "term").agg(F.count(F.lit(1)).alias("n"))
-    common = counted.groupBy("term").agg(F.count(F.lit(1)).alias("items")).where(F.col("items") >= settings.min_items)
-    kept = sorted(row["term"] for row in common.orderBy(F.desc("items"), "term").limit(settings.max_terms).collect())
+    common = counted.groupBy("term").agg(F.count(F.lit(1)).alias("items"))
     spark = terms.sparkSession
     numbers = spark.createDataFrame(list(zip(kept, range(len(kept)), strict=True)), "term string, number int")
     total = terms.agg(F.count(F.lit(1)).alias("_all"))

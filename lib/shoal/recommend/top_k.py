@@ -143,7 +143,7 @@ def collect_items(item_factors: DataFrame) -> Items:
     # Python orders text by code point, which is Spark's order of UTF-8 bytes too.
     names = table.column("item_id").to_pylist()
     order = np.array(sorted(range(count), key=names.__getitem__))
-    factors = _matrix(table.column("features").combine_chunks(), widest, "item factors")[order]
+    factors = matrix_of(table.column("features").combine_chunks(), widest, "item factors")[order]
     return Items(pa.array([names[i] for i in order], pa.string()), factors, np.linalg.norm(factors.astype(np.float64), axis=1))
 
 
@@ -254,7 +254,7 @@ def _nothing_seen() -> dict[str, Column]:
 
 def _block_lists(batch: pa.RecordBatch, items: Items, k: int, reason: Reason | None) -> pa.RecordBatch:
     """The lists of one block of users, as rows."""
-    users = _matrix(batch.column("features"), items.factors.shape[1], "user factors")
+    users = matrix_of(batch.column("features"), items.factors.shape[1], "user factors")
     seen = seen_of_block(batch.column("_seen_ids"), batch.column("_seen_weights"), items)
     best, scores = top_k_of_block(users, items, seen, min(k, len(items)))
     rows, places = np.nonzero(best >= 0)
@@ -284,7 +284,7 @@ def seen_of_block(ids: pa.ListArray, weights: pa.ListArray, items: Items) -> See
     return Seen(start, index[order], weight[order])
 
 
-def _matrix(column: pa.ListArray, rank: int, name: str) -> Floats:
+def matrix_of(column: pa.ListArray, rank: int, name: str) -> Floats:
     """The rows of an array column as one float32 matrix. Raises InputError for a null, another length, NaN or infinity.
     """
     lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()

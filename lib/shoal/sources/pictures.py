@@ -13,9 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from shoal.sources.parsing import Stretch, slow_batch
 
 # What Pillow's readers of headers meet in bytes that are no picture, or too large a one.
-_BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, struct.error,
+BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, struct.error,
            EOFError, MemoryError, Image.DecompressionBombError)  # fmt: skip
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
 
 
 def look(path: str) -> tuple[int | None, int | None, str]:
@@ -26,11 +26,11 @@ def look(path: str) -> tuple[int | None, int | None, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 width, height = picture.size
     except FileNotFoundError:
         return None, None, "missing"
-    except _BROKEN:
+    except BROKEN:
         return None, None, "damaged"
     return (width, height, "found") if width > 0 and height > 0 else (None, None, "damaged")
 

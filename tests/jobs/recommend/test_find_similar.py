@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from pyspark.sql import SparkSession
 from shoal.contract import contract
 from shoal.errors import SkippedError
@@ -58,7 +61,7 @@ def test_an_item_that_shares_nobody_has_those_about_the_same(spark: SparkSession
     given = [{"item_id": item, "kind": "film", "text": text, "source": "test"} for item, text in about.items()]
     rows = [tuple(row.get(name) for name in columns) for row in given]
     lake.append("silver.items", spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns.items())))
-    conf = lake.settings.similar.model_copy(update={"shrink": 0.0, "neighbours": 2, "max_term_share": 0.5})
+    conf = lake.settings.similar.model_copy(update={"shrink": 0.0, "neighbours": 2, "max_term_share": 0.5, "vectors": []})
     find_job("find_similar").run(lake, conf, DAY)
     found = [tuple(r)[1:6] for r in lake.read("gold.similar_items", on=DAY).orderBy("item_id", "rank").collect()]
     assert found == [
@@ -78,3 +81,37 @@ def test_items_that_nobody_shares_give_empty_tables(spark: SparkSession, lake: L
     fill(spark, lake, {"u1": "a", "u2": "b"})
     find(lake)
     assert lake.read("gold.similar_items", on=DAY).count() == 0
+
+
+def test_words_pictures_and_prices_make_neighbours_of_unmet_items(spark: SparkSession, lake: Lake, tmp_path: Path) -> None:
+    # Ships and hats; the first of each is blue and striped upright, the second red and striped the other way. h2 has no picture.
+    words = {"s0": "sail mast sea", "s1": "sail keel sea", "s2": "mast keel sea", "h0": "brim felt head", "h1": "brim crown head",
+             "h2": "felt crown head"}  # fmt: skip
+    prices = {"s0": 1000.0, "s1": 1100.0, "s2": 8000.0, "h0": 10.0, "h1": 11.0, "h2": None}
+    columns = {n: c.type for n, c in contract("silver.items").columns.items() if n != "run_id"}
+    given = [{"item_id": item, "kind": "product", "text": text, "price_usd": prices[item], "source": "test",
+              "categories": ["ships" if item[0] == "s" else "hats"]} for item, text in words.items()]  # fmt: skip
+    rows = [tuple(row.get(name) for name in columns) for row in given]
+    lake.append("silver.items", spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns.items())))
+    pictures = []
+    for item, upright in {"s0": True, "s1": False, "s2": False, "h0": True, "h1": False}.items():
+        lines = np.zeros((32, 32, 3), np.uint8)
+        lines[(slice(None), slice(0, None, 8)) if upright else (slice(0, None, 8),)] = (0, 0, 255) if upright else (255, 0, 0)
+        Image.fromarray(lines).save(tmp_path / f"{item}.png")
+        pictures.append((f"p-{item}", item, str(tmp_path / f"{item}.png"), 32, 32, "found", "test"))
+    for item, path in (("h2", str(tmp_path / "gone.png")), ("nobodys", pictures[0][2])):
+        pictures.append((f"p-{item}", item, path, 32, 32, "found", "test"))
+    schema = "image_id string, item_id string, path string, width_px int, height_px int, status string, source string"
+    lake.append("silver.images", spark.createDataFrame(pictures, schema))
+    fill(spark, lake, {"u1": "ab"})
+    conf = lake.settings.similar.model_copy(update={"word_size": 8})
+    find_job("find_similar").run(lake, conf, DAY)
+    rows = lake.read("gold.similar_items", on=DAY).where("rank = 1").collect()
+    near = {(row["kind"], row["item_id"]): row["similar_item_id"] for row in rows}
+    assert {item: other[0] for (kind, item), other in near.items() if kind == "word2vec"} == {item: item[0] for item in words}
+    # The first by id of those that look the same.
+    looks = {item: other for (kind, item), other in near.items() if kind == "image"}
+    assert looks == {"s0": "h0", "h0": "s0", "s1": "h1", "s2": "h1", "h1": "s1"}
+    assert {item: other for (kind, item), other in near.items() if kind == "price"} == {
+        "s0": "s1", "s1": "s0", "s2": "s1", "h0": "h1", "h1": "h0",
+    }  # fmt: skip
