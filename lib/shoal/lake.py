@@ -45,7 +45,9 @@ ROWS_PER_FILE = 2_000_000
 WAITS, WAIT_SECONDS = 2400, 0.25
 CONFLICTS = ("ConcurrentAppendException", "ConcurrentDeleteReadException", "ConcurrentDeleteDeleteException",
              "ConcurrentTransactionException", "ConcurrentWriteException", "MetadataChangedException",
-             "ProtocolChangedException", "ConcurrentModificationException", "FileAlreadyExistsException")  # fmt: skip
+             "ProtocolChangedException", "ConcurrentModificationException", "FileAlreadyExistsException",
+             # Delta says so of a table that another process makes at the same moment.
+             "DELTA_TABLE_NOT_FOUND")  # fmt: skip
 
 
 @dataclass
