@@ -220,7 +220,8 @@ ZQ_OLD: dict[str, Any] = {
     "likes.json": {"media_likes": [["2020-01-03T00:00:00+00:00", "zqcat"]]},
     "saved.json": ["You have no data in this section"],
     "comments.json": {"media_comments": [["2020-01-05T00:00:00+00:00", "dear zqcat", "zqcat"], ["zqcat", "x", "zqcat"], "zqcat"]},
-    "connections.json": {"followers": {"zqbob": "2019-02-01T00:00:00"}, "following": {"zqcat": "2019-03-01T00:00:00"}},
+    "connections.json": {"followers": {"zqbob": "2019-02-01T00:00:00"}, "following": {"zqcat": "2019-03-01T00:00:00"},
+                         "blocked_users": {"zqeve": "2018-01-01T00:00:00"}},
 }  # fmt: skip
 ZQ_NEW: dict[str, Any] = {
     "personal_information/personal_information.json": {"profile_user": [
@@ -240,6 +241,9 @@ ZQ_NEW: dict[str, Any] = {
     "connections/followers_and_following/followers_1.json": [
         {"string_list_data": [{"href": "https://www.instagram.com/zqbob", "value": "zqbob", "timestamp": 1548979200}]}],
     "connections/followers_and_following/followers_zqdan.json": [],
+    "connections/followers_and_following/blocked_accounts.json": {
+        "relationships_blocked_users": [
+            {"title": "zqeve", "string_list_data": [{"href": "https://www.instagram.com/zqeve", "timestamp": 1514764800}]}]},
 }  # fmt: skip
 
 
@@ -255,7 +259,7 @@ def test_a_persons_archive_is_in_the_lake_without_people(
     given = make(files, tmp_path / "in" / (f"{called}.zip" if form == "new zip" else called))
     result = ingest(spark, root, "instagram_export", given, "ingest.max_reject_ratio=1")
     assert (result.status, result.message) == ("succeeded", None)
-    for secret in ("zqann", "zqbob", "zqcat", "zqdan", "Zq Ann", "Zq Änn", "Zq Bob", "Zq \\u00c4nn", "ZQBOB", KEY):
+    for secret in ("zqann", "zqbob", "zqcat", "zqdan", "zqeve", "Zq Ann", "Zq Änn", "Zq Bob", "Zq \\u00c4nn", "ZQBOB", KEY):
         assert places(root, secret) == [], secret
     aside = f"shoal-{os.getuid()}-{hashlib.sha256(str(root).encode()).hexdigest()[:16]}"
     assert not (Path(tempfile.gettempdir()) / aside).exists()
@@ -283,6 +287,8 @@ def test_a_persons_archive_is_in_the_lake_without_people(
     assert {row["owner_id"] for row in owners.collect()} == {cat}
     follows = {tuple(row) for row in lake.read("silver.follows").select("src_id", "dst_id").collect()}
     assert (hmac_of("zqbob"), ann) in follows
+    blocks = {tuple(row) for row in lake.read("silver.blocks").select("user_id", "blocked_id").collect()}
+    assert blocks == {(ann, hmac_of("zqeve"))}
     # The same archive again is known, although its paths are hidden.
     again = ingest(spark, root, "instagram_export", given, "ingest.max_reject_ratio=1")
     assert (again.status, again.facts["files"]) == ("succeeded", "0")

@@ -108,6 +108,12 @@ NEW: dict[str, Any] = {
             {"title": "dan", "string_list_data": [{"href": "https://www.instagram.com/_u/dan", "timestamp": 1554076800}]},
         ]
     },
+    "connections/followers_and_following/blocked_accounts.json": {
+        "relationships_blocked_users": [
+            {"title": "eve", "media_list_data": [], "string_list_data": [
+                {"href": "https://www.instagram.com/eve", "timestamp": 1514764800}]},
+        ]
+    },
     "your_instagram_activity/messages/inbox/bob_123/photos/1.jpg": None,
 }  # fmt: skip
 

@@ -56,9 +56,9 @@ def _count(name: str) -> Column:
 def person_archives(spark: SparkSession, conf: WorldConf, users: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The archive of each of `users`: file name to JSON document, in the layout of 2022 and later.
 
-    Likes, saved posts, comments, own posts, follows, and messages that share a post (the world's shares, each sent to whom the
-    user follows first; none where the user follows nobody). Collects what is of these users: raises ValueError where that is
-    more than MOST_ROWS rows of one kind.
+    Likes, saved posts, comments, own posts, follows, whom they have blocked, and messages that share a post (the world's
+    shares, each sent to whom the user follows first; none where the user follows nobody). Collects what is of these users: raises
+    ValueError where that is more than MOST_ROWS rows of one kind.
     """
     wanted = F.broadcast(spark.createDataFrame([(user,) for user in users], "user_id string"))
     items = tables.items_with_truth(spark, conf)
@@ -68,11 +68,13 @@ def person_archives(spark: SparkSession, conf: WorldConf, users: Sequence[str]) 
     posts = items.where("kind = 'post'").join(wanted.toDF("owner_id"), "owner_id")
     follows = tables.follows(spark, conf)
     follows = follows.join(wanted.toDF("src"), "src").unionByName(follows.join(wanted.toDF("dst"), "dst")).distinct()
+    blocks = tables.blocks(spark, conf).join(wanted.toDF("src"), "src")
     rows = {
         "events": _bounded(events.orderBy("occurred_at", "event_id")),
         "texts": _bounded(texts.orderBy("created_at", "text_id")),
         "posts": _bounded(posts.orderBy("created_at", "item_id")),
         "follows": _bounded(follows.orderBy("followed_at", "src", "dst")),
+        "blocks": _bounded(blocks.orderBy("blocked_at", "src", "dst")),
     }
     return {user: _archive(user, rows) for user in users}
 
@@ -125,6 +127,11 @@ def _archive(user: str, rows: dict[str, list[Any]]) -> dict[str, Any]:
             "relationships_following": [_follow(pair["dst"], pair["followed_at"]) for pair in followed]
         },
     }  # fmt: skip
+    blocked = [pair for pair in rows["blocks"] if pair["src"] == user]
+    if blocked:
+        # As Instagram has it: the name is the title.
+        said = [_follow(pair["dst"], pair["blocked_at"]) | {"title": pair["dst"]} for pair in blocked]
+        files["connections/followers_and_following/blocked_accounts.json"] = {"relationships_blocked_users": said}
     shares = [event for event in mine if event["event"] == "share"]
     if followed and shares:
         friend = followed[0]["dst"]

@@ -21,6 +21,8 @@ from shoal.simulate.tails import share_above
 from shoal.simulate.words import LOCATIONS, SENTIMENTS, TOPICS
 from shoal.simulate.world import WorldConf
 
+# One of so many users has blocked somebody.
+BLOCKERS = 5
 EXPERIMENT = "bigger_buttons"
 # A task's rows: below the smaller number a task's own cost is the larger part, the larger one makes files of some 70 MB.
 _MIN_TASK_ROWS, _MAX_TASK_ROWS = 20_000, 1_000_000
@@ -214,6 +216,21 @@ def follows(spark: SparkSession, conf: WorldConf, partitions: int | None = None)
         user_id(conf, F.col("target")).alias("dst"),
         "weight",
         F.timestamp_seconds("followed").alias("followed_at"),
+    )
+
+
+def blocks(spark: SparkSession, conf: WorldConf) -> DataFrame:
+    """One row per user who has blocked another, some one in BLOCKERS: src, dst, blocked_at (in the window). Nothing else in the
+    world depends on it: src may follow dst, and like what they post."""
+    number = F.col("id")
+    step = F.floor(uniform_column(conf.seed, "blocked", number) * (conf.users - 1)).cast("long") + 1
+    late = uniform_column(conf.seed, "blocked at", number) * (conf.ends_at - conf.starts_at)
+    when = (F.lit(conf.starts_at) + F.floor(late)).cast("long")
+    rows = spark.range(conf.users).where(uniform_column(conf.seed, "blocks", number) < 1 / BLOCKERS)
+    return rows.select(
+        user_id(conf, number).alias("src"),
+        user_id(conf, (number + step) % conf.users).alias("dst"),
+        F.timestamp_seconds(when).alias("blocked_at"),
     )
 
 

@@ -37,7 +37,7 @@ _WORDS = {
     "message", "messages", "like", "likes", "liked", "post", "posts", "comment", "comments", "saved", "media", "archived", "your",
     "stories", "reels", "igtv", "videos", "profile", "photos", "connections", "followers", "following", "personal", "information",
     "hashtag", "other", "direct", "audio", "gifs", "files", "inbox", "threads", "requests", "content", "instagram", "activity",
-    "and",
+    "and", "blocked", "accounts", "profiles",
 }  # fmt: skip
 # Pictures are called by numbers or long hexadecimal digits.
 _DIGITS = re.compile(r"\d+(?:_\d+)*(?:_n)?|[0-9a-f]{16,}")
@@ -374,7 +374,10 @@ def comments_of(document: object, path: str) -> Iterator[object]:
                    "item_id": _post_of(None, other, when), "text": words, "occurred_at": when}  # fmt: skip
 
 
-# -- posts, follows, profile
+# -- posts, follows, blocks, profile
+
+# What lists of blocked people are called.
+_BLOCKED = ("blocked_users", "blocked_accounts", "blocked_profiles")
 
 _KINDS = {"stories": "story", "ig_stories": "story", "profile": "profile_photo", "ig_profile_picture": "profile_photo",
           "ig_reels_media": "reel", "ig_igtv_media": "video", "videos": "video", "direct": "message_media"}  # fmt: skip
@@ -401,13 +404,15 @@ def posts_of(document: object, path: str) -> Iterator[object]:
             }  # fmt: skip
 
 
-def follows_of(document: object, path: str) -> Iterator[object]:
-    """One record a follower or followee; other lists of connections.json (close friends, blocked ...) are no follows."""
+def ties_of(document: object, path: str) -> Iterator[object]:
+    """One record a follower, a followee, or somebody whom the owner has blocked; other lists of connections.json (close friends,
+    requests ...) say neither."""
     owner, _ = owner_of(path)
     whole = repaired(document)
     named = whole if isinstance(whole, dict) else {"followers": whole}
-    for name, section in named.items():
-        if name not in ("followers", "following", "relationships_followers", "relationships_following"):
+    for given, section in named.items():
+        name = given.removeprefix("relationships_")
+        if name not in ("followers", "following", *_BLOCKED):
             continue
         pairs: list[tuple[Any, Any]] = list(section.items()) if isinstance(section, dict) else []
         for row in [] if isinstance(section, dict) else rows_in(section):
@@ -417,8 +422,9 @@ def follows_of(document: object, path: str) -> Iterator[object]:
             said = _said(row)
             pairs.append((said.get("value") or row.get("title") or user_of(said.get("href")), at(said.get("timestamp"))))
         for other, when in pairs:
-            users = (other, owner) if name.endswith("followers") else (owner, other)
-            yield {"kind": "follow", "user_id": users[0], "other_id": users[1], "occurred_at": when}
+            users = (other, owner) if name == "followers" else (owner, other)
+            kind = "block" if name in _BLOCKED else "follow"
+            yield {"kind": kind, "user_id": users[0], "other_id": users[1], "occurred_at": when}
 
 
 def profile_of(document: object, path: str) -> Iterator[object]:
@@ -514,6 +520,19 @@ def _follows(conf: IngestConf) -> dict[str, Column]:
     return {"src_id": F.col("user_id"), "dst_id": F.col("other_id"), "weight": F.lit(1.0), "followed_at": F.col("occurred_at")}
 
 
+def _blocks(conf: IngestConf) -> dict[str, Column]:
+    return {"user_id": F.col("user_id"), "blocked_id": F.col("other_id"), "occurred_at": F.col("occurred_at")}
+
+
+def _is_block() -> Column:
+    return F.coalesce(F.col("kind") == "block", F.lit(False))
+
+
+def _is_no_block() -> Column:
+    """Whatever is no block: also a record that cannot be read."""
+    return ~_is_block()
+
+
 def _profile(conf: IngestConf) -> dict[str, Column]:
     return {"user_id": F.col("user_id"), "username": F.col("user_id"), "followers": F.lit(None), "following": F.lit(None),
             "created_at": F.col("occurred_at")}  # fmt: skip
@@ -538,6 +557,8 @@ _USERS = Also("silver.users", _people, keeps_newest=False)
 _OTHERS = Also("silver.items", _item_of_other, _names_item, keeps_newest=False)
 _BRONZE = "bronze.instagram_export"
 _CONTENT = ("posts_*.json", "archived_posts.json", "stories.json", "reels.json", "igtv_videos.json", "profile_photos.json")
+# Lists of people of whom some may be blocked.
+_TIES = ("connections.json", "followers_and_following/blocked_accounts.json", "followers_and_following/blocked_profiles.json")
 
 # What each part says of whose archive its files are.
 _OF_PERSON: Any = {"depends_on": owner_id_of, "hidden_path": hidden_path, "names_in": owner_names}
@@ -574,7 +595,12 @@ PARTS = (
     ),
     Part(
         "follows", _BRONZE, "silver.follows", FIELDS, _follows,
-        ("connections.json", "followers_and_following/followers*.json", "followers_and_following/following.json"),
-        records_of=follows_of, **_OF_PERSON, also=(_USERS,),
+        (*_TIES, "followers_and_following/followers*.json", "followers_and_following/following.json"),
+        records_of=ties_of, **_OF_PERSON, also=(_USERS,), takes=_is_no_block,
+    ),
+    # The same files, the other records.
+    Part(
+        "blocks", _BRONZE, "silver.blocks", FIELDS, _blocks, _TIES,
+        records_of=ties_of, **_OF_PERSON, holds_fields=True, takes=_is_block,
     ),
 )  # fmt: skip

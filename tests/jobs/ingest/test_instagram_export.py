@@ -24,7 +24,7 @@ def old(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A lake with the folder of 2020."""
     world = World(spark, tmp_path_factory.mktemp("old"))
     result = world.ingest(write_folder(OLD, world.folder / "me"), SOURCE)
-    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "13", "0"), result.message
+    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "14", "0"), result.message
     return world
 
 
@@ -33,7 +33,7 @@ def new(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A lake with the .zip of 2022."""
     world = World(spark, tmp_path_factory.mktemp("new"))
     result = world.ingest(write_zip(NEW, world.folder / "ann.zip"), SOURCE)
-    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "12", "0"), result.message
+    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "13", "0"), result.message
     return world
 
 
@@ -95,12 +95,14 @@ def test_items_are_the_owners_and_those_of_others_as_far_as_known(old: World, ne
     ]  # fmt: skip
 
 
-def test_users_and_follows(old: World, new: World) -> None:
+def test_users_follows_and_blocks(old: World, new: World) -> None:
     follows = [
         ("ann", "cat", datetime(2019, 3, 1)), ("ann", "dan", datetime(2019, 4, 1)), ("bob", "ann", datetime(2019, 2, 1)),
     ]  # fmt: skip
     assert old.rows("silver.follows", "src_id", "dst_id", "followed_at") == follows
     assert new.rows("silver.follows", "src_id", "dst_id", "followed_at") == follows
+    for world in (old, new):
+        assert world.rows("silver.blocks", "user_id", "blocked_id", "occurred_at") == [("ann", "eve", datetime(2018, 1, 1))]
     joined = datetime(2015, 3, 1, 10)
     assert old.rows("silver.users", "user_id", "created_at") == [("ann", joined), ("bob", None), ("cat", None), ("dan", None)]
     # A message of the new layout has its sender's display name; only the owner's own is known to be a username.
@@ -116,7 +118,7 @@ def test_an_archive_lies_below_the_lake_by_its_content(new: World) -> None:
 
 def test_the_same_archive_again_is_passed_over(new: World) -> None:
     result = new.ingest(new.folder / "ann.zip", SOURCE)
-    assert (result.facts["files"], result.facts["files_ingested_before"]) == ("0", "9")
+    assert (result.facts["files"], result.facts["files_ingested_before"]) == ("0", "11")
 
 
 def test_broken_files_are_quarantined_and_the_rest_lands(spark: SparkSession, tmp_path: Path) -> None:
@@ -129,11 +131,14 @@ def test_broken_files_are_quarantined_and_the_rest_lands(spark: SparkSession, tm
     files["your_instagram_activity/saved/saved_posts.json"] = NO_DATA
     files["your_instagram_activity/content/stories.json"] = {"ig_stories": NO_DATA}
     files["your_instagram_activity/comments/reels_comments.json"] = NO_DATA
+    files["connections/followers_and_following/blocked_accounts.json"] = {"relationships_blocked_users": [{"title": "eve"}, "eve"]}
     result = world.ingest(write_folder(files, tmp_path / "instagram-ann-2023-11-05-x1Y2"), SOURCE)
     assert result.status == "succeeded", result.message
     assert sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule")) == [
-        ("following.json", 1, "bad_json"), ("liked_posts.json", 1, "bad_json"), ("personal_information.json", 1, "bad_encoding"),
+        ("blocked_accounts.json", 1, "bad_json"), ("following.json", 1, "bad_json"), ("liked_posts.json", 1, "bad_json"),
+        ("personal_information.json", 1, "bad_encoding"),
     ]  # fmt: skip
+    assert world.rows("silver.blocks", "user_id", "blocked_id", "occurred_at") == [("ann", "eve", None)]
     # The folder's name tells the owner where the profile does not.
     assert world.rows("silver.follows", "src_id", "dst_id") == [("bob", "ann")]
     assert world.rows("silver.texts", "kind", "author_id") == sorted([

@@ -45,6 +45,9 @@ def test_what_the_world_did_is_what_silver_has(world: World) -> None:
     assert sorted(ours.select(*events.columns).collect()) == sorted(events.collect())
     pairs = tables.follows(spark, CONF).select("src", "dst", "followed_at")
     assert world.rows("silver.follows", "src_id", "dst_id", "followed_at") == sorted(map(tuple, pairs.collect()), key=repr)
+    blocks = tables.blocks(spark, CONF).select("src", "dst", "blocked_at").collect()
+    assert 0 < len(blocks) < 15
+    assert world.rows("silver.blocks", "user_id", "blocked_id", "occurred_at") == sorted(map(tuple, blocks), key=repr)
     comments = tables.texts_with_truth(spark, CONF).groupBy("author_id", "text", "created_at").count().drop("count")
     found = [row[1:] for row in world.rows("silver.texts", "kind", "author_id", "text", "created_at") if row[0] == "comment"]
     assert found == sorted(map(tuple, comments.collect()), key=repr)
