@@ -103,10 +103,13 @@ def test_words_pictures_and_prices_make_neighbours_of_unmet_items(spark: SparkSe
         pictures.append((f"p-{item}", item, path, 32, 32, "found", "test"))
     schema = "image_id string, item_id string, path string, width_px int, height_px int, status string, source string"
     lake.append("silver.images", spark.createDataFrame(pictures, schema))
-    fill(spark, lake, {"u1": "ab"})
+    # Nobody has met anything up to the day.
+    late = spark.createDataFrame([("x", "u4", "s0", "like", None, datetime(2024, 3, 2), "test")], EVENTS)
+    lake.append("silver.interactions", late)
     conf = lake.settings.similar.model_copy(update={"word_size": 8})
     find_job("find_similar").run(lake, conf, DAY)
     rows = lake.read("gold.similar_items", on=DAY).where("rank = 1").collect()
+    assert lake.read("gold.similar_users", on=DAY).isEmpty()
     near = {(row["kind"], row["item_id"]): row["similar_item_id"] for row in rows}
     assert {item: other[0] for (kind, item), other in near.items() if kind == "word2vec"} == {item: item[0] for item in words}
     # The first by id of those that look the same.
