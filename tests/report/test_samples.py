@@ -67,8 +67,9 @@ def test_the_part_shows_lists_with_reasons(
 ) -> None:
     events = spark.createDataFrame([("e1", "new", "i1", "rating", 4.5, datetime(2024, 3, 1))], EVENTS)
     part = samples_part(recommendations, day, day, events, titles, 2, absent)
-    bars = next(b for b in part.blocks if isinstance(b, Bars))
-    assert [(b.label, b.text) for b in bars.bars] == [("als", "5 · 83.3%"), ("popularity", "1 · 16.7%")]
+    by_users, by_places = (b for b in part.blocks if isinstance(b, Bars))
+    assert [(b.label, b.text) for b in by_users.bars] == [("als", "5 · 83.3%"), ("popularity", "1 · 16.7%")]
+    assert [(b.label, b.text) for b in by_places.bars] == [("als", "35 · 94.6%"), ("popularity", "2 · 5.4%")]
     tables = [b for b in part.blocks if isinstance(b, Table)]
     assert tables[1].caption == "User new · popularity"
     assert [[c.text for c in row] for row in tables[1].rows] == [

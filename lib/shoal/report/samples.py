@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from shoal.report.activity import Absent
 from shoal.report.blocks import Bar, Bars, Block, Cell, Part, Table
-from shoal.report.wording import NONE, count, day, decimal, plural, share, shortened
+from shoal.report.wording import count, day, decimal, plural, share, shortened
 
 MOST_SOURCES = 20
 MOST_USERS = 20
@@ -93,13 +93,10 @@ def samples_part(
     ids = [user for _, user in drawn]
     lists = lists_of(recommendations, ids, titles)
     lately = last_events(events, ids, titles) if events is not None else []
-    most = max(s["users"] for s in sources) or 1
-    bars = [
-        Bar(s["source"], s["users"] / most, f"{count(s['users'])} · {share(s['users'] / served) if served else NONE}",
-            under=_SOURCES.get(s["source"], ""))
-        for s in sources
-    ]  # fmt: skip
-    blocks: list[Block] = [Bars("Users by what made their list", bars, "Number of users, and their share.")]
+    blocks: list[Block] = [
+        _bars("Users by what made their first place", sources, "users", "Number of users, and their share."),
+        _bars("Places by what made them", sources, "rows", "Number of places in all lists, and their share."),
+    ]
     blocks += [
         _list_table(user, source, [r for r in lists if r["user_id"] == user], [r for r in lately if r["user_id"] == user])
         for source, user in drawn
@@ -113,6 +110,16 @@ def samples_part(
         f"{plural(served, 'user')} have recommendations.",
         frozenset({"score"}),
     )
+
+
+def _bars(title: str, sources: Sequence[Mapping[str, Any]], by: str, note: str) -> Bars:
+    """A bar a source that has any of `by` (users, rows), most first."""
+    some = sorted((s for s in sources if s[by]), key=lambda s: -s[by])
+    total = sum(s[by] for s in some)
+    return Bars(title, [
+        Bar(s["source"], s[by] / some[0][by], f"{count(s[by])} · {share(s[by] / total)}", under=_SOURCES.get(s["source"], ""))
+        for s in some
+    ], note)  # fmt: skip
 
 
 def _with_titles(rows: DataFrame, titles: DataFrame | None, order: Sequence[str], most: int) -> list[dict[str, Any]]:
