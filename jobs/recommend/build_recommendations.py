@@ -266,18 +266,13 @@ def asked_users(lake: Lake, asked: str, as_of: date) -> DataFrame:
 
 
 def put(lake: Lake, rows: DataFrame, users: DataFrame, as_of: date) -> None:
-    """Make `rows` these users' only rows of the day; the rows of others are not touched. Two commits: a run that is killed between
-    them leaves what an earlier, longer list had below; the same run again takes it away."""
+    """Make `rows` these users' only rows of the day, in one commit; the rows of others are not touched."""
     table, key = "gold.recommendations", ["as_of", "user_id", "rank"]
     made = rows.withColumn("as_of", F.lit(as_of))
-    lake.merge(table, made)
+    lake.create(table)
+    # Rows of an earlier, longer list.
     old = lake.written(table).where(F.col("as_of") == F.lit(as_of)).join(users, "user_id", "left_semi").select(*key)
-    left = old.join(made.select(*key), key, "left_anti").persist()
-    try:
-        if not left.isEmpty():
-            lake.remove(table, left)
-    finally:
-        left.unpersist()
+    lake.merge(table, made, gone=old.join(made.select(*key), key, "left_anti"))
 
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:

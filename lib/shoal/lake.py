@@ -251,9 +251,14 @@ class Lake:
                 return self.insert_new(name, rows, unique=True)
             return self.append(name, rows, unique=True)
 
-    def merge(self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None) -> int:
-        """Add the rows whose key is new, put the others over the old ones, and return how many rows changed; `txn` as above."""
-        return self._merge(name, rows, unique, update=True, txn=txn)
+    def merge(
+        self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None, gone: DataFrame | None = None
+    ) -> int:
+        """Add the rows whose key is new, put the others over the old ones, and return how many rows these are; `txn` as above.
+
+        `gone`: keys, none of them in `rows`, whose rows the same commit removes.
+        """
+        return self._merge(name, rows, unique, update=True, txn=txn, gone=gone)
 
     def remove_copies(self, name: str, rows: DataFrame, on: Sequence[str], other: str, where: str) -> int:
         """Remove the rows that equal one of `rows` in all columns `on` and differ from it in `other`; returns how many.
@@ -518,9 +523,16 @@ class Lake:
                 return self._wrote(name, 0)
         return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
 
-    def _merge(self, name: str, rows: DataFrame, unique: bool, update: bool, txn: Txn | None = None) -> int:
+    def _merge(
+        self, name: str, rows: DataFrame, unique: bool, update: bool, txn: Txn | None = None, gone: DataFrame | None = None
+    ) -> int:
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, _):
+            source, stays = checked, None
+            if gone is not None:
+                leaving = gone.select(*made.key, F.lit(True).alias("_gone"))
+                source = checked.withColumn("_gone", F.lit(False)).unionByName(leaving, allowMissingColumns=True)
+                stays = "NOT s._gone"
             same = " AND ".join(f"t.`{k}` = s.`{k}`" for k in made.key)
 
             metrics = ["numTargetRowsInserted", *(["numTargetRowsUpdated"] if update else [])]
@@ -531,7 +543,8 @@ class Lake:
                     # writer's first rows: an overwrite meets a conflict there, and the next attempt merges.
                     self._save(name, self._writer(checked, txn).mode("overwrite"))
                     return
-                merge = self._delta(name).alias("t").merge(checked.alias("s"), same).whenNotMatchedInsertAll()
+                merge = self._delta(name).alias("t").merge(source.alias("s"), same).whenNotMatchedInsertAll(stays)
+                merge = merge.whenMatchedDelete("s._gone") if gone is not None else merge
                 merge = merge.whenMatchedUpdateAll() if update else merge
                 # The MERGE builder takes no option: the session's settings are the only way to its commit.
                 once = {_TXN_APP: txn[0], _TXN_VERSION: str(txn[1])} if txn else {}

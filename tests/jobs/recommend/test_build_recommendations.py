@@ -200,7 +200,11 @@ def test_the_lists_of_some_users_leave_those_of_others_as_they_are(spark: SparkS
     lake = make_lake()
     lake.replace("gold.recommendations", lists(("a", 1), ("a", 2), ("b", 1), ("c", 1)), on=DAY)
     asked = spark.createDataFrame([("a",), ("b",), ("new",)], "user_id string")
-    put(make_lake(run_id="part"), lists(("a", 1), ("new", 1)), asked, DAY)
+    before = lake.version("gold.recommendations")
+    part = make_lake(run_id="part")
+    put(part, lists(("a", 1), ("new", 1)), asked, DAY)
+    # One commit: a run that is killed leaves no list of two halves.
+    assert (part.version("gold.recommendations"), part.run.rows_out) == (before + 1, {"gold.recommendations": 2})
     columns = ["user_id", "rank", "run_id"]
     found = lake.written("gold.recommendations").select(*columns).orderBy(*columns).collect()
     # a's list is shorter than before, b has none any more, c was not asked for.
