@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.cli.evaluate import protocol_of
 from shoal.conf import load
+from shoal.errors import InputError
 from shoal.recommend.als import with_numbers
 from shoal.recommend.evaluate import MODELS, evaluate_models
 from shoal.recommend.search import SearchSpace
@@ -43,3 +45,22 @@ def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) 
     assert set(found.settings) == {"als", "ease", "pagerank", "blend"}
     found.lists.unpersist()
     train.unpersist()
+
+
+def test_a_catalogue_above_a_models_bound_is_an_error_or_leaves_the_model_out(spark: SparkSession) -> None:
+    settings = load()
+    conf = settings.evaluate_recommender.model_copy(update={"ease_l2": [5.0]})
+    space = SearchSpace("implicit", [4], [0.1], [1.0], 1, 1, conf.seed)
+    small = settings.blend.model_copy(update={"max_items": 2})
+    protocol = protocol_of(settings.model_copy(update={"evaluate_recommender": conf, "blend": small}), space, 2)
+    rows = [(user, item, 1.0, None, None) for user, items in {"a": "xy", "b": "yz", "c": "x", "d": "yz"}.items() for item in items]
+    columns = "user_id string, item_id string, weight double, value double, occurred_at timestamp"
+    train = with_numbers(spark.createDataFrame(rows, columns))
+    test = spark.createDataFrame([("c", "y")], "user_id string, item_id string")
+    with pytest.raises(InputError, match="max_items=2"):
+        evaluate_models(train, test, ["ease", "popularity"], protocol)
+    found = evaluate_models(train, test, ["ease", "popularity"], protocol, leave_out=True)
+    assert (list(found.metrics), list(found.left_out)) == (["popularity"], ["ease"])
+    # c met x; y is what most have.
+    assert found.metrics["popularity"]["all"]["ndcg@2"] == 1.0
+    found.lists.unpersist()

@@ -42,12 +42,12 @@ def test_new_items_are_ranked_by_what_they_are_about(
     recommender(train, test, k=2, model="content", items=items, recommendations=tmp_path / "lists.csv",
                 lake=str(tmp_path / "lake"), as_of="2024-03-01", sets=[*QUICK, "curve=[1, 4]"])  # fmt: skip
     said = json.loads(capsys.readouterr().out)
-    assert list(said["models"]) == ["content"]
+    assert list(said["models"]) == ["content", "random", "popularity"]
     # Two new films are sought: both in two places or in four are all there is to find, one in one is half of it.
     assert [said["curves"]["content"][f"recall@{length}"] for length in (1, 2, 4)] == [0.5, 1.0, 1.0]
     assert (tmp_path / "lake" / "ops" / "model_metrics" / "as_of=2024-03-01").is_dir()
     assert said["run_id"]
-    assert said["paired"] == {"best": "content", "metric": "ndcg@2", "better_by": {}}
+    assert (said["paired"]["best"], set(said["paired"]["better_by"])) == ("content", {"random", "popularity"})
     low, high = said["intervals"]["content"]["ndcg@2"]
     assert low <= said["models"]["content"]["ndcg@2"] <= high
     new = said["new_items"]
@@ -57,6 +57,7 @@ def test_new_items_are_ranked_by_what_they_are_about(
     assert new["genre_popularity"]["ndcg@2"] == 0.5
     with (tmp_path / "lists.csv").open(encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
+    assert {row["model"] for row in rows} == {"content"}
     assert {(row["user_id"], row["item_id"]) for row in rows if row["user_id"] == "u1"} == {("u1", "war8"), ("u1", "war9")}
 
 

@@ -22,7 +22,7 @@ from shoal.recommend.als import AlsSettings, with_numbers
 from shoal.recommend.blend import EXPERTS
 from shoal.recommend.configured import blend_settings, content_settings
 from shoal.recommend.ease import EaseSettings
-from shoal.recommend.evaluate import MODELS, Beyond, Protocol, evaluate_models, judge_new_items
+from shoal.recommend.evaluate import BASELINES, MODELS, Beyond, Protocol, evaluate_models, judge_new_items
 from shoal.recommend.metrics import USER_METRICS, mean_metrics, user_metrics
 from shoal.recommend.neighbours import NeighbourSettings
 from shoal.recommend.personalised_pagerank import PagerankSettings
@@ -83,11 +83,12 @@ def recommender(
 
     Every row is an event; items of the training file that a user has there are not listed again; every user with a test
     event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file.
-    Prints {"models": {NAME: {"ndcg@10": ...}}}, and the same by length of the users' histories under "slices"; where both files
-    have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of the mean and of biases alone. With --items,
-    "new_items" is how items that nobody has in the training file are ranked among themselves. "intervals" are 95% by bootstrap
-    over users, "paired" is by how much the best model is better, "curves" are the metrics at other lengths of lists.
-    docs/metrics.md defines each metric. With --lake they are kept under --as-of, and the report of that day draws them.
+    Prints {"models": {NAME: {"ndcg@10": ...}}}, random and popularity always among them, and the same by length of the users'
+    histories under "slices"; where both files have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of
+    the mean and of biases alone. With --items, "new_items" is how items that nobody has in the training file are ranked among
+    themselves. "intervals" are 95% by bootstrap over users, "paired" is by how much the best model is better, "curves" are the
+    metrics at other lengths of lists. docs/metrics.md defines each metric. With --lake they are kept under --as-of, and the report
+    of that day draws them.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -107,13 +108,17 @@ def recommender(
     about = read_items(spark, items).persist() if items is not None else None
     led = read_follows(spark, follows).persist() if follows is not None else None
     protocol = protocol_of(settings, space, k or conf.k, about, led)
-    names = list(MODELS) if model == "all" else [model]
+    names = list(MODELS) if model == "all" else list(dict.fromkeys([model, *BASELINES]))
     if model == "all" and about is None:
         names.remove("content")
         sys.stderr.write("shoal: the model content is left out: it needs --items FILE\n")
-    found = evaluate_models(learned, held_out, names, protocol, _tell)
+    found = evaluate_models(learned, held_out, names, protocol, _tell, leave_out=model == "all")
+    for name, why in found.left_out.items():
+        sys.stderr.write(f"shoal: the model {name} is left out: {why}\n")
+    names = list(found.metrics)
     if recommendations is not None:
         listed = found.lists.where(F.col("rank") <= protocol.k)
+        listed = listed if model == "all" else listed.where(F.col("model") == model)
         write_rows(listed.orderBy("model", "user_id", "rank"), recommendations)
     ratings: dict[str, dict[str, float | None]] = {}
     if "als" in names and not any(rows.where("value is not null").isEmpty() for rows in (learned, held_out)):

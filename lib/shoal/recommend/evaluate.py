@@ -29,6 +29,8 @@ from shoal.recommend.split import test_part, training_part, with_validation_spli
 from shoal.recommend.top_k import rank_top_k
 
 LOG = logging.getLogger(__name__)
+# What every model is held against.
+BASELINES = ("random", "popularity")
 # Metric -> mean; None where no user counts.
 Metrics = dict[str, "float | None"]
 
@@ -80,13 +82,14 @@ class Protocol:
 class Evaluation:
     """`metrics`: model -> slice -> metric -> mean (None where no user counts); `lists`: model, user_id, rank, item_id,
     score, `Protocol.length` rows a user (cached; the caller unpersists it); `settings`: those that a model chose; `trials`:
-    its search.
+    its search; `left_out`: model -> why.
     """
 
     metrics: dict[str, dict[str, Metrics]]
     lists: DataFrame
     settings: dict[str, dict[str, Any]]
     trials: list[Trial]
+    left_out: dict[str, str]
 
     @property
     def als(self) -> AlsSettings:
@@ -100,13 +103,14 @@ Tell = Callable[[Trial], None]
 
 
 def evaluate_models(
-    train: DataFrame, test: DataFrame, names: Sequence[str], protocol: Protocol, tell: Tell | None = None
+    train: DataFrame, test: DataFrame, names: Sequence[str], protocol: Protocol, tell: Tell | None = None, leave_out: bool = False
 ) -> Evaluation:
     """Train each named model on `train` (numbered preferences) and judge its lists of k unseen items for every user of `test`.
 
     Everything that is chosen is chosen inside `train`. `test`: user_id, item_id. Items of `train` are the catalogue;
     what a user has in `train` is never listed. The models: see MODELS. Raises UsageError, with the names there are, for
-    an unknown one. Cost: caches `train`'s users to be listed and all lists; one evaluation pass for all models together, and
+    an unknown one; InputError for data that a model cannot be trained on (a catalogue above its bound), of a baseline or without
+    `leave_out`. Cost: caches `train`'s users to be listed and all lists; one evaluation pass for all models together, and
     that of `intra_list_diversity`.
     """
     unknown = [name for name in names if name not in MODELS]
@@ -122,14 +126,19 @@ def evaluate_models(
 
     users = test.select("user_id").where("user_id is not null").distinct().persist()
     try:
-        made = []
+        made: dict[str, DataFrame] = {}
+        left_out: dict[str, str] = {}
         for name in names:
-            rows = MODELS[name](train, users, protocol, settings, note)
-            made.append(rows.select(F.lit(name).alias("model"), "user_id", "rank", "item_id", "score"))
-        lists = made[0]
-        for one in made[1:]:
-            lists = lists.unionByName(one)
-        lists = lists.persist()
+            try:
+                rows = MODELS[name](train, users, protocol, settings, note)
+            except InputError as error:
+                if not leave_out or name in BASELINES:
+                    raise
+                left_out[name] = str(error)
+                continue
+            made[name] = rows.select(F.lit(name).alias("model"), "user_id", "rank", "item_id", "score")
+        names = list(made)
+        lists = reduce(DataFrame.unionByName, made.values()).persist()
         metrics = judge_lists(lists, test, train, names, protocol.k)
         told = protocol.items is not None and protocol.beyond is not None
         vectors = content_vectors(described(protocol), protocol.needed().content) if told else user_vectors(train)
@@ -137,7 +146,7 @@ def evaluate_models(
             metrics[model]["all"][f"intra_list_diversity@{protocol.k}"] = value
     finally:
         users.unpersist()
-    return Evaluation(metrics, lists, settings, trials)
+    return Evaluation(metrics, lists, settings, trials, left_out)
 
 
 def diversity_of(lists: DataFrame, vectors: DataFrame, k: int, names: Sequence[str]) -> dict[str, float | None]:
