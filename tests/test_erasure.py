@@ -11,10 +11,11 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.conf import Settings
 from shoal.contract import contract, contract_names
-from shoal.erasure import ask_for, open_request
+from shoal.erasure import ask_for, open_request, remove_files
 from shoal.lake import Lake
 from shoal.mentions import Names, file_names, masked, renamed
 from shoal.runs import execute, find_job, job_lock
+from shoal.sources.archives import LABEL, landing
 
 DAY = date(2025, 6, 30)
 
@@ -54,6 +55,21 @@ def test_a_number_is_a_person_in_columns_and_rejected_records_but_not_in_words(
     assert texts == [("44", "4 stars for @[erased]")]
     assert [r["raw"] for r in after.written("ops.quarantine").collect()] == ["45,cut"]
     assert sorted(r["raw"] for r in after.written("bronze.ratings").collect()) == ["44,4,5,1700000001", "45,cut"]
+
+
+def test_a_part_of_an_archive_without_the_profile_goes_with_the_person_that_the_archive_is_called_after(
+    make_lake: Callable[..., Lake],
+) -> None:
+    lake = make_lake()
+    parts = {"a": "instagram-ann-2024-01-07-part2.zip", "b": "instagram-bob-2024-01-07-part2.zip"}
+    for name, called in parts.items():
+        (landing(lake.root) / name / "media").mkdir(parents=True)
+        (landing(lake.root) / name / "media" / "1.jpg").write_bytes(b"a picture names nobody")
+        (landing(lake.root) / name / LABEL).write_text(json.dumps({"archive": called}))
+    assert remove_files(lake, Names({"ann": "erased-1", "2024": "erased-2"}, frozenset({"ann"}))) == 3
+    left = [str(file.relative_to(landing(lake.root))) for file in landing(lake.root).rglob("*") if file.is_file()]
+    # The number in the other's label is somebody's id: the label goes, the pictures stay.
+    assert left == ["b/media/1.jpg"]
 
 
 NAMES = Names({"ann": "erased-1", "r.lee": "erased-2", "7": "erased-3"}, frozenset({"ann", "r.lee"}))

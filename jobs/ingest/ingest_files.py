@@ -36,7 +36,7 @@ from shoal.lake import Lake
 from shoal.pseudonyms import hide_people, hider, refuse_mixing, withheld
 from shoal.runs import run_job
 from shoal.sources import fashion_catalog
-from shoal.sources.archives import is_archive, unpack, unpacked_aside
+from shoal.sources.archives import archives_of, unpack, unpacked_aside
 from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
@@ -110,16 +110,22 @@ def file_rows(sorted_: Sorted, source: str, settings_hash: str) -> list[tuple[ob
     return rows
 
 
-def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings_hash: str) -> tuple[list[Batch], int]:
-    """The parts of the source that `given` holds new files of, and how many files were ingested before.
+def find_batches(
+    lake: Lake, conf: IngestConf, source: str, given: str, unpacked: Sequence[str], settings_hash: str
+) -> tuple[list[Batch], int]:
+    """The parts of the source that `given`, or a folder that its archives were `unpacked` into, holds new files of, and how many
+    files were ingested before. The number of files that are of no part is a fact of the run.
 
     Raises InputError where a file that the source cannot do without is not there or has no content at all.
     """
     batches, passed = [], 0
     hide = hider(lake.settings.privacy)
-    parts, alone = parts_of(source), Path(given).is_file()
-    files = list_files(given, conf.max_files, pictures=any(part.of_pictures for part in parts))
+    parts, alone = parts_of(source), Path(given).is_file() and not unpacked
+    files = list_files(given, conf.max_files, any(part.of_pictures for part in parts), unpacked)
     claimed = {part.name: [path for path in files if part.claims(path)] for part in parts}
+    unread = len(files) - len({path for paths in claimed.values() for path in paths})
+    if unread:
+        lake.run.note(files_of_no_part=unread)
     if not claimed[parts[0].name] and not parts[0].is_optional and not alone:
         names = " or ".join(parts[0].patterns)
         raise InputError(f"{given}: no {names} in it; expected the folder of a {source} data set")
@@ -127,7 +133,8 @@ def find_batches(lake: Lake, conf: IngestConf, source: str, given: str, settings
     for documents in (False, True):
         # All parts at once: a pass of Spark costs more than a look at some small files.
         paths = sorted({p for part in parts if (part.records_of is not None) == documents for p in claimed[part.name]})
-        found = survey_files(lake.spark, paths, conf, documents) if paths else []
+        pages = frozenset[str]().union(*(part.pages for part in parts)) if documents else frozenset[str]()
+        found = survey_files(lake.spark, paths, conf, documents, pages) if paths else []
         surveyed.update({(documents, survey.path): survey for survey in found})
     of_parts = {
         part.name: [for_part(part, surveyed[part.records_of is not None, path], hide) for path in claimed[part.name]]
@@ -194,7 +201,7 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     columns = {path: found for path, (found, _) in described.items()}
     records = read_records(
         lake.spark, batch.surveys, columns, names, conf, batch.part.records_of, batch.part.has_quotes, seen,
-        not takes_unknown(batch.part),
+        not takes_unknown(batch.part), batch.part.shaped,
     )  # fmt: skip
     privacy = lake.settings.privacy
     # At most one a file; as many as there are people whose files these are.
@@ -412,22 +419,23 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
     # Before anything can fail.
     lake.run.withholds_message = privacy.pseudonymise and any(part.hidden_path for part in parts)
     refuse_mixing(lake)
-    if not is_archive(input):
-        bring(lake, conf, as_of, source, input, input)
+    archives = archives_of(input)
+    if not archives:
+        bring(lake, conf, as_of, source, input, [])
     elif not privacy.pseudonymise:
-        bring(lake, conf, as_of, source, input, str(unpack(input, lake.root, conf)))
+        bring(lake, conf, as_of, source, input, [unpack(each, lake.root, conf) for each in archives])
     elif any(part.of_pictures for part in parts):
         raise UsageError(f"{input}: a pseudonymised lake keeps no pictures of an archive; unpack it elsewhere and name the folder")
     else:
-        with unpacked_aside(input, lake.root, conf) as folder:
-            bring(lake, conf, as_of, source, input, str(folder))
+        with unpacked_aside(archives, lake.root, conf) as folders:
+            bring(lake, conf, as_of, source, input, folders)
 
 
-def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, given: str) -> None:
-    """Bring what is new in the file or folder `given` into the lake; errors call it `input`."""
+def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, unpacked: Sequence[Path]) -> None:
+    """Bring what is new at `input`, whose archives lie `unpacked` in these folders, into the lake."""
     parsing = conf.model_dump(mode="json", exclude=NOT_PARSING)
     settings_hash = hashlib.sha256(json.dumps([source, parsing], sort_keys=True).encode()).hexdigest()
-    batches, passed = find_batches(lake, conf, source, given, settings_hash)
+    batches, passed = find_batches(lake, conf, source, input, [str(folder) for folder in unpacked], settings_hash)
     lake.run.note(source=source, files=sum(len(b.surveys) for b in batches), files_ingested_before=passed)
     loaded = [load_bronze(lake, conf, as_of, source, batch) for batch in batches]
     lake.run.rows_in["files"] = sum(n for each in loaded for n in each.counts.values())

@@ -25,7 +25,7 @@ from shoal.mentions import Names, file_names, is_loud, rewriter
 from shoal.models import retire
 from shoal.people import REQUESTS, people_of, rows_of_people, tables_of_people
 from shoal.recommend.reason import called
-from shoal.sources.archives import landing
+from shoal.sources.archives import label_of, landing, owner_in
 
 # Folders of a lake that hold no file anybody put there: tables, models, locks, what streams remember.
 KEPT = (*LAYERS, "mlruns", ".locks", ".checkpoints")
@@ -191,7 +191,9 @@ def remove_files(lake: Lake, names: Names) -> int:
     Bronze has every record of a raw copy, and a report is made again by its job."""
     count = 0
     for folder in sorted(landing(lake.root).glob("*")):
-        if any(file.name in PROFILES and file_names(file, names) for file in folder.rglob("*.json")):
+        # A part of a split archive may lack the profile.
+        is_theirs = owner_in(label_of(folder)) in names.stand_ins
+        if is_theirs or any(file.name in PROFILES and file_names(file, names) for file in folder.rglob("*.json")):
             # All of it is theirs: their pictures do not name them.
             count += sum(file.is_file() for file in folder.rglob("*"))
             shutil.rmtree(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from shoal.conf import IngestConf, load
 from shoal.errors import InputError
-from shoal.sources.archives import unpack
+from shoal.sources.archives import LABEL, archives_of, unpack
 
 
 def conf(**sets: object) -> IngestConf:
@@ -24,7 +24,7 @@ def make(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> str:
 
 
 def files_below(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name != LABEL)
 
 
 def test_a_sound_archive_is_a_folder_below_the_lake(tmp_path: Path) -> None:
@@ -33,6 +33,21 @@ def test_a_sound_archive_is_a_folder_below_the_lake(tmp_path: Path) -> None:
     assert folder.parent == tmp_path / "lake" / ".landing"
     assert files_below(folder) == ["me/likes.json", "me/media/1.jpg"]
     assert (folder / "me/media/1.jpg").read_bytes() == b"\xff\xd8"
+
+
+def test_an_archive_is_labelled_with_its_own_name_whatever_it_holds(tmp_path: Path) -> None:
+    given = make(tmp_path / "instagram-ann-2024-01-01.zip", (LABEL, b'{"archive": "another"}'))
+    assert (unpack(given, tmp_path / "lake", conf()) / LABEL).read_text() == '{"archive": "instagram-ann-2024-01-01.zip"}'
+
+
+def test_the_archives_of_a_folder_are_those_that_are_not_hidden(tmp_path: Path) -> None:
+    for name in ("b.ZIP", "in/a.zip", ".c.zip", "_d/e.zip"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        make(tmp_path / name, ("x.json", b"[]"))
+    (tmp_path / "folder.zip").mkdir()
+    assert archives_of(str(tmp_path)) == [str(tmp_path / "b.ZIP"), str(tmp_path / "in/a.zip")]
+    assert archives_of(str(tmp_path / "b.ZIP")) == [str(tmp_path / "b.ZIP")]
+    assert archives_of(str(tmp_path / "none")) == []
 
 
 def test_the_same_archive_is_unpacked_once(tmp_path: Path) -> None:

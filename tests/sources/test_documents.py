@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shoal.sources.documents import document_records, is_document
-from shoal.sources.parsing import Stretch
+from shoal.sources.documents import document_records, holds_pages, is_document
+from shoal.sources.parsing import Left, Stretch, json_record
 
 
 def read(path: Path, max_bytes: int = 1000) -> list[tuple[int, str, str | None, str | None, str | None]]:
@@ -93,3 +93,38 @@ def test_any_bytes_are_records_and_never_a_crash(tmp_path_factory: pytest.TempPa
     path.write_bytes(content)
     is_document(str(path), 1000)
     assert all(row[2] is not None or row[1].startswith("{") for row in read(path))
+
+
+def test_each_line_of_a_file_of_pages_is_a_document_and_its_records_are_numbered_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    long = '{"posts": [{"postId": "' + "x" * 2000 + '"}]}'
+    lines = ['{"posts": [{"postId": 1}, {"postId": 2}]}', "", "broken", long, '{"other": 1}', '{"posts": [{"postId": 3}]}']
+    path.write_text("\ufeff" + "\r\n".join(lines))
+    stretch = Stretch(str(path), "pages", "", 0, -1, 1, ("postid=id",))
+    rows = [row for batch in document_records(stretch, ["id"], _posts, 1000) for row in batch.to_pylist()]
+    assert [(row["_line"], row["_rule"], row["id"]) for row in rows] == [
+        (1, None, "1"), (2, None, "2"), (3, "bad_json", None), (4, "record_too_long", None), (5, "bad_json", None), (6, None, "3"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "is_so"),
+    [
+        (b'\n{"posts": []}\n{"id": 1}', True),
+        (b'{"id": 1}\n{"posts": []}', False),
+        (b"[1]\n", False),
+        (b"broken", False),
+        (b"", False),
+    ],
+)
+def test_a_file_holds_pages_where_its_first_line_is_one(tmp_path: Path, content: bytes, is_so: bool) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content)
+    assert holds_pages(str(tmp_path / "a.jsonl"), 1000, frozenset({"posts"})) is is_so
+
+
+def test_an_object_is_shaped_before_its_names_are_matched_and_one_that_cannot_be_is_rejected() -> None:
+    def shaped(value: dict[str, object]) -> dict[str, object]:
+        return {"id": value["deep"]["id"]}  # type: ignore[index]
+
+    assert json_record('{"deep": {"id": 7}}', ["id=id"], Left(), shaped) == ('{"deep": {"id": 7}}', None, None, {"id": "7"})
+    assert json_record("{}", ["id=id"], Left(), shaped)[1:] == ("bad_json", "not an object as expected: KeyError 'deep'", None)

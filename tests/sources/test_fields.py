@@ -1,14 +1,18 @@
-"""Counts as people write them."""
+"""Counts and prices as people write them."""
 
 from __future__ import annotations
 
+from datetime import date
+
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from shoal.conf import load
-from shoal.sources.fields import Field, typed
+from shoal.sources.fields import Field, fault, typed
 
 COUNTS = {
     "0": 0, " 1234 ": 1234, "1,234": 1234, "12,345,678": 12_345_678, "1234.0": 1234, "12.3k": 12_300, "1.2M": 1_200_000,
     "2b": 2_000_000_000, "1,234.5k": 1_234_500, "1.0005k": 1001, "3 k": 3000,
+    "1 234 567": 1_234_567, "1\u202f234": 1234, "1 23": None,
     "1.2345678E7": 12_345_678, "999999999999999": 999_999_999_999_999,
     "-1": None, "12.3": None, "1,23": None, "1.234.567": None, "k": None, "many": None, "": None, "1e3": None, "1.25E1": None,
     "9.9e20": None, "NaN": None, "Infinity": None, "12kk": None, "1234567890123456": None, "١٢": None,
@@ -19,3 +23,36 @@ def test_counts(spark: SparkSession) -> None:
     texts = spark.createDataFrame([(text,) for text in COUNTS], "n string")
     found = texts.select("n", typed(Field("n", "count"), load().ingest).alias("count")).collect()
     assert {row["n"]: row["count"] for row in found} == COUNTS
+
+
+def test_a_count_that_is_hidden_or_missing_is_no_fault_and_none_of_the_others_is_sound(spark: SparkSession) -> None:
+    field, conf = Field("n", "count"), load().ingest
+    said = ("-1", "-1.0", "NaN", "None", " null ", "", "-5", "1k+", "Infinity")
+    texts = spark.createDataFrame([(text,) for text in said], "n string")
+    found = texts.select("n", fault(field, typed(field, conf), conf, date(2024, 1, 1))["rule"].alias("rule")).collect()
+    assert [row["n"] for row in found if row["rule"]] == ["-5", "1k+", "Infinity"]
+
+
+# Text: the amount, and the currency that stands beside it.
+PRICES = {
+    "1299": (1299, None), "1299.5": (1299.5, None), "0.05083": (0.05083, None), "-5": (-5, None), "1e3": (1000, None),
+    "1,299": (1299, None), "1,299.00": (1299, None), "12,345,678.90": (12_345_678.9, None), "₹1,00,000": (100_000, "INR"),
+    "1.299,00": (1299, None), "€ 1.299,00": (1299, "EUR"), "1.299.000": (1_299_000, None), "35,90": (35.9, None),
+    "0,005": (0.005, None), "1 299,50 €": (1299.5, "EUR"), "1\u00a0299 USD": (1299, "USD"), "1'299.00 CHF": (1299, "CHF"),
+    "$10.50": (10.5, "USD"),
+    "US$ 5": (5, "USD"), "usd 20": (20, "USD"), "R$ 5,90": (5.9, "BRL"), "Rs. 999": (999, "INR"), "5zł": (5, "PLN"),
+    "$ -5": (-5, "USD"),
+    # One thousand and more, or one and a bit: both are written so.
+    "€1.299": (None, "EUR"),
+    "free": (None, None), "10%": (None, None), "12.99 - 19.99": (None, None), "1,2,3": (None, None), "12d": (None, None),
+    "$": (None, None),
+}  # fmt: skip
+
+
+def test_prices(spark: SparkSession) -> None:
+    texts = spark.createDataFrame([(text, None) for text in PRICES], "price string, currency string")
+    kinds = [typed(Field(name, name), load().ingest).alias(f"_{name}") for name in ("price", "currency")]
+    found = texts.select("price", *kinds).collect()
+    assert {row["price"]: (row["_price"], row["_currency"]) for row in found} == PRICES
+    named = texts.withColumn("currency", F.lit(" eur "))
+    assert {row["_currency"] for row in named.select(kinds[1]).collect()} == {"EUR"}

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shoal.sources import instagram_export
+from shoal.sources.archives import LABEL
 from shoal.sources.documents import WRONG_SHAPE
-from shoal.sources.instagram_export import PARTS, at, owner_of, repaired, root_of, shortcode_of, user_of
+from shoal.sources.instagram_export import PARTS, at, likes_of, owner_of, profile_of, repaired, root_of, shortcode_of, user_of
 from shoal.sources.instagram_influencers import posts_of
 
 from tests.sources.instagram_archives import NEW, OLD, mojibake, write_folder
@@ -76,6 +77,44 @@ def test_the_owner_is_told_by_the_profile_then_the_folder_then_by_an_id(tmp_path
     assert one != other
     (old / "profile.json").write_text('{"username": 7}')
     assert owner_of(str(old / "likes.json"))[0].startswith("archive-")
+
+
+def test_the_owner_of_a_part_of_a_split_archive_is_told_by_its_name_and_by_the_part_with_the_profile(tmp_path: Path) -> None:
+    landing = tmp_path / ".landing"
+    for part in (1, 2):
+        (landing / str(part)).mkdir(parents=True)
+        (landing / str(part) / LABEL).write_text(json.dumps({"archive": f"instagram-ann-2024-01-01-part{part}.zip"}))
+    message = str(landing / "2/your_instagram_activity/messages/inbox/bob_123/message_1.json")
+    assert owner_of(message) == ("ann", None)
+    write_folder({name: value for name, value in NEW.items() if "personal" in name}, landing / "1" / "instagram-ann-2024-01-01-xY1")
+    (landing / "3").mkdir()  # a new archive: what is beside is looked at again
+    assert owner_of(message) == ("ann", "Ann Müller")
+    (landing / "2" / LABEL).write_text("7")
+    assert owner_of(message)[0].startswith("archive-")
+
+
+def test_the_owner_is_named_in_the_language_of_the_account() -> None:
+    said = {"Correo electrónico": "a@mail.test", "Nombre de usuario": "ann_es", "Nombre": "Ána"}
+    document = {"profile_user": [{"string_map_data": {mojibake(name): {"value": mojibake(value)} for name, value in said.items()}}]}
+    assert list(profile_of(document, "/x/personal_information.json")) == [
+        {"kind": "user", "user_id": "ann_es", "name": "Ána", "occurred_at": None}
+    ]
+
+
+def test_who_wrote_a_comment_that_was_liked_does_not_own_the_post() -> None:
+    row = {"title": "cat", "string_list_data": [{"href": "https://www.instagram.com/p/Cc-1/", "timestamp": 0}]}
+    (post,) = likes_of({"likes_media_likes": [row]}, "/x/instagram-ann-2024-01-01/likes/liked_posts.json")
+    (comment,) = likes_of({"likes_comment_likes": [row]}, "/x/instagram-ann-2024-01-01/likes/liked_comments.json")
+    assert isinstance(post, dict)
+    assert isinstance(comment, dict)
+    assert (post["item_id"], post["other_id"], post.get("people")) == ("Cc-1", "cat", None)
+    assert (comment["item_id"], comment.get("other_id"), comment["people"]) == ("Cc-1", None, ["cat"])
+
+
+def test_settings_of_comments_are_no_comments() -> None:
+    (part,) = (part for part in PARTS if part.name == "comments")
+    assert part.claims("/x/comments/post_comments_1.json")
+    assert not part.claims("/x/comments/comments_allowed_from.json")
 
 
 def test_times_and_links() -> None:

@@ -7,14 +7,16 @@ An archive comes from strangers: nothing in it may land outside its folder, be a
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import stat
 import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +24,8 @@ from shoal.conf import IngestConf
 from shoal.errors import InputError, TransientError, UsageError
 
 _BLOCK = 1 << 20
+# A hidden file that says what the archive was called: its name may name the person whose it is.
+LABEL = ".archive.json"
 # Below this a ratio says nothing: a few kilobytes of blanks fill no disk.
 _RATIO_FROM_BYTES = 1 << 20
 
@@ -29,6 +33,16 @@ _RATIO_FROM_BYTES = 1 << 20
 def is_archive(given: str) -> bool:
     """Whether the input is a .zip file, by its name."""
     return given.lower().endswith(".zip") and Path(given).is_file()
+
+
+def archives_of(given: str) -> list[str]:
+    """The .zip files that an input is or holds, sorted: the file itself, or those below the folder, hidden ones left out."""
+    if is_archive(given):
+        return [given]
+    folder = Path(given)
+    found = folder.rglob("*.[zZ][iI][pP]") if folder.is_dir() else ()
+    shown = (f for f in found if f.is_file() and not any(p.startswith((".", "_")) for p in f.relative_to(folder).parts))
+    return sorted(str(file) for file in shown)
 
 
 def landing(root: Path) -> Path:
@@ -56,6 +70,7 @@ def unpack(given: str, root: Path, conf: IngestConf) -> Path:
             members = _sound_members(given, archive, conf)
             partial.mkdir(parents=True)
             _unpack_members(given, archive, members, partial, conf)
+            (partial / LABEL).write_text(json.dumps({"archive": Path(given).name}), encoding="utf-8")
     except (zipfile.BadZipFile, struct.error, EOFError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(f"{given}: not a sound .zip file: {error}; get it once more") from None
@@ -73,12 +88,31 @@ def unpack(given: str, root: Path, conf: IngestConf) -> Path:
     return folder
 
 
+def label_of(folder: Path) -> str:
+    """What the .zip was called that a folder was unpacked from; nothing for another folder."""
+    try:
+        said = json.loads((folder / LABEL).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(said.get("archive", "")) if isinstance(said, dict) else ""
+
+
+def owner_in(called: str) -> str | None:
+    """The username in the name of a folder or .zip, where that is called as Instagram calls a person's archive.
+
+    >>> owner_in("instagram-ann.b-2024-01-31-xY12-part2.zip"), owner_in("photos-2024-01-31.zip")
+    ('ann.b', None)
+    """
+    found = re.match(r"instagram-([\w.]+)-\d{4}-\d{2}-\d{2}", called)
+    return found.group(1) if found else None
+
+
 @contextmanager
-def unpacked_aside(given: str, root: Path, conf: IngestConf) -> Iterator[Path]:
-    """The folder with the files of the archive `given`, outside the lake `root` and for as long as the context lasts.
+def unpacked_aside(given: Sequence[str], root: Path, conf: IngestConf) -> Iterator[list[Path]]:
+    """The folders with the files of the archives `given`, outside the lake `root` and for as long as the context lasts.
 
     For a lake that is to hold no raw copy. The folder is below the machine's temporary folder (TMPDIR), the user's alone, and the
-    same for the same archive and lake; what a killed run left of it is removed first. On a cluster every worker must see that
+    same for the same archives and lake; what a killed run left of it is removed first. On a cluster every worker must see that
     folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
     """
     lake = hashlib.sha256(str(root).encode()).hexdigest()[:16]
@@ -88,9 +122,9 @@ def unpacked_aside(given: str, root: Path, conf: IngestConf) -> Iterator[Path]:
             shutil.rmtree(aside)
         aside.mkdir(mode=0o700)
     except OSError as error:
-        raise UsageError(f"{aside}: {error.strerror or error}; expected to make this folder for {given}: set TMPDIR") from None
+        raise UsageError(f"{aside}: {error.strerror or error}; expected to make this folder for {given[0]}: set TMPDIR") from None
     try:
-        yield unpack(given, aside, conf)
+        yield [unpack(each, aside, conf) for each in given]
     finally:
         shutil.rmtree(aside)
 

@@ -40,7 +40,7 @@ def refuse_unknown(part: Part, path: str, unknown: list[str]) -> None:
 
 def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
     """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
-    if survey.form in ("jsonl", "document", "picture"):
+    if survey.form in ("jsonl", "document", "pages", "picture"):
         return json_pairs(part, conf), []
     found = list(survey.header)
     matched = match_columns(survey, found, part.fields, conf)

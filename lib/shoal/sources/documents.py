@@ -14,15 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from shoal.sources.parsing import KEPT_BYTES, Row, Stretch, object_record, open_bytes, slow_batch
+from shoal.sources.parsing import KEPT_BYTES, WRONG_SHAPE, Row, Stretch, object_record, open_bytes, slow_batch
 
 # `records_of(document, path)` gives a document's records: flat objects, whose values become fields as those of a line do.
 RecordsOf = Callable[[object, str], Iterator[object]]
 _BOM = b"\xef\xbb\xbf"
 # Records a batch: those of a document of any size go to the JVM in pieces.
 _BATCH_RECORDS = 4096
-# What a function that takes a document apart meets where the document has another shape than it expects.
-WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 def is_document(path: str, max_bytes: int) -> bool:
@@ -52,6 +50,34 @@ def is_document(path: str, max_bytes: int) -> bool:
         return not _is_object(following)
 
 
+def listed_in(document: object, *names: str) -> Iterator[object]:
+    """The elements of an array, of the first array that an object holds under one of `names`, or the object itself. TypeError for
+    what is neither."""
+    if isinstance(document, dict):
+        held = [document[name] for name in names if isinstance(document.get(name), list)]
+        yield from held[0] if held else [document]
+    elif isinstance(document, list):
+        yield from document
+    else:
+        raise TypeError(f"found a JSON {type(document).__name__}, expected an array or an object")
+
+
+def holds_pages(path: str, max_bytes: int, pages: frozenset[str]) -> bool:
+    """Whether each line of a file of JSON lines is a document of its own: where its first one is an object with a name of `pages`.
+
+    Reads to the first line that is not blank, and of that at most `max_bytes`.
+    """
+    try:
+        with open_bytes(path) as stream:
+            first = stream.readline(max_bytes)
+            while first and not first.removeprefix(_BOM).strip():
+                first = stream.readline(max_bytes)
+        found = json.loads(first.removeprefix(_BOM))
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and not pages.isdisjoint(found)
+
+
 def _is_object(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
@@ -62,13 +88,15 @@ def _is_object(line: bytes) -> bool:
 def document_records(
     stretch: Stretch, names: Sequence[str], records_of: RecordsOf, max_bytes: int
 ) -> Iterator[pa.RecordBatch]:
-    """The records of a document, with `batch_schema(names)`: raw is the record's JSON, _line its number in the file, from 1.
+    """The records of a document, with `batch_schema(names)`: raw is the record's JSON, _line its number in the file, from 1. Of a
+    file of form pages each line is a document; one of them is held at a time.
 
     A document that is larger than `max_bytes`, cannot be unzipped, is not UTF-8, no JSON or of another shape than `records_of`
     expects is one rejected record (rule record_too_long, cut_off, bad_encoding or bad_json); none of it lands.
     """
     rows: list[tuple[Any, ...]] = []
-    for number, row in enumerate(_rows(stretch, records_of, max_bytes), 1):
+    found = _rows_of_pages if stretch.form == "pages" else _rows
+    for number, row in enumerate(found(stretch, records_of, max_bytes), 1):
         rows.append((number, *row))
         if len(rows) == _BATCH_RECORDS:
             yield slow_batch(rows, names)
@@ -85,6 +113,24 @@ def _rows(stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> Iterator[R
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         yield "", "cut_off", f"the zipped file is broken: {error}; none of it is read", None
         return
+    yield from _rows_in(data, stretch, records_of, max_bytes)
+
+
+def _rows_of_pages(stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> Iterator[Row]:
+    """(raw, rule, reason, fields) a record of the documents that the lines of a file are."""
+    try:
+        with open_bytes(stretch.path) as stream:
+            while line := stream.readline(max_bytes + 1):
+                if line.removeprefix(_BOM).strip():
+                    yield from _rows_in(line.removeprefix(_BOM), stretch, records_of, max_bytes)
+                while len(line) > max_bytes and not line.endswith(b"\n"):
+                    line = stream.readline(max_bytes + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield "", "cut_off", f"the zipped file breaks off here: {error}; what came before is read", None
+
+
+def _rows_in(data: bytes, stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> Iterator[Row]:
+    """(raw, rule, reason, fields) a record of one document."""
     head = data[:KEPT_BYTES].decode("utf-8", "backslashreplace")
     if len(data) > max_bytes:
         size = f"a document of more than {max_bytes:,} bytes (max_document_bytes)"
@@ -108,6 +154,6 @@ def _rows(stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> Iterator[R
         # Half a surrogate pair is no character; UTF-8 cannot hold it.
         raw = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
         if isinstance(record, dict):
-            yield object_record(raw, record, stretch.columns, stretch.left)
+            yield object_record(raw, record, stretch.columns, stretch.left, stretch.shaped)
         else:
             yield raw, "bad_json", f"found a JSON {type(record).__name__}; expected an object", None

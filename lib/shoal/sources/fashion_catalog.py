@@ -6,13 +6,16 @@ pictures, all others products. A picture is of the product that its file is name
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
+from shoal.sources.documents import listed_in
 from shoal.sources.fields import Field, told
 from shoal.sources.general import ITEM, TIME, USER, rating_in_range
-from shoal.sources.instagram_influencers import posts_of, status_of
+from shoal.sources.instagram_influencers import status_of
 from shoal.sources.listing import PICTURES
 from shoal.sources.parts import Also, Part, event_id_from, hashtags_of
 
@@ -23,14 +26,14 @@ _WORDS = {"browse": "view", "viewed": "view", "buy": "purchase", "bought": "purc
           "transaction": "purchase", "cart": "save", "add_to_cart": "save", "wishlist": "save"}  # fmt: skip
 
 PRODUCT_FIELDS = (
-    Field("product_id", "id", True, ("item_id", "id", "sku", "article_id", "asin")),
+    Field("product_id", "id", True, ("item_id", "id", "sku", "article_id", "asin", "pid", "uniq_id")),
     Field("title", "text", False, ("name", "product_name", "prod_name", "product_display_name")),
     Field("description", "text", False, ("text", "detail_desc", "body")),
     Field("brand", "text", False, ("brand_name", "manufacturer")),
     Field("category", "list", False, ("categories", "product_type", "product_type_name", "article_type")),
     Field("colour", "text", False, ("color", "base_colour", "colour_group_name")),
-    Field("price", "number", False, ("list_price", "price_usd")),
-    Field("currency", "text", False, ("currency_code",), people="nobody"),
+    Field("price", "price", False, ("list_price", "retail_price", "price_usd")),
+    Field("currency", "currency", False, ("currency_code",), people="nobody"),
     Field("image_path", "text", False, ("image", "image_url", "picture", "filename"), people="nobody"),
     Field("created_at", "time", False, ("published_at", "added_at", "timestamp")),
 )
@@ -40,11 +43,11 @@ EVENT_FIELDS = (
     Field("item_id", "id", True, (*ITEM.aliases, "article_id", "sku")),
     # A file without it is one of purchases.
     Field("event", "word", False, ("event_type", "type", "action")),
-    Field("price", "number", False, ("unit_price",)),
+    Field("price", "price", False, ("unit_price",)),
     Field("quantity", "whole", False, ("count", "units")),
     # An amount off the whole line, in its currency.
-    Field("discount", "number", False, ("discount_amount",)),
-    Field("currency", "text", False, ("currency_code",), people="nobody"),
+    Field("discount", "price", False, ("discount_amount",)),
+    Field("currency", "currency", False, ("currency_code",), people="nobody"),
     Field("occurred_at", "time", True, (*TIME.aliases, "t_dat", "purchased_at")),
 )
 PICTURE_FIELDS = (
@@ -53,6 +56,11 @@ PICTURE_FIELDS = (
     Field("height_px", "whole"),
     Field("status", "word"),
 )
+
+
+def products_of(document: object, path: str) -> Iterator[object]:
+    """The products of a JSON document: an array, a product, or an object that holds the array."""
+    return listed_in(document, "products", "items", "data", "results")
 
 
 def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:
@@ -161,9 +169,9 @@ def _is_looked_at() -> Column:
 
 PARTS = (
     Part(
-        "products", "bronze.products", "silver.items", PRODUCT_FIELDS, _items, is_optional=True, records_of=posts_of,
+        "products", "bronze.products", "silver.items", PRODUCT_FIELDS, _items, is_optional=True, records_of=products_of,
         checked=_unknown_currency,
-        excluding=(*_EVENTS, *_PICTURES, "readme*", "license*"),
+        excluding=(*_EVENTS, *_PICTURES, "customers*", "users*", "images.csv", "readme*", "license*"),
         also=(Also("silver.images", _images_of_products, lambda: F.col("image_path").isNotNull(), keeps_newest=False),),
     ),
     Part(

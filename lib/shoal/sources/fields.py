@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,6 +17,14 @@ from shoal.errors import InputError, UsageError
 from shoal.sources.listing import Survey
 from shoal.sources.parsing import plain
 
+# How a missing count is written: -1 is Instagram's own for hidden likes, the words are pandas' and Python's for nothing.
+_NO_COUNT = ("", "-1", "-1.0", "nan", "none", "null")
+# What stands before or behind a price: a code of three letters, or one of these, and the code that it means.
+_SIGNS = {"US$": "USD", "R$": "BRL", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "$": "USD", "€": "EUR", "£": "GBP",
+          "¥": "JPY", "₹": "INR", "RS": "INR", "RS.": "INR", "₽": "RUB", "₩": "KRW", "₺": "TRY", "₴": "UAH", "₫": "VND",
+          "ZŁ": "PLN"}  # fmt: skip
+_MARK = r"(?!nan|inf)(?:" + "|".join([*(re.escape(sign) for sign in _SIGNS), "[a-z]{3}"]) + ")"
+_BLANK = r"[\s\u00a0\u2009\u202f]"
 # Seconds of the year 5138; as milliseconds the same number is March 1973, before any record of ours.
 _MILLISECONDS = 1e11
 
@@ -26,8 +35,8 @@ Hide = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, flag, time, list, word),
-    and whether a file must have it.
+    """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, price, currency, flag,
+    time, list, word), and whether a file must have it. A currency that is not named is told by the sign in the field `price`.
 
     forms: for a time, other ways to write it than unix seconds and ISO 8601, each a function from such a text to ISO 8601, and
     from other texts to null. (Spark's own patterns raise where its old parser would have read a text.)
@@ -102,6 +111,10 @@ def typed(field: Field, conf: IngestConf) -> Column:
         return F.when(_number(text) == F.trim(text).cast("int"), F.trim(text).cast("int"))
     if field.kind == "count":
         return _count(text)
+    if field.kind == "price":
+        return _price(text)
+    if field.kind == "currency":
+        return _currency(text, F.col("price"))
     if field.kind == "flag":
         return F.trim(text).cast("boolean")
     if field.kind == "time":
@@ -122,11 +135,11 @@ def _number(text: Column) -> Column:
 
 
 def _count(text: Column) -> Column:
-    """How many, as people write it: 1234, 1,234, 12.3k, 1.2m, 2b; null where the text is none of these or below zero.
+    """How many, as people write it: 1234, 1,234, 1 234, 12.3k, 1.2m, 2b; null where the text is none of these or below zero.
 
     A fraction without a letter is none; one with a letter is as exact as its digits.
     """
-    plain = F.lower(F.trim(text))
+    plain = F.regexp_replace(F.lower(F.trim(text)), rf"(?<=\d){_BLANK}(?=\d{{3}})", ",")
     letter = F.regexp_extract(plain, r"^(?:\d{1,12}|\d{1,3}(?:,\d{3}){1,4})(?:\.\d{1,6})? ?([kmb])$", 1)
     times = F.when(letter == "k", 1_000).when(letter == "m", 1_000_000).when(letter == "b", 1_000_000_000)
     lettered = F.round(F.regexp_replace(plain, "[,kmb ]", "").cast("decimal(20,6)") * times).cast("bigint")
@@ -136,6 +149,39 @@ def _count(text: Column) -> Column:
     return F.when(letter != "", lettered).when(whole.isNotNull(), whole.cast("bigint")).when(
         (float_ < 1e15) & (float_ == F.floor(float_)), float_.cast("bigint")
     )
+
+
+def _price(text: Column) -> Column:
+    """An amount of money as people write it: 1299, 1299.5, 1,299.00, 1.299,00, 1 299,00, 35,90, with a currency before or behind;
+    null where the text is none of these.
+
+    A comma or point before one or two last digits ends the whole amount; groups of three are thousands. A point before three
+    digits beside a currency (€ 1.299) may be either: none.
+    """
+    whole = F.trim(F.regexp_replace(text, rf"^{_BLANK}+|{_BLANK}+$", ""))
+    bare = F.regexp_replace(whole, rf"(?iu)^{_MARK}{_BLANK}*(?=[\d-])|(?<=\d){_BLANK}*{_MARK}$", "")
+    # 1 299 and 1'299: the groups are then as in 1,299.
+    grouped = F.regexp_replace(bare, rf"(?<=\d)(?:{_BLANK}|['’])(?=\d{{3}})", ",")
+    english = F.when(grouped.rlike(r"^-?[1-9]\d{0,2}(,\d{2,3})*,\d{3}(\.\d+)?$"), F.regexp_replace(grouped, ",", ""))
+    spaced = F.when(grouped.rlike(r"^-?[1-9]\d{0,2}(,\d{3})+,\d{1,2}$") & (grouped != bare), F.regexp_replace(
+        F.regexp_replace(grouped, r",(?=\d{3})", ""), ",", "."))  # fmt: skip
+    pointed = r"^-?[1-9]\d{0,2}((\.\d{3})+,\d{1,2}|(\.\d{3}){2,})$"
+    european = F.when(bare.rlike(pointed), F.regexp_replace(F.regexp_replace(bare, r"\.", ""), ",", "."))
+    comma = F.when(bare.rlike(r"^-?(\d+,\d{1,2}|0,\d+)$"), F.regexp_replace(bare, ",", "."))
+    either = (bare != whole) & bare.rlike(r"^\d{1,3}\.\d{3}$")
+    ways = [way.cast("double") for way in (english, spaced, european, comma)]
+    return F.when(either, F.lit(None)).otherwise(F.coalesce(_number(bare), *ways))
+
+
+def _currency(text: Column, price: Column) -> Column:
+    """The code of a currency: the text's, else the one that stands with the price; null where neither names one."""
+    beside = F.regexp_extract(price, rf"(?iu)^{_BLANK}*({_MARK}){_BLANK}*[\d-]", 1)
+    behind = F.regexp_extract(price, rf"(?iu)\d{_BLANK}*({_MARK}){_BLANK}*$", 1)
+    named = F.upper(F.coalesce(*[F.nullif(F.trim(each), F.lit("")) for each in (text, beside, behind)]))
+    code = F.when(F.lit(False), named)
+    for sign, means in _SIGNS.items():
+        code = code.when(named == sign, means)
+    return code.otherwise(named)
 
 
 def _time(text: Column, unit: str, forms: Sequence[Callable[[Column], Column]]) -> Column:
@@ -170,15 +216,16 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
     text = F.col(field.name)
     found = F.concat(F.lit(f"{field.name}: found '"), F.substring(text, 1, 60), F.lit("', expected "))
 
-    blank = text.isNull() | (F.trim(text) == "")
+    blank = text.isNull() | F.lower(F.trim(text)).isin(*(_NO_COUNT if field.kind == "count" else ("",)))
     checks = F.when(F.lit(False), told("", F.lit("")))
     if field.required:
         checks = checks.when(blank, told("required", F.lit(f"{field.name}: empty, expected a value")))
     if field.kind == "id":
         checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))
-    if field.kind in ("number", "whole", "count", "flag", "list"):
+    if field.kind in ("number", "whole", "count", "price", "flag", "list"):
         kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list",
-                 "count": "a count as 1234, 1,234 or 12.3k"}  # fmt: skip
+                 "count": "a count as 1234, 1,234 or 12.3k",
+                 "price": "a price as 1299, 1,299.00, 1.299,00 or € 12"}  # fmt: skip
         checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, F.lit(kinds[field.kind]))))
     if field.kind == "time":
         if conf.timestamp_unit == "s":

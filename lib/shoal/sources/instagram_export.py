@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +20,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
+from shoal.sources.archives import LABEL, label_of, owner_in
 from shoal.sources.fields import Field, Hide
 from shoal.sources.instagram_influencers import status_of
 from shoal.sources.parts import Also, Part, event_id_from, hashtags_of
@@ -30,6 +32,8 @@ _FOLDERS = {
     "your_instagram_activity", "messages", "inbox", "message_requests", "archived_threads", "likes", "comments", "content", "media",
     "saved", "connections", "followers_and_following", "personal_information",
 }  # fmt: skip
+_PROFILE_FILES = ("personal_information/personal_information/personal_information.json",
+                  "personal_information/personal_information.json", "profile.json")  # fmt: skip
 _THREADS = {"inbox", "message_requests", "archived_threads"}
 _PROFILE_BYTES = 1 << 20
 # Words that Instagram's own names of files and folders are made of; anything else may be a person's.
@@ -195,12 +199,23 @@ def root_of(path: str) -> Path:
 def owner_of(path: str) -> tuple[str, str | None]:
     """(username, display name) of the person whose archive a file is of.
 
-    From profile.json or personal_information.json; else from the archive's folder, where it is called as Instagram calls it
-    (instagram-NAME-2023-11-05-...); else an id made from the folder's path, for an archive whose profile is missing or broken.
+    From profile.json or personal_information.json; else from the archive's folder or .zip, where it is called as Instagram calls
+    it (instagram-NAME-2023-11-05-...), then with the display name that another part of the archive beside it says;
+    else an id made from the folder's path, for an archive whose profile is missing or broken.
     """
     root = root_of(path)
-    for name in ("personal_information/personal_information/personal_information.json",
-                 "personal_information/personal_information.json", "profile.json"):  # fmt: skip
+    said = _profile_in(root)
+    if said:
+        return said
+    user = owner_in(root.name) or owner_in(label_of(root))
+    if user:
+        return user, _name_beside(root, user)
+    return f"archive-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}", None
+
+
+def _profile_in(root: Path) -> tuple[str, str | None] | None:
+    """(username, display name) as the profile in an archive's folder says; None where there is none that can be read."""
+    for name in _PROFILE_FILES:
         try:
             with (root / name).open("rb") as file:
                 profile = next(iter(_profiles(repaired(json.loads(file.read(_PROFILE_BYTES))))), None)
@@ -209,10 +224,37 @@ def owner_of(path: str) -> tuple[str, str | None]:
             profile = None
         if profile and isinstance(profile["user_id"], str) and profile["user_id"].strip():
             return profile["user_id"].strip(), profile["name"]
-    called = re.match(r"instagram-([\w.]+)-\d{4}-\d{2}-\d{2}", root.name)
-    if called:
-        return called.group(1), None
-    return f"archive-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}", None
+    return None
+
+
+def _name_beside(root: Path, user: str) -> str | None:
+    """The display name of `user`, as the profile in another part of a split archive says: in a folder beside `root` that was
+    unpacked from an archive or is called as Instagram calls it."""
+    # The folder of a .zip may hold the archive's own.
+    places = [root.parent, root.parent.parent] if root.parent.parent.name == ".landing" else [root.parent]
+    for place in places:
+        try:
+            names = _names_in(str(place), place.stat().st_mtime_ns)
+        except OSError:
+            # What lies beside the input need not be ours to read: then it says nothing.
+            continue
+        if user in names:
+            return names[user]
+    return None
+
+
+@lru_cache(8)
+def _names_in(place: str, changed: int) -> dict[str, str]:
+    """Username to display name of the archives that lie in the folders in `place`; of a folder as it was when it `changed`."""
+    found: dict[str, str] = {}
+    for folder in sorted(Path(place).iterdir()):
+        if not folder.is_dir() or not ((folder / LABEL).exists() or folder.name.startswith("instagram-")):
+            continue
+        for root in (folder, *sorted(folder.glob("instagram-*"))):
+            user, name = _profile_in(root) or ("", None)
+            if user and isinstance(name, str):
+                found.setdefault(user, name)
+    return found
 
 
 def owner_id_of(path: str) -> str:
@@ -329,7 +371,9 @@ def saved_of(document: object, path: str) -> Iterator[object]:
 
 def _marks(document: object, path: str, event: str) -> Iterator[object]:
     owner, _ = owner_of(path)
-    for section in sections(repaired(document)).values():
+    for name, section in sections(repaired(document)).items():
+        # Of a comment that is liked, the title is who wrote it, the link the post that it is below: nobody's, as far as we know.
+        of_comment = "comment" in name
         for row in rows_in(section):
             if isinstance(row, list):
                 # 2020: time and owner of the post, not the post.
@@ -340,7 +384,8 @@ def _marks(document: object, path: str, event: str) -> Iterator[object]:
             else:
                 yield row
                 continue
-            yield {"kind": event, "user_id": owner, "other_id": other, "item_id": _post_of(link, other, when), "occurred_at": when}
+            record = {"kind": event, "user_id": owner, "item_id": _post_of(link, other, when), "occurred_at": when}
+            yield record | ({"people": [other]} if of_comment else {"other_id": other})
 
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
@@ -443,11 +488,21 @@ def _profiles(whole: Any) -> list[dict[str, Any]]:
     return []
 
 
+_USERNAMES = ("username", "user name", "benutzername", "nutzername", "nom d’utilisateur", "nom d'utilisateur", "nom de profil",
+              "nombre de usuario", "nome utente", "nome de usuário", "nome de utilizador", "gebruikersnaam", "nazwa użytkownika",
+              "användarnamn", "brukernavn", "brugernavn", "käyttäjätunnus", "käyttäjänimi", "uživatelské jméno", "felhasználónév",
+              "nume de utilizator", "kullanıcı adı", "kullanici adi", "имя пользователя", "ім’я користувача", "όνομα χρήστη",
+              "nama pengguna", "tên người dùng", "ชื่อผู้ใช้", "اسم المستخدم", "שם משתמש", "उपयोगकर्ता नाम", "यूज़रनेम", "用户名", "帐号",
+              "使用者名稱", "用戶名稱", "ユーザーネーム", "사용자 이름")  # fmt: skip
+_NAMES = ("name", "nom", "nombre", "nome", "naam", "imię i nazwisko", "namn", "navn", "nimi", "jméno", "név", "nume", "ad", "adı",
+          "isim", "имя", "ім’я", "όνομα", "nama", "tên", "ชื่อ", "الاسم", "שם", "नाम", "姓名", "名字", "名前", "이름")  # fmt: skip
+
+
 def _new_profile(said: dict[str, Any]) -> dict[str, Any]:
-    """The names of the fields are in the language of the account; "Username" is the same in several."""
+    """The names of the fields are in the language of the account."""
     found = {name.lower(): value.get("value") for name, value in said.items() if isinstance(value, dict)}
-    user = next((v for n, v in found.items() if n in ("username", "user name", "benutzername", "nom d’utilisateur") and v), None)
-    return {"kind": "user", "user_id": user, "name": found.get("name"), "occurred_at": None}
+    user, name = (next((found[n] for n in names if found.get(n)), None) for names in (_USERNAMES, _NAMES))
+    return {"kind": "user", "user_id": user, "name": name, "occurred_at": None}
 
 
 # -- the silver columns of the records
@@ -485,7 +540,8 @@ def _events_of_message(conf: IngestConf) -> Column:
             each["event"].alias("event"), F.lit(None).cast("double").alias("value"), when.alias("occurred_at"),
         )  # fmt: skip
 
-    return F.transform(found, row)
+    # Of an account that is gone there is no name.
+    return F.filter(F.transform(found, row), lambda each: F.length(each["user_id"]) > 0)
 
 
 def _items(conf: IngestConf) -> dict[str, Column]:
@@ -556,7 +612,8 @@ def _names_item() -> Column:
 _USERS = Also("silver.users", _people, keeps_newest=False)
 _OTHERS = Also("silver.items", _item_of_other, _names_item, keeps_newest=False)
 _BRONZE = "bronze.instagram_export"
-_CONTENT = ("posts_*.json", "archived_posts.json", "stories.json", "reels.json", "igtv_videos.json", "profile_photos.json")
+_CONTENT = ("posts_*.json", "archived_posts.json", "stories.json", "reels.json", "igtv_videos.json", "profile_photos.json",
+            "other_content.json")  # fmt: skip
 # Lists of people of whom some may be blocked.
 _TIES = ("connections.json", "followers_and_following/blocked_accounts.json", "followers_and_following/blocked_profiles.json")
 
@@ -584,7 +641,7 @@ PARTS = (
     ),
     Part(
         "comments", _BRONZE, "silver.texts", FIELDS, _texts, ("comments.json", "comments/*comments*.json"),
-        records_of=comments_of, **_OF_PERSON,
+        records_of=comments_of, **_OF_PERSON, excluding=("comments_allowed*",),
         also=(_USERS, _OTHERS, Also("silver.interactions", _events, _names_item, keeps_newest=False)),
     ),
     Part(

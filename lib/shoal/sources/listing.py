@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from shoal.conf import IngestConf
 from shoal.errors import InputError
-from shoal.sources.documents import is_document
+from shoal.sources.documents import holds_pages, is_document
 from shoal.sources.parsing import Stretch, chunks, open_bytes
 from shoal.sources.splitting import Limits, fields
 
@@ -58,27 +58,28 @@ def form_of(path: str) -> str | None:
     return FORMS.get(Path(name).suffix)
 
 
-def list_files(given: str, max_files: int, pictures: bool = False) -> list[str]:
-    """The files at `given`, a file or a folder with all below it, sorted.
+def list_files(given: str, max_files: int, pictures: bool = False, unpacked: Sequence[str] = ()) -> list[str]:
+    """The files at `given`, a file or a folder with all below it, and in the folders that its archives were `unpacked` into.
 
-    Hidden files and folders, and those that start with _, are none, as Spark has it; pictures only where asked for. Raises
-    InputError where there is no such path, no file of a known ending, or more than `max_files`.
+    Sorted in each folder. Hidden files and folders, and those that start with _, are none, as Spark has it; pictures only where
+    asked for. Raises InputError where there is no such path, no file of a known ending, or more than `max_files`.
     """
     path = Path(given)
     if not path.exists():
         raise InputError(f"{given}: no such file or folder")
-    if path.is_file():
+    if path.is_file() and not unpacked:
         if form_of(given) in _none_of(pictures):
             raise InputError(f"{given}: unknown ending; expected one of {', '.join(sorted(FORMS))}, also with .gz")
         return [str(path.resolve())]
     found = []
-    for file in sorted(path.rglob("*")):
-        inner = file.relative_to(path).parts
-        if any(part.startswith((".", "_")) for part in inner) or not file.is_file() or form_of(file.name) in _none_of(pictures):
-            continue
-        found.append(str(file.resolve()))
-        if len(found) > max_files:
-            raise InputError(f"{given}: more than {max_files:,} files; raise it with --set max_files=N")
+    for folder in [path, *map(Path, unpacked)] if path.is_dir() else map(Path, unpacked):
+        for file in sorted(folder.rglob("*")):
+            inner = file.relative_to(folder).parts
+            if any(part.startswith((".", "_")) for part in inner) or not file.is_file() or form_of(file.name) in _none_of(pictures):
+                continue
+            found.append(str(file.resolve()))
+            if len(found) > max_files:
+                raise InputError(f"{given}: more than {max_files:,} files; raise it with --set max_files=N")
     if not found:
         raise InputError(f"{given}: no file in it ends in {', '.join(sorted(FORMS))}, also with .gz")
     return found
@@ -89,14 +90,16 @@ def _none_of(pictures: bool) -> tuple[str | None, ...]:
     return (None,) if pictures else (None, "picture")
 
 
-def survey_files(spark: SparkSession, paths: list[str], conf: IngestConf, documents: bool = False) -> list[Survey]:
+def survey_files(
+    spark: SparkSession, paths: list[str], conf: IngestConf, documents: bool = False, pages: frozenset[str] = frozenset()
+) -> list[Survey]:
     """A Survey a file, in the order of `paths`: read once, a file a task at a time, in chunks. With `documents`, a .json file
-    may be one document.
+    may be one document, and each line of another one, told by `pages`.
 
     Collects one row a file and stretch: at most ingest.max_files, and one per split_bytes of a large file. Raises InputError
     for a file that cannot be read or whose first line is no header.
     """
-    settings = (conf.delimiter, conf.header, conf.max_record_bytes, conf.max_record_lines, conf.split_bytes, documents)
+    settings = (conf.delimiter, conf.header, conf.max_record_bytes, conf.max_record_lines, conf.split_bytes, documents, pages)
 
     def surveyed(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
@@ -125,7 +128,8 @@ _COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
 
 
 def survey_row(
-    path: str, delimiter: str, header: list[str] | None, max_bytes: int, max_lines: int, split_bytes: int, documents: bool = False
+    path: str, delimiter: str, header: list[str] | None, max_bytes: int, max_lines: int, split_bytes: int, documents: bool = False,
+    pages: frozenset[str] = frozenset(),
 ) -> tuple[object, ...]:
     """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty."""
     form = form_of(path) or ""
@@ -142,6 +146,8 @@ def survey_row(
             return path, form, "", size, digest, [], [0], [-1], [1], "", None
         if documents and is_document(path, max_bytes):
             return path, "document", "", size, digest, [], [0], [-1], [1], "", None
+        if pages and form == "jsonl" and holds_pages(path, max_bytes, pages):
+            return path, "pages", "", size, digest, [], [0], [-1], [1], "", None
         names, start, line = list(header or []), 0, 1
         if form == "csv" and header is None:
             with open_bytes(path) as stream:

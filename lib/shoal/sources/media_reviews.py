@@ -22,7 +22,9 @@ SOURCE = "media_reviews"
 _EVENTS = ("*event*", "*interaction*", "*history*", "events/*")
 _BASICS, _RATINGS = ("title.basics*", "title.basics/*"), ("title.ratings*", "title.ratings/*")
 _TMDB = ("*tmdb*", "movies_metadata*", "tmdb/*")
-_OTHERS = (*_EVENTS, "title.*", *_BASICS, *_RATINGS, *_TMDB, "readme*", "license*")
+# Tables that come in the same folders and say nothing of what is read here: people, casts, other catalogues' ids.
+_UNREAD = ("name.basics*", "*credits*", "*keywords*", "links*")
+_OTHERS = (*_EVENTS, "title.*", *_BASICS, *_RATINGS, *_TMDB, *_UNREAD, "readme*", "license*")
 _NULL = "\\N"
 # IMDb's kinds of titles that are films to us; a series and its episodes are kinds of their own.
 _FILMS = ("movie", "tvmovie", "tvspecial", "video", "short", "tvshort")
@@ -153,6 +155,14 @@ def _link_of_film(conf: IngestConf) -> dict[str, Column]:
     return {"item_id": _tmdb_item(), "imdb_id": F.col("imdb_id"), "tmdb_id": F.col("tmdb_id")}
 
 
+def _wrong_ids(conf: IngestConf) -> Column:
+    """Rule `type`: a film whose ids are none, as where a line break broke a record and its values stand in other columns."""
+    tmdb, imdb = F.col("_fields.tmdb_id"), F.col("_fields.imdb_id")
+    no_number = F.concat(F.lit("tmdb_id: found '"), F.substring(tmdb, 1, 60), F.lit("', expected a number"))
+    no_title = F.concat(F.lit("imdb_id: found '"), F.substring(imdb, 1, 60), F.lit("', expected tt and digits"))
+    return F.when(~tmdb.rlike(r"^\d+$"), told("type", no_number)).when(~imdb.rlike(r"^tt\d+$"), told("type", no_title))
+
+
 def names_in(text: Column) -> Column:
     """The names in a list of {id, name}, as JSON or as Python prints it, bare or under one key; none of another text."""
     # A name in single quotes holds none; one with an apostrophe is printed in double quotes.
@@ -210,6 +220,7 @@ PARTS = (
     ),
     Part(
         "films", "bronze.tmdb_films", "silver.item_links", TMDB_FIELDS, _link_of_film, _TMDB, records_of=films_of,
+        pages=frozenset({"results"}), checked=_wrong_ids, excluding=("*credits*", "*keywords*"),
         also=(FILMS, Also("silver.item_scores", _score_of_film, _is_scored)),
     ),
 )  # fmt: skip

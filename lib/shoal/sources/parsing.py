@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from io import BufferedIOBase
@@ -29,6 +29,10 @@ KEPT_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 # Numbers stay the text that they are. Made once: json.loads makes one a call when it is given these.
 _DECODE = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).decode
+# `shaped(object)` gives a JSON object with values that lie deeper under the names of our fields.
+Shaped = Callable[[dict[str, Any]], dict[str, Any]]
+# What a function that takes JSON apart meets where it has another shape than expected.
+WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 # Sets of names that are remembered: each of a hostile file's objects may have others.
 _PLANS = 1000
 # Names of objects that are told of where nothing is made of them, and how much of each.
@@ -49,7 +53,7 @@ class Stretch:
     """Part of a file: bytes `start` to `end` (-1: its end), whose first line is number `line` (from 1).
 
     `columns` are the file's columns in order, under our names (None: not wanted); `form` is csv or jsonl. `left` says what
-    becomes of other names of JSON objects.
+    becomes of other names of JSON objects, `shaped` is done to these objects first.
     """
 
     path: str
@@ -60,6 +64,7 @@ class Stretch:
     line: int
     columns: tuple[str | None, ...]
     left: Left = field(default_factory=Left)
+    shaped: Shaped | None = None
 
 
 def batch_schema(names: Sequence[str]) -> pa.Schema:
@@ -288,7 +293,7 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has
     if unclosed:
         return raw, "unclosed_quote", 'a quote opens and is never closed; expected a closing "', None
     if stretch.form == "jsonl":
-        return json_record(raw, stretch.columns, stretch.left)
+        return json_record(raw, stretch.columns, stretch.left, stretch.shaped)
     values = fields(raw, stretch.delimiter) if has_quotes else raw.split(stretch.delimiter)
     if values is None:
         return raw, "bad_quote", "text follows a closing quote; expected the delimiter, or the quote doubled", None
@@ -297,7 +302,7 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has
     return raw, None, None, {n: v or None for n, v in zip(stretch.columns, values, strict=True) if n is not None}
 
 
-def json_record(raw: str, columns: Sequence[str | None], left: Left) -> Row:
+def json_record(raw: str, columns: Sequence[str | None], left: Left, shaped: Shaped | None = None) -> Row:
     """A JSON object: its values as text, arrays and objects as JSON. `columns` are pairs `theirs=ours`, the first choice of a
     column first, theirs as `plain` makes it."""
     try:
@@ -306,14 +311,22 @@ def json_record(raw: str, columns: Sequence[str | None], left: Left) -> Row:
         return raw, "bad_json", f"not JSON ({getattr(error, 'msg', 'nested too deeply')}); expected one object a line", None
     if not isinstance(value, dict):
         return raw, "bad_json", f"found a JSON {type(value).__name__}; expected an object", None
-    return object_record(raw, value, columns, left)
+    return object_record(raw, value, columns, left, shaped)
 
 
-def object_record(raw: str, value: dict[str, Any], columns: Sequence[str | None], left: Left) -> Row:
+def object_record(
+    raw: str, value: dict[str, Any], columns: Sequence[str | None], left: Left, shaped: Shaped | None = None
+) -> Row:
     """The record of a JSON object whose text is `raw`, as `json_record` makes it.
 
     Of two of the object's names that are one to `plain`, the first counts; of a column's names, the first with a value.
     """
+    if shaped is not None:
+        try:
+            value = shaped(value)
+        except WRONG_SHAPE as error:
+            told = " ".join(str(error).split())[:200]
+            return raw, "bad_json", f"not an object as expected: {type(error).__name__} {told}", None
     plan, unknown = _plan_of(tuple(value), columns)
     if unknown:
         shown = [name[:NAME_LENGTH].encode("utf-8", "replace").decode("utf-8") for name in unknown[:MOST_NAMES]]

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.sources.documents import RecordsOf
 from shoal.sources.fields import Field, Hide
+from shoal.sources.parsing import Shaped
 
 # `made(conf)` gives the silver columns from the typed fields (columns of their names; null where a file has none).
 Make = Callable[[IngestConf], dict[str, Column]]
@@ -43,7 +44,9 @@ class Part:
     also: further silver tables. holds_fields: whether bronze keeps the typed fields, from which every output can be made again,
     and not silver's columns; always so with `also`.
     records_of: how a .json file that is one document becomes records, a module-level function; an element that it gives and
-    that is no object is a rejected record, an error of a wrong shape rejects the document. is_optional: whether the source may
+    that is no object is a rejected record, an error of a wrong shape rejects the document. pages: names by which a line of JSON
+    lines is told to be such a document too. shaped: what is done to a JSON object before its names are matched, a module-level
+    function; one that fails rejects the record. is_optional: whether the source may
     come without it, where it is the first part. depends_on(path): what a file's records depend on besides its bytes, as the person
     whose archive it lies in; a file is ingested once for each.
     excluding: names of files that are another part's, for a part that takes all others. takes(): which records of its files are
@@ -65,6 +68,8 @@ class Part:
     checked: Callable[[IngestConf], Column] | None = None
     also: tuple[Also, ...] = ()
     records_of: RecordsOf | None = None
+    pages: frozenset[str] = frozenset()
+    shaped: Shaped | None = None
     is_optional: bool = False
     holds_fields: bool = False
     excluding: tuple[str, ...] = ()

@@ -86,11 +86,17 @@ ACTIVITY_FIELDS = (
 )
 
 
+# What a page of the API's second version is told by, and a search's of the first.
+_PAGE = frozenset({"data", "includes", "meta", "errors"})
+
+
 def tweets_of(document: object, path: str) -> Iterator[object]:
-    """The tweets of a document: a tweet, a page of the API's second version, or an array of these."""
+    """The tweets of a document: a tweet, a page of the API's second version, a search of the first, or an array of these."""
     for each in document if isinstance(document, list) else [document]:
-        if isinstance(each, dict) and any(name in each for name in ("data", "includes", "meta", "errors")):
+        if isinstance(each, dict) and not _PAGE.isdisjoint(each):
             yield from _tweets_of_page(each)
+        elif isinstance(each, dict) and isinstance(each.get("statuses"), list):
+            yield from each["statuses"]
         else:
             yield each
 
@@ -108,6 +114,28 @@ def _tweets_of_page(page: dict[str, Any]) -> Iterator[object]:
             continue
         author = [user for user in users if str(user.get("id")) == str(tweet.get("author_id"))]
         yield {**tweet, "people": author + (others if place == 0 else [])}
+
+
+def tweet_shaped(tweet: dict[str, Any]) -> dict[str, Any]:
+    """A tweet with all of its text, where the API gives that beside the cut one; a retweet without the count of retweets, which is
+    that of the tweet that it repeats.
+
+    >>> tweet_shaped({"text": "Long…", "extended_tweet": {"full_text": "Longer"}, "retweet_count": 2})
+    {'extended_tweet': {'full_text': 'Longer'}, 'retweet_count': 2, 'full_text': 'Longer'}
+    """
+    whole = dict(tweet)
+    for holder, name in (("extended_tweet", "full_text"), ("note_tweet", "text")):
+        held = tweet.get(holder)
+        if isinstance(held, dict) and isinstance(held.get(name), str) and held[name]:
+            whole.pop("text", None)
+            whole["full_text"] = held[name]
+    named = tweet.get("referenced_tweets")
+    others = named if isinstance(named, list) else []
+    if isinstance(tweet.get("retweeted_status"), dict) or any(isinstance(o, dict) and o.get("type") == "retweeted" for o in others):
+        whole.pop("retweet_count", None)
+        if isinstance(whole.get("public_metrics"), dict):
+            whole["public_metrics"] = {n: v for n, v in whole["public_metrics"].items() if n != "retweet_count"}
+    return whole
 
 
 def _tweet_id() -> Column:
@@ -241,6 +269,7 @@ FOLLOWS = Part("follows", "bronze.edges", "silver.follows", ACTIVITY_FIELDS, _fo
 PARTS = (
     Part(
         "tweets", "bronze.tweets", "silver.items", FIELDS, _items, checked=_rounded_ids, records_of=tweets_of, is_optional=True,
+        pages=_PAGE | {"statuses"}, shaped=tweet_shaped,
         excluding=(*_ACTIVITY, *_EDGES, *_PROSE),
         also=(
             Also("silver.texts", _texts, lambda: F.trim("text") != ""),
