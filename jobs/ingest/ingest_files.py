@@ -420,6 +420,10 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
     lake.run.withholds_message = privacy.pseudonymise and any(part.hidden_path for part in parts)
     refuse_mixing(lake)
     archives = archives_of(input)
+    if archives != [input] and not any(part.depends_on for part in parts):
+        # In other folders a .zip is most often what the files beside it came from.
+        lake.run.note(**({"zip_files_unread": len(archives)} if archives else {}))
+        archives = []
     if not archives:
         bring(lake, conf, as_of, source, input, [])
     elif not privacy.pseudonymise:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shoal.sources.documents import document_records, holds_pages, is_document
+from shoal.sources.documents import document_records, holds_pages, is_document, listed_in
 from shoal.sources.parsing import Left, Stretch, json_record
 
 
@@ -128,3 +128,12 @@ def test_an_object_is_shaped_before_its_names_are_matched_and_one_that_cannot_be
 
     assert json_record('{"deep": {"id": 7}}', ["id=id"], Left(), shaped) == ('{"deep": {"id": 7}}', None, None, {"id": "7"})
     assert json_record("{}", ["id=id"], Left(), shaped)[1:] == ("bad_json", "not an object as expected: KeyError 'deep'", None)
+
+
+def test_an_object_that_holds_a_list_is_its_elements_unless_it_has_an_id() -> None:
+    ids = frozenset({"id"})
+    assert list(listed_in({"data": [1, 2], "more": 3}, ("items", "data"), ids)) == [1, 2]
+    assert list(listed_in({"data": [1, 2], "id": 3}, ("items", "data"), ids)) == [{"data": [1, 2], "id": 3}]
+    assert list(listed_in([4], (), ids)) == [4]
+    with pytest.raises(TypeError, match="found a JSON int"):
+        list(listed_in(7, (), ids))

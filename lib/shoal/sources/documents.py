@@ -50,11 +50,11 @@ def is_document(path: str, max_bytes: int) -> bool:
         return not _is_object(following)
 
 
-def listed_in(document: object, *names: str) -> Iterator[object]:
-    """The elements of an array, of the first array that an object holds under one of `names`, or the object itself. TypeError for
-    what is neither."""
+def listed_in(document: object, names: Sequence[str], ids: frozenset[str]) -> Iterator[object]:
+    """The elements of an array, of the first array that an object holds under one of `names`, or the object itself; always itself
+    where it has an id, by a name of `ids`. TypeError for what is neither array nor object."""
     if isinstance(document, dict):
-        held = [document[name] for name in names if isinstance(document.get(name), list)]
+        held = [document[name] for name in names if isinstance(document.get(name), list) and ids.isdisjoint(document)]
         yield from held[0] if held else [document]
     elif isinstance(document, list):
         yield from document

@@ -60,7 +60,7 @@ PICTURE_FIELDS = (
 
 def products_of(document: object, path: str) -> Iterator[object]:
     """The products of a JSON document: an array, a product, or an object that holds the array."""
-    return listed_in(document, "products", "items", "data", "results")
+    return listed_in(document, ("products", "items", "data", "results"), frozenset({"product_id", "id", "sku"}))
 
 
 def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:

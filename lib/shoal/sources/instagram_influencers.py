@@ -37,7 +37,8 @@ FIELDS = (
 
 def posts_of(document: object, path: str) -> Iterator[object]:
     """The posts of a JSON document: an array, an object that is one post, or one that holds the array."""
-    return listed_in(document, "data", "posts", "items", "GraphImages", "edges", "results")
+    names = ("data", "posts", "items", "GraphImages", "edges", "results")
+    return listed_in(document, names, frozenset({"shortcode", "code"}))
 
 
 # Where the web's own form of a post has what tables have in a column; the first place with a value counts.
@@ -63,7 +64,7 @@ def post_shaped(post: dict[str, Any]) -> dict[str, Any]:
     there = {plain(name): name for name in reversed(whole)}
     for ours, places in _PLACES.items():
         name = there.get(plain(ours), ours)
-        if name in whole and not isinstance(whole[name], dict):
+        if whole.get(name) is not None and not isinstance(whole[name], dict):
             continue
         found = next((value for value in (_at(whole, place) for place in places) if value is not None), None)
         if found is not None:

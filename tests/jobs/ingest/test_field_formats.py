@@ -151,6 +151,7 @@ def test_prices_with_thousands_signs_and_decimal_commas(world: World) -> None:
         "shop/products.csv",
     )
     world.file("customer_id,FN\nu1,1\n", "shop/customers.csv")
+    world.file(b"what the files came from", "shop/shop.zip")
     world.file(
         'customer_id,sku,price,quantity,discount,currency,t_dat\nu1,p1,"1,299.00",2,$99.00,USD,2023-11-15\n'
         'u1,p3,"35,90",1,10%,EUR,2023-11-15\n',
@@ -158,6 +159,7 @@ def test_prices_with_thousands_signs_and_decimal_commas(world: World) -> None:
     )
     result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_per.EUR=2")
     assert result.status == "succeeded", result.message
+    assert (result.facts["files_of_no_part"], result.facts["zip_files_unread"]) == ("1", "1")
     assert world.rows("silver.items", "item_id", "price_usd") == [("p1", 1299.0), ("p2", 2598.0), ("p3", 71.8)]
     assert world.rows("silver.interactions", "item_id", "value") == [("p1", 2499.0)]
     assert world.rows("ops.quarantine", "line", "rule", "reason") == [
