@@ -5,11 +5,12 @@ from __future__ import annotations
 import doctest
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shoal.sources import instagram_export
+from shoal.sources import archives, instagram_export, instagram_influencers, twitter_activity
 from shoal.sources.archives import LABEL
 from shoal.sources.documents import WRONG_SHAPE
 from shoal.sources.instagram_export import PARTS, at, likes_of, owner_of, profile_of, repaired, root_of, shortcode_of, user_of
@@ -48,8 +49,17 @@ def test_what_was_read_as_latin_1_is_repaired_and_sound_text_stays(text: str) ->
         assert repaired(text) == text
 
 
-def test_doctests() -> None:
-    assert doctest.testmod(instagram_export).failed == 0
+@pytest.mark.parametrize("module", [archives, instagram_export, instagram_influencers, twitter_activity])
+def test_doctests(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+@given(st.dictionaries(st.sampled_from(["node", "owner", "likes", "caption", "text", "note_tweet", "public_metrics"]), ANYTHING))
+def test_any_object_is_shaped(value: dict[str, object]) -> None:
+    for shaped in (instagram_influencers.post_shaped, twitter_activity.tweet_shaped):
+        assert isinstance(shaped(value), dict)
 
 
 @pytest.mark.parametrize(
