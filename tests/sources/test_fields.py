@@ -56,3 +56,12 @@ def test_prices(spark: SparkSession) -> None:
     assert {row["price"]: (row["_price"], row["_currency"]) for row in found} == PRICES
     named = texts.withColumn("currency", F.lit(" eur "))
     assert {row["_currency"] for row in named.select(kinds[1]).collect()} == {"EUR"}
+
+
+def test_an_object_is_no_id(spark: SparkSession) -> None:
+    field, conf = Field("n", "id", True), load().ingest
+    texts = spark.createDataFrame([(text,) for text in ('{"id": "7"}', "{1B2-3}", "7")], "n string")
+    told = texts.select(fault(field, typed(field, conf), conf, date(2024, 1, 1)).alias("fault")).collect()
+    assert [row["fault"] and tuple(row["fault"]) for row in told] == [
+        ("type", "n: found '{\"id\": \"7\"}', expected an id, not an object"), None, None,
+    ]  # fmt: skip

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from shoal.sources import archives, instagram_export, instagram_influencers, twitter_activity
 from shoal.sources.archives import LABEL
 from shoal.sources.documents import WRONG_SHAPE
-from shoal.sources.instagram_export import PARTS, at, likes_of, owner_of, profile_of, repaired, root_of, shortcode_of, user_of
+from shoal.sources.instagram_export import (
+    PARTS,
+    at,
+    likes_of,
+    messages_of,
+    owner_of,
+    profile_of,
+    repaired,
+    root_of,
+    shortcode_of,
+    user_of,
+)
 from shoal.sources.instagram_influencers import posts_of
 
 from tests.sources.instagram_archives import NEW, OLD, mojibake, write_folder
@@ -119,6 +130,14 @@ def test_who_wrote_a_comment_that_was_liked_does_not_own_the_post() -> None:
     assert isinstance(comment, dict)
     assert (post["item_id"], post["other_id"], post.get("people")) == ("Cc-1", "cat", None)
     assert (comment["item_id"], comment.get("other_id"), comment["people"]) == ("Cc-1", None, ["cat"])
+
+
+def test_accounts_that_are_gone_are_not_one_person() -> None:
+    said = {"sender_name": "Instagram User", "timestamp_ms": 0, "content": "x", "reactions": [{"actor": "Instagram User"}]}
+    talk = {"participants": [{"name": "Instagram User"}, {"name": "Bob"}], "messages": [said, {**said, "sender_name": ""}]}
+    for message in messages_of(talk, "/x/messages/inbox/a/message_1.json"):
+        assert isinstance(message, dict)
+        assert (message["user_id"], message["people"], message["events"][0]["user_id"]) == (None, ["Bob"], None)
 
 
 def test_settings_of_comments_are_no_comments() -> None:

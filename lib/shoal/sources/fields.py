@@ -210,8 +210,9 @@ def told(rule: str, reason: Column) -> Column:
 def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
     """struct(rule, reason) of what is wrong with a field's text, given its typed value; null where nothing is.
 
-    Rules: required (empty), type (no such value), control_character (NUL in an id), timestamp_milliseconds, future (after
-    the end of as_of). A reason names the column, the text found (60 characters of it) and what was expected.
+    Rules: required (empty), type (no such value; of an id, a JSON object), control_character (NUL in an id),
+    timestamp_milliseconds, future (after the end of as_of). A reason names the column, the text found (60 characters of it) and
+    what was expected.
     """
     text = F.col(field.name)
     found = F.concat(F.lit(f"{field.name}: found '"), F.substring(text, 1, 60), F.lit("', expected "))
@@ -222,6 +223,8 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
         checks = checks.when(blank, told("required", F.lit(f"{field.name}: empty, expected a value")))
     if field.kind == "id":
         checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))
+        # {"id": "7"} is somebody, but no id; a GUID may stand in braces.
+        checks = checks.when(F.trim(text).startswith('{"'), told("type", F.concat(found, F.lit("an id, not an object"))))
     if field.kind in ("number", "whole", "count", "price", "flag", "list"):
         kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list",
                  "count": "a count as 1234, 1,234 or 12.3k",

@@ -315,8 +315,15 @@ def messages_of(document: object, path: str) -> Iterator[object]:
             yield _old_message(message, thread, people) if isinstance(message, dict) else message
 
 
+# Of one name, they would all be one person.
+_GONE = ("", "Instagram User", "Instagram user", "Instagrammer", "Instagram-Nutzer", "Utilisateur Instagram",
+         "Usuario de Instagram", "Utente Instagram", "Usuário do Instagram")  # fmt: skip
+
+
 def _person(found: Any, owner: str, name: str | None) -> Any:
-    """A person's id from a display name: only the owner's username is known."""
+    """A person's id from a display name: only the owner's username is known. None for the name of all accounts that are gone."""
+    if found in _GONE:
+        return None
     return owner if name is not None and found == name else found
 
 
@@ -353,7 +360,7 @@ def _message(
     key: str, sender: Any, thread: str, words: Any, when: Any, people: list[Any], media: list[str], events: list[dict[str, Any]]
 ) -> dict[str, Any]:
     return {"record_id": key, "kind": "message", "user_id": sender, "conversation_id": thread, "text": words, "occurred_at": when,
-            "people": people, "media": media, "events": events}  # fmt: skip
+            "people": [p for p in people if p is not None], "media": media, "events": events}  # fmt: skip
 
 
 # -- likes, saved, comments
@@ -385,7 +392,7 @@ def _marks(document: object, path: str, event: str) -> Iterator[object]:
                 yield row
                 continue
             record = {"kind": event, "user_id": owner, "item_id": _post_of(link, other, when), "occurred_at": when}
-            yield record | ({"people": [other]} if of_comment else {"other_id": other})
+            yield record | ({"people": [other] if other else []} if of_comment else {"other_id": other})
 
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
