@@ -212,3 +212,32 @@ def test_a_transaction_is_done_once_and_tells_what_its_first_attempt_did(
     assert make_lake("run-2").merge("silver.follows", renewed, unique=True, txn=("app", 1)) == 2
     assert make_lake("run-3").merge("silver.follows", pairs(), unique=True, txn=("app", 1)) == 2
     assert held() == [("a", 2.0), ("b", 1.0), ("c", 1.0), ("d", 2.0)]
+
+
+def test_the_rows_of_one_append_are_found_without_a_look_at_the_log(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    def append(lake: Lake, *ids: str) -> None:
+        lake.append(TABLE, users(spark, *ids).withColumn("as_of", F.lit(DAY)))
+
+    first, second = make_lake("run-1"), make_lake("run-2")
+    append(first, "a", "b")
+    append(second, "c")
+    append(second, "d", "e")
+    assert (first.last_commit(TABLE), second.last_commit(TABLE), make_lake("run-3").last_commit(TABLE)) == (1, 3, None)
+
+    def ids_of(version: int) -> list[str]:
+        return sorted(row["user_id"] for row in second.added(TABLE, version).select("user_id").collect())
+
+    spark.sparkContext.setJobGroup("added", "the rows of one append")
+    found = ids_of(3)
+    jobs = spark.sparkContext.statusTracker().getJobIdsForGroup("added")
+    assert (found, len(jobs)) == (["d", "e"], 1)
+    assert (ids_of(1), ids_of(2)) == (["a", "b"], ["c"])
+    # A commit that moves rows is no append: all rows of the table.
+    second.compact(TABLE)
+    assert ids_of(4) == ["a", "b", "c", "d", "e"]
+
+
+def test_a_new_table_takes_no_spark_job(spark: SparkSession, lake: Lake) -> None:
+    spark.sparkContext.setJobGroup("made", "a new table")
+    lake.create(TABLE)
+    assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("made")) == []

@@ -71,8 +71,8 @@ class Sorted:
     """A batch in bronze, and where its records go.
 
     counts: records by (file, rule); the rule of sound ones is None. left_out: the sound ones that silver does not get; their
-    numbers by (file, verdict). again: whether an earlier run began with this batch. silver_version: the one in which keys were
-    looked for, -1 where there was no table.
+    numbers by (file, verdict). again: whether an earlier run began with this batch. bronze_version: the commit that holds all of
+    the batch, None where that is not known. silver_version: the one in which keys were looked for, -1 where there was no table.
     """
 
     batch: Batch
@@ -80,6 +80,7 @@ class Sorted:
     left_out: DataFrame
     verdicts: dict[tuple[str, str], int]
     again: bool
+    bronze_version: int | None
     silver_version: int
 
     def sound(self) -> int:
@@ -196,7 +197,7 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     earlier: list[str] = []
     if lake.exists(batch.part.bronze):
         # One value an attempt at this very batch.
-        earlier = [row["run_id"] for row in bronze_of(lake, batch).select("run_id").distinct().collect()]
+        earlier = [row["run_id"] for row in bronze_of(lake, batch, None).select("run_id").distinct().collect()]
     names = [field.name for field in batch.part.fields]
     columns = {path: found for path, (found, _) in described.items()}
     records = read_records(
@@ -210,37 +211,40 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     fielded = with_fields(hide_people(records, batch.part, privacy, others), batch.part, conf, as_of)
     judged = withheld(with_verdict(fielded, batch.part, conf), batch.part, privacy)
     rows = as_bronze(judged, batch.batch_id, source, lake.run.started_at)
+    at = None
     if earlier:
         lake.replace_where(batch.part.bronze, rows, "_batch_id", batch.batch_id, unique=True)
-    else:
-        # Nothing of this batch to take out: no look at the table's files.
-        lake.append(batch.part.bronze, rows, unique=True)
+    # Else nothing of this batch to take out: no look at the table's files.
+    elif lake.append(batch.part.bronze, rows, unique=True):
+        at = lake.last_commit(batch.part.bronze)
     # JSON's names are known once the records were read.
     unknown = sorted({name for _, names in described.values() for name in names} | seen.value)
     if unknown:
         lake.run.note(**{f"{batch.part.name}_columns_left_raw": ", ".join(unknown)})
     # One row a file and rule.
-    counted = bronze_of(lake, batch).groupBy("_file", "_rule").count().collect()
+    counted = bronze_of(lake, batch, at).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
     version = lake.version(batch.part.silver)
-    left, verdicts = left_out(lake, conf, batch, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
-    return Sorted(batch, counts, left, verdicts, bool(earlier), version)
+    sound = sound_of(lake, conf, batch, at)
+    left, verdicts = left_out(lake, batch, sound, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
+    return Sorted(batch, counts, left, verdicts, bool(earlier), at, version)
 
 
-def bronze_of(lake: Lake, batch: Batch) -> DataFrame:
-    """The bronze rows of a batch."""
-    return lake.written(batch.part.bronze).where(F.col("_batch_id") == batch.batch_id)
+def bronze_of(lake: Lake, batch: Batch, at: int | None) -> DataFrame:
+    """The bronze rows of a batch, all of them in the commit `at` where that is known."""
+    rows = lake.written(batch.part.bronze) if at is None else lake.added(batch.part.bronze, at)
+    return rows.where(F.col("_batch_id") == batch.batch_id)
 
 
-def sound_of(lake: Lake, conf: IngestConf, batch: Batch) -> DataFrame:
+def sound_of(lake: Lake, conf: IngestConf, batch: Batch, at: int | None) -> DataFrame:
     """The batch's records that break no rule: _file, _line and silver's columns."""
-    return silver_of(bronze_of(lake, batch).where("_rule is null"), batch.part, conf)
+    return silver_of(bronze_of(lake, batch, at).where("_rule is null"), batch.part, conf)
 
 
 def left_out(
-    lake: Lake, conf: IngestConf, batch: Batch, rows: int, earlier: Sequence[str]
+    lake: Lake, batch: Batch, sound: DataFrame, rows: int, earlier: Sequence[str]
 ) -> tuple[DataFrame, dict[tuple[str, str], int]]:
-    """The sound records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; and
+    """The `sound` records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; and
     their numbers by (file, verdict).
 
     Within the batch the first record of a key stays; of a later one, and of one that silver has, see `doubles_within` and
@@ -250,7 +254,7 @@ def left_out(
     nothing = lake.spark.createDataFrame([], "_file string, _line bigint, verdict string, reason string")
     if not rows:
         return nothing, {}
-    hashed = with_hashes(sound_of(lake, conf, batch), made)
+    hashed = with_hashes(sound, made)
     twice = repeated(hashed.select("_h"), rows).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         # Nearly always none of either kind: then no record is looked at again.
@@ -297,7 +301,8 @@ def refuse_new_names(lake: Lake, loaded: Sequence[Sorted]) -> None:
     for each in loaded:
         if not any(rule == "unknown_column" for _, rule in each.counts):
             continue
-        first = bronze_of(lake, each.batch).where("_rule = 'unknown_column'").orderBy("_file", "_line").limit(1).collect()[0]
+        rows = bronze_of(lake, each.batch, each.bronze_version).where("_rule = 'unknown_column'")
+        first = rows.orderBy("_file", "_line").limit(1).collect()[0]
         records = sum(n for (_, rule), n in each.counts.items() if rule == "unknown_column")
         raise InputError(
             f"{first['_file']}:{first['_line']}: {first['_reason']}, and {records - 1:,} more such records; silver is as it was; "
@@ -307,7 +312,7 @@ def refuse_new_names(lake: Lake, loaded: Sequence[Sorted]) -> None:
 
 def rejected_of(lake: Lake, loaded: Sorted) -> DataFrame:
     """The batch's rejected records: bronze's rows, those that contradict another record with rule duplicate_key."""
-    rows = bronze_of(lake, loaded.batch)
+    rows = bronze_of(lake, loaded.batch, loaded.bronze_version)
     rejected = rows.where("_rule is not null")
     if not loaded.verdict("conflict"):
         return rejected
@@ -336,7 +341,7 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> No
     expected = loaded.sound() - left
     if not expected:
         return
-    sound = sound_of(lake, conf, batch)
+    sound = sound_of(lake, conf, batch, loaded.bronze_version)
     rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
     if batch.part.keeps_newest:
@@ -352,7 +357,7 @@ def load_also(lake: Lake, conf: IngestConf, source: str, loaded: Sequence[Sorted
     same rows again. Of a table with rows of both kinds, those that keep the newest come first: the others only fill gaps."""
     outputs: dict[tuple[str, bool], list[tuple[DataFrame, Also]]] = {}
     for each in loaded:
-        sound = bronze_of(lake, each.batch).where("_rule is null")
+        sound = bronze_of(lake, each.batch, each.bronze_version).where("_rule is null")
         if each.verdict("conflict"):
             sound = sound.join(each.left_out.where("verdict = 'conflict'"), ["_file", "_line"], "left_anti")
         for also in each.batch.part.also if each.sound() else ():

@@ -37,6 +37,8 @@ T = TypeVar("T")
 Txn = tuple[str, int]
 # How far back the commit of a write that an earlier attempt made is looked for; other writers' commits may lie between.
 _ATTEMPT_COMMITS = 1000
+# Files of a commit that are told one by one to Spark; of more a look through the table's log costs less.
+_FEW_FILES = 100
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 # Rows a file: small enough to rewrite quickly, large enough that a table of millions stays a handful of files.
@@ -156,6 +158,40 @@ class Lake:
         reader = self.spark.read.format("delta")
         rows = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
         return _of_today(contract(name), rows)
+
+    def added(self, name: str, version: int) -> DataFrame:
+        """The rows that the commit `version`, an append, has added; not recorded as an input.
+
+        From that commit's files alone: `written` would first look for them in the whole log, some Spark jobs a query. With a
+        catalog or more than 100 files, and where the commit is not in the log any more, these are the rows of `written`: the
+        caller still says which ones it means.
+        """
+        files = None if self.settings.lake.catalog else self._files_of(name, version)
+        if files is None:
+            return self.written(name)
+        frame = self._log(name).createDataFrame(self._snapshot(name), files, False, self.spark._jvm.scala.Option.empty())
+        return _of_today(contract(name), DataFrame(frame, self.spark))
+
+    def _files_of(self, name: str, version: int) -> Any:
+        """The JVM's list of the files that the commit added; None for more than _FEW_FILES or where it is not known."""
+        jvm = self.spark._jvm
+        changes = self._log(name).getChanges(version, False)
+        if not changes.hasNext():
+            return None
+        commit = changes.next()
+        actions = commit._2()
+        if int(commit._1()) != version or actions.size() > 2 * _FEW_FILES:
+            return None
+        kinds = [(action, action.getClass().getSimpleName()) for action in map(actions.apply, range(actions.size()))]
+        if any(kind == "RemoveFile" for _, kind in kinds):
+            return None
+        files = [action for action, kind in kinds if kind == "AddFile"]
+        if len(files) > _FEW_FILES:
+            return None
+        listed = jvm.java.util.ArrayList()
+        for file in files:
+            listed.add(file)
+        return jvm.org.apache.spark.api.python.PythonUtils.toSeq(listed)
 
     def inserted(self, name: str, since: int) -> DataFrame | None:
         """The rows added to a table after version `since`, up to the version this run reads; None where that cannot be
@@ -452,6 +488,12 @@ class Lake:
         """The local table's log as it is now, from the JVM: milliseconds, where DESCRIBE takes a Spark job."""
         return self._log(name).update(False, *[self.spark._jvm.scala.Option.empty()] * 2)
 
+    def _is_without_files(self, name: str) -> bool:
+        """Whether the local table has no row, by the checksum that Delta writes beside each commit; else from its whole log."""
+        snapshot = self._snapshot(name)
+        told = snapshot.checksumOpt()
+        return int(told.get().numFiles() if told.isDefined() else snapshot.numOfFiles()) == 0
+
     def _log(self, name: str) -> Any:
         jvm = self.spark._jvm
         return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(name))
@@ -538,7 +580,7 @@ class Lake:
             metrics = ["numTargetRowsInserted", *(["numTargetRowsUpdated"] if update else [])]
 
             def commit() -> None:
-                if not self.settings.lake.catalog and self._snapshot(name).numOfFiles() == 0:
+                if not self.settings.lake.catalog and self._is_without_files(name):
                     # Nothing to meet: half the time of a MERGE. Not an append, which Delta would let pass beside another
                     # writer's first rows: an overwrite meets a conflict there, and the next attempt merges.
                     self._save(name, self._writer(checked, txn).mode("overwrite"))
@@ -564,7 +606,7 @@ class Lake:
         run, 0 where it wrote nothing."""
         mark = f'"txn": "{txn[0]}:{txn[1]}"' if txn else self.run.run_id
         for limit in (5, _ATTEMPT_COMMITS) if txn else (5,):
-            ours = next((told for told in self._commits(name, limit) if mark in (told.get("userMetadata") or "")), None)
+            ours = self._commit_of(name, mark, limit)
             if ours is not None:
                 counted = ["numOutputRows"] if ours["operation"] == "WRITE" else metrics
                 return sum(int((ours["operationMetrics"] or {}).get(metric, 0)) for metric in counted)
@@ -572,11 +614,22 @@ class Lake:
             raise ContractError(f"{name}: the commit of this run is not in the table's history")
         return 0
 
-    def _commits(self, name: str, limit: int) -> Iterator[dict[str, Any]]:
-        """userMetadata and operationMetrics of the table's latest commits, the last one first, as far back as the log goes."""
+    def last_commit(self, name: str) -> int | None:
+        """The version that this run's latest commit made of the local table; None where it is not among the last five."""
         if self.settings.lake.catalog:
-            rows = self._delta(name).history(limit).select("operation", "userMetadata", "operationMetrics").collect()
-            yield from (row.asDict() for row in rows)
+            return None
+        ours = self._commit_of(name, self.run.run_id, 5)
+        return None if ours is None else int(ours["version"])
+
+    def _commit_of(self, name: str, mark: str, limit: int) -> dict[str, Any] | None:
+        """The latest of the last `limit` commits whose userMetadata hold `mark`."""
+        return next((told for told in self._commits(name, limit) if mark in (told.get("userMetadata") or "")), None)
+
+    def _commits(self, name: str, limit: int) -> Iterator[dict[str, Any]]:
+        """version, userMetadata and operationMetrics of the table's latest commits, the last one first, as far as the log goes."""
+        if self.settings.lake.catalog:
+            told = self._delta(name).history(limit).select("version", "operation", "userMetadata", "operationMetrics")
+            yield from (row.asDict() for row in told.collect())
             return
         # DESCRIBE HISTORY would take two Spark jobs.
         folder, last = Path(self.path(name)) / "_delta_log", self.version(name)
@@ -585,7 +638,9 @@ class Lake:
             if not file.is_file():
                 return
             with file.open(encoding="utf-8") as lines:
-                yield next((action["commitInfo"] for line in lines if "commitInfo" in (action := json.loads(line))), {})
+                actions = (json.loads(line) for line in lines)
+                info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+            yield {"version": version, **info}
 
     @contextmanager
     def _sole_writer(self, name: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +26,8 @@ FORMS = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".json": "j
 # Files that are no tables, for the parts that read them.
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 _HEADER_BYTES = 1 << 20
+# Files that are few and short are looked through where the job runs: Spark's job for them takes longer.
+FEW_FILES, FEW_BYTES = 8, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,9 @@ def _none_of(pictures: bool) -> tuple[str | None, ...]:
 def survey_files(
     spark: SparkSession, paths: list[str], conf: IngestConf, documents: bool = False, pages: frozenset[str] = frozenset()
 ) -> list[Survey]:
-    """A Survey a file, in the order of `paths`: read once, a file a task at a time, in chunks. With `documents`, a .json file
-    may be one document, and each line of another one, told by `pages`.
+    """A Survey a file, in the order of `paths`: read once, a file a task at a time, in chunks; up to FEW_FILES of FEW_BYTES
+    together, none of them zipped, without Spark. With `documents`, a .json file may be one document, and each line of another
+    one, told by `pages`.
 
     Collects one row a file and stretch: at most ingest.max_files, and one per split_bytes of a large file. Raises InputError
     for a file that cannot be read or whose first line is no header.
@@ -105,9 +109,13 @@ def survey_files(
         for batch in batches:
             yield pd.DataFrame([survey_row(path, *settings) for path in batch["path"]], columns=list(_COLUMNS))
 
-    tasks = max(1, min(len(paths), spark.sparkContext.defaultParallelism * 4))
-    rows = spark.sparkContext.parallelize([(path,) for path in paths], tasks).toDF("path string")
-    found = {row["path"]: row for row in rows.mapInPandas(surveyed, _SCHEMA).collect()}
+    found: dict[str, Any]
+    if _are_few(paths):
+        found = {path: dict(zip(_COLUMNS, survey_row(path, *settings), strict=True)) for path in paths}
+    else:
+        tasks = max(1, min(len(paths), spark.sparkContext.defaultParallelism * 4))
+        rows = spark.sparkContext.parallelize([(path,) for path in paths], tasks).toDF("path string")
+        found = {row["path"]: row for row in rows.mapInPandas(surveyed, _SCHEMA).collect()}
     faults = [found[path]["fault"] for path in paths if found[path]["fault"]]
     if faults:
         raise InputError(faults[0])
@@ -118,6 +126,16 @@ def survey_files(
         head = (path, row["form"], row["delimiter"], row["bytes"], row["sha256"], tuple(row["header"]))
         made.append(Survey(*head, stretches, row["layout"]))
     return made
+
+
+def _are_few(paths: list[str]) -> bool:
+    if len(paths) > FEW_FILES or any(path.lower().endswith(".gz") for path in paths):
+        return False
+    try:
+        return sum(Path(path).stat().st_size for path in paths) <= FEW_BYTES
+    except OSError:
+        # Told as for many files.
+        return False
 
 
 _SCHEMA = (
