@@ -102,9 +102,12 @@ class BlendConf(Section):
     window_l2: float = Field(gt=0)
     window_weight: float = Field(ge=0)
     window_lengths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)
+    follow_life: float = Field(gt=0, le=1000)
+    followers: int = Field(ge=1, le=10_000)
     holdout: float = Field(gt=0, lt=1)
     candidates: int = Field(ge=1)
     learning_users: int = Field(ge=1)
+    hidden_share: float = Field(ge=0, le=1)
 
 
 class ContentConf(Section):

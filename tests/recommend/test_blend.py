@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix
 from shoal.recommend.als import AlsSettings, with_numbers
-from shoal.recommend.blend import FIXED, PARTS, BlendSettings, fit_experts, list_blend, parts_of
+from shoal.recommend.blend import FIXED, PARTS, BlendSettings, Expert, Parts, fit_experts, list_blend, parts_of, shares_of
 from shoal.recommend.ease import EaseSettings
+from shoal.recommend.following import FollowingSettings
 from shoal.recommend.history_top_k import History
 
 SETTINGS = BlendSettings(
-    EaseSettings(5.0, 1.0, (4,), 1000, 1000), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1), 0.2, 20, 1000, 1
-)
+    EaseSettings(5.0, 1.0, (4,), 1000, 1000), FollowingSettings(5.0, 100), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1),
+    0.2, 20, 1000, 1, 0.5,
+)  # fmt: skip
 
 
 def world(spark: SparkSession, users: int = 60) -> DataFrame:
@@ -38,26 +41,40 @@ def numbered(spark: SparkSession) -> DataFrame:
 def test_parts_of_a_history_by_hand() -> None:
     weights = np.array([[0, 1, 2], [4, 0, 8], [0, 0, 0]], np.float32)
     one = History(np.array([0, 1]), np.array([1, 1], np.float32), np.array([0, 2]), np.array([2.0], np.float32))
-    found = parts_of(weights, np.array([[1], [2], [3]], np.float32), np.array([0, 1, 2], np.float32), one)
+    followers = csr_matrix(np.array([[0, 0, 5], [1, 0, 3], [9, 9, 9]], np.float32))
+    known = Parts(weights, followers, np.array([[1], [2], [3]], np.float32), np.array([0, 1, 2], np.float32))
+    found = parts_of(known, one)
     # Item 1 is two events back: it counts 2 ** -(2 / life).
     expected = {
         "whole": [4, 1, 10], "recent_2": [2, 1, 6], "recent_5": [4 * 2**-0.4, 1, 2 + 8 * 2**-0.4],
-        "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1], "als": [2, 4, 6], "log_popularity": [0, 1, 2],
+        "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1], "following": [2**-0.4, 0, 5 + 3 * 2**-0.4],
+        "als": [2, 4, 6], "log_popularity": [0, 1, 2],
         "log_history": [np.log(3)] * 3,
     }  # fmt: skip
     np.testing.assert_allclose(found, [expected[part] for part in PARTS], rtol=1e-6)
+    np.testing.assert_allclose(parts_of(known, one, np.array([2, 0])), found[:, [2, 0]], rtol=1e-6)
 
 
-def test_experts_are_learned_and_the_next_one_counts_recency_more(numbered: DataFrame) -> None:
-    experts = {expert.name: expert for expert in fit_experts(numbered, SETTINGS)}
-    assert list(experts) == ["hidden", "next"]
-    assert all(expert.is_learned for expert in experts.values())
+def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(numbered: DataFrame) -> None:
+    experts = fit_experts(numbered, SETTINGS)
+    assert [(expert.name, expert.is_learned) for expert in experts] == [("hidden", True), ("next", True)]
+    lasts = numbered.groupBy("user_id").agg(F.max_by("item_id", "occurred_at").alias("last")).collect()
+    last = {row["user_id"]: row["last"][:2] for row in lasts}
+    users = numbered.select("user_id").distinct()
+    on_last = {}
+    for expert in experts:
+        first = list_blend(numbered, users, SETTINGS, [expert], 1).collect()
+        on_last[expert.name] = sum(row["item_id"].startswith(last[row["user_id"]]) for row in first)
+    # Both shelves have three items left.
+    assert on_last["next"] == 60
+    assert on_last["hidden"] < 50
 
-    def recency(name: str) -> float:
-        by_part = dict(zip(PARTS, experts[name].coefficients, strict=True))
-        return sum(value for part, value in by_part.items() if part.startswith("recent")) - by_part["whole"]
 
-    assert recency("next") > recency("hidden")
+def test_experts_share_by_what_is_asked() -> None:
+    experts = [Expert(name, FIXED, 0.0, False) for name in ("hidden", "next")]
+    np.testing.assert_allclose(shares_of(experts, 0.7), [0.7, 0.3], rtol=1e-6)
+    for one in experts:
+        np.testing.assert_allclose(shares_of([one], 0.7), [1.0])
 
 
 def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> None:

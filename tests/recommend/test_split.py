@@ -80,12 +80,25 @@ def test_global_time_split_puts_no_training_event_after_a_test_event(spark: Spar
 
 def test_random_split_takes_its_share_of_each_group_whatever_the_partitions(spark: SparkSession) -> None:
     frame = events(spark, [(f"u{n % 3}", f"i{n}", n) for n in range(30)])
-    by_user = marked(with_random_split(frame, 0.25, seed=1))
+    by_user = marked(with_random_split(frame, 0.25, 1, "a"))
     assert [sum(u == f"u{n}" for u, _ in by_user) for n in range(3)] == [2, 2, 2]
-    assert by_user == marked(with_random_split(frame.repartition(5), 0.25, seed=1))
-    assert by_user != marked(with_random_split(frame, 0.25, seed=2))
-    by_item = with_random_split(events(spark, [(f"u{n}", f"i{n % 2}", n) for n in range(20)]), 0.3, 1, within="item_id")
+    assert by_user == marked(with_random_split(frame.repartition(5), 0.25, 1, "a"))
+    assert by_user != marked(with_random_split(frame, 0.25, 2, "a"))
+    by_item = with_random_split(events(spark, [(f"u{n}", f"i{n % 2}", n) for n in range(20)]), 0.3, 1, "a", within="item_id")
     assert sorted(i for _, i in marked(by_item)) == ["i0"] * 3 + ["i1"] * 3
+
+
+def test_a_second_draw_from_what_the_first_left_is_independent_of_it(spark: SparkSession) -> None:
+    # Items of 3 events lose none to a draw within items, those of 20 a quarter. Were both draws one, what is left with the
+    # smallest hashes would be the small items' events, and the second draw would hold little else: 110 and more of 120.
+    rows = [(f"u{n % 10}", f"small{n // 3}", n) for n in range(300)] + [(f"u{n % 10}", f"large{n // 20}", n) for n in range(1200)]
+    first = with_random_split(events(spark, rows), 0.25, 1, "outer", within="item_id")
+    left = training_part(first)
+    assert left.count() == 300 + 900
+    second = only_test(with_random_split(left, 0.1, 1, "inner"))
+    drawn = [row["item_id"] for row in second.collect()]
+    assert 110 < len(drawn) <= 120  # the floor of a tenth of each of ten users
+    assert 15 <= sum(item.startswith("small") for item in drawn) <= 45  # 30 expected, deviation 4.5
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, -0.1, float("nan")])
@@ -96,7 +109,7 @@ def test_a_ratio_outside_is_refused(spark: SparkSession, ratio: float) -> None:
 
 def test_no_event_stays_none(spark: SparkSession) -> None:
     empty = events(spark, [("a", "i", 1)]).limit(0)
-    for frame in (with_time_split(empty, 0.2), with_global_time_split(empty, 0.2), with_random_split(empty, 0.2, 1)):
+    for frame in (with_time_split(empty, 0.2), with_global_time_split(empty, 0.2), with_random_split(empty, 0.2, 1, "a")):
         assert frame.columns[-1] == "is_test"
         assert frame.collect() == []
 

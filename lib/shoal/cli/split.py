@@ -83,4 +83,4 @@ def cut(events: DataFrame, how: str, ratio: float, last: int | None, seed: int) 
         return with_last_out(events, last) if last is not None else with_time_split(events, ratio)
     if how == "time":
         return with_global_time_split(events, ratio)
-    return with_random_split(events, ratio, seed, within="item_id")
+    return with_random_split(events, ratio, seed, "evaluate split", within="item_id")

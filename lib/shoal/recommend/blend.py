@@ -1,13 +1,14 @@
 """A learned blend: which parts to trust, and how much what is recent counts.
 
 Parts of a user's score for an item: EASE over windows (`shoal.recommend.ease`) on the whole history, and on histories that
-fade by half every 2, 5 and 20 events; implicit ALS; the item's popularity; the length of the history, which says how far the
-others are to be trusted.
+fade by half every 2, 5 and 20 events; what follows the newest events (`shoal.recommend.following`); implicit ALS; the item's
+popularity; the length of the history, which says how far the others are to be trusted.
 
 Two questions can be meant by "what would this user like": what has the user met that we were not told, and what comes next?
 The answers differ: recency is all for the second and misleads for the first. So there are two experts, logistic regressions
 on the parts, each fitted on its own kind of held-out events inside the training data: events drawn at random, and each user's
-last. An item's score is the mean of the two probabilities. Without times there is the first expert only; where an
+last. An item's score is the mean of the two probabilities, weighted by how probable it is that either question is meant
+(`hidden_share`), which no training file says. Without times there is the first expert only; where an
 expert has nothing to learn from, fixed weights serve. docs/adr/0041 has the measurements.
 
 Negatives are the candidates that were not held out, all of them, so probabilities need no correction for sampling; events of
@@ -25,36 +26,42 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix
 
 from shoal.recommend.als import AlsModel, AlsSettings, fit_als
-from shoal.recommend.ease import EaseModel, EaseSettings, fit_ease, weighted_rows
-from shoal.recommend.histories import histories, with_places
+from shoal.recommend.ease import EaseSettings, fit_ease, weighted_rows
+from shoal.recommend.following import FollowingSettings, following
+from shoal.recommend.histories import Catalogue, histories, with_places
 from shoal.recommend.history_top_k import Explain, History, Score, best_unseen, rank_histories, rows_of
 from shoal.recommend.split import has_times, test_part, training_part, with_random_split, with_time_split
 from shoal.recommend.top_k import Floats, Ints, collect_items
 
 # What a fading history is worth: half after so many events.
 HALF_LIVES = (2.0, 5.0, 20.0)
-PARTS = ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "als", "log_popularity", "log_history")
+PARTS = ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "following", "als", "log_popularity", "log_history")
+# What follows is asked of a history that fades so.
+FOLLOWED = 5.0
 EXPERTS = ("hidden", "next")
 # Of the parts, those whose best items are candidates.
-NOMINATING = ("whole", "recent_5", "als")
+NOMINATING = ("whole", "recent_5", "following", "als")
 # Whole and recent history in equal shares: what is left when there is nothing to learn from.
-FIXED = (1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+FIXED = tuple(float(part in ("whole", "recent_5")) for part in PARTS)
 
 
 @dataclass(frozen=True)
 class BlendSettings:
     """`holdout`: share of each user's events an expert learns on; `candidates`: items a part nominates for a user;
-    `max_users`: users an expert learns from; `seed`: of the random hold-out and of the users; `experts`: those of
-    EXPERTS that are asked."""
+    `max_users`: users an expert learns from; `seed`: of the random hold-out and of the users; `hidden_share`: the weight of
+    the expert `hidden` beside `next`, 0..1; `experts`: those of EXPERTS that are asked."""
 
     ease: EaseSettings
+    following: FollowingSettings
     als: AlsSettings
     holdout: float
     candidates: int
     max_users: int
     seed: int
+    hidden_share: float
     experts: tuple[str, ...] = EXPERTS
 
 
@@ -69,20 +76,28 @@ class Expert:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """The parts, fitted: EASE, and per item of its catalogue the factors (zeros where ALS has none) and the log of its users.
+class Parts:
+    """What scores a history: EASE's weights, followers, and per item of EASE's catalogue the factors (zeros where ALS has none)
+    and the log of its users."""
 
-    `rows`: histories with `factors`, null for a user that ALS does not know."""
-
-    ease: EaseModel
+    weights: Floats
+    following: csr_matrix
     item_factors: Floats
     log_popularity: Floats
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The parts, fitted, and their catalogue. `rows`: histories with `factors`, null for a user that ALS does not know."""
+
+    catalogue: Catalogue
+    parts: Parts
     rows: DataFrame
 
 
 def fit_parts(preferences: DataFrame, settings: BlendSettings, als: AlsModel | None = None) -> Fitted:
     """Every part over numbered preferences (`shoal.recommend.als.with_numbers`; without numbers where ALS is given as it was
-    fitted). Cost: that of ALS and of EASE."""
+    fitted). Cost: that of ALS, of EASE and of `following`."""
     placed = with_places(preferences, settings.ease.max_history)
     ease = fit_ease(placed, settings.ease, refuse=False)
     als = als or fit_als(preferences, settings.als)
@@ -93,21 +108,29 @@ def fit_parts(preferences: DataFrame, settings: BlendSettings, als: AlsModel | N
     factors = np.where(at[:, None] >= 0, known.factors[at], np.float32(0))
     users = als.user_factors.select("user_id", F.col("features").cast("array<float>").alias("factors"))
     rows = histories(placed, ease.catalogue).join(users, "user_id", "left")
-    return Fitted(ease, np.ascontiguousarray(factors, np.float32), np.log1p(ease.catalogue.users).astype(np.float32), rows)
+    popularity = np.log1p(ease.catalogue.users).astype(np.float32)
+    followers = following(placed, ease.catalogue, settings.following)
+    return Fitted(ease.catalogue, Parts(ease.weights, followers, np.ascontiguousarray(factors, np.float32), popularity), rows)
 
 
-def parts_of(
-    weights: Floats, item_factors: Floats, log_popularity: Floats, one: History, chosen: Ints | None = None
-) -> Floats:
+def parts_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
     """len(PARTS) x items: each part's score of every item, or of the `chosen` ones, for one history."""
     if chosen is not None:
         asked = replace(one, items=np.arange(len(one.items)))
-        return parts_of(weights[np.ix_(one.items, chosen)], item_factors[chosen], log_popularity[chosen], asked)
-    fading = [one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(life)) for life in HALF_LIVES]
-    scored = weighted_rows(weights, one, [one.strengths, *fading])
-    als = item_factors @ one.factors if one.factors is not None else np.zeros(len(log_popularity), np.float32)
-    length = np.full(len(log_popularity), np.log1p(len(one.items)), np.float32)
-    return np.vstack([scored, als[None, :], log_popularity[None, :], length[None, :]])
+        rows = known.following[one.items][:, chosen]
+        some = Parts(known.weights[np.ix_(one.items, chosen)], rows, known.item_factors[chosen], known.log_popularity[chosen])
+        return parts_of(some, asked)
+    scored = weighted_rows(known.weights, one, [one.strengths, *(faded(one, life) for life in HALF_LIVES)])
+    follows = known.following[one.items].T @ faded(one, FOLLOWED)
+    none = np.zeros(len(known.log_popularity), np.float32)
+    als = known.item_factors @ one.factors if one.factors is not None else none
+    length = np.full_like(none, np.log1p(len(one.items)))
+    return np.vstack([scored, follows[None, :], als[None, :], known.log_popularity[None, :], length[None, :]])
+
+
+def faded(one: History, half_life: float) -> Floats:
+    """How much each item of the history counts where it is worth half after so many events."""
+    return one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(half_life))
 
 
 def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: BlendSettings) -> Expert:
@@ -117,19 +140,19 @@ def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: Blend
     `max_users` users, which are cached.
     """
     fitted = fit_parts(known, settings)
-    numbers = F.broadcast(fitted.ease.catalogue.numbers)
+    numbers = F.broadcast(fitted.catalogue.numbers)
     sought = held_out.select("user_id", "item_id").join(numbers, "item_id")
     wanted = sought.groupBy("user_id").agg(F.collect_set("item").alias("wanted"))
     chosen = wanted.orderBy(F.xxhash64(F.lit(settings.seed), "user_id"), "user_id").limit(settings.max_users)
     context = known.sparkSession.sparkContext
-    shared = context.broadcast((fitted.ease.weights, fitted.item_factors, fitted.log_popularity))
+    shared = context.broadcast(fitted.parts)
     count = settings.candidates
 
     def labelled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         nominating = [PARTS.index(part) for part in NOMINATING]
         for batch in batches:
             for one, held in zip(rows_of(batch), batch.column("wanted"), strict=True):
-                parts = parts_of(*shared.value, one)
+                parts = parts_of(shared.value, one)
                 best = np.unique(np.concatenate([best_unseen(parts[part], one.items, count) for part in nominating]))
                 label = np.isin(best, np.asarray(held.values)).astype(np.float64)
                 found = label.sum()
@@ -166,7 +189,7 @@ def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]
     splits = {}
     asks_next = "next" in settings.experts and has_times(preferences)
     if "hidden" in settings.experts or not asks_next:
-        splits["hidden"] = with_random_split(preferences, settings.holdout, settings.seed)
+        splits["hidden"] = with_random_split(preferences, settings.holdout, settings.seed, "blend")
     if asks_next:
         splits["next"] = with_time_split(preferences, settings.holdout)
     experts = []
@@ -181,6 +204,13 @@ def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]
     return experts
 
 
+def shares_of(experts: Sequence[Expert], hidden_share: float) -> Floats:
+    """The weight of each expert: they sum to 1; one alone has it all."""
+    if len(experts) == 1:
+        return np.ones(1, np.float32)
+    return np.array([hidden_share if expert.name == "hidden" else 1.0 - hidden_share for expert in experts], np.float32)
+
+
 def list_blend(
     preferences: DataFrame,
     users: DataFrame,
@@ -191,7 +221,8 @@ def list_blend(
     allowed: DataFrame | None = None,
     with_reason: bool = False,
 ) -> DataFrame:
-    """One row per user and rank 1..k: user_id, rank, item_id, score: the mean of the experts' probabilities, 0..1.
+    """One row per user and rank 1..k: user_id, rank, item_id, score: the mean of the experts' probabilities by
+    `hidden_share`, 0..1.
 
     All of `preferences` is fitted, but for ALS where it is given; what a user has there is not listed, nor an item that `allowed`
     (item_id) does not have. A user without a preference in the catalogue of EASE has no row. `with_reason` adds because_item_id,
@@ -199,7 +230,7 @@ def list_blend(
     Cost: `fit_parts`, then one pass over the users.
     """
     fitted = fit_parts(preferences, settings, als)
-    catalogue = fitted.ease.catalogue
+    catalogue = fitted.catalogue
     context = preferences.sparkSession.sparkContext
     hidden = np.zeros(len(catalogue), np.bool_)
     if allowed is not None:
@@ -207,16 +238,17 @@ def list_blend(
         # At most the catalogue, whose size is bounded.
         for row in catalogue.numbers.join(allowed.select("item_id").distinct(), "item_id").select("item").collect():
             hidden[row["item"]] = False
-    shared = context.broadcast((fitted.ease.weights, fitted.item_factors, fitted.log_popularity))
+    shared = context.broadcast(fitted.parts)
     coefficients = np.array([expert.coefficients for expert in experts], np.float64)
     intercepts = np.array([expert.intercept for expert in experts], np.float64)
+    shares = shares_of(experts, settings.hidden_share)
 
     def load() -> Score:
         known = shared.value
 
         def score(one: History) -> Floats:
-            logits = coefficients @ parts_of(*known, one).astype(np.float64) + intercepts[:, None]
-            found = np.asarray((1 / (1 + np.exp(-logits))).mean(axis=0), np.float32)
+            logits = coefficients @ parts_of(known, one).astype(np.float64) + intercepts[:, None]
+            found = np.asarray(shares @ (1 / (1 + np.exp(-logits))), np.float32)
             found[hidden] = np.nan
             return found
 
@@ -226,9 +258,9 @@ def list_blend(
         known = shared.value
 
         def explained(one: History, best: Ints) -> tuple[Ints, Floats]:
-            terms = one.strengths[:, None] * known[0][np.ix_(one.items, best)]
+            terms = one.strengths[:, None] * known.weights[np.ix_(one.items, best)]
             because = np.where(terms.max(axis=0) > 0, one.items[terms.argmax(axis=0)], -1)
-            return because, parts_of(*known, one, best).T
+            return because, parts_of(known, one, best).T
 
         return explained
 

@@ -10,6 +10,7 @@ from shoal.recommend.bandits import BanditSettings
 from shoal.recommend.blend import BlendSettings
 from shoal.recommend.content import ContentSettings
 from shoal.recommend.ease import EaseSettings
+from shoal.recommend.following import FollowingSettings
 from shoal.recommend.vector_neighbours import VectorSettings
 from shoal.recommend.word_vectors import WordSettings
 
@@ -20,7 +21,10 @@ def blend_settings(conf: BlendConf, als: AlsSettings, experts: Sequence[str]) ->
     windows = EaseSettings(
         conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2
     )
-    return BlendSettings(windows, als, conf.holdout, conf.candidates, conf.learning_users, als.seed, tuple(experts))
+    followers = FollowingSettings(conf.follow_life, conf.followers)
+    return BlendSettings(
+        windows, followers, als, conf.holdout, conf.candidates, conf.learning_users, als.seed, conf.hidden_share, tuple(experts)
+    )
 
 
 def content_settings(conf: ContentConf) -> ContentSettings:

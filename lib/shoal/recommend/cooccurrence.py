@@ -28,7 +28,7 @@ DENSE_NUMBERS = 32 << 20
 # A dense row of float32 a task: beyond it the second round would need a sparse sum.
 MAX_ITEMS = 1_000_000
 
-_PIECES = "item int, others binary, weights binary"
+PIECES = "item int, others binary, weights binary"
 # For some rows of the product, given their items: what to keep of each row as (columns, values).
 Keep = Callable[[int, Floats], "tuple[Ints, Floats]"]
 
@@ -45,8 +45,7 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None) -> Data
     """
     if items > MAX_ITEMS:
         raise InputError(f"co-occurrence of {items:,} items; at most {MAX_ITEMS:,}: leave out rare items")
-    spark = rows.sparkSession
-    context = spark.sparkContext
+    context = rows.sparkSession.sparkContext
     width = max(items, 1)
 
     def multiplied(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -65,7 +64,19 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None) -> Data
             block = here[start : start + BLOCK_ITEMS]
             product = (by_item[block] @ matrix).tocsr()
             product.sort_indices()
-            yield _pieces(block, product)
+            yield pieces(block, product)
+
+    typed = rows.select(F.col("row").cast("bigint"), F.col("item").cast("int"), F.col("weight").cast("double"))
+    # Explicit numbers of partitions: adaptive execution would join small ones, and a task's memory would be anybody's guess.
+    first = typed.repartition(context.defaultParallelism, "row").mapInArrow(multiplied, PIECES)
+    return added_pieces(first, width, keep)
+
+
+def added_pieces(made: DataFrame, width: int, keep: Keep | None = None) -> DataFrame:
+    """The rows of `co_occurrence` from their `pieces`, any number of them a row; a row has `width` numbers.
+
+    Cost: one shuffle of the pieces; a task holds DENSE_NUMBERS sums.
+    """
 
     def added(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         sums: dict[int, Floats] = {}
@@ -79,11 +90,8 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None) -> Data
             packed = [pa.array([a.tobytes()], pa.binary()) for a in (columns.astype(np.int32), values.astype(np.float32))]
             yield pa.RecordBatch.from_arrays([pa.array([number], pa.int32()), *packed], names=["item", "others", "weights"])
 
-    typed = rows.select(F.col("row").cast("bigint"), F.col("item").cast("int"), F.col("weight").cast("double"))
-    # Explicit numbers of partitions: adaptive execution would join small ones, and a task's memory would be anybody's guess.
-    first = typed.repartition(context.defaultParallelism, "row").mapInArrow(multiplied, _PIECES)
-    tasks = max(context.defaultParallelism, width * width // DENSE_NUMBERS + 1)
-    return first.repartition(tasks, "item").mapInArrow(added, _PIECES)
+    tasks = max(made.sparkSession.sparkContext.defaultParallelism, width * width // DENSE_NUMBERS + 1)
+    return made.repartition(tasks, "item").mapInArrow(added, PIECES)
 
 
 def packed_rows(packed: pa.RecordBatch | pa.Table) -> Iterator[tuple[int, Ints, Floats]]:
@@ -98,7 +106,7 @@ def _all(item: int, sums: Floats) -> tuple[Ints, Floats]:
     return columns, sums[columns]
 
 
-def _pieces(block: npt.NDArray[np.int64], product: csr_matrix) -> pa.RecordBatch:
+def pieces(block: npt.NDArray[np.int64], product: csr_matrix) -> pa.RecordBatch:
     """The rows of a product in pieces of at most PIECE numbers."""
     numbers, others, weights = [], [], []
     for place, item in enumerate(block):

@@ -147,7 +147,7 @@ def _chosen_reg(train: DataFrame, settings: RatingSettings) -> float:
     """The one of `reg_params` with the smallest RMSE on validation data; the first where nothing can be validated."""
     if len(settings.reg_params) < 2:
         return settings.reg_params[0]
-    split = with_random_split(train.where("value is not null"), settings.validation_ratio, settings.seed).persist()
+    split = with_random_split(train.where("value is not null"), settings.validation_ratio, settings.seed, "ratings").persist()
     try:
         known, held_out = training_part(split), test_part(split)
         if held_out.isEmpty() or known.isEmpty():

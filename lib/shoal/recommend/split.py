@@ -17,6 +17,7 @@ from shoal.errors import UsageError
 
 # 0.29 * 100 is 28.999999999999996 in binary: a share of n is rounded down only after this.
 _ROUNDING = 1e-9
+_VALIDATION = "validation"
 
 
 def with_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
@@ -55,16 +56,19 @@ def with_global_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
     return marked.select(*events.columns, F.coalesce("_is_test", F.lit(False)).alias("is_test"))
 
 
-def with_random_split(events: DataFrame, test_ratio: float, seed: int, within: str = "user_id") -> DataFrame:
+def with_random_split(events: DataFrame, test_ratio: float, seed: int, purpose: str, within: str = "user_id") -> DataFrame:
     """floor(n * test_ratio) of the n events of each user (or of each value of `within`) are test, drawn by a seeded
     hash.
 
-    The draw depends on seed, user_id and item_id only; rows that agree in both are drawn together in order of time.
+    Draws for different purposes are independent at any seed: who draws again from what an earlier draw left must name another
+    purpose, or the second draw takes the events that the first one nearly took. Apart from seed and purpose the draw depends on
+    user_id and item_id only; rows that agree in both are drawn together in order of time.
     Raises UsageError for a ratio outside ]0, 1[. Cost: one shuffle by `within`.
     """
     _check(test_ratio)
     group = Window.partitionBy(within)
-    drawn = group.orderBy(F.xxhash64(F.lit(seed), "user_id", "item_id"), "user_id", "item_id", "occurred_at", *_ties(events))
+    chance = F.xxhash64(F.lit(f"{purpose}:{seed}"), "user_id", "item_id")
+    drawn = group.orderBy(chance, "user_id", "item_id", "occurred_at", *_ties(events))
     return _marked(events, F.row_number().over(drawn) <= _share(F.count(F.lit(1)).over(group), test_ratio))
 
 
@@ -79,10 +83,10 @@ def with_validation_split(events: DataFrame, ratio: float, seed: int) -> DataFra
     """
     _check(ratio)
     if not has_times(events):
-        return with_random_split(events, ratio, seed)
+        return with_random_split(events, ratio, seed, _VALIDATION)
     last = with_time_split(events, ratio / 2)
     # Of the 1 - ratio / 2 that are left, so many are ratio / 2 of all.
-    drawn = with_random_split(training_part(last), ratio / 2 / (1 - ratio / 2), seed)
+    drawn = with_random_split(training_part(last), ratio / 2 / (1 - ratio / 2), seed, _VALIDATION)
     return drawn.unionByName(test_part(last).withColumn("is_test", F.lit(True)))
 
 

@@ -11,6 +11,8 @@ from shoal.errors import InputError
 from shoal.recommend.als import AlsSettings, settings_of
 from shoal.recommend.blend import PARTS, Expert
 
+LISTED = ("whole", "recent_2", "recent_5", "recent_20", "als", "log_popularity", "log_history")
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -22,22 +24,28 @@ class Trained:
 
     def named(self) -> dict[str, Any]:
         """For MLflow: the settings by name, the experts as JSON."""
-        experts = [[e.name, e.coefficients, e.intercept, e.is_learned] for e in self.experts]
+        experts = [[e.name, dict(zip(PARTS, e.coefficients, strict=True)), e.intercept, e.is_learned] for e in self.experts]
         return {**self.als.named(), "serves": self.serves, "experts": json.dumps(experts)}
 
 
 def trained_of(params: Mapping[str, str]) -> Trained:
-    """What `named` recorded. Raises InputError where something is missing or is no number."""
+    """What `named` recorded; a part that the model did not know weighs nothing. Raises InputError where something is missing,
+    is no number, or is a part that is not known."""
     try:
         read = json.loads(params.get("experts", "[]"))
-        experts = tuple(
-            Expert(name, tuple(map(float, weights)), float(base), bool(learned)) for name, weights, base, learned in read
-        )
-        if any(len(expert.coefficients) != len(PARTS) for expert in experts):
-            raise ValueError(f"an expert of other than {len(PARTS)} parts")
+        experts = tuple(Expert(name, by_part(weights), float(base), bool(learned)) for name, weights, base, learned in read)
     except (TypeError, ValueError) as error:
         raise InputError(f"the recorded experts of a recommender: {error}; train it again") from None
     return Trained(settings_of(params), experts, params.get("serves", "als"))
+
+
+def by_part(weights: Mapping[str, float] | list[float]) -> tuple[float, ...]:
+    """One coefficient for each of PARTS. Raises ValueError for a part that is none of them."""
+    # A model of before there was `following` has a list.
+    named = weights if isinstance(weights, Mapping) else dict(zip(LISTED, weights, strict=True))
+    if unknown := sorted(set(named) - set(PARTS)):
+        raise ValueError(f"an expert of parts that are not known: {', '.join(unknown)}")
+    return tuple(float(named.get(part, 0.0)) for part in PARTS)
 
 
 def rounded(expert: Expert) -> Expert:
