@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -37,3 +40,16 @@ def test_code_that_was_compiled_is_kept_while_several_jobs_run(spark: SparkSessi
     assert compiled.getCount() == before
     compile_piece(300)
     assert compiled.getCount() == before + 1
+
+
+def test_what_java_prints_is_not_a_commands_output() -> None:
+    """Delta's VACUUM prints so; a command's output is one JSON."""
+    code = (
+        "from shoal.session import spark_session\n"
+        "print('first')\n"
+        "spark_session('printing', 'local', {'spark.driver.memory': '1g'})._jvm.java.lang.System.out.println('from Java')\n"
+        "print('last')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "first\nlast\n"
+    assert "from Java" in done.stderr

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -31,8 +32,8 @@ def session_settings(env: str, overrides: Mapping[str, str] | None = None) -> di
 def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | None = None) -> SparkSession:
     """The running session, or a new one with conf/spark/<env>.conf and `overrides` (`spark.*` keys).
 
-    Options of the driver's Java (memory, jars) act only where no session runs yet. Raises UsageError for a key that is no
-    Spark setting.
+    Options of the driver's Java (memory, jars) act only where no session runs yet; what that Java prints goes to standard error.
+    Raises UsageError for a key that is no Spark setting.
     """
     settings = session_settings(env, overrides)
     for key in settings:
@@ -41,11 +42,29 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
-    if SparkSession.getActiveSession() is None and env == "local":
+    is_new = SparkSession.getActiveSession() is None
+    if is_new and env == "local":
         os.environ["JAVA_HOME"] = java_home()
         log4j = home() / "conf" / "spark" / "log4j2.properties"
         given = settings.get("spark.driver.extraJavaOptions", "")
         settings["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {given}".strip()
     for key, value in settings.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    with output_as_errors() if is_new else nullcontext():
+        return builder.getOrCreate()
+
+
+@contextmanager
+def output_as_errors() -> Iterator[None]:
+    """Processes that begin meanwhile have our standard error for their standard output.
+
+    Delta prints from Java what VACUUM deleted, and standard output is for a command's one JSON.
+    """
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(output, 1)
+        os.close(output)
