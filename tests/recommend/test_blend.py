@@ -10,7 +10,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 from shoal.recommend.als import AlsSettings, with_numbers
-from shoal.recommend.blend import FIXED, PARTS, BlendSettings, Expert, Parts, fit_experts, list_blend, parts_of, shares_of
+from shoal.recommend.blend import (
+    FIXED,
+    PARTS,
+    BlendSettings,
+    Expert,
+    Parts,
+    asked_experts,
+    fit_experts,
+    list_blend,
+    parts_of,
+    shares_of,
+)
 from shoal.recommend.ease import EaseSettings
 from shoal.recommend.following import FollowingSettings
 from shoal.recommend.history_top_k import History
@@ -71,6 +82,7 @@ def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(numbered: 
 
 
 def test_experts_share_by_what_is_asked() -> None:
+    assert [asked_experts(share) for share in (0.0, 0.3, 1.0)] == [("next",), ("hidden", "next"), ("hidden",)]
     experts = [Expert(name, FIXED, 0.0, False) for name in ("hidden", "next")]
     np.testing.assert_allclose(shares_of(experts, 0.7), [0.7, 0.3], rtol=1e-6)
     for one in experts:

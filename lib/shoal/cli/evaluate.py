@@ -19,7 +19,7 @@ from shoal.errors import InputError, UsageError
 from shoal.evaluations import judged, keep
 from shoal.files import check_output, read_rows, refuse_faults, write_rows
 from shoal.recommend.als import AlsSettings, with_numbers
-from shoal.recommend.blend import EXPERTS
+from shoal.recommend.blend import asked_experts
 from shoal.recommend.configured import blend_settings, content_settings
 from shoal.recommend.ease import EaseSettings
 from shoal.recommend.evaluate import BASELINES, MODELS, Beyond, Protocol, evaluate_models, judge_new_items
@@ -87,8 +87,9 @@ def recommender(
     histories under "slices"; where both files have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of
     the mean and of biases alone. With --items, "new_items" is how items that nobody has in the training file are ranked among
     themselves. "intervals" are 95% by bootstrap over users, "paired" is by how much the best model is better, "curves" are the
-    metrics at other lengths of lists. docs/metrics.md defines each metric. With --lake they are kept under --as-of, and the report
-    of that day draws them.
+    metrics at other lengths of lists. The blend does not know whether the test file's events were drawn at random or came last and
+    asks for both; who knows tells it: --set blend.hidden_share=0 for what comes next, 1 for drawn ones. docs/metrics.md defines
+    each metric. With --lake they are kept under --as-of, and the report of that day draws them.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -164,7 +165,7 @@ def protocol_of(
         ease, tuple(conf.ease_l2),
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
-        blend_settings(settings.blend, als, EXPERTS),
+        blend_settings(settings.blend, als, asked_experts(settings.blend.hidden_share)),
         content_settings(settings.content),
         PagerankSettings(conf.pagerank_dampings[0], settings.graph.tolerance, conf.pagerank_beta, conf.pagerank_follow_weight),
         tuple(conf.pagerank_dampings),

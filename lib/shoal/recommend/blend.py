@@ -204,6 +204,11 @@ def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]
     return experts
 
 
+def asked_experts(hidden_share: float) -> tuple[str, ...]:
+    """Those of EXPERTS that weigh anything."""
+    return tuple(name for name, share in zip(EXPERTS, (hidden_share, 1.0 - hidden_share), strict=True) if share > 0)
+
+
 def shares_of(experts: Sequence[Expert], hidden_share: float) -> Floats:
     """The weight of each expert: they sum to 1; one alone has it all."""
     if len(experts) == 1:
