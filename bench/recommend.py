@@ -51,8 +51,9 @@ def seen_pairs(users: int, items: int, each: int, seed: int) -> tuple[np.ndarray
     """`each` items of every user, popular ones more often; numbers."""
     rng = np.random.default_rng(seed)
     owner = np.repeat(np.arange(users), each)
-    pairs = np.unique(np.stack([owner, (rng.random(users * each) ** 2 * items).astype(np.int64)], axis=1), axis=0)
-    return pairs[:, 0], pairs[:, 1]
+    # One number a pair: of rows of two, `unique` makes a sort by fields, which takes minutes at 30 million.
+    pairs = np.unique(owner * items + (rng.random(users * each) ** 2 * items).astype(np.int64))
+    return pairs // items, pairs % items
 
 
 def consumed(rows: DataFrame) -> None:

@@ -184,7 +184,7 @@ def _input_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: neither a file nor a folder")
-    found = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
+    found = sorted(file for file in path.rglob("*") if file.is_file() and not is_hidden(file.relative_to(path)))
     if not found:
         raise InputError(f"{path}: the folder has no file; expected .csv, .tsv, .jsonl or .parquet files")
     if len(found) > MAX_FILES:
@@ -195,8 +195,8 @@ def _input_files(path: Path) -> list[Path]:
     return filled
 
 
-def _is_hidden(path: Path) -> bool:
-    """Whether a part of the path starts with `.` or `_`, as Spark's and Delta's own files do."""
+def is_hidden(path: Path) -> bool:
+    """Whether a part of the path, which is one inside a folder, starts with `.` or `_`, as Spark's and Delta's own files do."""
     return any(part[0] in "._" for part in path.parts)
 
 

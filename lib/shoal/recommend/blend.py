@@ -206,14 +206,18 @@ def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]
 
 def asked_experts(hidden_share: float) -> tuple[str, ...]:
     """Those of EXPERTS that weigh anything."""
-    return tuple(name for name, share in zip(EXPERTS, (hidden_share, 1.0 - hidden_share), strict=True) if share > 0)
+    return tuple(name for name in EXPERTS if _share_of(name, hidden_share) > 0)
 
 
 def shares_of(experts: Sequence[Expert], hidden_share: float) -> Floats:
     """The weight of each expert: they sum to 1; one alone has it all."""
     if len(experts) == 1:
         return np.ones(1, np.float32)
-    return np.array([hidden_share if expert.name == "hidden" else 1.0 - hidden_share for expert in experts], np.float32)
+    return np.array([_share_of(expert.name, hidden_share) for expert in experts], np.float32)
+
+
+def _share_of(name: str, hidden_share: float) -> float:
+    return hidden_share if name == "hidden" else 1.0 - hidden_share
 
 
 def list_blend(

@@ -11,7 +11,8 @@ from shoal.errors import InputError
 from shoal.recommend.als import AlsSettings, settings_of
 from shoal.recommend.blend import PARTS, Expert
 
-LISTED = ("whole", "recent_2", "recent_5", "recent_20", "als", "log_popularity", "log_history")
+# A model of before there was `following` has its coefficients as a list, in this order.
+_LISTED = ("whole", "recent_2", "recent_5", "recent_20", "als", "log_popularity", "log_history")
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ def trained_of(params: Mapping[str, str]) -> Trained:
 
 def by_part(weights: Mapping[str, float] | list[float]) -> tuple[float, ...]:
     """One coefficient for each of PARTS. Raises ValueError for a part that is none of them."""
-    # A model of before there was `following` has a list.
-    named = weights if isinstance(weights, Mapping) else dict(zip(LISTED, weights, strict=True))
+    named = weights if isinstance(weights, Mapping) else dict(zip(_LISTED, weights, strict=True))
     if unknown := sorted(set(named) - set(PARTS)):
         raise ValueError(f"an expert of parts that are not known: {', '.join(unknown)}")
     return tuple(float(named.get(part, 0.0)) for part in PARTS)

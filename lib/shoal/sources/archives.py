@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from shoal.conf import IngestConf
 from shoal.errors import InputError, TransientError, UsageError
+from shoal.files import is_hidden
 
 _BLOCK = 1 << 20
 # A hidden file that says what the archive was called: its name may name the person whose it is.
@@ -41,8 +42,7 @@ def archives_of(given: str) -> list[str]:
         return [given]
     folder = Path(given)
     found = folder.rglob("*.[zZ][iI][pP]") if folder.is_dir() else ()
-    shown = (f for f in found if f.is_file() and not any(p.startswith((".", "_")) for p in f.relative_to(folder).parts))
-    return sorted(str(file) for file in shown)
+    return sorted(str(file) for file in found if file.is_file() and not is_hidden(file.relative_to(folder)))
 
 
 def landing(root: Path) -> Path:

@@ -9,6 +9,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +34,13 @@ def is_document(path: str, max_bytes: int) -> bool:
         return False
     try:
         with open_bytes(path) as stream:
-            first = stream.readline(max_bytes)
-            while first and not first.removeprefix(_BOM).strip():
-                first = stream.readline(max_bytes)
-            following = stream.readline(max_bytes)
-            while following and not following.strip():
-                following = stream.readline(max_bytes)
+            first, following = _next_line(stream, max_bytes), _next_line(stream, max_bytes)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         return True
-    if not following or first.removeprefix(_BOM).lstrip().startswith(b"["):
+    if not following or first.lstrip().startswith(b"["):
         return True
     try:
-        return not isinstance(json.loads(first.removeprefix(_BOM)), dict)
+        return not isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):
         # A broken first line of a file of lines, or a document over several lines: the second line decides.
         return not _is_object(following)
@@ -54,8 +50,8 @@ def listed_in(document: object, names: Sequence[str], ids: frozenset[str]) -> It
     """The elements of an array, of the first array that an object holds under one of `names`, or the object itself; always itself
     where it has an id, by a name of `ids`. TypeError for what is neither array nor object."""
     if isinstance(document, dict):
-        held = [document[name] for name in names if isinstance(document.get(name), list) and ids.isdisjoint(document)]
-        yield from held[0] if held else [document]
+        held = [document[name] for name in names if isinstance(document.get(name), list)]
+        yield from held[0] if held and ids.isdisjoint(document) else [document]
     elif isinstance(document, list):
         yield from document
     else:
@@ -69,13 +65,18 @@ def holds_pages(path: str, max_bytes: int, pages: frozenset[str]) -> bool:
     """
     try:
         with open_bytes(path) as stream:
-            first = stream.readline(max_bytes)
-            while first and not first.removeprefix(_BOM).strip():
-                first = stream.readline(max_bytes)
-        found = json.loads(first.removeprefix(_BOM))
+            found = json.loads(_next_line(stream, max_bytes))
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and not pages.isdisjoint(found)
+
+
+def _next_line(stream: BufferedIOBase, max_bytes: int) -> bytes:
+    """The next line that is not blank, of it at most `max_bytes`, without a byte order mark; empty at the end."""
+    while line := stream.readline(max_bytes):
+        if (found := line.removeprefix(_BOM)).strip():
+            return found
+    return b""
 
 
 def _is_object(line: bytes) -> bool:

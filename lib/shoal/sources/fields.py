@@ -17,8 +17,10 @@ from shoal.errors import InputError, UsageError
 from shoal.sources.listing import Survey
 from shoal.sources.parsing import plain
 
-# How a missing count is written: -1 is Instagram's own for hidden likes, the words are pandas' and Python's for nothing.
-_NO_COUNT = ("", "-1", "-1.0", "nan", "none", "null")
+# How pandas and Python write nothing.
+NOTHING = ("nan", "none", "null")
+# How a missing count is written: -1 is Instagram's own for hidden likes.
+_NO_COUNT = ("", "-1", "-1.0", *NOTHING)
 # What stands before or behind a price: a code of three letters, or one of these, and the code that it means.
 _SIGNS = {"US$": "USD", "R$": "BRL", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "$": "USD", "€": "EUR", "£": "GBP",
           "¥": "JPY", "₹": "INR", "RS": "INR", "RS.": "INR", "₽": "RUB", "₩": "KRW", "₺": "TRY", "₴": "UAH", "₫": "VND",
@@ -158,7 +160,7 @@ def _price(text: Column) -> Column:
     A comma or point before one or two last digits ends the whole amount; groups of three are thousands. A point before three
     digits beside a currency (€ 1.299) may be either: none.
     """
-    whole = F.trim(F.regexp_replace(text, rf"^{_BLANK}+|{_BLANK}+$", ""))
+    whole = F.regexp_replace(text, rf"^{_BLANK}+|{_BLANK}+$", "")
     bare = F.regexp_replace(whole, rf"(?iu)^{_MARK}{_BLANK}*(?=[\d-])|(?<=\d){_BLANK}*{_MARK}$", "")
     # 1 299 and 1'299: the groups are then as in 1,299.
     grouped = F.regexp_replace(bare, rf"(?<=\d)(?:{_BLANK}|['’])(?=\d{{3}})", ",")

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
 from shoal.sources.documents import listed_in
-from shoal.sources.fields import Field
+from shoal.sources.fields import NOTHING, Field
 from shoal.sources.parsing import plain
 from shoal.sources.parts import Also, Part, hashtags_of, id_from
 
@@ -114,7 +114,7 @@ def _location() -> Column:
     text = F.col("location")
     printed = F.concat(*[F.regexp_extract(text, _PRINTED_NAME, group) for group in (1, 2)])
     named = F.coalesce(F.get_json_object(text, "$.name"), F.nullif(printed, F.lit("")))
-    written = F.when(~F.lower(F.trim(text)).isin("none", "nan", "null"), text)
+    written = F.when(~F.lower(F.trim(text)).isin(*NOTHING), text)
     return F.when(text.startswith("{"), named).otherwise(written)
 
 

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 
 from shoal.conf import IngestConf
 from shoal.errors import InputError
+from shoal.files import is_hidden
 from shoal.sources.documents import holds_pages, is_document
 from shoal.sources.parsing import Stretch, chunks, open_bytes
 from shoal.sources.splitting import Limits, fields
@@ -77,8 +78,7 @@ def list_files(given: str, max_files: int, pictures: bool = False, unpacked: Seq
     found = []
     for folder in [path, *map(Path, unpacked)] if path.is_dir() else map(Path, unpacked):
         for file in sorted(folder.rglob("*")):
-            inner = file.relative_to(folder).parts
-            if any(part.startswith((".", "_")) for part in inner) or not file.is_file() or form_of(file.name) in _none_of(pictures):
+            if is_hidden(file.relative_to(folder)) or not file.is_file() or form_of(file.name) in _none_of(pictures):
                 continue
             found.append(str(file.resolve()))
             if len(found) > max_files:
