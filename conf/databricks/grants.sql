@@ -96,6 +96,11 @@ ALTER TABLE `shoal`.`bronze`.`links` ALTER COLUMN `_file` SET MASK `shoal`.`ops`
 ALTER TABLE `shoal`.`bronze`.`links` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`links` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- bronze.moderation
+ALTER TABLE `shoal`.`bronze`.`moderation` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`moderation` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`moderation` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- bronze.pictures
 ALTER TABLE `shoal`.`bronze`.`pictures` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`pictures` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;

@@ -6,6 +6,7 @@ Reads:  silver.interactions    events up to as_of
         silver.follows         more users, and whom they follow, where the table exists
         silver.texts           authors: more users, where the table exists
         silver.blocks          whose items a user is not to see, where the table exists
+        silver.moderation      what moderators have removed, where the table exists
         silver.profiles        more users, and who is alike, where the table exists
         gold.communities       the day's, where the table exists
         gold.bandit_arms       of the last day before as_of, where places are left to exploration (recommend.explore)
@@ -15,8 +16,9 @@ Writes: gold.recommendations   one row per user and rank; replaces as_of, or, wi
 Users that the champion knows get its lists, with some places for items that nobody has met yet, by what they are about. Who
 has too short a list then gets what is popular with those the user follows, next in the user's community, next with people of
 the same profile, next with everybody, where an event counts half after the half-life of conf. Items whose owner the user has
-blocked are in no list. `source` says of each row which it was, `propensity` how probable it was in its place: 1 but for places
-that are left to exploration. With recommend.users only these users' rows are made; the others of the day stay.
+blocked are in no list, nor what moderators have removed. `source` says of each row which it was, `propensity` how probable it
+was in its place: 1 but for places that are left to exploration. With recommend.users only these users' rows are made; the
+others of the day stay.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ from shoal.recommend.lists import best_of_groups, fill_lists, lacking, list_grou
 from shoal.recommend.popularity import decayed_popularity, list_popular
 from shoal.recommend.preferences import event_weight, preferences
 from shoal.recommend.reason import called
-from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, where
+from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, removed_items, where
 from shoal.recommend.top_k import rank_top_k
 from shoal.recommend.trained import Trained
 from shoal.recommender import served
@@ -292,7 +294,11 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         blocked = None
         if items is not None and lake.exists("silver.blocks"):
             blocked = keep(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-        known = Known(met, events, items, allowed_items(items, conf, as_of), blocked)
+        removed = None
+        if lake.exists("silver.moderation"):
+            removed = removed_items(lake.read("silver.moderation", before=as_of))
+        allowed = allowed_items(items, conf, as_of, met, removed)
+        known = Known(met, events, items, allowed if allowed is None else keep(allowed), blocked)
         # What is taken away afterwards has to be there in more than is needed.
         length = conf.k if not rules.is_needed and blocked is None else conf.k * conf.rerank_factor
         users = keep(all_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))

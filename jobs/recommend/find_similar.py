@@ -1,6 +1,7 @@
 """Write which items are met by the same people, and which people meet the same items.
 
 Reads:  silver.interactions   events up to as_of
+        silver.moderation     what moderators have removed: it is similar to nothing, where the table exists
         silver.items          what items are about, where the table exists
         silver.images         their pictures, where the table exists
 Writes: gold.similar_items    one row per item, kind and rank; replaces as_of. Items that share nobody with another have those whose
@@ -26,6 +27,7 @@ from shoal.recommend.histories import catalogue_of, with_places
 from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours, swap_roles
 from shoal.recommend.preferences import preferences
 from shoal.recommend.price_vectors import price_vectors
+from shoal.recommend.rules import removed_items
 from shoal.recommend.vector_neighbours import nearest_vectors
 from shoal.recommend.word_vectors import word_vectors
 from shoal.runs import run_job
@@ -69,6 +71,11 @@ def vectors_of(items: DataFrame, images: DataFrame | None, conf: SimilarConf, se
     return made
 
 
+def without(rows: DataFrame, removed: DataFrame | None) -> DataFrame:
+    """The rows (item_id ...) of items that are not `removed` (item_id)."""
+    return rows if removed is None else rows.join(removed, "item_id", "left_anti")
+
+
 def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
     """Both tables from the day's preferences and from what the day's items are like."""
     known = preferences(lake.read("silver.interactions", before=as_of)).persist()
@@ -76,11 +83,16 @@ def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
     try:
         if known.isEmpty() and not lake.exists("silver.items"):
             raise SkippedError("silver.interactions has no event up to this day, and there is no silver.items")
-        rows = build(known, conf).withColumn("kind", F.lit(conf.kind)).persist()
+        removed = None
+        if lake.exists("silver.moderation"):
+            removed = removed_items(lake.read("silver.moderation", before=as_of)).persist()
+            held.append(removed)
+        rows = build(without(known, removed), conf).withColumn("kind", F.lit(conf.kind)).persist()
         held.append(rows)
         if lake.exists("silver.items"):
-            items, settings = lake.read("silver.items", before=as_of).persist(), content_settings(lake.settings.content)
+            items = without(lake.read("silver.items", before=as_of), removed).persist()
             held.append(items)
+            settings = content_settings(lake.settings.content)
             rows = with_lonely(rows, items, conf, settings)
             images = lake.read("silver.images") if lake.exists("silver.images") else None
             for kind, vectors in vectors_of(items, images, conf, settings).items():

@@ -1,6 +1,7 @@
 """Write what is trending: the items of each kind with the most weight of late, and how their rate changes.
 
 Reads:  silver.interactions   events up to as_of
+        silver.moderation     what moderators have removed: it is not ranked, where the table exists
         silver.items          kinds of items, where the table exists
 Writes: gold.trending         one row per kind and rank; replaces as_of
 """
@@ -15,6 +16,7 @@ from shoal.conf import TrendingConf
 from shoal.errors import SkippedError
 from shoal.features.snapshot import end_of
 from shoal.lake import Lake
+from shoal.recommend.rules import removed_items
 from shoal.recommend.trending import TrendSettings, trending
 from shoal.runs import run_job
 
@@ -24,6 +26,8 @@ def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:
     events = lake.read("silver.interactions", before=as_of)
     if events.isEmpty():
         raise SkippedError("silver.interactions has no event up to this day")
+    if lake.exists("silver.moderation"):
+        events = events.join(removed_items(lake.read("silver.moderation", before=as_of)), "item_id", "left_anti")
     items = lake.read("silver.items") if lake.exists("silver.items") else None
     settings = TrendSettings(conf.window_hours, conf.other_hours, conf.items)
     weights = lake.settings.train_recommender.event_weights

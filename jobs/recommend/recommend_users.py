@@ -2,6 +2,7 @@
 
 Reads:  silver.interactions   events up to as_of
         silver.items          what the rules look at, items that nobody has met, where the table exists
+        silver.moderation     what moderators have removed, where the table exists
         silver.blocks         who has blocked an item's owner, where the table exists
         and the champion of the registered model `shoal_recommender`
 Writes: gold.item_audiences   one row per item and rank; replaces as_of
@@ -22,7 +23,7 @@ from shoal.lake import Lake
 from shoal.recommend.configured import content_settings
 from shoal.recommend.content import content_factors
 from shoal.recommend.preferences import preferences
-from shoal.recommend.rules import allowed_items, blocked_items
+from shoal.recommend.rules import allowed_items, blocked_items, removed_items
 from shoal.recommend.top_k import rank_top_k
 from shoal.recommender import served
 from shoal.runs import run_job
@@ -56,7 +57,10 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         factors = factors.unionByName(new)
         if lake.exists("silver.blocks"):
             unlisted = unlisted.unionByName(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-    allowed = allowed_items(items, conf, as_of)
+    removed = None
+    if lake.exists("silver.moderation"):
+        removed = removed_items(lake.read("silver.moderation", before=as_of))
+    allowed = allowed_items(items, conf, as_of, unlisted, removed)
     if allowed is not None:
         factors = factors.join(allowed, "item_id", "left_semi")
     rows = build(factors, als.user_factors, unlisted, conf.audience, conf.user_block)

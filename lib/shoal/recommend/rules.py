@@ -1,4 +1,4 @@
-"""What may be listed, and for whom: conditions over items and users, and owners whom a user has blocked."""
+"""What may be listed, and for whom: conditions over items and users, moderators' decisions, and owners whom a user has blocked."""
 
 from __future__ import annotations
 
@@ -21,11 +21,33 @@ def where(rows: DataFrame, condition: str, setting: str, table: str) -> DataFram
         raise UsageError(f"{setting}: {one_line(error)[:300]}; expected a condition over {table}") from None
 
 
-def allowed_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> DataFrame | None:
-    """item_id of the items that `only` and `max_age_days` let through; None where neither is set.
+def allowed_items(
+    items: DataFrame | None, conf: RecommendConf, as_of: date, met: DataFrame, removed: DataFrame | None = None
+) -> DataFrame | None:
+    """item_id, once each, of the items that `only`, `max_age_days` and the moderators let through; None where no rule is set.
 
-    Raises UsageError for an `only` that is no condition over silver.items, or where there is no such table.
+    `met`: item_id of events, whose items are let through though silver.items should not know them, where only moderators
+    rule. `removed`: see `removed_items`. Raises UsageError for an `only` that is no condition over silver.items, or where there is
+    no such table.
     """
+    kept = _chosen_items(items, conf, as_of)
+    if removed is None:
+        return kept
+    if kept is None:
+        kept = met.select("item_id") if items is None else met.select("item_id").unionByName(items.select("item_id"))
+    return kept.distinct().join(removed, "item_id", "left_anti")
+
+
+def removed_items(moderation: DataFrame) -> DataFrame:
+    """item_id, once each, of the items whose newest decision is that they are removed.
+
+    `moderation`: item_id, decided_at (unique together), verdict, as silver.moderation has them. Cost: one shuffle.
+    """
+    newest = moderation.groupBy("item_id").agg(F.max_by("verdict", "decided_at").alias("verdict"))
+    return newest.where("verdict = 'removed'").select("item_id")
+
+
+def _chosen_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> DataFrame | None:
     if conf.only is None and conf.max_age_days is None:
         return None
     if items is None:

@@ -23,6 +23,7 @@ SOURCES: dict[str, tuple[Part, ...]] = {
     "edges": (general.EDGES,),
     "blocks": (general.BLOCKS,),
     "profiles": (general.PROFILES,),
+    "moderation": (general.MODERATION,),
     "movielens": movielens.PARTS,
     "instagram_influencers": instagram_influencers.PARTS,
     "instagram_export": instagram_export.PARTS,

@@ -1,4 +1,7 @@
-"""The general sources: ratings, events, items, texts, edges, blocks and profiles, with columns under the names people give them."""
+"""The general sources: ratings, events, items, texts, edges, blocks, profiles and moderation.
+
+Their columns may have the names that people give them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,13 @@ from shoal.sources.parts import Part, event_id_from, hashtags_of, id_from
 USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id"))
 ITEM = Field("item_id", "id", True, ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "tweet_id", "asin"))
 TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "date", "datetime", "ts", "rated_at"))
+
+
+# What moderators call their decisions. A word that may be a mere suspicion, as `flagged`, is none.
+REMOVED = ("removed", "remove", "hidden", "hide", "rejected", "reject", "deleted", "delete", "blocked", "block", "banned", "ban",
+           "taken_down", "take_down", "disapproved", "suspended", "unpublished")  # fmt: skip
+ALLOWED = ("allowed", "allow", "approved", "approve", "accepted", "accept", "restored", "restore", "reinstated", "kept", "keep",
+           "visible", "published", "ok")  # fmt: skip
 
 
 def made_ratings(source: str) -> dict[str, Column]:
@@ -70,6 +80,12 @@ def _edges(conf: IngestConf) -> dict[str, Column]:
 
 def _blocks(conf: IngestConf) -> dict[str, Column]:
     return {name: F.col(name) for name in ("user_id", "blocked_id", "occurred_at")}
+
+
+def _moderation(conf: IngestConf) -> dict[str, Column]:
+    said = F.regexp_replace("verdict", "[ -]", "_")
+    verdict = F.when(said.isin(*REMOVED), "removed").when(said.isin(*ALLOWED), "allowed").otherwise(said)
+    return {"item_id": F.col("item_id"), "decided_at": F.col("decided_at"), "verdict": verdict}
 
 
 def _profiles(conf: IngestConf) -> dict[str, Column]:
@@ -175,4 +191,15 @@ PROFILES = Part(
         Field("described_at", "time", False, ("updated_at", "created_at", "timestamp")),
     ),
     _profiles,
+)
+MODERATION = Part(
+    "moderation",
+    "bronze.moderation",
+    "silver.moderation",
+    (
+        Field("item_id", "id", True, (*ITEM.aliases, "id", "content_id")),
+        Field("decided_at", "time", True, ("moderated_at", "reviewed_at", "updated_at", *TIME.aliases)),
+        Field("verdict", "word", True, ("decision", "status", "action", "outcome")),
+    ),
+    _moderation,
 )

@@ -14,7 +14,7 @@ from shoal.conf import load
 from shoal.contract import contract
 from shoal.lake import Lake, Run
 from shoal.runs import Result, execute, find_job
-from shoal.sources.general import BLOCKS, PROFILES
+from shoal.sources.general import BLOCKS, MODERATION, PROFILES
 from shoal.sources.parts import Part
 
 DAY = date(2024, 1, 1)
@@ -263,12 +263,22 @@ def test_events_and_edges_take_the_names_people_give_them(world: World) -> None:
     assert [(line, rule) for line, rule, _ in world.quarantined()] == [(3, "check"), (4, "range"), (4, "required")]
 
 
-@pytest.mark.parametrize("part", [BLOCKS, PROFILES], ids=lambda part: part.name)
-def test_fields_of_blocks_and_profiles_are_the_columns_of_their_tables(part: Part) -> None:
+@pytest.mark.parametrize("part", [BLOCKS, PROFILES, MODERATION], ids=lambda part: part.name)
+def test_fields_of_blocks_profiles_and_moderation_are_the_columns_of_their_tables(part: Part) -> None:
     columns = [field.name for field in part.fields]
     for table, own in ((part.silver, {"source", "run_id"}), (part.bronze, {"run_id"})):
         assert [n for n in contract(table).columns if n not in own and n not in PROVENANCE] == columns
-    assert [f.name for f in part.fields if f.required] == [n for n in columns if n in contract(part.silver).key]
+    assert [f.name for f in part.fields if f.required] == [n for n in columns if not contract(part.silver).columns[n].null]
+
+
+def test_moderators_decisions_are_read_in_their_words(world: World) -> None:
+    rows = ["p1,Taken down,1700000000", "p1,restored,1700000060", "p2,REJECTED,1700000000", "p3,flagged,1700000000", "p4,hidden,"]
+    world.ingest(world.file("post_id,status,reviewed_at\n" + "\n".join(rows)), "moderation")
+    assert world.rows("silver.moderation", "item_id", "decided_at", "verdict") == [
+        ("p1", datetime(2023, 11, 14, 22, 13, 20), "removed"), ("p1", datetime(2023, 11, 14, 22, 14, 20), "allowed"),
+        ("p2", datetime(2023, 11, 14, 22, 13, 20), "removed"),
+    ]  # fmt: skip
+    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(5, "check"), (6, "required")]
 
 
 def test_a_file_without_a_header_can_be_named(world: World) -> None:
