@@ -23,6 +23,13 @@ def first_message(servers: str, topic: str) -> bytes | None:
         consumer.close()
 
 
+def test_no_cluster_is_called_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = [b"\xf8" * 16, b"\xff" * 16]
+    monkeypatch.setattr("secrets.token_bytes", lambda size: draws.pop(0))
+    # The first would be -Pj4..., which Kafka's command takes for an option.
+    assert broker.cluster_id() == "_" * 21 + "w"
+
+
 @pytest.mark.slow
 def test_a_node_starts_answers_and_stops_and_keeps_what_it_was_given(tmp_path: Path) -> None:
     folder = tmp_path / "kafka"

@@ -87,6 +87,14 @@ def properties(folder: Path, port: int, controller_port: int) -> dict[str, str]:
     }
 
 
+def cluster_id() -> str:
+    """A new random id of a cluster, 22 letters; none that begins with a hyphen, which Kafka's command takes for an option."""
+    while True:
+        drawn = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn
+
+
 def start(folder: str | Path) -> Broker:
     """Format `folder` where it is new, start a node that keeps its data there, and return when it answers.
 
@@ -103,8 +111,7 @@ def start(folder: str | Path) -> Broker:
         settings = root / "server.properties"
         settings.write_text("".join(f"{k}={v}\n" for k, v in properties(root, port, controller_port).items()))
         if not (root / "data" / "meta.properties").is_file():
-            cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-            _format(root, settings, cluster)
+            _format(root, settings, cluster_id())
         broker = _launch(root, settings, f"127.0.0.1:{port}")
         if _comes_up(broker, port):
             return broker
