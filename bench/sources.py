@@ -18,7 +18,7 @@ from shoal.runs import execute, find_job
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 
-from bench.ingest import DAY, seconds
+from bench.ingest import seconds
 
 WORLD = WorldConf(users=5_000, items=4_000, events=400_000, texts=40_000, days=90, seed=3)
 WARM = WorldConf(users=60, items=60, events=1_500, texts=100, days=30, seed=4)
@@ -50,7 +50,7 @@ def plainly(spark: SparkSession, folder: Path, target: Path) -> None:
 
 def ingest(spark: SparkSession, source: str, folder: Path, root: Path) -> int:
     """The job, with its row in ops.runs; returns the records that it read."""
-    result = execute(spark, find_job("ingest_files"), load(), root, DAY, {"source": source, "input": str(folder)})
+    result = execute(spark, find_job("ingest_files"), load(), root, WORLD.as_of, {"source": source, "input": str(folder)})
     assert result.status == "succeeded", result
     return result.rows_in["files"]
 

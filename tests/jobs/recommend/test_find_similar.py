@@ -15,6 +15,7 @@ from shoal.lake import Lake
 from shoal.runs import find_job
 
 DAY = date(2024, 3, 1)
+VERDICTS = "item_id string, decided_at timestamp, verdict string, source string"
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
 
 
@@ -54,10 +55,13 @@ def test_both_tables_by_hand_and_the_same_twice(spark: SparkSession, lake: Lake)
 
 
 def test_an_item_that_shares_nobody_has_those_about_the_same(spark: SparkSession, lake: Lake) -> None:
-    fill(spark, lake, {"u1": "ab", "u2": "ab", "u3": "d"})
+    fill(spark, lake, {"u1": "abr", "u2": "abr", "u3": "d"})
+    # r, removed, would be as near to a and b as they are to each other, and speaks of the sea.
+    verdict = ("r", datetime(2024, 2, 1), "removed", "test")
+    lake.append("silver.moderation", spark.createDataFrame([verdict], VERDICTS))
     columns = {n: c.type for n, c in contract("silver.items").columns.items() if n != "run_id"}
     # d and e speak of the sea, nothing else shares a word that few have.
-    about = {"a": "war film", "b": "love film", "c": "old film", "d": "sea film", "e": "sea film"}
+    about = {"a": "war film", "b": "love film", "c": "old film", "d": "sea film", "e": "sea film", "r": "sea film"}
     given = [{"item_id": item, "kind": "film", "text": text, "source": "test"} for item, text in about.items()]
     rows = [tuple(row.get(name) for name in columns) for row in given]
     lake.append("silver.items", spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns.items())))

@@ -16,6 +16,7 @@ from shoal.runs import find_job
 DAY = date(2024, 3, 1)
 END = datetime(2024, 3, 2)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
+VERDICTS = "item_id string, decided_at timestamp, verdict string, source string"
 SETTINGS = TrendSettings({"post": 10.0, "film": 100.0}, other_hours=20.0, items=2)
 WEIGHTS = {"view": 0.0, "like": 1.0, "share": 2.0}
 
@@ -74,7 +75,10 @@ def test_a_planted_rise_stands_out_of_the_noise(spark: SparkSession) -> None:
 
 
 def test_the_job_writes_the_same_twice(spark: SparkSession, lake: Lake) -> None:
-    lake.append("silver.interactions", events(spark, ("u1", "a", "like", 1), ("u2", "a", "like", -1), ("u1", "b", "share", 47)))
+    shown = [("u1", "a", "like", 1), ("u2", "a", "like", -1), ("u1", "b", "share", 47), ("u1", "removed", "like", 1)]
+    lake.append("silver.interactions", events(spark, *shown))
+    verdict = ("removed", datetime(2024, 2, 1), "removed", "test")
+    lake.append("silver.moderation", spark.createDataFrame([verdict], VERDICTS))
     job = find_job("rank_trending")
     for _ in range(2):
         job.run(lake, lake.settings.trending, DAY)
