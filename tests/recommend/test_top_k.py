@@ -150,7 +150,7 @@ def test_factors_that_do_not_fit_a_worker_are_refused(spark: SparkSession, monke
 
 
 def test_the_largest_of_wide_rows_are_found_by_groups() -> None:
-    # 3,005 columns are 46 groups of 64 and a rest of 61; few values, so that equals stand everywhere.
+    # 3,005 columns are 187 groups of 16 and a rest of 13; few values, so that equals stand everywhere.
     rng = np.random.default_rng(11)
     block = rng.integers(0, 500, (40, 3005)).astype(np.float32)
     block[rng.random(block.shape) < 0.1] = -np.inf

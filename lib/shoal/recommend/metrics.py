@@ -57,6 +57,7 @@ def ndcg(hit_ranks: Column, relevant: Column, k: int) -> Column:
     return gain / ideal
 
 
+PLACES = "array<struct<rank:int,item_id:string,model:string>>"
 # From this many training events on a user's history is long.
 SHORT_HISTORY = 20
 
@@ -79,24 +80,27 @@ def user_metrics(recommendations: DataFrame, test: DataFrame, ks: Sequence[int],
     without a row for a user gives that user zeros; a model that is not in `models` is left out; users without a test
     event too. Empty `test`: no rows.
 
-    Raises UsageError for a k below 1 or none. Cost: a join on user and item, whose smaller side is held by its tasks
-    in memory (the test rows, each once); what it finds, which is little, is shuffled by user; nothing is cached or collected.
-    All models, metrics and k come from one pass. A row holds the ranks of a user's hits.
+    Raises UsageError for a k below 1 or none. Cost: each frame is shuffled once, by user; nothing is cached or collected.
+    All models, metrics and k come from one pass. A row holds a user's test items and lists.
     """
     if not ks or min(ks) < 1:
         raise UsageError(f"k: {list(ks)}; expected whole numbers from 1 on")
-    sought = test.where("user_id is not null and item_id is not null").select("user_id", "item_id").distinct()
-    relevant = sought.groupBy("user_id").agg(F.count(F.lit(1)).cast("int").alias("relevant"))
+    sought = test.where("user_id is not null and item_id is not null").groupBy("user_id")
+    relevant = sought.agg(F.collect_set("item_id").alias("_relevant"))
+    places = F.struct(F.col("rank").cast("int").alias("rank"), "item_id", "model")
     kept = recommendations.where((F.col("rank") <= max(ks)) & F.col("model").isin(list(models)))
-    # A join by sorting would sort every list by texts.
-    met = kept.join(sought.hint("shuffle_hash"), ["user_id", "item_id"])
-    # An item's later places are dropped.
-    hits = met.groupBy("model", "user_id", "item_id").agg(F.min(F.col("rank").cast("int")).alias("rank"))
-    ranks = hits.groupBy("model", "user_id").agg(F.array_sort(F.collect_list("rank")).alias("_ranks"))
-    everybody = relevant.withColumn("model", F.explode(F.array(*[F.lit(m) for m in models])))
-    found = everybody.join(ranks, ["model", "user_id"], "left").select(
-        "model", "user_id", "relevant", F.coalesce("_ranks", F.array().cast("array<int>")).alias("_ranks")
-    )
+    lists = kept.groupBy("user_id").agg(F.collect_list(places).alias("_places"))
+    everybody = relevant.join(lists, "user_id", "left").withColumn("model", F.explode(F.array(*[F.lit(m) for m in models])))
+
+    def is_hit(place: Column) -> Column:
+        return (place["model"] == F.col("model")) & F.array_contains("_relevant", place["item_id"])
+
+    # Sorted by rank, as that is the first field; an item's later places are dropped.
+    hits = F.array_sort(F.filter(F.coalesce("_places", F.array().cast(PLACES)), is_hit))
+    found = everybody.select("model", "user_id", F.size("_relevant").alias("relevant"), hits.alias("_hits"))
+    earlier = F.col("_hits.item_id")
+    first = F.filter("_hits", lambda hit, at: ~F.array_contains(F.slice(earlier, F.lit(1), at), hit["item_id"]))
+    found = found.withColumn("_ranks", F.transform(first, lambda hit: hit["rank"]))
     columns = [
         metric(_within(F.col("_ranks"), k), F.col("relevant"), k).alias(f"{name}@{k}")
         for k in ks
