@@ -18,8 +18,8 @@ from typing import Any
 from shoal.runs import code_version
 from shoal.session import spark_session
 
-PARTS = ("ingest", "sources", "small_files", "stream", "features", "ranking", "seeds", "recommend", "recommend_large", "graph",
-         "sentiment", "drift")  # fmt: skip
+PARTS = ("ingest", "sources", "small_files", "stream", "features", "ranking", "seeds", "recommend", "recommend_large",
+         "neighbours", "graph", "sentiment", "drift")  # fmt: skip
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 KEPT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.json"
 

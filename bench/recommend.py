@@ -1,4 +1,4 @@
-"""Recommend: the top-k engine, the evaluation and the neighbours beside MLlib, the `implicit` package and a plain self-join.
+"""Recommend: the top-k engine, the fit and the evaluation beside MLlib and the `implicit` package.
 
 Factors and histories are drawn, seeded; what is compared is time on equal inputs, and that the answers are equal.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 from shoal.recommend.als import AlsSettings, fit_als, with_numbers
-from shoal.recommend.histories import catalogue_of, with_places
 from shoal.recommend.metrics import USER_METRICS, mean_metrics, user_metrics
-from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours
 from shoal.recommend.top_k import rank_top_k
 
 from bench.ingest import seconds
@@ -30,7 +27,6 @@ from bench.ingest import seconds
 USERS, ITEMS, RANK, SEEN, K, ROUNDS = 50_000, 20_000, 32, 30, 10, 5
 USER_BLOCK = 256
 CURVE = [5, 10, 20]
-EVENTS, MEMBERS, CATALOGUE = 10_000_000, 250_000, 50_000
 
 
 def written(folder: Path, name: str, table: pa.Table) -> str:
@@ -221,43 +217,8 @@ def fit_rows(spark: SparkSession, folder: Path) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def neighbour_rows(spark: SparkSession, folder: Path) -> list[dict[str, Any]]:
-    """The 50 nearest items of each, beside a self-join of the events; one round each, as the peer takes minutes."""
-    owner, met = seen_pairs(MEMBERS, CATALOGUE, EVENTS // MEMBERS, 9)
-    events = pa.table({
-        "user_id": pa.array(owner).cast(pa.string()), "item_id": pa.array(met).cast(pa.string()), "weight": np.ones(len(met)),
-        "occurred_at": pa.nulls(len(met), pa.timestamp("us", "UTC")),
-    })  # fmt: skip
-    known = spark.read.parquet(written(folder, "met", events)).persist()
-    known.count()
-    settings = NeighbourSettings("cosine", 0.0, 0.0, 50)
-
-    def ours() -> DataFrame:
-        placed = with_places(known, 1000)
-        catalogue = catalogue_of(placed, 100_000)
-        return as_pairs(item_neighbours(placed, catalogue, settings), catalogue)
-
-    def plain() -> DataFrame:
-        pairs = known.select("user_id", "item_id")
-        counts = pairs.groupBy("item_id").agg(F.count(F.lit(1)).alias("n"))
-        both = pairs.join(pairs.withColumnRenamed("item_id", "other"), "user_id").where("item_id != other")
-        shared = both.groupBy("item_id", "other").agg(F.count(F.lit(1)).alias("c"))
-        named = shared.join(counts, "item_id").join(counts.selectExpr("item_id as other", "n as m"), "other")
-        scored = named.withColumn("similarity", F.col("c") / F.sqrt(F.col("n") * F.col("m")))
-        order = Window.partitionBy("item_id").orderBy(F.desc("similarity"), "other")
-        return scored.withColumn("rank", F.row_number().over(order)).where("rank <= 50")
-
-    mine, theirs = seconds(partial(consumed, ours())), seconds(partial(consumed, plain()))
-    known.unpersist()
-    return [
-        {"what": f"50 neighbours of {CATALOGUE:,} items from {len(met):,} events", "ours": mine, "peer": theirs,
-         "ratio": theirs / mine, "unit": "s", "target": ">= 3",
-         "note": "peer: the plain self-join in SQL; ratio: times as fast; one round"},
-    ]  # fmt: skip
-
-
 def run(spark: SparkSession) -> list[dict[str, Any]]:
     """All rows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*top_k_rows(spark, folder), *fit_rows(spark, folder), *neighbour_rows(spark, folder)]
+        return [*top_k_rows(spark, folder), *fit_rows(spark, folder)]
