@@ -34,7 +34,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
             # Room for the code that Spark generates for 1,400 tests; what finds none in Java's default of 240 MB is interpreted.
-            JAVA: f"{session_settings('local')[JAVA]} -XX:ReservedCodeCacheSize=512m -XX:TieredStopAtLevel=1",
+            JAVA: f"{session_settings('local')[JAVA]} -XX:ReservedCodeCacheSize=512m",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
     )
