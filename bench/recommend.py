@@ -18,6 +18,7 @@ from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
+from shoal.conf import load
 from shoal.recommend.als import AlsSettings, fit_als, with_numbers
 from shoal.recommend.metrics import USER_METRICS, mean_metrics, user_metrics
 from shoal.recommend.top_k import rank_top_k
@@ -26,7 +27,7 @@ from bench.ingest import seconds
 
 USERS, ITEMS, RANK, SEEN, K, ROUNDS = 50_000, 20_000, 32, 30, 10, 5
 USER_BLOCK = 256
-CURVE = [5, 10, 20]
+CURVE = load().evaluate_recommender.curve
 
 
 def written(folder: Path, name: str, table: pa.Table) -> str:

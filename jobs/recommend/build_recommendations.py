@@ -38,6 +38,7 @@ from shoal.errors import SkippedError
 from shoal.features.snapshot import end_of
 from shoal.files import FORMS, read_rows
 from shoal.lake import Lake
+from shoal.moderation import removed_as_of
 from shoal.recommend.als import AlsModel, list_als
 from shoal.recommend.blend import list_blend
 from shoal.recommend.configured import blend_settings, content_settings
@@ -49,7 +50,7 @@ from shoal.recommend.lists import best_of_groups, fill_lists, lacking, list_grou
 from shoal.recommend.popularity import decayed_popularity, list_popular
 from shoal.recommend.preferences import event_weight, preferences
 from shoal.recommend.reason import called
-from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, removed_items, where
+from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, where
 from shoal.recommend.top_k import rank_top_k
 from shoal.recommend.trained import Trained
 from shoal.recommender import served
@@ -294,10 +295,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         blocked = None
         if items is not None and lake.exists("silver.blocks"):
             blocked = keep(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-        removed = None
-        if lake.exists("silver.moderation"):
-            removed = removed_items(lake.read("silver.moderation", before=as_of))
-        allowed = allowed_items(items, conf, as_of, met, removed)
+        allowed = allowed_items(items, conf, as_of, met, removed_as_of(lake, as_of))
         known = Known(met, events, items, allowed if allowed is None else keep(allowed), blocked)
         # What is taken away afterwards has to be there in more than is needed.
         length = conf.k if not rules.is_needed and blocked is None else conf.k * conf.rerank_factor

@@ -21,13 +21,14 @@ from shoal.conf import SimilarConf
 from shoal.errors import SkippedError
 from shoal.image.picture_vectors import picture_vectors
 from shoal.lake import Lake
+from shoal.moderation import removed_as_of
 from shoal.recommend.configured import content_settings, vector_settings, word_settings
 from shoal.recommend.content import ContentSettings, as_content, content_neighbours, content_terms
 from shoal.recommend.histories import catalogue_of, with_places
 from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours, swap_roles
 from shoal.recommend.preferences import preferences
 from shoal.recommend.price_vectors import price_vectors
-from shoal.recommend.rules import removed_items
+from shoal.recommend.rules import without_items
 from shoal.recommend.vector_neighbours import nearest_vectors
 from shoal.recommend.word_vectors import word_vectors
 from shoal.runs import run_job
@@ -71,11 +72,6 @@ def vectors_of(items: DataFrame, images: DataFrame | None, conf: SimilarConf, se
     return made
 
 
-def without(rows: DataFrame, removed: DataFrame | None) -> DataFrame:
-    """The rows (item_id ...) of items that are not `removed` (item_id)."""
-    return rows if removed is None else rows.join(removed, "item_id", "left_anti")
-
-
 def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
     """Both tables from the day's preferences and from what the day's items are like."""
     known = preferences(lake.read("silver.interactions", before=as_of)).persist()
@@ -83,14 +79,13 @@ def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
     try:
         if known.isEmpty() and not lake.exists("silver.items"):
             raise SkippedError("silver.interactions has no event up to this day, and there is no silver.items")
-        removed = None
-        if lake.exists("silver.moderation"):
-            removed = removed_items(lake.read("silver.moderation", before=as_of)).persist()
-            held.append(removed)
-        rows = build(without(known, removed), conf).withColumn("kind", F.lit(conf.kind)).persist()
+        removed = removed_as_of(lake, as_of)
+        if removed is not None:
+            held.append(removed.persist())
+        rows = build(without_items(known, removed), conf).withColumn("kind", F.lit(conf.kind)).persist()
         held.append(rows)
         if lake.exists("silver.items"):
-            items = without(lake.read("silver.items", before=as_of), removed).persist()
+            items = without_items(lake.read("silver.items", before=as_of), removed).persist()
             held.append(items)
             settings = content_settings(lake.settings.content)
             rows = with_lonely(rows, items, conf, settings)

@@ -16,7 +16,8 @@ from shoal.conf import TrendingConf
 from shoal.errors import SkippedError
 from shoal.features.snapshot import end_of
 from shoal.lake import Lake
-from shoal.recommend.rules import removed_items
+from shoal.moderation import removed_as_of
+from shoal.recommend.rules import without_items
 from shoal.recommend.trending import TrendSettings, trending
 from shoal.runs import run_job
 
@@ -26,8 +27,7 @@ def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:
     events = lake.read("silver.interactions", before=as_of)
     if events.isEmpty():
         raise SkippedError("silver.interactions has no event up to this day")
-    if lake.exists("silver.moderation"):
-        events = events.join(removed_items(lake.read("silver.moderation", before=as_of)), "item_id", "left_anti")
+    events = without_items(events, removed_as_of(lake, as_of))
     items = lake.read("silver.items") if lake.exists("silver.items") else None
     settings = TrendSettings(conf.window_hours, conf.other_hours, conf.items)
     weights = lake.settings.train_recommender.event_weights

@@ -20,10 +20,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import RecommendConf
 from shoal.lake import Lake
+from shoal.moderation import removed_as_of
 from shoal.recommend.configured import content_settings
 from shoal.recommend.content import content_factors
 from shoal.recommend.preferences import preferences
-from shoal.recommend.rules import allowed_items, blocked_items, removed_items
+from shoal.recommend.rules import allowed_items, blocked_items
 from shoal.recommend.top_k import rank_top_k
 from shoal.recommender import served
 from shoal.runs import run_job
@@ -57,10 +58,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         factors = factors.unionByName(new)
         if lake.exists("silver.blocks"):
             unlisted = unlisted.unionByName(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-    removed = None
-    if lake.exists("silver.moderation"):
-        removed = removed_items(lake.read("silver.moderation", before=as_of))
-    allowed = allowed_items(items, conf, as_of, unlisted, removed)
+    allowed = allowed_items(items, conf, as_of, unlisted, removed_as_of(lake, as_of))
     if allowed is not None:
         factors = factors.join(allowed, "item_id", "left_semi")
     rows = build(factors, als.user_factors, unlisted, conf.audience, conf.user_block)

@@ -30,12 +30,11 @@ def allowed_items(
     rule. `removed`: see `removed_items`. Raises UsageError for an `only` that is no condition over silver.items, or where there is
     no such table.
     """
-    kept = _chosen_items(items, conf, as_of)
-    if removed is None:
-        return kept
-    if kept is None:
-        kept = met.select("item_id") if items is None else met.select("item_id").unionByName(items.select("item_id"))
-    return kept.distinct().join(removed, "item_id", "left_anti")
+    chosen = _chosen_items(items, conf, as_of)
+    if chosen is None and removed is not None:
+        known = met.select("item_id")
+        chosen = (known if items is None else known.unionByName(items.select("item_id"))).distinct()
+    return None if chosen is None else without_items(chosen, removed)
 
 
 def removed_items(moderation: DataFrame) -> DataFrame:
@@ -45,6 +44,11 @@ def removed_items(moderation: DataFrame) -> DataFrame:
     """
     newest = moderation.groupBy("item_id").agg(F.max_by("verdict", "decided_at").alias("verdict"))
     return newest.where("verdict = 'removed'").select("item_id")
+
+
+def without_items(rows: DataFrame, removed: DataFrame | None) -> DataFrame:
+    """The rows (item_id ...) of items that are not `removed` (item_id); all of them for None."""
+    return rows if removed is None else rows.join(removed, "item_id", "left_anti")
 
 
 def _chosen_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> DataFrame | None:

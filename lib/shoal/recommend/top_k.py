@@ -5,12 +5,13 @@ picks the candidates, and only these are scored again in float64, in a fixed ord
 exact (the top k by the float64 product of the given factors, ties by item id) and does not depend on how users lie in
 blocks and partitions, which the float32 product alone would not give: its last bits change with the shape of the block.
 
-Memory of a worker: the item factors once, and a block of `user_block` x ITEM_BLOCK scores, whatever the catalogue's
-size.
+Memory of a worker: the item factors once, what the users of one Arrow batch have seen, and a block of `user_block` x ITEM_BLOCK
+scores, whatever the catalogue's size.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,7 +168,7 @@ def top_k_of_block(users: Floats, items: Items, seen: Seen, k: int) -> tuple[Int
     best, scores = np.full((rows, k), -1, np.int64), np.full((rows, k), -np.inf)
     seen_rows = np.repeat(np.arange(rows), np.diff(seen.start))
     # Blocks of one size: a short last one costs nearly as much as a whole one.
-    width = -(-len(items) // -(-len(items) // ITEM_BLOCK)) if len(items) else 1
+    width = math.ceil(len(items) / max(1, math.ceil(len(items) / ITEM_BLOCK))) or 1
     for first in range(0, len(items), width):
         part = items.factors[first : first + width]
         block = users @ part.T
