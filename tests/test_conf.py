@@ -15,8 +15,10 @@ def test_values_come_from_base_then_env_then_set() -> None:
 
 
 def test_a_key_without_a_section_is_the_jobs_own() -> None:
-    conf = load(sets=["max_reject_ratio=0.1", "column.user_id=userId", "delimiter=;"], job_section="ingest").ingest
-    assert (conf.max_reject_ratio, conf.column, conf.delimiter) == (0.1, {"user_id": "userId"}, ";")
+    sets = ["max_reject_ratio=0.1", "column.user_id=userId", "delimiter=:", "comment=#", "timestamp_format=HH: mm"]
+    conf = load(sets=sets, job_section="ingest").ingest
+    assert (conf.max_reject_ratio, conf.column) == (0.1, {"user_id": "userId"})
+    assert (conf.delimiter, conf.comment, conf.timestamp_format) == (":", "#", "HH: mm")
 
 
 def test_a_renamed_column_is_text_even_where_it_looks_like_a_number() -> None:

@@ -41,7 +41,7 @@ from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
 from shoal.sources.fashion_catalog import nobodys_pictures, seen_pictures
-from shoal.sources.fields import Hide
+from shoal.sources.fields import Hide, refuse_unknown_pattern
 from shoal.sources.films import CATALOGUES, enriched, moved, same_films
 from shoal.sources.listing import Survey, list_files, survey_files
 from shoal.sources.parts import Also, Part
@@ -424,6 +424,7 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
     # Before anything can fail.
     lake.run.withholds_message = privacy.pseudonymise and any(part.hidden_path for part in parts)
     refuse_mixing(lake)
+    refuse_unknown_pattern(lake.spark, conf)
     archives = archives_of(input)
     if archives != [input] and not any(part.depends_on for part in parts):
         # In other folders a .zip is most often what the files beside it came from.

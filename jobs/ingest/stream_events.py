@@ -45,6 +45,7 @@ from shoal.runs import run_job
 from shoal.sources.catalogue import STREAMED
 from shoal.sources.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
+from shoal.sources.fields import refuse_unknown_pattern
 from shoal.sources.listing import Survey, form_of, survey_files
 from shoal.sources.messages import read_messages
 from shoal.sources.parts import Part
@@ -460,6 +461,7 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
         source_options(conf, os.environ, earliest=True)
         reach(conf.bootstrap_servers or "")
     refuse_mixing(lake)
+    refuse_unknown_pattern(lake.spark, lake.settings.ingest)
     stream = open_stream(lake, conf, name, replay)
     lake.run.note(stream=name, generation=stream.generation, trigger=conf.trigger)
     # Option values are in the plan, and a plan is in error messages.

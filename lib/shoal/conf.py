@@ -38,10 +38,13 @@ class IngestConf(Section):
     """How files become rows."""
 
     max_reject_ratio: float = Field(ge=0, le=1)
-    delimiter: str
+    delimiter: str = Field(pattern=r'^(auto|[^"\r\n]{1,3})$')
+    encoding: Literal["utf-8", "windows-1252"]
     header: list[str] | None
+    comment: str | None = Field(pattern=r"^[!-~]$")
     column: dict[str, str]
     timestamp_unit: Literal["s", "ms"]
+    timestamp_format: str | None = Field(min_length=1)
     rating_min: float
     rating_max: float
     usd_per: dict[str, PositiveFloat]
@@ -371,6 +374,10 @@ def load(env: str = "local", sets: Iterable[str] = (), job_section: str | None =
         raise UsageError(_sentence(error)) from None
 
 
+# Settings that are letters: to YAML `#` is nothing, and `:` a mistake.
+_LETTERS = ("delimiter", "comment", "timestamp_format")
+
+
 def _yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file."""
     try:
@@ -405,13 +412,13 @@ def _full_key(key: str, settings: Mapping[str, Any], job_section: str | None) ->
 
 
 def _put(settings: dict[str, Any], path: list[str], value: str) -> None:
-    """Set the value at `path`, read as YAML (numbers, lists, true); a Spark setting and a renamed column stay text."""
+    """Set the value at `path`, read as YAML (numbers, lists, true); a Spark setting, a renamed column and letters stay text."""
     at = settings
     for part in path[:-1]:
         at = at.setdefault(part, {})
         if not isinstance(at, dict):
             raise UsageError(f"--set {'.'.join(path)}: {part} is a value, it has no keys of its own")
-    as_text = path[0] == "spark" or {"column", "kafka"} & set(path[:-1]) or path[-1] == "delimiter"
+    as_text = path[0] == "spark" or {"column", "kafka"} & set(path[:-1]) or path[-1] in _LETTERS
     try:
         at[path[-1]] = value if as_text else yaml.safe_load(value)
     except yaml.YAMLError:

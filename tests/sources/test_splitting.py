@@ -22,12 +22,16 @@ from shoal.sources.splitting import Cut, Limits, cut, fields
 LIMITS = Limits(max_bytes=1000, max_lines=50, width=2)
 
 
-def read(path: Path, data: bytes, form: str = "csv", chunk: int = 4 << 20, limits: Limits = LIMITS) -> list[dict[str, Any]]:
+def read(
+    path: Path, data: bytes, form: str = "csv", chunk: int = 4 << 20, limits: Limits = LIMITS, delimiter: str = ",",
+    encoding: str = "utf-8", comment: str | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
     """The records of `data` with columns a and b, in the order of the file."""
     path.write_bytes(data)
     columns = ("a", "b") if form == "csv" else ("a=a", "b=b")
     with patch.object(parsing, "CHUNK_BYTES", chunk):
-        batches = list(records(Stretch(str(path), form, ",", 0, -1, 1, columns), ["a", "b"], limits))
+        stretch = Stretch(str(path), form, delimiter, 0, -1, 1, columns, encoding=encoding, comment=comment)
+        batches = list(records(stretch, ["a", "b"], limits))
     return sorted((row for batch in batches for row in batch.to_pylist()), key=lambda row: row["_line"])
 
 
@@ -109,6 +113,33 @@ def test_json_lines(tmp_path: Path) -> None:
     assert short(rows) == [(1, None, "1", '["1", "2"]'), *broken, (5, None, None, "1.50")]
 
 
+@pytest.mark.parametrize("also", [b"", b"\x1f", b"\x1f\x1e\x1d\x1c"])
+def test_a_delimiter_of_several_letters(tmp_path: Path, also: bytes) -> None:
+    """As MovieLens' older sets have it. Whatever bytes are in the data, none becomes a delimiter."""
+    data = b'1::Star Wars: "A" (1977)' + also + b"\n2::\n3::a::b\n4:::c\r\n"
+    expected = [(1, None, "1", 'Star Wars: "A" (1977)' + also.decode()), (2, None, "2", None), (3, "field_count", None, None),
+                (4, None, "4", ":c")]  # fmt: skip
+    for chunk in (4, 4 << 20):
+        rows = read(tmp_path / "f.dat", data, chunk=chunk, limits=replace(LIMITS, has_quotes=False), delimiter="::")
+        assert short(rows) == expected
+        assert "".join(row["raw"] for row in rows[:2]) == '1::Star Wars: "A" (1977)' + also.decode() + "2::"
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 4 << 20])
+def test_each_byte_of_windows_1252_is_a_character(tmp_path: Path, chunk: int) -> None:
+    rows = read(tmp_path / "f.csv", b'1,Caf\xe9 \x80\n2,"\xabx,\x81\xbb"\n', chunk=chunk, encoding="windows-1252")
+    assert short(rows) == [(1, None, "1", "Caf\u00e9 \u20ac"), (2, None, "2", "\u00abx,\x81\u00bb")]
+    assert rows[0]["raw"] == "1,Caf\u00e9 \u20ac"
+
+
+@pytest.mark.parametrize("chunk", [1, 4 << 20])
+def test_lines_that_start_with_the_mark_are_no_records(tmp_path: Path, chunk: int) -> None:
+    data = b'# a, b, c\n1,2\n#\n#,"open\n3,#4\n\n#'
+    rows = read(tmp_path / "f.csv", data, chunk=chunk, comment="#")
+    assert short(rows) == [(2, None, "1", "2"), (4, "unclosed_quote", None, None), (5, None, "3", "#4")]
+    assert len(read(tmp_path / "f.csv", data, chunk=chunk)) == 6
+
+
 def test_fields_of_a_record() -> None:
     assert fields('a,"b,""c""",', ",") == ["a", 'b,"c"', ""]
     assert fields("", ",") == [""]
@@ -155,7 +186,7 @@ def test_stretches_of_a_large_file_give_the_records_of_the_whole(tmp_path: Path)
     lines = [f'{i},"text {i}\nmore, {i}"' if i % 3 == 0 else f"{i},plain" for i in range(500)]
     path.write_bytes(("a,b\n" + "\n".join(lines) + "\n").encode())
     with patch.object(parsing, "CHUNK_BYTES", 64):
-        row = survey_row(str(path), "auto", None, 1000, 50, 700)
+        row = survey_row(str(path), "auto", "utf-8", None, None, 1000, 50, 700)
         spans = list(zip(row[6], row[7], row[8], strict=True))  # type: ignore[call-overload]
         assert len(spans) > 5
         parts = [Stretch(str(path), "csv", ",", *span, ("a", "b")) for span in spans]

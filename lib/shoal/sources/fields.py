@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from pyspark.sql import Column
+from pyspark.errors import IllegalArgumentException, SparkUpgradeException
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
@@ -92,6 +93,18 @@ def refuse_unknown_renames(wanted: Sequence[Field], conf: IngestConf) -> None:
             raise UsageError(f"--set column.{name}: this source has no such column{hint}")
 
 
+def refuse_unknown_pattern(spark: SparkSession, conf: IngestConf) -> None:
+    """Raise UsageError where timestamp_format is no pattern of Spark's, which else shows with the first row. Cost: one row."""
+    if conf.timestamp_format is None:
+        return
+    try:
+        spark.range(1).select(F.try_to_timestamp(F.lit("x"), F.lit(conf.timestamp_format))).collect()
+    except (IllegalArgumentException, SparkUpgradeException) as error:
+        found = str(error).splitlines()[0][:200] if isinstance(error, IllegalArgumentException) else "it has letters of weeks"
+        given = f"--set timestamp_format={conf.timestamp_format}"
+        raise UsageError(f"{given}: not a pattern of Spark's: {found}; expected one as dd/MM/yyyy HH:mm:ss") from error
+
+
 def _missing(survey: Survey, name: str, found: Sequence[str]) -> str:
     """The line about a column that is not there; a header of one name with another delimiter in it says so."""
     head = f"{survey.path}:1: no column {name}; found {', '.join(found)[:300]}"
@@ -120,7 +133,7 @@ def typed(field: Field, conf: IngestConf) -> Column:
     if field.kind == "flag":
         return F.trim(text).cast("boolean")
     if field.kind == "time":
-        return _time(text, conf.timestamp_unit, field.forms)
+        return _time(text, conf, field.forms)
     if field.kind == "list":
         return _list(text)
     if field.kind == "word":
@@ -137,11 +150,12 @@ def _number(text: Column) -> Column:
 
 
 def _count(text: Column) -> Column:
-    """How many, as people write it: 1234, 1,234, 1 234, 12.3k, 1.2m, 2b; null where the text is none of these or below zero.
+    """How many, as people write it: 1234, 1,234, 1 234, 12.3k, 1.2m, 2b, 100+; null where the text is none of these or below zero.
 
     A fraction without a letter is none; one with a letter is as exact as its digits.
     """
-    plain = F.regexp_replace(F.lower(F.trim(text)), rf"(?<=\d){_BLANK}(?=\d{{3}})", ",")
+    bare = F.regexp_replace(F.lower(F.trim(text)), r"(?<=[\dkmb])\+$", "")
+    plain = F.regexp_replace(bare, rf"(?<=\d){_BLANK}(?=\d{{3}})", ",")
     letter = F.regexp_extract(plain, r"^(?:\d{1,12}|\d{1,3}(?:,\d{3}){1,4})(?:\.\d{1,6})? ?([kmb])$", 1)
     times = F.when(letter == "k", 1_000).when(letter == "m", 1_000_000).when(letter == "b", 1_000_000_000)
     lettered = F.round(F.regexp_replace(plain, "[,kmb ]", "").cast("decimal(20,6)") * times).cast("bigint")
@@ -186,12 +200,16 @@ def _currency(text: Column, price: Column) -> Column:
     return code.otherwise(named)
 
 
-def _time(text: Column, unit: str, forms: Sequence[Callable[[Column], Column]]) -> Column:
-    """Unix seconds (or milliseconds) where the text is a number, else an ISO 8601 time, UTC where it names no zone; else the
-    first of `forms` that fits."""
+def _time(text: Column, conf: IngestConf, forms: Sequence[Callable[[Column], Column]]) -> Column:
+    """A time of `timestamp_format`, where it is set and fits; else unix seconds (or milliseconds) where the text is a number, else
+    an ISO 8601 time, UTC where it names no zone; else the first of `forms` that fits."""
+    if conf.timestamp_format is not None:
+        # First: 15112023 would be seconds of the year 1970.
+        told_how = F.try_to_timestamp(F.trim(text), F.lit(conf.timestamp_format))
+        return F.coalesce(told_how, _time(text, conf.model_copy(update={"timestamp_format": None}), forms))
     number = _number(text)
     # Not F.round: it goes by way of a decimal, a third of the cost of parsing a rating.
-    micros = F.rint(number * (1e6 if unit == "s" else 1e3)).cast("bigint")
+    micros = F.rint(number * (1e6 if conf.timestamp_unit == "s" else 1e3)).cast("bigint")
     # A time must begin with its date: Spark would read 12:30 as today's.
     dated = F.when(F.substring(F.trim(text), 5, 1) == "-", F.trim(text).cast("timestamp"))
     other = F.coalesce(dated, *[form(F.trim(text)).cast("timestamp") for form in forms])
@@ -235,8 +253,15 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
     if field.kind == "time":
         if conf.timestamp_unit == "s":
             reason = F.concat(found, F.lit("unix seconds; it looks like milliseconds: --set timestamp_unit=ms"))
-            checks = checks.when(F.abs(_number(text)).between(_MILLISECONDS, 1e15), told("timestamp_milliseconds", reason))
-        expected = F.lit("unix seconds or an ISO 8601 time")
+            is_long = F.abs(_number(text)).between(_MILLISECONDS, 1e15)
+            if conf.timestamp_format is not None:
+                # 20231115100000 may be a time of that form.
+                is_long &= value.isNull() | (value == _time(text, conf.model_copy(update={"timestamp_format": None}), ()))
+            checks = checks.when(is_long, told("timestamp_milliseconds", reason))
+        wanted = "unix seconds or an ISO 8601 time; name another form with --set timestamp_format=dd/MM/yyyy"
+        if conf.timestamp_format is not None:
+            wanted = f"unix seconds, an ISO 8601 time, or one like {conf.timestamp_format} (timestamp_format)"
+        expected = F.lit(wanted)
         checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, expected)))
         # A day's grace: clocks and zones differ.
         late = F.lit(f"{as_of + timedelta(days=2)} 00:00:00").cast("timestamp")

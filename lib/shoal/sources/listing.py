@@ -19,11 +19,11 @@ from shoal.conf import IngestConf
 from shoal.errors import InputError
 from shoal.files import is_hidden
 from shoal.sources.documents import holds_pages, is_document
-from shoal.sources.parsing import Stretch, chunks, open_bytes
-from shoal.sources.splitting import Limits, fields
+from shoal.sources.parsing import Stretch, as_utf8, chunks, open_bytes
+from shoal.sources.splitting import Limits, can_quote, fields
 
-FORMS = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl",
-         ".parquet": "parquet"}  # fmt: skip
+FORMS = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".dat": "csv", ".data": "csv", ".edges": "csv",
+         ".edgelist": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}  # fmt: skip
 # Files that are no tables, for the parts that read them.
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 _HEADER_BYTES = 1 << 20
@@ -103,7 +103,8 @@ def survey_files(
     Collects one row a file and stretch: at most ingest.max_files, and one per split_bytes of a large file. Raises InputError
     for a file that cannot be read or whose first line is no header.
     """
-    settings = (conf.delimiter, conf.header, conf.max_record_bytes, conf.max_record_lines, conf.split_bytes, documents, pages)
+    limits = (conf.max_record_bytes, conf.max_record_lines, conf.split_bytes)
+    settings = (conf.delimiter, conf.encoding, conf.comment, conf.header, *limits, documents, pages)
 
     def surveyed(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
@@ -146,10 +147,13 @@ _COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
 
 
 def survey_row(
-    path: str, delimiter: str, header: list[str] | None, max_bytes: int, max_lines: int, split_bytes: int, documents: bool = False,
-    pages: frozenset[str] = frozenset(),
-) -> tuple[object, ...]:
-    """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty."""
+    path: str, delimiter: str, encoding: str, comment: str | None, header: list[str] | None, max_bytes: int, max_lines: int,
+    split_bytes: int, documents: bool = False, pages: frozenset[str] = frozenset(),
+) -> tuple[object, ...]:  # fmt: skip
+    """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty.
+
+    A file in another encoding than UTF-8 is not cut: where its records lie is known of the bytes as UTF-8 only.
+    """
     form = form_of(path) or ""
     name = path.lower().removesuffix(".gz")
     separator = delimiter if delimiter != "auto" else "\t" if name.endswith((".tsv", ".tab")) else ","
@@ -170,13 +174,16 @@ def survey_row(
         if form == "csv" and header is None:
             with open_bytes(path) as stream:
                 first = stream.readline(_HEADER_BYTES)
-            names = header_fields(first, separator)
-            start, line = len(first), 2
+                while comment is not None and first.startswith(comment.encode()):
+                    start, line = start + len(first), line + 1
+                    first = stream.readline(_HEADER_BYTES)
+            names = header_fields(as_utf8(first, encoding), separator)
+            start, line = start + len(first), line + 1
         # What is written to the file from now on is not of this content hash.
         cuts = [(start, -1 if path.lower().endswith(".gz") else size, line)]
-        if not path.lower().endswith(".gz") and size > split_bytes:
+        if not path.lower().endswith(".gz") and size > split_bytes and encoding == "utf-8":
             whole = Stretch(path, form, separator, start, size, line, ())
-            cuts = _cuts(whole, Limits(max_bytes, max_lines, len(names)), split_bytes, size)
+            cuts = _cuts(whole, Limits(max_bytes, max_lines, len(names), can_quote(separator)), split_bytes, size)
         return path, form, separator, size, digest, names, *(list(part) for part in zip(*cuts, strict=True)), "", None
     except (OSError, EOFError, zlib.error) as error:
         fault = f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
@@ -198,7 +205,7 @@ def header_fields(line: bytes, delimiter: str) -> list[str]:
         return []
     if "\r" in text:
         raise ValueError("the lines end in lone carriage returns; save the file with line feeds")
-    names = fields(text, delimiter)
+    names = fields(text, delimiter) if can_quote(delimiter) else text.split(delimiter)
     if names is None:
         raise ValueError("the header's quotes do not match")
     names = [name.strip() for name in names]

@@ -5,6 +5,7 @@ No Spark: this is what a task runs. Fields are strings or null (an empty field);
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import re
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from shoal.sources.splitting import Cut, Limits, cut, fields
+from shoal.sources.splitting import Cut, Limits, Marks, Positions, can_quote, cut, fields
 
 CHUNK_BYTES = 4 << 20
 # The raw text that is kept of a record beyond the size limit; its reason tells the rest.
@@ -53,7 +54,8 @@ class Stretch:
     """Part of a file: bytes `start` to `end` (-1: its end), whose first line is number `line` (from 1).
 
     `columns` are the file's columns in order, under our names (None: not wanted); `form` is csv or jsonl. `left` says what
-    becomes of other names of JSON objects, `shaped` is done to these objects first.
+    becomes of other names of JSON objects, `shaped` is done to these objects first. In an `encoding` other than UTF-8, each byte is
+    a character. A line that starts with `comment` is none of the records.
     """
 
     path: str
@@ -65,6 +67,8 @@ class Stretch:
     columns: tuple[str | None, ...]
     left: Left = field(default_factory=Left)
     shaped: Shaped | None = None
+    encoding: str = "utf-8"
+    comment: str | None = None
 
 
 def batch_schema(names: Sequence[str]) -> pa.Schema:
@@ -83,8 +87,24 @@ def open_bytes(path: str) -> BufferedIOBase:
     return cast(BufferedIOBase, gzip.open(path, "rb")) if path.lower().endswith(".gz") else Path(path).open("rb")
 
 
+def _as_it_stands(error: UnicodeError) -> tuple[str, int]:
+    """The five bytes that Windows-1252 gives no character are the control characters of that number, as web browsers read them
+    (https://encoding.spec.whatwg.org/#windows-1252)."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error("shoal.as-it-stands", _as_it_stands)
+
+
+def as_utf8(data: bytes, encoding: str) -> bytes:
+    """The bytes of a text as UTF-8. Of `utf-8` as they are: whether they are it is told record by record."""
+    return data if encoding == "utf-8" else data.decode(encoding, "shoal.as-it-stands").encode()
+
+
 def chunks(stretch: Stretch, limits: Limits) -> Iterator[tuple[bytes, Cut, int]]:
-    """(bytes, their records, line of the chunk's start counted from 0) of a stretch.
+    """(bytes as UTF-8, their records, line of the chunk's start counted from 0) of a stretch.
 
     Holds one chunk and at most one record beyond it. Of a line longer than the limit that does not end within what is held,
     the head comes as a chunk of its own, with `skipped` its length. Raises CutOffError after the last chunk where a zipped
@@ -112,7 +132,7 @@ def chunks(stretch: Stretch, limits: Limits) -> Iterator[tuple[bytes, Cut, int]]
                 wanted -= len(piece)
             piece = b"".join(pieces)
             left = None if left is None else left - len(piece)
-            return piece, wanted > 0 or left == 0
+            return as_utf8(piece, stretch.encoding), wanted > 0 or left == 0
 
         final = False
         while not final:
@@ -161,7 +181,8 @@ def _one_record(size: int, length: int) -> Cut:
 
 
 def records(stretch: Stretch, names: Sequence[str], limits: Limits) -> Iterator[pa.RecordBatch]:
-    """Every record of a stretch, in batches of about CHUNK_BYTES, with `batch_schema(names)`. Blank lines are no records.
+    """Every record of a stretch, in batches of about CHUNK_BYTES, with `batch_schema(names)`. Blank lines and comments are no
+    records; a comment that must be read singly (see Cut) is one: its quote may enclose lines that are none.
 
     Records that can be read together come first within a batch; `_line` tells the order in the file.
     """
@@ -185,7 +206,9 @@ def _read_chunk(
     if not _is_utf8(data[: found.consumed]):
         spans = zip(found.starts, found.ends, strict=True)
         odd |= np.fromiter((not _is_utf8(data[s:e]) for s, e in spans), np.bool_, len(odd))
-    even = np.flatnonzero(~odd)
+    if _separator(stretch, data) is None:
+        odd[:] = True
+    even = np.flatnonzero(~odd & ~_is_comment(stretch, data, found.starts))
     if len(even):
         yield from _read_together(stretch, data, found, even, numbers[even], names, schema, limits.has_quotes)
     rows: list[tuple[Any, ...]] = []
@@ -202,6 +225,22 @@ def _read_chunk(
             rows.append((int(numbers[i]), *row))
     if rows:
         yield slow_batch(rows, names)
+
+
+def _separator(stretch: Stretch, data: bytes) -> str | None:
+    """What Arrow's reader, which takes one byte only, is told to be the delimiter: that itself, else one of the bytes made for it
+    that is not in the `data`; None where they all are."""
+    if can_quote(stretch.delimiter):
+        return stretch.delimiter
+    return next((mark for mark in "\x1f\x1e\x1d\x1c" if mark.encode() not in data), None)
+
+
+def _is_comment(stretch: Stretch, data: bytes, starts: Positions) -> Marks:
+    """Which records start with the mark of a comment."""
+    if stretch.comment is None or stretch.form != "csv":
+        return np.zeros(len(starts), np.bool_)
+    # The mark of an empty last line would lie behind the data.
+    return np.frombuffer(data + b"\n", np.uint8)[starts] == ord(stretch.comment)
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -235,11 +274,14 @@ def _read_together(
         wrong[row.number - 1] = row.actual_columns
         return "skip"
 
+    separator, joined = _separator(stretch, data), _joined(data, found, even)
+    if separator != stretch.delimiter:
+        joined = joined.replace(stretch.delimiter.encode(), str(separator).encode())
     table = pacsv.read_csv(
-        pa.BufferReader(_joined(data, found, even)),
+        pa.BufferReader(joined),
         pacsv.ReadOptions(use_threads=False, block_size=len(data) + 2, column_names=[str(i) for i in range(width)]),
         pacsv.ParseOptions(
-            delimiter=stretch.delimiter, quote_char='"' if has_quotes else False, newlines_in_values=False,
+            delimiter=separator, quote_char='"' if has_quotes else False, newlines_in_values=False,
             invalid_row_handler=is_wrong,
         ),
         pacsv.ConvertOptions(

@@ -19,7 +19,7 @@ from shoal.sources.documents import RecordsOf, document_records
 from shoal.sources.listing import Survey
 from shoal.sources.parsing import MOST_NAMES, Left, Shaped, Stretch, batch_schema, records
 from shoal.sources.pictures import picture_records
-from shoal.sources.splitting import Limits
+from shoal.sources.splitting import Limits, can_quote
 
 Columns = dict[str, "tuple[str | None, ...]"]
 
@@ -90,7 +90,7 @@ def _read_text(
     size = sum(s.bytes for s in surveys)
     tasks = max(1, min(len(rows), max(spark.sparkContext.defaultParallelism, size // conf.split_bytes + 1)))
     max_bytes, max_lines, wanted = conf.max_record_bytes, conf.max_record_lines, list(names)
-    max_document = conf.max_document_bytes
+    max_document, encoding, comment = conf.max_document_bytes, conf.encoding, conf.comment
 
     def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = batch_schema(wanted).insert(0, pa.field("_index", pa.int32()))
@@ -98,14 +98,15 @@ def _read_text(
         for batch in batches:
             for row in batch.to_pylist():
                 index, given = row.pop("index"), tuple(row.pop("columns"))
-                stretch = Stretch(**row, columns=given, left=left, shaped=shaped)
+                stretch = Stretch(**row, columns=given, left=left, shaped=shaped, encoding=encoding, comment=comment)
                 width = len(given) if stretch.form == "csv" else 0
                 if stretch.form == "picture":
                     batches_of = picture_records(stretch, wanted)
                 elif stretch.form in ("document", "pages") and records_of:
                     batches_of = document_records(stretch, wanted, records_of, max_document)
                 else:
-                    batches_of = records(stretch, wanted, Limits(max_bytes, max_lines, width, has_quotes))
+                    quoted = has_quotes and can_quote(stretch.delimiter)
+                    batches_of = records(stretch, wanted, Limits(max_bytes, max_lines, width, quoted))
                 for found in batches_of:
                     number = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
                     yield pa.RecordBatch.from_arrays([number, *found.columns], schema=schema)

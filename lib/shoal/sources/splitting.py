@@ -51,6 +51,11 @@ class Limits:
     has_quotes: bool = True
 
 
+def can_quote(delimiter: str) -> bool:
+    """Whether quotes can enclose fields between such delimiters: where these are one byte, as RFC 4180 has it."""
+    return len(delimiter.encode()) == 1
+
+
 def cut(data: bytes, delimiter: bytes | None, final: bool, limits: Limits) -> Cut:
     """The records that lie wholly in `data`; with `final`, what follows the last line break is one too.
 

@@ -286,6 +286,26 @@ def test_a_file_without_a_header_can_be_named(world: World) -> None:
     assert world.rows("silver.interactions", "user_id", "value") == [("u", 4.0)]
 
 
+def test_files_of_another_age_are_read_where_their_form_is_named(world: World) -> None:
+    world.ingest(world.file("1::5::4::15/11/2023\n1::6::5::16.11.2023\n", "ratings.dat"), "ratings", "delimiter=::",
+                 "header=[user_id, item_id, rating, timestamp]", "timestamp_format=dd/MM/yyyy")  # fmt: skip
+    assert world.rows("silver.interactions", "item_id", "occurred_at") == [("5", datetime(2023, 11, 15))]
+    assert [rule for _, rule, _ in world.quarantined()] == ["type"]
+    # Larger than a part: another encoding than UTF-8 is never cut.
+    text = "v1,v2\n" + "".join(f"ham,caf\u00e9 \u00a3{n}\n" for n in range(20))
+    sms = world.file(text.encode("latin-1"), "spam.csv")
+    result = world.ingest(sms, "texts", "encoding=windows-1252", "column.text=v2", "column.label=v1", "split_bytes=40")
+    assert result.facts["ingested"] == "20"
+    assert world.rows("silver.texts", "text") == sorted((f"caf\u00e9 \u00a3{n}",) for n in range(20))
+    snap = world.file("# Directed graph\n# 2 nodes\nFromNodeId\tToNodeId\n0\t1\n# more\n1\t2\n", "graph.txt")
+    names = ("column.src_id=FromNodeId", "column.dst_id=ToNodeId")
+    world.ingest(snap, "edges", "delimiter=\t", "comment=#", *names)
+    assert world.rows("silver.follows", "src_id", "dst_id") == [("0", "1"), ("1", "2")]
+    assert world.rows("bronze.edges", "_line", "raw") == [(4, "0\t1"), (6, "1\t2")]
+    bad = world.ingest(sms, "texts", "timestamp_format=DD.YYYY")
+    assert (bad.exit_code, "not a pattern of Spark's" in (bad.message or "")) == (2, True)
+
+
 @pytest.mark.slow
 def test_movielens_lands_whole(world: World, data: Path) -> None:
     result = world.ingest(data / "movielens_latest_small", "movielens")
