@@ -1,10 +1,12 @@
 """Features: a snapshot carried forward by 1% new events against the first one, which counts them all.
 
-The peer of the second run is the first run; both go through the job, its writes and ops.runs.
+The peer is the first run; all go through the job, its writes and ops.runs. Three more days follow it, each with 1% of new events:
+the median of them.
 """
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import time
 from datetime import date
@@ -19,6 +21,7 @@ from shoal.lake import Lake, Run
 from shoal.runs import execute, find_job
 
 ROWS, USERS, ITEMS = 20_000_000, 160_000, 60_000
+LATER = [date(2024, 10, day) for day in (28, 29, 30)]
 
 
 def events(spark: SparkSession, first: int, count: int, start: str, days: int) -> DataFrame:
@@ -55,16 +58,20 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
             clock = time.monotonic()
             assert execute(spark, job, settings, root, date(2024, 10, 27)).facts["snapshot"] == "whole"
             first[job.name] = time.monotonic() - clock
-        Lake(spark, root, settings, Run("load-2")).append(
-            "silver.interactions", events(spark, ROWS, ROWS // 100, "2024-10-28 00:00:00", 1), unique=True
-        )
+        later: dict[str, list[float]] = {job.name: [] for job in jobs}
+        for n, day in enumerate(LATER):
+            new = events(spark, ROWS + n * ROWS // 100, ROWS // 100, f"{day} 00:00:00", 1)
+            Lake(spark, root, settings, Run(f"load-{day}")).append("silver.interactions", new, unique=True)
+            for job in jobs:
+                clock = time.monotonic()
+                result = execute(spark, job, settings, root, day)
+                later[job.name].append(time.monotonic() - clock)
+                assert result.facts["snapshot"].startswith("carried forward"), result
         for job in jobs:
-            clock = time.monotonic()
-            result = execute(spark, job, settings, root, date(2024, 10, 28))
-            seconds = time.monotonic() - clock
-            assert result.facts["snapshot"].startswith("carried forward"), result
+            seconds = statistics.median(later[job.name])
             rows.append({
                 "what": f"{job.name}, 1% new events on {ROWS:,}", "ours": seconds, "peer": first[job.name],
-                "ratio": seconds / first[job.name], "unit": "s", "target": "<= 0.25", "note": "peer: the first run, all events",
+                "ratio": seconds / first[job.name], "unit": "s", "target": "<= 0.25",
+                "note": "median of three days; peer: the first run, all events",
             })  # fmt: skip
     return rows

@@ -23,7 +23,9 @@ def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     events = events_to_count(lake, "features.items", conf, as_of)
     items = lake.read("silver.items", missing_ok=True)
     try:
-        lake.replace("features.items", item_snapshot(lake.spark, events, items, as_of, conf.half_life_days), on=as_of)
+        rows = item_snapshot(lake.spark, events, items, as_of, conf.half_life_days)
+        # A group an item, joined with silver.items, whose key is the item.
+        lake.replace("features.items", rows, on=as_of, unique=True)
     finally:
         events.new.unpersist()
 

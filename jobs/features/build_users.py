@@ -21,7 +21,8 @@ def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     """Count the events and replace the day's rows."""
     events = events_to_count(lake, "features.users", conf, as_of)
     try:
-        lake.replace("features.users", user_snapshot(lake.spark, events, as_of), on=as_of)
+        # A group a user.
+        lake.replace("features.users", user_snapshot(lake.spark, events, as_of), on=as_of, unique=True)
     finally:
         events.new.unpersist()
 

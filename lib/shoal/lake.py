@@ -202,10 +202,12 @@ class Lake:
         if name not in self.run.input_versions:
             self.run.input_versions[name] = self.version(name)
         until = self.run.input_versions[name]
-        history = self._delta(name).history().where((F.col("version") > since) & (F.col("version") <= until))
-        # One row a commit since the last snapshot; the log's retention bounds them.
-        versions = history.groupBy("operation").count().collect()
-        operations, known = {row["operation"] for row in versions}, sum(row["count"] for row in versions)
+        operations, known = set(), 0
+        # Commits since the last snapshot; the log's retention bounds them.
+        for told in self._commits(name, max(0, self.version(name) - since)):
+            if since < told["version"] <= until:
+                operations.add(told.get("operation") or "")
+                known += 1
         # An erasure takes the log's history away too.
         if since > until or known < until - since or any("VACUUM" in name or name == "RESTORE" for name in operations):
             return None
@@ -220,16 +222,17 @@ class Lake:
 
     # -- writing
 
-    def replace(self, name: str, rows: DataFrame, on: date, **within: str) -> int:
+    def replace(self, name: str, rows: DataFrame, on: date, unique: bool = False, **within: str) -> int:
         """Make `rows` the table's only rows of that as_of, and return how many they are. Other days stay as they were.
 
-        For a table that several jobs write, `within` names the part of the day that is this job's: `task="sentiment"`.
+        `unique=True` says that the caller has made the key unique already, which saves a shuffle and a cache. For a table that
+        several jobs write, `within` names the part of the day that is this job's: `task="sentiment"`.
         """
         made = contract(name)
         if not set(within) <= set(made.columns):
             raise ContractError(f"{name} has no column {', '.join(sorted(set(within) - set(made.columns)))}")
         parts = [f"as_of = DATE'{on.isoformat()}'", *(f"`{c}` = {literal(v)}" for c, v in within.items())]
-        return self._replace(name, rows, " AND ".join(parts), on)
+        return self._replace(name, rows, " AND ".join(parts), on, unique)
 
     def replace_where(self, name: str, rows: DataFrame, column: str, value: str, unique: bool = False) -> int:
         """Make `rows` the table's only rows whose `column` is `value`, and return how many they are.

@@ -5,8 +5,13 @@
 with pairs as (
   select item_id, user_id from {events} group by item_id, user_id
 ),
+-- As in users.sql.
+near_pairs as (
+  select xxhash64(item_id, user_id) as pair from pairs
+),
 counted_pairs as (
-  select /*+ broadcast(pairs) */ distinct item_id, user_id from {counted} left semi join pairs using (item_id, user_id)
+  select /*+ broadcast(near_pairs) */ distinct item_id, user_id
+  from {counted} left semi join near_pairs on xxhash64(item_id, user_id) = pair
 ),
 new_users as (
   select item_id, count(*) as users from pairs left anti join counted_pairs using (item_id, user_id) group by item_id
