@@ -44,8 +44,9 @@ def plainly(spark: SparkSession, folder: Path, target: Path) -> None:
     """A Delta table a kind of file."""
     for number, (name, paths) in enumerate(kinds(folder).items()):
         rows = read(spark, name, paths)
-        # Delta refuses some of the names that archives have.
-        rows.toDF(*[f"c{i}" for i in range(len(rows.columns))]).write.format("delta").save(str(target / str(number)))
+        # By number, as Delta refuses some of the names that archives have; those inside of columns need the mapping.
+        plain = rows.toDF(*[f"c{i}" for i in range(len(rows.columns))]).write.format("delta")
+        plain.option("delta.columnMapping.mode", "name").save(str(target / str(number)))
 
 
 def ingest(spark: SparkSession, source: str, folder: Path, root: Path) -> int:

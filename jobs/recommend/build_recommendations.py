@@ -79,13 +79,15 @@ VERBS = {
 class Known:
     """What lists are made of. `preferences`: of all users; `events`: those they come from; `items`: silver.items, None where there
     is no such table; `allowed`: item_id of those that the rules let through, None where there is no rule; `blocked`: user_id,
-    item_id of what a user is not to see, None where nobody has blocked anybody."""
+    item_id of what a user is not to see, None where nobody has blocked anybody; `removed`: item_id of what moderators have removed,
+    None where none decide."""
 
     preferences: DataFrame
     events: DataFrame
     items: DataFrame | None
     allowed: DataFrame | None
     blocked: DataFrame | None = None
+    removed: DataFrame | None = None
 
     @property
     def unlisted(self) -> DataFrame:
@@ -174,13 +176,17 @@ def names_of(items: DataFrame | None) -> DataFrame | None:
     return named.where("name is not null and name != ''")
 
 
-def with_reason(lists: DataFrame, known: DataFrame, names: DataFrame | None) -> DataFrame:
+def with_reason(lists: DataFrame, known: DataFrame, names: DataFrame | None, removed: DataFrame | None = None) -> DataFrame:
     """The lists with `reason`, one sentence: the seen item that speaks for the row and what the user did with it, else
     why all see it.
 
-    `known`: preferences, whose `event` is the heaviest thing that the user did with the item. Cost: a join on user and
-    item, one on item.
+    `known`: preferences, whose `event` is the heaviest thing that the user did with the item. What moderators have `removed`
+    (item_id) is not named. Cost: a join on user and item, one on item, one more with `removed`.
     """
+    if removed is not None:
+        gone = removed.select(F.col("item_id").alias("because_item_id"), F.lit(True).alias("_gone"))
+        named = F.when(F.col("_gone").isNull(), F.col("because_item_id"))
+        lists = lists.join(gone, "because_item_id", "left").withColumn("because_item_id", named).drop("_gone")
     deeds = known.select("user_id", F.col("item_id").alias("because_item_id"), "event")
     rows = lists.join(deeds, ["user_id", "because_item_id"], "left")
     if names is None:
@@ -198,7 +204,7 @@ def with_reason(lists: DataFrame, known: DataFrame, names: DataFrame | None) -> 
 
 def build(lists: DataFrame, known: Known, conf: RecommendConf, model_version: str) -> DataFrame:
     """gold.recommendations without as_of and run_id, from lists with their propensities."""
-    return with_reason(lists, known.preferences, names_of(known.items)).select(
+    return with_reason(lists, known.preferences, names_of(known.items), known.removed).select(
         "user_id",
         "rank",
         "item_id",
@@ -295,8 +301,9 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         blocked = None
         if items is not None and lake.exists("silver.blocks"):
             blocked = keep(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-        allowed = allowed_items(items, conf, as_of, met, removed_as_of(lake, as_of))
-        known = Known(met, events, items, allowed if allowed is None else keep(allowed), blocked)
+        removed = removed_as_of(lake, as_of)
+        allowed = allowed_items(items, conf, as_of, met, removed if removed is None else keep(removed))
+        known = Known(met, events, items, allowed if allowed is None else keep(allowed), blocked, removed)
         # What is taken away afterwards has to be there in more than is needed.
         length = conf.k if not rules.is_needed and blocked is None else conf.k * conf.rerank_factor
         users = keep(all_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))

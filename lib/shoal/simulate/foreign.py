@@ -1,4 +1,5 @@
-"""A simulated world in the forms of Twitter, of films' catalogues with reviews, of a shop, and of a log of what was shown.
+"""A simulated world in the forms of Twitter, of films' catalogues with reviews, of a shop, of a log of what was shown, and what its
+moderators decided.
 
 All tell of the same world under its ids. Rows go from the tasks to the files; nothing is collected but the names of pictures.
 """
@@ -127,3 +128,21 @@ def write_impressions(spark: SparkSession, conf: WorldConf, folder: Path) -> int
         ),
         folder / "random" / "all", "csv",
     )  # fmt: skip
+
+
+def decisions(spark: SparkSession, conf: WorldConf) -> DataFrame:
+    """One row per decision of the world's moderators up to the end of its last day: item_id, verdict, decided_at. Each spam post is
+    removed two hours after it was made; one in fifty of the other posts too, by mistake, and restored a day later."""
+    posts = tables.items_with_truth(spark, conf).where("kind = 'post'")
+    told = posts.where(F.col("is_spam") | (F.crc32("item_id") % 50 == 0))
+    said = F.struct(F.lit("removed").alias("verdict"), F.expr("created_at + interval 2 hours").alias("decided_at"))
+    unsaid = F.struct(F.lit("restored").alias("verdict"), F.expr("created_at + interval 26 hours").alias("decided_at"))
+    each = F.when(F.col("is_spam"), F.array(said)).otherwise(F.array(said, unsaid))
+    rows = told.select("item_id", F.explode(each).alias("_one")).select("item_id", "_one.*")
+    return rows.where(F.to_date("decided_at") <= F.lit(conf.as_of))
+
+
+def write_moderation(spark: SparkSession, conf: WorldConf, folder: Path) -> int:
+    """<folder>/decisions (CSV); returns the decisions."""
+    when = F.date_format("decided_at", "yyyy-MM-dd'T'HH:mm:ssXXX").alias("decided_at")
+    return _write(decisions(spark, conf).select("item_id", "verdict", when), folder / "decisions", "csv")

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from shoal.simulate.foreign import write_films, write_impressions, write_shop, write_twitter
+from shoal.simulate.foreign import write_films, write_impressions, write_moderation, write_shop, write_twitter
 from shoal.simulate.instagram import influencer_posts, person_archives, write_archives
 from shoal.simulate.tables import users
 from shoal.simulate.world import WorldConf
@@ -37,4 +37,5 @@ FORMATS: dict[str, Callable[[SparkSession, WorldConf, Path], int]] = {
     "media_reviews": write_films,
     "fashion_catalog": write_shop,
     "impressions": write_impressions,
+    "moderation": write_moderation,
 }

@@ -60,7 +60,7 @@ def test_every_form_of_the_world_is_the_world_and_the_pipeline_goes_through(spar
     assert [r for r in world.rows("silver.items", "item_id", "price_usd") if r[1] is not None] == sorted(map(tuple, products))
     assert [r[0] for r in world.rows("silver.images", "item_id", "status")] == sorted(r[0] for r in products)
 
-    for source in ("instagram_influencers", "instagram_export"):
+    for source in ("instagram_influencers", "instagram_export", "moderation"):
         FORMATS[source](spark, CONF, world.folder / source)
         given = {"source": source, "input": str(world.folder / source)}
         result = execute(spark, find_job("ingest_files"), load(), world.root, CONF.as_of, given)
@@ -72,6 +72,11 @@ def test_every_form_of_the_world_is_the_world_and_the_pipeline_goes_through(spar
     skipped = {"train_sentiment", "score_texts"}
     assert {job: told for job, told in ended.items() if told != ("succeeded", None) and job not in skipped} == {}
     assert [ended[job][0] for job in skipped] == ["skipped", "skipped"]
+    spam = {row["item_id"] for row in tables.items_with_truth(spark, CONF).where("is_spam").select("item_id").collect()}
+    decided = world.rows("silver.moderation", "item_id", "verdict")
+    assert spam and {item for item, _ in decided} > spam
+    assert {item for item, verdict in decided if verdict == "allowed"} == {item for item, _ in decided} - spam
+    assert not spam & {item for (item,) in world.rows("gold.recommendations", "item_id")}
     lists = world.rows("gold.recommendations", "user_id", "rank")
     assert {user for user, _ in lists} >= {row[0] for row in world.rows("silver.follows", "src_id")}
     assert world.rows("features.users", "user_id")

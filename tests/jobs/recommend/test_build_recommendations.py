@@ -20,7 +20,7 @@ from shoal.recommend.preferences import preferences
 from shoal.recommend.rules import allowed_items, blocked_items, removed_items
 from shoal.runs import find_job
 
-from jobs.recommend.build_recommendations import Known, arms_to_explore, asked_users, cold_lists, put
+from jobs.recommend.build_recommendations import REASONS, Known, arms_to_explore, asked_users, cold_lists, put, with_reason
 
 DAY = date(2024, 3, 1)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
@@ -153,6 +153,16 @@ def test_the_newest_decision_of_moderators_counts(spark: SparkSession, make_lake
     assert through(items) == ["b", "d", "e"]
     assert through(None) == ["e"]
     assert through(items, only="item_id != 'd'") == ["b"]
+
+
+def test_a_reason_names_nothing_that_moderators_have_removed(spark: SparkSession) -> None:
+    lists = [("u", "x", "gone", "als"), ("u", "y", "kept", "als"), ("u", "z", None, "popularity")]
+    rows = spark.createDataFrame(lists, "user_id string, item_id string, because_item_id string, source string")
+    known = spark.createDataFrame([("u", "gone", "like"), ("u", "kept", "like")], "user_id string, item_id string, event string")
+    removed = spark.createDataFrame([("gone",), ("x",)], "item_id string")
+    told = {row["item_id"]: row["reason"] for row in with_reason(rows, known, None, removed).collect()}
+    assert told == {"x": "Liked by people like you.", "y": "Because you liked kept.", "z": REASONS["popularity"]}
+    assert {row["item_id"]: row["reason"] for row in with_reason(rows, known, None).collect()}["x"] == "Because you liked gone."
 
 
 def test_rules_let_items_through(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
