@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from shoal.conf import Settings
 from shoal.lake import Lake
@@ -63,7 +64,7 @@ def test_a_day_is_carried_forward_while_silver_only_gains_rows(
     assert (after.facts["snapshot"], rows[0]) == ("whole", ("a", 3, 2, 3, noon(3)))
     # Files that are written together add no row.
     make_lake("more").append(silver, events(spark, ("d", "x", 11)))
-    spark.sql(f"OPTIMIZE delta.`{root}/silver/interactions`")
+    DeltaTable.forPath(spark, str(root / "silver" / "interactions")).optimize().executeCompaction()
     last, rows = counted(11)
     assert (last.facts["snapshot"], rows[-1]) == ("carried forward from 2024-03-10", ("d", 1, 1, 1, noon(11)))
     # What the log does not tell any more, as after its retention, cannot be carried.

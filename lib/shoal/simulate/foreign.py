@@ -132,9 +132,9 @@ def write_impressions(spark: SparkSession, conf: WorldConf, folder: Path) -> int
 
 def decisions(spark: SparkSession, conf: WorldConf) -> DataFrame:
     """One row per decision of the world's moderators up to the end of its last day: item_id, verdict, decided_at. Each spam post is
-    removed two hours after it was made; one in fifty of the other posts too, by mistake, and restored a day later."""
+    removed two hours after it was made; one in fifteen of the other posts too, by mistake, and restored a day later."""
     posts = tables.items_with_truth(spark, conf).where("kind = 'post'")
-    told = posts.where(F.col("is_spam") | (F.crc32("item_id") % 50 == 0))
+    told = posts.where(F.col("is_spam") | (F.crc32("item_id") % 15 == 0))
     said = F.struct(F.lit("removed").alias("verdict"), F.expr("created_at + interval 2 hours").alias("decided_at"))
     unsaid = F.struct(F.lit("restored").alias("verdict"), F.expr("created_at + interval 26 hours").alias("decided_at"))
     each = F.when(F.col("is_spam"), F.array(said)).otherwise(F.array(said, unsaid))
