@@ -40,6 +40,17 @@ def test_csv_columns_are_matched_by_name_renamed_and_kept_in_order(spark: SparkS
     assert [tuple(r) for r in df.collect()] == [("m1", "x", "u1", None), ("m2", None, "u2", None)]
 
 
+def test_known_names_are_matched_without_case_and_signs_and_a_users_own_to_the_letter(spark: SparkSession, tmp_path: Path) -> None:
+    path = put(tmp_path / "a.csv", "UserID,MOVIE-ID,user_id,Movie Title\nu,m,other,t\n")
+    known = {"item_id": ["movieId"], "user": ["userId"], "title": ["movie_title"]}
+    assert read_rows(spark, path, ["item_id", "title"], [], known).columns == ["UserID", "item_id", "user_id", "title"]
+    # To the letter goes first.
+    assert read_rows(spark, path, ["user_id"], [], {"user_id": ["userId"]}).columns[2] == "user_id"
+    assert read_rows(spark, path, ["user", "item_id"], [], known).columns[:2] == ["user", "item_id"]
+    with pytest.raises(InputError, match="no column 'userid'; found UserID"):
+        read_rows(spark, path, ["userid"])
+
+
 def test_quotes_line_breaks_bom_crlf_blank_lines_and_nul(spark: SparkSession, tmp_path: Path) -> None:
     text = '\ufeff"a",b\r\n"one ""two""\r\nthree, four",x\r\n\r\n" pad ",\0\r\nשלום 🎉,\u2028\r\nlast,"l"'
     assert rows_of(spark, put(tmp_path / "a.csv", text), ["a", "b"]) == [

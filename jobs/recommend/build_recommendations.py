@@ -55,6 +55,7 @@ from shoal.recommend.top_k import rank_top_k
 from shoal.recommend.trained import Trained
 from shoal.recommender import served
 from shoal.runs import run_job
+from shoal.sources.general import USER
 
 VARIANT = "champion"
 # Caches a frame until the job ends.
@@ -265,7 +266,7 @@ def asked_users(lake: Lake, asked: str, as_of: date) -> DataFrame:
     true of nobody.
     """
     if asked.lower().removesuffix(".gz").endswith(tuple(FORMS)):
-        found = read_rows(lake.spark, asked, ["user_id"], (), {"user_id": ("userId", "user", "uid", "id")})
+        found = read_rows(lake.spark, asked, ["user_id"], (), {"user_id": (*USER.aliases, "id")})
     else:
         found = where(lake.read("silver.users", before=as_of), asked, "recommend.users", "silver.users, or the path of a file")
     users = found.select("user_id").where("user_id is not null").distinct()

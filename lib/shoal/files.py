@@ -26,6 +26,7 @@ from pyspark.sql import types as T
 
 from shoal.errors import InputError, TransientError, UsageError, one_line
 from shoal.records import DELIMITERS, Survey, read_part, survey
+from shoal.sources.parsing import plain
 
 LOG = logging.getLogger(__name__)
 
@@ -55,7 +56,8 @@ def read_rows(
     """The rows of a file, or of all files of a folder, in the order of the file and of the file names.
 
     Columns: those of the file in its order. `columns` and `optional` are strings under these names, whether the file
-    has the name itself or one of its `aliases`; an optional column that is nowhere is null, and comes last. All others
+    has the name itself or one of its `aliases`, where it has any also without regard to case, `_`, `-` and blanks; an
+    optional column that is nowhere is null, and comes last. All others
     stay as they are: strings from CSV, TSV and JSON lines, their own type from Parquet. In a folder, columns are matched
     by name, file by file; one that a file lacks is null there.
 
@@ -223,7 +225,7 @@ def _renames(
     """The file's name -> ours for each known column that is there; its own name goes before its aliases."""
     renames: dict[str, str] = {}
     for name, spellings in known.items():
-        match = next((spelling for spelling in spellings if spelling in found and spelling not in renames), None)
+        match = _spelled([column for column in found if column not in renames], spellings)
         if match is not None:
             renames[match] = name
         elif name in columns:
@@ -234,6 +236,16 @@ def _renames(
             raise InputError(f"{path}: two columns are called {name!r} (case does not count); rename one of them")
         seen.add(name.casefold())
     return renames
+
+
+def _spelled(found: Sequence[str], spellings: Sequence[str]) -> str | None:
+    """The first of the `found` names that is one of the spellings; letter by letter goes before `plain`, by which a name of one
+    spelling, a user's own word, is not looked for."""
+    exact = next((spelling for spelling in spellings if spelling in found), None)
+    if exact is not None or len(spellings) == 1:
+        return exact
+    by_plain = {plain(column): column for column in reversed(found)}
+    return next((by_plain[plain(spelling)] for spelling in spellings if plain(spelling) in by_plain), None)
 
 
 def _missing_column(path: str | Path, name: str, spellings: Sequence[str], found: Sequence[str]) -> str:
@@ -270,7 +282,7 @@ def _read_text(
             raise InputError(found.error)
         # JSON lines leave fields out where they are null; a CSV file without the column is another file.
         for name in columns if form_of(file) != "jsonl" else ():
-            if not set(known[name]) & set(found.header):
+            if _spelled(found.header, known[name]) is None:
                 raise InputError(_missing_column(file, name, known[name], found.header))
         if found.bad_bytes:
             LOG.warning("%s: %d bytes are no UTF-8 and are read as Windows-1252", file, found.bad_bytes)

@@ -82,6 +82,18 @@ def test_times_of_a_form_that_is_named(spark: SparkSession) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [("Mon Apr 06 22:19:45 PDT 2009", "EEE MMM dd HH:mm:ss zzz yyyy"),
+     ("Tue, 07 Apr 2009 05:19:45 GMT", "EEE, dd MMM yyyy HH:mm:ss z"),
+     ("April 7, 2009 5:19:45 am", "MMMM d, yyyy h:mm:ss a")],
+)  # fmt: skip
+def test_forms_with_weekdays_zones_and_names_of_months(spark: SparkSession, text: str, pattern: str) -> None:
+    conf = load().ingest.model_copy(update={"timestamp_format": pattern})
+    rows = spark.createDataFrame([(text,), ("7 Apr",)], "t string").select(typed(Field("t", "time"), conf).alias("time")).collect()
+    assert [row["time"] for row in rows] == [datetime(2009, 4, 7, 5, 19, 45), None]
+
+
 def test_a_form_of_digits_is_not_taken_for_milliseconds(spark: SparkSession) -> None:
     conf, field = load().ingest.model_copy(update={"timestamp_format": "yyyyMMddHHmm"}), Field("t", "time")
     texts = spark.createDataFrame([("202311151030",), ("1700000000000",)], "t string")

@@ -32,20 +32,22 @@ from shoal.recommend.search import SearchSpace, Trial
 from shoal.recommend.significance import bootstrap, intervals, paired_differences
 from shoal.runs import parse_as_of
 from shoal.session import spark_session
+from shoal.sources.general import ITEM, RATING, USER
 
 evaluate_app = typer.Typer(help="Judge models on held-out files.", rich_markup_mode=None)
 
 ALIASES = {
-    "user_id": ("userId", "user", "UserId", "userID", "uid"),
-    "item_id": ("movieId", "itemId", "item", "ItemId", "itemID", "ProductId", "product_id", "iid"),
-    "rating": ("Rating", "value", "Score", "score"),
-    "timestamp": ("Timestamp", "occurred_at", "time", "Time"),
+    "user_id": USER.aliases,
+    "item_id": ITEM.aliases,
+    "rating": RATING.aliases,
+    # No `date`: where it is in a form that nobody named, a file would be refused whose order nobody asked for.
+    "timestamp": ("occurred_at", "time"),
 }
 ITEM_ALIASES = {
     "item_id": ALIASES["item_id"],
-    "title": ("Title", "name"),
-    "text": ("description", "overview", "caption", "Text"),
-    "categories": ("genres", "category", "Genres"),
+    "title": ("name",),
+    "text": ("description", "overview", "caption"),
+    "categories": ("genres", "category"),
     "hashtags": ("tags", "keywords"),
     "owner_id": ("owner", "brand", "author"),
     "price_usd": ("price",),

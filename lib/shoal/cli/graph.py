@@ -26,8 +26,8 @@ graph_app = typer.Typer(help="Rank the nodes of a graph, or find its communities
 
 # How public edge lists name their columns.
 ALIASES = {
-    "src": ("source", "src_id", "from", "node_1", "id_1", "node1", "id1", "u"),
-    "dst": ("target", "dst_id", "to", "node_2", "id_2", "node2", "id2", "v"),
+    "src": ("source", "src_id", "from", "node_1", "id_1", "from_id", "from_node_id", "u"),
+    "dst": ("target", "dst_id", "to", "node_2", "id_2", "to_id", "to_node_id", "v"),
     "weight": ("value", "w"),
 }
 

@@ -98,7 +98,7 @@ def refuse_unknown_pattern(spark: SparkSession, conf: IngestConf) -> None:
     if conf.timestamp_format is None:
         return
     try:
-        spark.range(1).select(F.try_to_timestamp(F.lit("x"), F.lit(conf.timestamp_format))).collect()
+        spark.range(1).select(_formed_time(F.lit("x"), conf.timestamp_format)).collect()
     except (IllegalArgumentException, SparkUpgradeException) as error:
         found = str(error).splitlines()[0][:200] if isinstance(error, IllegalArgumentException) else "it has letters of weeks"
         given = f"--set timestamp_format={conf.timestamp_format}"
@@ -205,8 +205,8 @@ def _time(text: Column, conf: IngestConf, forms: Sequence[Callable[[Column], Col
     an ISO 8601 time, UTC where it names no zone; else the first of `forms` that fits."""
     if conf.timestamp_format is not None:
         # First: 15112023 would be seconds of the year 1970.
-        told_how = F.try_to_timestamp(F.trim(text), F.lit(conf.timestamp_format))
-        return F.coalesce(told_how, _time(text, conf.model_copy(update={"timestamp_format": None}), forms))
+        formed = _formed_time(F.trim(text), conf.timestamp_format)
+        return F.coalesce(formed, _time(text, conf.model_copy(update={"timestamp_format": None}), forms))
     number = _number(text)
     # Not F.round: it goes by way of a decimal, a third of the cost of parsing a rating.
     micros = F.rint(number * (1e6 if conf.timestamp_unit == "s" else 1e3)).cast("bigint")
@@ -214,6 +214,15 @@ def _time(text: Column, conf: IngestConf, forms: Sequence[Callable[[Column], Col
     dated = F.when(F.substring(F.trim(text), 5, 1) == "-", F.trim(text).cast("timestamp"))
     other = F.coalesce(dated, *[form(F.trim(text)).cast("timestamp") for form in forms])
     return F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(other)
+
+
+def _formed_time(text: Column, form: str) -> Column:
+    """The time of a text of that form; null for another. Spark reads no weekdays, which say nothing that the date does not: one at
+    the beginning, E in the pattern, is left out."""
+    dated = re.sub(r"^E+[^\w'\[]*", "", form)
+    if dated != form:
+        text = F.regexp_replace(text, r"^\p{L}+\W+", "")
+    return F.try_to_timestamp(text, F.lit(dated))
 
 
 def _list(text: Column) -> Column:

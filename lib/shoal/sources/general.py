@@ -13,7 +13,8 @@ from shoal.sources.fields import Field, told
 from shoal.sources.parts import Part, event_id_from, hashtags_of, id_from
 
 USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id"))
-ITEM = Field("item_id", "id", True, ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "tweet_id", "asin"))
+ITEM = Field("item_id", "id", True, ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "tweet_id", "asin",
+                                     "iid"))  # fmt: skip
 TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "date", "datetime", "ts", "rated_at"))
 
 
@@ -92,7 +93,8 @@ def _profiles(conf: IngestConf) -> dict[str, Column]:
     return {name: F.col(name) for name in ("user_id", "country", "language", "age_group", "described_at")}
 
 
-RATING_FIELDS = (USER, ITEM, Field("rating", "number", True, ("score", "stars", "value")), TIME)
+RATING = Field("rating", "number", True, ("score", "stars", "value"))
+RATING_FIELDS = (USER, ITEM, RATING, TIME)
 RATINGS = Part(
     "ratings",
     "bronze.ratings",
@@ -161,8 +163,10 @@ EDGES = Part(
     "bronze.edges",
     "silver.follows",
     (
-        Field("src_id", "id", True, ("src", "source", "from", "node_1", "id_1", "follower", "follower_id", "from_id", "u")),
-        Field("dst_id", "id", True, ("dst", "target", "to", "node_2", "id_2", "followee", "followed_id", "to_id", "v")),
+        Field("src_id", "id", True, ("src", "source", "from", "node_1", "id_1", "follower", "follower_id", "from_id",
+                                    "from_node_id", "u")),
+        Field("dst_id", "id", True, ("dst", "target", "to", "node_2", "id_2", "followee", "followed_id", "to_id",
+                                    "to_node_id", "v")),
         Field("weight", "number"),
         Field("followed_at", "time", False, ("created_at", "timestamp", "time")),
     ),
