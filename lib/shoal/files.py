@@ -239,13 +239,11 @@ def _renames(
 
 
 def _spelled(found: Sequence[str], spellings: Sequence[str]) -> str | None:
-    """The first of the `found` names that is one of the spellings; letter by letter goes before `plain`, by which a name of one
-    spelling, a user's own word, is not looked for."""
-    exact = next((spelling for spelling in spellings if spelling in found), None)
-    if exact is not None or len(spellings) == 1:
-        return exact
-    by_plain = {plain(column): column for column in reversed(found)}
-    return next((by_plain[plain(spelling)] for spelling in spellings if plain(spelling) in by_plain), None)
+    """The one of the `found` names that the first spelling that any has names: to the letter, else as `plain` has it. A name of one
+    spelling, a user's own word, is looked for to the letter only."""
+    by_plain = {plain(column): column for column in reversed(found)} if len(spellings) > 1 else {}
+    matches = (spelling if spelling in found else by_plain.get(plain(spelling)) for spelling in spellings)
+    return next((match for match in matches if match is not None), None)
 
 
 def _missing_column(path: str | Path, name: str, spellings: Sequence[str], found: Sequence[str]) -> str:
