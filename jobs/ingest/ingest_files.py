@@ -288,7 +288,7 @@ def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, loaded: Sequence[
         return
     rule, worst = max(rules, key=lambda key: rules[key])
     rejects = rejected_of(lake, loaded[worst]).where(F.col("_rule") == rule)
-    example = rejects.orderBy("_file", "_line").limit(1).collect()[0]
+    example = rejects.select("_file", "_line", "_reason").orderBy("_file", "_line").limit(1).collect()[0]
     raise InputError(
         f"{given}: {rejected:,} of {total:,} records rejected, more than max_reject_ratio={conf.max_reject_ratio:g}; "
         f"silver is as it was; most break {rule!r}, as {example['_file']}:{example['_line']}: {example['_reason']}"
@@ -302,7 +302,7 @@ def refuse_new_names(lake: Lake, loaded: Sequence[Sorted]) -> None:
         if not any(rule == "unknown_column" for _, rule in each.counts):
             continue
         rows = bronze_of(lake, each.batch, each.bronze_version).where("_rule = 'unknown_column'")
-        first = rows.orderBy("_file", "_line").limit(1).collect()[0]
+        first = rows.select("_file", "_line", "_reason").orderBy("_file", "_line").limit(1).collect()[0]
         records = sum(n for (_, rule), n in each.counts.items() if rule == "unknown_column")
         raise InputError(
             f"{first['_file']}:{first['_line']}: {first['_reason']}, and {records - 1:,} more such records; silver is as it was; "

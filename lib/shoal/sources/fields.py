@@ -32,6 +32,10 @@ _BLANK = r"[\s\u00a0\u2009\u202f]"
 _MILLISECONDS = 1e11
 
 
+# What Python, and with it most of what reads the lake, can hold: Spark's own years go to 294,247.
+_YEARS = ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999")
+
+
 # An id's pseudonym.
 Hide = Callable[[str], str]
 
@@ -133,7 +137,8 @@ def typed(field: Field, conf: IngestConf) -> Column:
     if field.kind == "flag":
         return F.trim(text).cast("boolean")
     if field.kind == "time":
-        return _time(text, conf, field.forms)
+        value = _time(text, conf, field.forms)
+        return F.when(value.between(*[F.lit(end).cast("timestamp") for end in _YEARS]), value)
     if field.kind == "list":
         return _list(text)
     if field.kind == "word":

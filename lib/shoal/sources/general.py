@@ -14,7 +14,7 @@ from shoal.sources.parts import Part, event_id_from, hashtags_of, id_from
 
 USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id"))
 ITEM = Field("item_id", "id", True, ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "tweet_id", "asin",
-                                     "iid"))  # fmt: skip
+                                     "business_id", "iid"))  # fmt: skip
 TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "date", "datetime", "ts", "rated_at"))
 
 

@@ -152,6 +152,15 @@ def test_columns_are_matched_by_name_whatever_their_order_and_case(world: World)
     assert "note" in [f.get("ratings_columns_left_raw") for f in facts.values()]
 
 
+def test_a_file_of_milliseconds_or_far_years_is_refused_in_one_line(world: World) -> None:
+    milliseconds = world.ingest(world.file(HEAD + "u,i,4,1700000000500\n", "a.csv"), "ratings", "max_reject_ratio=0.5")
+    assert (milliseconds.exit_code, "--set timestamp_unit=ms" in (milliseconds.message or "")) == (3, True)
+    far = world.ingest(world.file(HEAD + "u,i,4,200000-01-01T00:00:00Z\n", "b.csv"), "ratings", "max_reject_ratio=0.5")
+    assert (far.exit_code, "expected unix seconds or an ISO 8601 time" in (far.message or "")) == (3, True)
+    # What was rejected can be looked at.
+    assert world.rows("bronze.ratings", "user_id", "occurred_at") == [("u", None), ("u", None)]
+
+
 def test_milliseconds_can_be_said(world: World) -> None:
     world.ingest(world.file(HEAD + "u,i,4,1700000000500\n"), "ratings", "timestamp_unit=ms")
     assert world.rows("silver.interactions", "occurred_at") == [(datetime(2023, 11, 14, 22, 13, 20, 500000),)]
