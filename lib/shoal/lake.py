@@ -202,17 +202,16 @@ class Lake:
         if name not in self.run.input_versions:
             self.run.input_versions[name] = self.version(name)
         until = self.run.input_versions[name]
-        operations, known = set(), 0
-        # Commits since the last snapshot; the log's retention bounds them.
-        for told in self._commits(name, max(0, self.version(name) - since)):
-            if since < told["version"] <= until:
-                operations.add(told.get("operation") or "")
-                known += 1
-        # An erasure takes the log's history away too.
-        if since > until or known < until - since or any("VACUUM" in name or name == "RESTORE" for name in operations):
+        if since > until:
             return None
         if since == until:
             return self.read(name).limit(0)
+        # The log's retention bounds them.
+        commits = self._commits(name, self.version(name) - since)
+        told = [commit.get("operation") or "" for commit in commits if since < commit["version"] <= until]
+        # An erasure takes the log's history away too.
+        if len(told) < until - since or any("VACUUM" in operation or operation == "RESTORE" for operation in told):
+            return None
         reader = self.spark.read.format("delta").option("readChangeFeed", "true")
         reader = reader.option("startingVersion", since + 1).option("endingVersion", until)
         changes = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))

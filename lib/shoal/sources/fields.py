@@ -30,8 +30,6 @@ _MARK = r"(?!nan|inf)(?:" + "|".join([*(re.escape(sign) for sign in _SIGNS), "[a
 _BLANK = r"[\s\u00a0\u2009\u202f]"
 # Seconds of the year 5138; as milliseconds the same number is March 1973, before any record of ours.
 _MILLISECONDS = 1e11
-
-
 # What Python, and with it most of what reads the lake, can hold: Spark's own years go to 294,247.
 _YEARS = ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999")
 
@@ -137,8 +135,7 @@ def typed(field: Field, conf: IngestConf) -> Column:
     if field.kind == "flag":
         return F.trim(text).cast("boolean")
     if field.kind == "time":
-        value = _time(text, conf, field.forms)
-        return F.when(value.between(*[F.lit(end).cast("timestamp") for end in _YEARS]), value)
+        return _time(text, conf, field.forms)
     if field.kind == "list":
         return _list(text)
     if field.kind == "word":
@@ -207,18 +204,18 @@ def _currency(text: Column, price: Column) -> Column:
 
 def _time(text: Column, conf: IngestConf, forms: Sequence[Callable[[Column], Column]]) -> Column:
     """A time of `timestamp_format`, where it is set and fits; else unix seconds (or milliseconds) where the text is a number, else
-    an ISO 8601 time, UTC where it names no zone; else the first of `forms` that fits."""
-    if conf.timestamp_format is not None:
-        # First: 15112023 would be seconds of the year 1970.
-        formed = _formed_time(F.trim(text), conf.timestamp_format)
-        return F.coalesce(formed, _time(text, conf.model_copy(update={"timestamp_format": None}), forms))
+    an ISO 8601 time, UTC where it names no zone; else the first of `forms` that fits. Null outside _YEARS."""
     number = _number(text)
     # Not F.round: it goes by way of a decimal, a third of the cost of parsing a rating.
     micros = F.rint(number * (1e6 if conf.timestamp_unit == "s" else 1e3)).cast("bigint")
     # A time must begin with its date: Spark would read 12:30 as today's.
     dated = F.when(F.substring(F.trim(text), 5, 1) == "-", F.trim(text).cast("timestamp"))
     other = F.coalesce(dated, *[form(F.trim(text)).cast("timestamp") for form in forms])
-    return F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(other)
+    value = F.when(number.isNotNull(), F.when(F.abs(number) < 1e15, F.timestamp_micros(micros))).otherwise(other)
+    if conf.timestamp_format is not None:
+        # First: 15112023 would be seconds of the year 1970.
+        value = F.coalesce(_formed_time(F.trim(text), conf.timestamp_format), value)
+    return F.when(value.between(*[F.lit(end).cast("timestamp") for end in _YEARS]), value)
 
 
 def _formed_time(text: Column, form: str) -> Column:
@@ -270,7 +267,7 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
             is_long = F.abs(_number(text)).between(_MILLISECONDS, 1e15)
             if conf.timestamp_format is not None:
                 # 20231115100000 may be a time of that form.
-                is_long &= value.isNull() | (value == _time(text, conf.model_copy(update={"timestamp_format": None}), ()))
+                is_long &= _formed_time(F.trim(text), conf.timestamp_format).isNull()
             checks = checks.when(is_long, told("timestamp_milliseconds", reason))
         wanted = "unix seconds or an ISO 8601 time; name another form with --set timestamp_format=dd/MM/yyyy"
         if conf.timestamp_format is not None:

@@ -206,11 +206,12 @@ def _read_chunk(
     if not _is_utf8(data[: found.consumed]):
         spans = zip(found.starts, found.ends, strict=True)
         odd |= np.fromiter((not _is_utf8(data[s:e]) for s, e in spans), np.bool_, len(odd))
-    if _separator(stretch, data) is None:
+    separator = _separator(stretch, data)
+    if separator is None:
         odd[:] = True
     even = np.flatnonzero(~odd & ~_is_comment(stretch, data, found.starts))
-    if len(even):
-        yield from _read_together(stretch, data, found, even, numbers[even], names, schema, limits.has_quotes)
+    if separator is not None and len(even):
+        yield from _read_together(stretch, data, found, even, numbers[even], names, schema, limits.has_quotes, separator)
     rows: list[tuple[Any, ...]] = []
     for i in np.flatnonzero(odd):
         first = line == 0 and i == 0
@@ -253,9 +254,10 @@ def _is_utf8(data: bytes) -> bool:
 
 def _read_together(
     stretch: Stretch, data: bytes, found: Cut, even: Any, numbers: Any, names: Sequence[str], schema: pa.Schema,
-    has_quotes: bool,
+    has_quotes: bool, separator: str,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
-    """Lines whose quotes, if any, pair up within the line: all at once, by Arrow's reader. `numbers` are those of `even`."""
+    """Lines whose quotes, if any, pair up within the line: all at once, by Arrow's reader. `numbers` are those of `even`;
+    `separator`: see `_separator`."""
     offsets = np.empty(len(found.starts) + 1, np.int64)
     offsets[:-1], offsets[-1] = found.starts, found.consumed
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
@@ -274,9 +276,9 @@ def _read_together(
         wrong[row.number - 1] = row.actual_columns
         return "skip"
 
-    separator, joined = _separator(stretch, data), _joined(data, found, even)
+    joined = _joined(data, found, even)
     if separator != stretch.delimiter:
-        joined = joined.replace(stretch.delimiter.encode(), str(separator).encode())
+        joined = joined.replace(stretch.delimiter.encode(), separator.encode())
     table = pacsv.read_csv(
         pa.BufferReader(joined),
         pacsv.ReadOptions(use_threads=False, block_size=len(data) + 2, column_names=[str(i) for i in range(width)]),
