@@ -33,6 +33,15 @@ def test_personal_columns_are_kept_out_of_file_statistics() -> None:
     assert "as_of" not in listed  # Delta refuses statistics of a partition column
 
 
+def test_bronze_and_silver_keep_statistics_of_what_rows_are_found_by() -> None:
+    kept = {name: contract(name).table_properties()["delta.dataSkippingStatsColumns"] for name in contract_names()
+            if name.startswith(("bronze.", "silver."))}  # fmt: skip
+    assert kept["bronze.ratings"] == "_batch_id,_line"
+    assert kept["silver.interactions"] == "occurred_at"
+    assert kept["silver.items"] == "item_id,created_at"
+    assert all(kept.values())  # Delta takes no empty list
+
+
 @pytest.mark.parametrize(
     "name", ["gold.recomendations", "gold.a`b", "../etc.passwd", "gold.x; drop table y", "gold", "gold.'", ""]
 )

@@ -107,7 +107,8 @@ class Contract(BaseModel):
         return {f"{n}_check": c.check for n, c in self.columns.items() if c.check} | self.checks
 
     def table_properties(self) -> dict[str, str]:
-        """Delta properties: the contract's, its CHECKs, and statistics kept off personal columns.
+        """Delta properties: the contract's, its CHECKs, and the columns that file statistics are kept of: none that is personal;
+        of bronze and silver those that rows are found by.
 
         File statistics hold smallest and largest values, which an erasure would otherwise leave behind in the log.
         """
@@ -115,6 +116,10 @@ class Contract(BaseModel):
         # Delta keeps no statistics of partition columns, nested types and booleans, and refuses to be asked for them.
         plain = {n: c for n, c in self.columns.items() if n not in self.partition_by and "<" not in c.type}
         open_columns = [n for n, c in plain.items() if not c.pii and c.type not in ("boolean", "binary")]
+        if self.layer in ("bronze", "silver"):
+            # Of a column that rows neither lie by nor are asked for by, statistics cut no file off, and cost a tenth of a load.
+            found_by = {*self.key, *self.cluster_by, self.time_column}
+            open_columns = [n for n in open_columns if n in found_by]
         stats = {"delta.dataSkippingStatsColumns": ",".join(open_columns)} if len(open_columns) < len(self.columns) else {}
         return stats | checks | {"shoal.contract": self.name, VERSION: self.version()} | self.properties
 

@@ -67,7 +67,7 @@ def test_records_are_judged_by_every_output_and_derived_rows_have_one_row_a_key(
     told = {r["_line"]: (r["_rule"], r["_reason"]) for r in bronze.collect() if r["_rule"]}
     assert told == {
         3: ("check", "followers: found '-1', expected followers is null or followers >= 0"),
-        5: ("check", "silver.interactions.user_id: expected length(user_id) > 0"),
+        5: ("check", "silver.interactions.user_id: expected user_id <> ''"),
         6: ("required", "silver.interactions.occurred_at: empty, expected a value"),
         7: ("required", "said: empty, expected a value"),
     }
