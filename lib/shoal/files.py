@@ -26,7 +26,7 @@ from pyspark.sql import types as T
 
 from shoal.errors import InputError, TransientError, UsageError, one_line
 from shoal.records import DELIMITERS, Survey, read_part, survey
-from shoal.sources.parsing import plain
+from shoal.sources.parsing import by_plain, plain
 
 LOG = logging.getLogger(__name__)
 
@@ -241,8 +241,8 @@ def _renames(
 def _spelled(found: Sequence[str], spellings: Sequence[str]) -> str | None:
     """The one of the `found` names that the first spelling that any has names: to the letter, else as `plain` has it. A name of one
     spelling, a user's own word, is looked for to the letter only."""
-    by_plain = {plain(column): column for column in reversed(found)} if len(spellings) > 1 else {}
-    matches = (spelling if spelling in found else by_plain.get(plain(spelling)) for spelling in spellings)
+    spelled = by_plain(found) if len(spellings) > 1 else {}
+    matches = (spelling if spelling in found else spelled.get(plain(spelling)) for spelling in spellings)
     return next((match for match in matches if match is not None), None)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shoal.conf import load
 from shoal.sources import parsing
 from shoal.sources.listing import survey_row
 from shoal.sources.parsing import Stretch, records
@@ -186,7 +187,9 @@ def test_stretches_of_a_large_file_give_the_records_of_the_whole(tmp_path: Path)
     lines = [f'{i},"text {i}\nmore, {i}"' if i % 3 == 0 else f"{i},plain" for i in range(500)]
     path.write_bytes(("a,b\n" + "\n".join(lines) + "\n").encode())
     with patch.object(parsing, "CHUNK_BYTES", 64):
-        row = survey_row(str(path), "auto", "utf-8", None, None, 1000, 50, 700)
+        # Smaller than conf lets them be.
+        small = load().ingest.model_copy(update={"max_record_bytes": 1000, "max_record_lines": 50, "split_bytes": 700})
+        row = survey_row(str(path), small)
         spans = list(zip(row[6], row[7], row[8], strict=True))  # type: ignore[call-overload]
         assert len(spans) > 5
         parts = [Stretch(str(path), "csv", ",", *span, ("a", "b")) for span in spans]

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.errors import InputError, UsageError
 from shoal.sources.listing import Survey
-from shoal.sources.parsing import plain
+from shoal.sources.parsing import by_plain, plain
 
 # How pandas and Python write nothing.
 NOTHING = ("nan", "none", "null")
@@ -68,9 +68,7 @@ def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field],
     there; the line names the file, what was found and what to do.
     """
     refuse_unknown_renames(wanted, conf)
-    by_plain: dict[str, str] = {}
-    for theirs in found:
-        by_plain.setdefault(plain(theirs), theirs)
+    spelled = by_plain(found)
     matched: dict[str, str] = {}
     for field in wanted:
         if field.name in conf.column:
@@ -78,7 +76,7 @@ def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field],
                 raise InputError(_missing(survey, f"{conf.column[field.name]} (set as column.{field.name})", found))
             matched[field.name] = conf.column[field.name]
             continue
-        names = [by_plain[plain(n)] for n in (field.name, *field.aliases) if plain(n) in by_plain]
+        names = [spelled[plain(n)] for n in (field.name, *field.aliases) if plain(n) in spelled]
         free = [n for n in names if n not in matched.values()]
         if free:
             matched[field.name] = free[0]

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.sources.documents import listed_in
 from shoal.sources.fields import NOTHING, Field
-from shoal.sources.parsing import plain
+from shoal.sources.parsing import by_plain, plain
 from shoal.sources.parts import Also, Part, hashtags_of, id_from
 
 FIELDS = (
@@ -61,7 +61,7 @@ def post_shaped(post: dict[str, Any]) -> dict[str, Any]:
     {'code': 'C1', 'owner': {'id': '7'}, 'likes': 3, 'comments': 2, 'owner_id': '7'}
     """
     whole = {**post["node"], **{n: v for n, v in post.items() if n != "node"}} if isinstance(post.get("node"), dict) else dict(post)
-    there = {plain(name): name for name in reversed(whole)}
+    there = by_plain(whole)
     for ours, places in _PLACES.items():
         name = there.get(plain(ours), ours)
         if whole.get(name) is not None and not isinstance(whole[name], dict):

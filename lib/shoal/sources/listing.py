@@ -103,16 +103,14 @@ def survey_files(
     Collects one row a file and stretch: at most ingest.max_files, and one per split_bytes of a large file. Raises InputError
     for a file that cannot be read or whose first line is no header.
     """
-    limits = (conf.max_record_bytes, conf.max_record_lines, conf.split_bytes)
-    settings = (conf.delimiter, conf.encoding, conf.comment, conf.header, *limits, documents, pages)
 
     def surveyed(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for batch in batches:
-            yield pd.DataFrame([survey_row(path, *settings) for path in batch["path"]], columns=list(_COLUMNS))
+            yield pd.DataFrame([survey_row(path, conf, documents, pages) for path in batch["path"]], columns=list(_COLUMNS))
 
     found: dict[str, Any]
     if _are_few(paths):
-        found = {path: dict(zip(_COLUMNS, survey_row(path, *settings), strict=True)) for path in paths}
+        found = {path: dict(zip(_COLUMNS, survey_row(path, conf, documents, pages), strict=True)) for path in paths}
     else:
         tasks = max(1, min(len(paths), spark.sparkContext.defaultParallelism * 4))
         rows = spark.sparkContext.parallelize([(path,) for path in paths], tasks).toDF("path string")
@@ -147,16 +145,15 @@ _COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
 
 
 def survey_row(
-    path: str, delimiter: str, encoding: str, comment: str | None, header: list[str] | None, max_bytes: int, max_lines: int,
-    split_bytes: int, documents: bool = False, pages: frozenset[str] = frozenset(),
-) -> tuple[object, ...]:  # fmt: skip
+    path: str, conf: IngestConf, documents: bool = False, pages: frozenset[str] = frozenset()
+) -> tuple[object, ...]:
     """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty.
 
     A file in another encoding than UTF-8 is not cut: where its records lie is known of the bytes as UTF-8 only.
     """
     form = form_of(path) or ""
     name = path.lower().removesuffix(".gz")
-    separator = delimiter if delimiter != "auto" else "\t" if name.endswith((".tsv", ".tab")) else ","
+    separator = conf.delimiter if conf.delimiter != "auto" else "\t" if name.endswith((".tsv", ".tab")) else ","
     try:
         size, digest = Path(path).stat().st_size, _sha256(path)
         if form == "parquet":
@@ -166,24 +163,25 @@ def survey_row(
             # Two products may have the same picture: a picture is its name and its content.
             digest = hashlib.sha256(f"{Path(path).name}\0{digest}".encode()).hexdigest()
             return path, form, "", size, digest, [], [0], [-1], [1], "", None
-        if documents and is_document(path, max_bytes):
+        if documents and is_document(path, conf.max_record_bytes):
             return path, "document", "", size, digest, [], [0], [-1], [1], "", None
-        if pages and form == "jsonl" and holds_pages(path, max_bytes, pages):
+        if pages and form == "jsonl" and holds_pages(path, conf.max_record_bytes, pages):
             return path, "pages", "", size, digest, [], [0], [-1], [1], "", None
-        names, start, line = list(header or []), 0, 1
-        if form == "csv" and header is None:
+        names, start, line = list(conf.header or []), 0, 1
+        if form == "csv" and conf.header is None:
             with open_bytes(path) as stream:
                 first = stream.readline(_HEADER_BYTES)
-                while comment is not None and first.startswith(comment.encode()):
+                while conf.comment is not None and first.startswith(conf.comment.encode()):
                     start, line = start + len(first), line + 1
                     first = stream.readline(_HEADER_BYTES)
-            names = header_fields(as_utf8(first, encoding), separator)
+            names = header_fields(as_utf8(first, conf.encoding), separator)
             start, line = start + len(first), line + 1
         # What is written to the file from now on is not of this content hash.
         cuts = [(start, -1 if path.lower().endswith(".gz") else size, line)]
-        if not path.lower().endswith(".gz") and size > split_bytes and encoding == "utf-8":
+        if not path.lower().endswith(".gz") and size > conf.split_bytes and conf.encoding == "utf-8":
             whole = Stretch(path, form, separator, start, size, line, ())
-            cuts = _cuts(whole, Limits(max_bytes, max_lines, len(names), can_quote(separator)), split_bytes, size)
+            limits = Limits(conf.max_record_bytes, conf.max_record_lines, len(names), can_quote(separator))
+            cuts = _cuts(whole, limits, conf.split_bytes, size)
         return path, form, separator, size, digest, names, *(list(part) for part in zip(*cuts, strict=True)), "", None
     except (OSError, EOFError, zlib.error) as error:
         fault = f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"

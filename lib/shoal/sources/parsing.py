@@ -10,7 +10,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from io import BufferedIOBase
@@ -80,6 +80,14 @@ def batch_schema(names: Sequence[str]) -> pa.Schema:
 def plain(name: str) -> str:
     """A column name without case, underscores, blanks and hyphens: userId, user_id and USER-ID are one."""
     return re.sub(r"[\s_\-]+", "", name).lower()
+
+
+def by_plain(names: Iterable[str]) -> dict[str, str]:
+    """The names by their `plain` form; of several that have the same, the first."""
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(plain(name), name)
+    return found
 
 
 def open_bytes(path: str) -> BufferedIOBase:
@@ -412,12 +420,12 @@ def _plans(columns: tuple[str | None, ...]) -> dict[tuple[str, ...], tuple[Plan,
 
 def _plan(names: tuple[str, ...], columns: Sequence[str | None]) -> Plan:
     """Our column, and those of an object's names that may hold it, the first choice first."""
-    by_plain = {plain(name): name for name in reversed(names)}
+    spelled = by_plain(names)
     plan: dict[str, list[str]] = {}
     for pair in columns:
         theirs, _, ours = (pair or "=").partition("=")
-        if theirs in by_plain:
-            plan.setdefault(ours, []).append(by_plain[theirs])
+        if theirs in spelled:
+            plan.setdefault(ours, []).append(spelled[theirs])
     return tuple((ours, tuple(theirs)) for ours, theirs in plan.items())
 
 
