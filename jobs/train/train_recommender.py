@@ -1,6 +1,7 @@
 """Train the recommender: choose settings, test them, fit them on everything, register the model.
 
 Reads:  silver.interactions   events up to as_of
+        silver.items          what items are about, where there are any
 Writes: ops.model_metrics     one row per model, metric and slice of the task recommender; replaces as_of's part
         and a version of the registered model `shoal_recommender` with its run in MLflow
 
@@ -15,6 +16,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
@@ -27,7 +29,8 @@ from shoal.model_metrics import metric_frame, metric_rows
 from shoal.models import Model, register
 from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, list_als, with_numbers
 from shoal.recommend.blend import Expert, can_blend, fit_experts, list_blend
-from shoal.recommend.configured import blend_settings
+from shoal.recommend.configured import blend_settings, content_settings
+from shoal.recommend.content import content_of
 from shoal.recommend.evaluate import MODELS, Metrics, Protocol, judge_lists
 from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace, Trial, search_als
@@ -66,17 +69,25 @@ def save_model(known: DataFrame, settings: AlsSettings, folder: Path) -> None:
 def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
     """Search, test against the baselines, refit, register, and write the metrics."""
     events = lake.read("silver.interactions", before=as_of)
-    known = with_numbers(preferences(events, conf.event_weights)).persist()
-    split = with_time_split(known, conf.test_ratio).persist()
+    metric = f"ndcg@{conf.k}"
     protocol = Protocol(conf.k, search_space(conf), conf.validation_ratio, lake.settings.recommend.user_block)
-    try:
+    with ExitStack() as stack:
+
+        def keep(rows: DataFrame) -> DataFrame:
+            stack.callback(rows.persist().unpersist)
+            return rows
+
+        known = keep(with_numbers(preferences(events, conf.event_weights)))
         if known.isEmpty():
             raise SkippedError(f"silver.interactions has no event up to {as_of}: there is nothing to train on")
+        split = keep(with_time_split(known, conf.test_ratio))
         train, test = training_part(split), test_part(split)
+        items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
+        described = content_of(items, content_settings(lake.settings.content))
+        content = keep(described) if described is not None else None
         best, trials = search_als(train, protocol.space, conf.k, conf.validation_ratio, protocol.user_block, _log)
-        experts = learned_experts(lake, conf, best, train)
-        metrics = judge(lake, Trained(best, experts, ""), train, test, protocol, BASELINES)
-        metric = f"ndcg@{conf.k}"
+        experts = learned_experts(lake, conf, best, train, content)
+        metrics = judge(lake, Trained(best, experts, ""), train, test, protocol, content, BASELINES)
         # ALS where they are equal: it is the cheaper one to serve.
         own = [name for name in OWN if name in metrics]
         chosen = Trained(best, experts, max(own, key=lambda name: metrics[name]["all"][metric] or 0.0))
@@ -91,11 +102,8 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
                 params={**chosen.named(), "as_of": as_of, "trials": len(trials), "k": conf.k},
                 inputs={"user_id": "string", "item_id": "string"},
                 outputs={"prediction": "float"},
-                judge=lambda rival: judge_champion(lake, rival, chosen, metrics, train, test, protocol)[metric],
+                judge=lambda rival: judge_champion(lake, rival, chosen, metrics, train, test, protocol, content)[metric],
             )
-    finally:
-        split.unpersist()
-        known.unpersist()
     rows = build_metric_rows(lake.spark, metrics, model.version, model.is_champion, chosen.serves)
     lake.replace("ops.model_metrics", rows, on=as_of, task=TASK)
     als = chosen.als
@@ -103,16 +111,19 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
                   rank=als.rank, reg_param=als.reg_param, alpha=als.alpha, trials=len(trials))  # fmt: skip
 
 
-def learned_experts(lake: Lake, conf: TrainRecommenderConf, als: AlsSettings, train: DataFrame) -> tuple[Expert, ...]:
+def learned_experts(
+    lake: Lake, conf: TrainRecommenderConf, als: AlsSettings, train: DataFrame, content: DataFrame | None
+) -> tuple[Expert, ...]:
     """The blend's experts; none where the search chose explicit ALS, conf names none, or no two users share an item."""
-    settings = blend_settings(lake.settings.blend, als, conf.experts)
+    settings = blend_settings(lake.settings.blend, lake.settings.content, als, conf.experts)
     if not als.is_implicit or not conf.experts or not can_blend(train, settings):
         return ()
-    return tuple(map(rounded, fit_experts(train, settings)))
+    return tuple(map(rounded, fit_experts(train, settings, content)))
 
 
 def judge(
-    lake: Lake, trained: Trained, train: DataFrame, test: DataFrame, protocol: Protocol, others: Sequence[str] = ()
+    lake: Lake, trained: Trained, train: DataFrame, test: DataFrame, protocol: Protocol, content: DataFrame | None,
+    others: Sequence[str] = (),
 ) -> dict[str, dict[str, Metrics]]:
     """model -> slice -> metric -> mean of `others` (see MODELS), of ALS on `train`, and, where there are experts, of the blend on
     its factors; one evaluation pass."""
@@ -120,8 +131,9 @@ def judge(
     als = fit_als(train, trained.als)
     lists = list_als(als, train, users, protocol.k, protocol.user_block).withColumn("model", F.lit("als"))
     if trained.experts:
-        settings = blend_settings(lake.settings.blend, trained.als, [expert.name for expert in trained.experts])
-        blended = list_blend(train, users, settings, trained.experts, protocol.k, als)
+        names = [expert.name for expert in trained.experts]
+        settings = blend_settings(lake.settings.blend, lake.settings.content, trained.als, names)
+        blended = list_blend(train, users, settings, trained.experts, protocol.k, als, content=content)
         lists = lists.unionByName(blended.withColumn("model", F.lit("blend")))
     for name in others:
         rows = MODELS[name](train, users, protocol, {}, _log)
@@ -135,13 +147,13 @@ def judge(
 
 def judge_champion(
     lake: Lake, rival: Model, chosen: Trained, metrics: Mapping[str, Mapping[str, Metrics]], train: DataFrame, test: DataFrame,
-    protocol: Protocol,
+    protocol: Protocol, content: DataFrame | None,
 ) -> Metrics:  # fmt: skip
     """What the champion's settings reach on the same split; from the new model's `metrics` where the settings are the same."""
     trained = trained_of(rival.params)
     if (trained.als, trained.experts) == (chosen.als, chosen.experts):
         return metrics[trained.serves]["all"]
-    return judge(lake, trained, train, test, protocol)[trained.serves]["all"]
+    return judge(lake, trained, train, test, protocol, content)[trained.serves]["all"]
 
 
 def _log(trial: Trial) -> None:

@@ -107,6 +107,8 @@ class BlendConf(Section):
     window_lengths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)
     follow_life: float = Field(gt=0, le=1000)
     followers: int = Field(ge=1, le=10_000)
+    walk_beta: float = Field(ge=0, le=1)
+    walk_neighbours: int = Field(ge=1, le=10_000)
     holdout: float = Field(gt=0, lt=1)
     candidates: int = Field(ge=1)
     learning_users: int = Field(ge=1)

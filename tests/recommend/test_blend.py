@@ -22,13 +22,15 @@ from shoal.recommend.blend import (
     parts_of,
     shares_of,
 )
+from shoal.recommend.content import ContentSettings, content_of
 from shoal.recommend.ease import EaseSettings
 from shoal.recommend.following import FollowingSettings
 from shoal.recommend.history_top_k import History
+from shoal.recommend.neighbours import NeighbourSettings
 
 SETTINGS = BlendSettings(
-    EaseSettings(5.0, 1.0, (4,), 1000, 1000), FollowingSettings(5.0, 100), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1),
-    0.2, 20, 1000, 1, 0.5,
+    EaseSettings(5.0, 1.0, (4,), 1000, 1000), FollowingSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
+    ContentSettings(100, 1, 1.0), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1), 0.2, 20, 1000, 1, 0.5,
 )  # fmt: skip
 
 
@@ -53,7 +55,9 @@ def test_parts_of_a_history_by_hand() -> None:
     weights = np.array([[0, 1, 2], [4, 0, 8], [0, 0, 0]], np.float32)
     one = History(np.array([0, 1]), np.array([1, 1], np.float32), np.array([0, 2]), np.array([2.0], np.float32))
     followers = csr_matrix(np.array([[0, 0, 5], [1, 0, 3], [9, 9, 9]], np.float32))
-    known = Parts(weights, followers, np.array([[1], [2], [3]], np.float32), np.array([0, 1, 2], np.float32))
+    walks = csr_matrix(np.array([[0, 2, 4], [6, 0, 0], [9, 9, 9]], np.float32))
+    terms = csr_matrix(np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32))
+    known = Parts(weights, followers, walks, terms, np.array([[1], [2], [3]], np.float32), np.array([0, 1, 2], np.float32))
     found = parts_of(known, one)
     # Item 1 is two events back: it counts 2 ** -(2 / life).
     expected = {
@@ -61,6 +65,10 @@ def test_parts_of_a_history_by_hand() -> None:
         "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1], "following": [2**-0.4, 0, 5 + 3 * 2**-0.4],
         "als": [2, 4, 6], "log_popularity": [0, 1, 2],
         "log_history": [np.log(3)] * 3,
+        # From either item of the history as often: (6, 2, 4) / 2.
+        "walk": [3, 1, 2],
+        # Of the newest events a share of 1 and one of 2 ** -0.4, together 1.
+        "content": [1 / (1 + 2**-0.4), 2**-0.4 / (1 + 2**-0.4), (0.6 + 0.8 * 2**-0.4) / (1 + 2**-0.4)],
     }  # fmt: skip
     np.testing.assert_allclose(found, [expected[part] for part in PARTS], rtol=1e-6)
     np.testing.assert_allclose(parts_of(known, one, np.array([2, 0])), found[:, [2, 0]], rtol=1e-6)
@@ -106,6 +114,28 @@ def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> N
     assert [row[:3] for row in again] == [row[:3] for row in first]
     # ALS adds in the order of its blocks: the last digits of a float32 factor are its own.
     np.testing.assert_allclose([row[3] for row in again], [row[3] for row in first], rtol=1e-3)
+
+
+def test_what_items_are_about_finds_what_nobody_has_met_together(spark: SparkSession) -> None:
+    """Users of one shelf of 30 items each meet five of them at random, no two users the same: only content says which shelf."""
+    rng = np.random.default_rng(3)
+    rows = [(f"u{u:03d}", f"s{u % 4}i{i:02d}", 1.0, None) for u in range(120) for i in rng.choice(30, 5, replace=False)]
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double")
+    numbered = with_numbers(frame.withColumn("occurred_at", F.lit(None).cast("timestamp")))
+    about = [(f"s{s}i{i:02d}", [f"shelf{s}"]) for s in range(4) for i in range(30)]
+    content = content_of(spark.createDataFrame(about, "item_id string, categories array<string>"), SETTINGS.content)
+    expert = fit_experts(numbered, SETTINGS, content)[0]
+    parts = dict(zip(PARTS, expert.coefficients, strict=True))
+    assert parts["content"] > 1
+    assert parts["walk"] == 0  # the expert `hidden` does not look there
+    users = numbered.select("user_id").distinct()
+    listed = list_blend(numbered, users, SETTINGS, [expert], 10, content=content).collect()
+    own = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4) for row in listed]
+    without = fit_experts(numbered, SETTINGS)[0]
+    assert dict(zip(PARTS, without.coefficients, strict=True))["content"] == 0
+    blind = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4)
+             for row in list_blend(numbered, users, SETTINGS, [without], 10).collect()]  # fmt: skip
+    assert sum(own) == len(own) > sum(blind)
 
 
 def test_without_times_there_is_one_expert(numbered: DataFrame) -> None:

@@ -10,11 +10,13 @@ from shoal.recommend.content import (
     ContentSettings,
     as_content,
     as_factors,
+    content_matrix,
     content_neighbours,
     content_terms,
     fit_mapping,
     genre_popularity,
 )
+from shoal.recommend.histories import catalogue_of
 from sklearn.linear_model import Ridge
 
 SETTINGS = ContentSettings(5, 1, 0.5)
@@ -124,3 +126,13 @@ def test_genre_popularity_by_hand(spark: SparkSession) -> None:
     # x: (4 + 1) / 2, y: 1, z: nothing.
     found = {row["item_id"]: row["score"] for row in genre_popularity(items, popular).collect()}
     assert found == {"a": 2.5, "b": 1.75, "new": pytest.approx(3.5 / 3)}
+
+
+def test_rows_of_the_catalogue_are_of_length_one(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("a", [0, 2], [3.0, 4.0]), ("c", [1], [7.0]), ("not", [0], [1.0])],
+                                 "item_id string, terms array<int>, weights array<float>")  # fmt: skip
+    met = spark.createDataFrame([("u", "a"), ("u", "b"), ("u", "c")], "user_id string, item_id string")
+    found = content_matrix(rows, catalogue_of(met, 10), 4)
+    np.testing.assert_allclose(found.toarray(), [[0.6, 0, 0.8, 0], [0, 0, 0, 0], [0, 1, 0, 0]], rtol=1e-6)
+    assert found.dtype == np.float32
+    assert content_matrix(rows.limit(0), catalogue_of(met, 10), 4).shape == (3, 4)

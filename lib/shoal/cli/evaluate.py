@@ -69,7 +69,8 @@ def recommender(
         Optional[Path], typer.Option(help="Write the lists here: model,user_id,rank,item_id,score.", metavar="FILE")
     ] = None,
     items: Annotated[
-        Optional[Path], typer.Option(help="What items are about: item_id, title, text, categories ...", metavar="FILE")
+        Optional[Path],
+        typer.Option(help="What items are about, for content and blend: item_id, title, text, categories ...", metavar="FILE"),
     ] = None,
     follows: Annotated[
         Optional[Path], typer.Option(help="Who follows whom, edges for pagerank: src, dst.", metavar="FILE")
@@ -167,7 +168,7 @@ def protocol_of(
         ease, tuple(conf.ease_l2),
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
-        blend_settings(settings.blend, als, asked_experts(settings.blend.hidden_share)),
+        blend_settings(settings.blend, settings.content, als, asked_experts(settings.blend.hidden_share)),
         content_settings(settings.content),
         PagerankSettings(conf.pagerank_dampings[0], settings.graph.tolerance, conf.pagerank_beta, conf.pagerank_follow_weight),
         tuple(conf.pagerank_dampings),

@@ -1,8 +1,10 @@
 """A learned blend: which parts to trust, and how much what is recent counts.
 
 Parts of a user's score for an item: EASE over windows (`shoal.recommend.ease`) on the whole history, and on histories that
-fade by half every 2, 5 and 20 events; what follows the newest events (`shoal.recommend.following`); implicit ALS; the item's
-popularity; the length of the history, which says how far the others are to be trusted.
+fade by half every 2, 5 and 20 events; what follows the newest events (`shoal.recommend.following`); where a walk over the
+users of what was met leads (`walk`, `shoal.recommend.neighbours`); how like the newest events the item is by what it is about
+(`content`, nothing where items are not described); implicit ALS; the item's popularity; the length of the history, which says how
+far the others are to be trusted.
 
 Two questions can be meant by "what would this user like": what has the user met that we were not told, and what comes next?
 The answers differ: recency is all for the second and misleads for the first. So there are two experts, logistic regressions
@@ -29,19 +31,26 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from shoal.recommend.als import AlsModel, AlsSettings, fit_als
+from shoal.recommend.content import ContentSettings, content_matrix
+from shoal.recommend.cooccurrence import as_matrix
 from shoal.recommend.ease import EaseSettings, fit_ease, weighted_rows
 from shoal.recommend.following import FollowingSettings, following
 from shoal.recommend.histories import Catalogue, histories, with_places
 from shoal.recommend.history_top_k import Explain, History, Score, best_unseen, rank_histories, rows_of
+from shoal.recommend.neighbours import NeighbourSettings, item_neighbours
 from shoal.recommend.split import has_times, test_part, training_part, with_random_split, with_time_split
 from shoal.recommend.top_k import Floats, Ints, collect_items
 
 # What a fading history is worth: half after so many events.
 HALF_LIVES = (2.0, 5.0, 20.0)
-PARTS = ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "following", "als", "log_popularity", "log_history")
-# What follows is asked of a history that fades so.
-FOLLOWED = 5.0
+PARTS = (
+    "whole", *(f"recent_{life:g}" for life in HALF_LIVES), "following", "als", "log_popularity", "log_history", "walk", "content"
+)  # fmt: skip
+# What follows, and what is alike by content, is asked of a history that fades so.
+FADING = 5.0
 EXPERTS = ("hidden", "next")
+# Parts that an expert does not look at: measured in docs/adr/0041.
+UNSEEN = {"hidden": ("walk",), "next": ()}
 # Of the parts, those whose best items are candidates.
 NOMINATING = ("whole", "recent_5", "following", "als")
 # Whole and recent history in equal shares: what is left when there is nothing to learn from.
@@ -56,6 +65,8 @@ class BlendSettings:
 
     ease: EaseSettings
     following: FollowingSettings
+    walk: NeighbourSettings
+    content: ContentSettings
     als: AlsSettings
     holdout: float
     candidates: int
@@ -77,11 +88,13 @@ class Expert:
 
 @dataclass(frozen=True)
 class Parts:
-    """What scores a history: EASE's weights, followers, and per item of EASE's catalogue the factors (zeros where ALS has none)
-    and the log of its users."""
+    """What scores a history: EASE's weights, followers, neighbours by walks, and per item of EASE's catalogue its terms (see
+    `content_matrix`), the factors (zeros where ALS has none) and the log of its users."""
 
     weights: Floats
     following: csr_matrix
+    walk: csr_matrix
+    terms: csr_matrix
     item_factors: Floats
     log_popularity: Floats
 
@@ -95,9 +108,12 @@ class Fitted:
     rows: DataFrame
 
 
-def fit_parts(preferences: DataFrame, settings: BlendSettings, als: AlsModel | None = None) -> Fitted:
+def fit_parts(
+    preferences: DataFrame, settings: BlendSettings, als: AlsModel | None = None, content: DataFrame | None = None
+) -> Fitted:
     """Every part over numbered preferences (`shoal.recommend.als.with_numbers`; without numbers where ALS is given as it was
-    fitted). Cost: that of ALS, of EASE and of `following`."""
+    fitted) and `content` (see `as_content`). Cost: that of ALS, of EASE, of `following`, of `item_neighbours` and of
+    `content_matrix`."""
     placed = with_places(preferences, settings.ease.max_history)
     ease = fit_ease(placed, settings.ease, refuse=False)
     als = als or fit_als(preferences, settings.als)
@@ -110,22 +126,31 @@ def fit_parts(preferences: DataFrame, settings: BlendSettings, als: AlsModel | N
     rows = histories(placed, ease.catalogue).join(users, "user_id", "left")
     popularity = np.log1p(ease.catalogue.users).astype(np.float32)
     followers = following(placed, ease.catalogue, settings.following)
-    return Fitted(ease.catalogue, Parts(ease.weights, followers, np.ascontiguousarray(factors, np.float32), popularity), rows)
+    near = as_matrix(item_neighbours(placed, ease.catalogue, settings.walk), len(ease.catalogue))
+    width = settings.content.max_terms
+    terms = csr_matrix((len(ease.catalogue), width), dtype=np.float32)
+    if content is not None:
+        terms = content_matrix(content, ease.catalogue, width)
+    parts = Parts(ease.weights, followers, near, terms, np.ascontiguousarray(factors, np.float32), popularity)
+    return Fitted(ease.catalogue, parts, rows)
 
 
 def parts_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
     """len(PARTS) x items: each part's score of every item, or of the `chosen` ones, for one history."""
+    weights, asked, terms = known.weights, one, known.terms
+    at: slice | Ints = slice(None)
     if chosen is not None:
-        asked = replace(one, items=np.arange(len(one.items)))
-        rows = known.following[one.items][:, chosen]
-        some = Parts(known.weights[np.ix_(one.items, chosen)], rows, known.item_factors[chosen], known.log_popularity[chosen])
-        return parts_of(some, asked)
-    scored = weighted_rows(known.weights, one, [one.strengths, *(faded(one, life) for life in HALF_LIVES)])
-    follows = known.following[one.items].T @ faded(one, FOLLOWED)
-    none = np.zeros(len(known.log_popularity), np.float32)
-    als = known.item_factors @ one.factors if one.factors is not None else none
-    length = np.full_like(none, np.log1p(len(one.items)))
-    return np.vstack([scored, follows[None, :], als[None, :], known.log_popularity[None, :], length[None, :]])
+        weights, asked = known.weights[np.ix_(one.items, chosen)], replace(one, items=np.arange(len(one.items)))
+        at, terms = chosen, known.terms[chosen]
+    scored = weighted_rows(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES)])
+    fading = faded(one, FADING)
+    follows = (known.following[one.items].T @ fading)[at]
+    walked = (known.walk[one.items].T @ (one.strengths / one.strengths.sum()))[at]
+    about = terms @ (known.terms[one.items].T @ (fading / fading.sum()))
+    popular = known.log_popularity[at]
+    als = known.item_factors[at] @ one.factors if one.factors is not None else np.zeros_like(popular)
+    length = np.full_like(popular, np.log1p(len(one.items)))
+    return np.vstack([scored, *[part[None, :] for part in (follows, als, popular, length, walked, about)]])
 
 
 def faded(one: History, half_life: float) -> Floats:
@@ -133,13 +158,16 @@ def faded(one: History, half_life: float) -> Floats:
     return one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(half_life))
 
 
-def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: BlendSettings) -> Expert:
-    """The logistic regression that tells held-out events from other candidates by parts fitted on `known`.
+def fit_expert(
+    name: str, known: DataFrame, held_out: DataFrame, settings: BlendSettings, content: DataFrame | None = None
+) -> Expert:
+    """The logistic regression that tells held-out events from other candidates by parts fitted on `known`; those that it does not
+    look at weigh 0.
 
     Fixed weights where nothing was held out, or no candidate was. Cost: `fit_parts`, a pass over the candidates of
     `max_users` users, which are cached.
     """
-    fitted = fit_parts(known, settings)
+    fitted = fit_parts(known, settings, content=content)
     numbers = F.broadcast(fitted.catalogue.numbers)
     sought = held_out.select("user_id", "item_id").join(numbers, "item_id")
     wanted = sought.groupBy("user_id").agg(F.collect_set("item").alias("wanted"))
@@ -150,10 +178,12 @@ def fit_expert(name: str, known: DataFrame, held_out: DataFrame, settings: Blend
 
     def labelled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         nominating = [PARTS.index(part) for part in NOMINATING]
+        unseen = [PARTS.index(part) for part in UNSEEN[name]]
         for batch in batches:
             for one, held in zip(rows_of(batch), batch.column("wanted"), strict=True):
                 parts = parts_of(shared.value, one)
                 best = np.unique(np.concatenate([best_unseen(parts[part], one.items, count) for part in nominating]))
+                parts[unseen] = 0
                 label = np.isin(best, np.asarray(held.values)).astype(np.float64)
                 found = label.sum()
                 if not found:
@@ -184,8 +214,9 @@ def can_blend(preferences: DataFrame, settings: BlendSettings) -> bool:
     return not counts.where(F.col("users") >= settings.ease.min_users).isEmpty()
 
 
-def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]:
-    """The experts of the settings: `next` only where preferences have times; `hidden` alone where none is left."""
+def fit_experts(preferences: DataFrame, settings: BlendSettings, content: DataFrame | None = None) -> list[Expert]:
+    """The experts of the settings: `next` only where preferences have times; `hidden` alone where none is left. `content` of the
+    items: see `as_content`."""
     splits = {}
     asks_next = "next" in settings.experts and has_times(preferences)
     if "hidden" in settings.experts or not asks_next:
@@ -197,7 +228,7 @@ def fit_experts(preferences: DataFrame, settings: BlendSettings) -> list[Expert]
         split = marked.persist()
         try:
             known = training_part(split)
-            experts.append(fit_expert(name, known, test_part(split), settings) if can_blend(known, settings) else
+            experts.append(fit_expert(name, known, test_part(split), settings, content) if can_blend(known, settings) else
                            Expert(name, FIXED, 0.0, False))  # fmt: skip
         finally:
             split.unpersist()
@@ -229,6 +260,7 @@ def list_blend(
     als: AlsModel | None = None,
     allowed: DataFrame | None = None,
     with_reason: bool = False,
+    content: DataFrame | None = None,
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score: the mean of the experts' probabilities by
     `hidden_share`, 0..1.
@@ -236,9 +268,10 @@ def list_blend(
     All of `preferences` is fitted, but for ALS where it is given; what a user has there is not listed, nor an item that `allowed`
     (item_id) does not have. A user without a preference in the catalogue of EASE has no row. `with_reason` adds because_item_id,
     the item of the history with the largest weight for the listed one (null where none speaks for it), and `parts`, a map of PARTS.
+    `content` of the items: see `as_content`; None where nothing is known of them.
     Cost: `fit_parts`, then one pass over the users.
     """
-    fitted = fit_parts(preferences, settings, als)
+    fitted = fit_parts(preferences, settings, als, content)
     catalogue = fitted.catalogue
     context = preferences.sparkSession.sparkContext
     hidden = np.zeros(len(catalogue), np.bool_)

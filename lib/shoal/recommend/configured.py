@@ -11,20 +11,23 @@ from shoal.recommend.blend import BlendSettings
 from shoal.recommend.content import ContentSettings
 from shoal.recommend.ease import EaseSettings
 from shoal.recommend.following import FollowingSettings
+from shoal.recommend.neighbours import NeighbourSettings
 from shoal.recommend.vector_neighbours import VectorSettings
 from shoal.recommend.word_vectors import WordSettings
 
 
-def blend_settings(conf: BlendConf, als: AlsSettings, experts: Sequence[str]) -> BlendSettings:
+def blend_settings(conf: BlendConf, content: ContentConf, als: AlsSettings, experts: Sequence[str]) -> BlendSettings:
     """The blend, with ALS as it is fitted there and the experts it has."""
     # An item of one user has no neighbour that another user shares, and leaving such out halves the matrix.
     windows = EaseSettings(
         conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2
     )
     followers = FollowingSettings(conf.follow_life, conf.followers)
+    walk = NeighbourSettings("walk", beta=conf.walk_beta, neighbours=conf.walk_neighbours)
     return BlendSettings(
-        windows, followers, als, conf.holdout, conf.candidates, conf.learning_users, als.seed, conf.hidden_share, tuple(experts)
-    )
+        windows, followers, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users, als.seed,
+        conf.hidden_share, tuple(experts),
+    )  # fmt: skip
 
 
 def content_settings(conf: ContentConf) -> ContentSettings:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from scipy.linalg import solve
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.cooccurrence import co_occurrence
@@ -111,6 +111,11 @@ def as_content(terms: DataFrame, settings: ContentSettings, kept: list[str] | No
     return rows.select("item_id", F.col("_entries.number").alias("terms"), weights.alias("weights"))
 
 
+def content_of(items: DataFrame | None, settings: ContentSettings) -> DataFrame | None:
+    """`as_content` of items (see `content_terms`); None where there are none."""
+    return None if items is None else as_content(content_terms(items), settings)
+
+
 def fit_mapping(content: DataFrame, item_factors: DataFrame, settings: ContentSettings) -> Floats:
     """(terms + 1) x rank: the factors that each term adds; the last row is what every item has.
 
@@ -164,6 +169,33 @@ def content_factors(items: DataFrame, item_factors: DataFrame, settings: Content
     """
     content = as_content(content_terms(items), settings).persist()
     return as_factors(content, fit_mapping(content, item_factors, settings))
+
+
+def content_matrix(content: DataFrame, catalogue: Catalogue, max_terms: int) -> csr_matrix:
+    """Items x terms, float32: the items of the catalogue by number, each row of length 1; empty rows for items without content.
+
+    `content`: see `as_content`. Raises InputError where it takes over 2 GiB. Cost: a broadcast of the catalogue, one collect,
+    whose size is asked for first.
+    """
+    rows = content.join(F.broadcast(catalogue.numbers), "item_id").select("item", "terms", "weights").persist()
+    try:
+        size = rows.agg(F.sum(2 * F.size("terms"))).first()
+        numbers = int(size[0] or 0) if size is not None else 0
+        if numbers * 4 > MAX_CONTENT_BYTES:
+            raise InputError(f"content: {numbers:,} numbers of items take over {MAX_CONTENT_BYTES >> 30} GiB: lower max_terms")
+        batches = rows._collect_as_arrow()
+    finally:
+        rows.unpersist()
+    shape = (len(catalogue), max_terms)
+    if not numbers:
+        return csr_matrix(shape, dtype=np.float32)
+    table = pa.Table.from_batches(batches).combine_chunks()
+    terms, weights = (table.column(name).combine_chunks() for name in ("terms", "weights"))
+    items = np.repeat(table.column("item").to_numpy(), terms.value_lengths().to_numpy(zero_copy_only=False))
+    matrix = csr_matrix((weights.flatten().to_numpy(), (items, terms.flatten().to_numpy())), shape=shape, dtype=np.float64)
+    matrix.sort_indices()
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    return csr_matrix(diags(1 / np.maximum(lengths, 1e-12)) @ matrix, dtype=np.float32)
 
 
 def content_neighbours(content: DataFrame, max_items: int, neighbours: int, max_share: float) -> DataFrame:

@@ -33,12 +33,13 @@ PIECES = "item int, others binary, weights binary"
 Keep = Callable[[int, Floats], "tuple[Ints, Floats]"]
 
 
-def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None) -> DataFrame:
+def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None, in_order: bool = False) -> DataFrame:
     """One row per item that occurs: `item`, `others` (int32, packed, ascending) and `weights` (float32, packed): the sums of
     weight x weight over the rows in which both occur, the item itself included.
 
     `rows`: row (bigint), item (int from 0 to `items` - 1), weight (double); an item twice in a row counts with both weights.
-    `keep(item, sums)` chooses columns and values of a full row of sums; without it all that are not 0 are kept.
+    `keep(item, sums)` chooses columns and values of a full row of sums; without it all that are not 0 are kept. `in_order`: sums of
+    weights that are no whole numbers have the same last digits every time, for a sort of the pieces.
 
     Raises InputError for more than MAX_ITEMS items. Cost: two shuffles, of the rows and of the pieces; a task of the first
     holds its rows and BLOCK_ITEMS rows of the product, one of the second DENSE_NUMBERS sums.
@@ -69,10 +70,10 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None) -> Data
     typed = rows.select(F.col("row").cast("bigint"), F.col("item").cast("int"), F.col("weight").cast("double"))
     # Explicit numbers of partitions: adaptive execution would join small ones, and a task's memory would be anybody's guess.
     first = typed.repartition(context.defaultParallelism, "row").mapInArrow(multiplied, PIECES)
-    return added_pieces(first, width, keep)
+    return added_pieces(first, width, keep, in_order)
 
 
-def added_pieces(made: DataFrame, width: int, keep: Keep | None = None) -> DataFrame:
+def added_pieces(made: DataFrame, width: int, keep: Keep | None = None, in_order: bool = False) -> DataFrame:
     """The rows of `co_occurrence` from their `pieces`, any number of them a row; a row has `width` numbers.
 
     Cost: one shuffle of the pieces; a task holds DENSE_NUMBERS sums.
@@ -91,7 +92,11 @@ def added_pieces(made: DataFrame, width: int, keep: Keep | None = None) -> DataF
             yield pa.RecordBatch.from_arrays([pa.array([number], pa.int32()), *packed], names=["item", "others", "weights"])
 
     tasks = max(made.sparkSession.sparkContext.defaultParallelism, width * width // DENSE_NUMBERS + 1)
-    return made.repartition(tasks, "item").mapInArrow(added, PIECES)
+    shuffled = made.repartition(tasks, "item")
+    if in_order:
+        # Pieces come from the shuffle in any order, and a sum of fractions depends on it.
+        shuffled = shuffled.sortWithinPartitions("item", "others", "weights")
+    return shuffled.mapInArrow(added, PIECES)
 
 
 def packed_rows(packed: pa.RecordBatch | pa.Table) -> Iterator[tuple[int, Ints, Floats]]:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from shoal.errors import InputError, UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
 from shoal.recommend.blend import PARTS, BlendSettings, can_blend, fit_experts, list_blend
-from shoal.recommend.content import ContentSettings, content_factors, genre_popularity
+from shoal.recommend.content import ContentSettings, content_factors, content_of, genre_popularity
 from shoal.recommend.cooccurrence import MAX_ITEMS
 from shoal.recommend.distances import content_vectors, intra_list_diversity, user_vectors
 from shoal.recommend.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
@@ -322,17 +322,19 @@ def judge_new_items(train: DataFrame, test: DataFrame, protocol: Protocol) -> di
 
 
 def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
-    """The experts learn inside `train`; the parts are then fitted on all of it. ALS' lists where no two users share an item."""
+    """The experts learn inside `train`; the parts are then fitted on all of it, with what items are about where that is known.
+    ALS' lists where no two users share an item."""
     settings = protocol.needed().blend
     if not can_blend(train, settings):
         return list_als(fit_als(train, settings.als), train, users, protocol.length, protocol.user_block)
-    experts = fit_experts(train, settings)
+    content = content_of(protocol.items, settings.content)
+    experts = fit_experts(train, settings, content)
     chosen["blend"] = {
         expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
                       **dict(zip(PARTS, expert.coefficients, strict=True))}
         for expert in experts
     }  # fmt: skip
-    return list_blend(train, users, settings, experts, protocol.length)
+    return list_blend(train, users, settings, experts, protocol.length, content=content)
 
 
 MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataFrame]] = {

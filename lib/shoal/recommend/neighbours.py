@@ -61,7 +61,8 @@ def item_neighbours(placed: DataFrame, catalogue: Catalogue, settings: Neighbour
         weight = F.sqrt(F.log1p((F.lit(len(catalogue)) - length + 0.5) / (length + 0.5)))
     rows = numbered.select(F.xxhash64("user_id").alias("row"), "item", weight.alias("weight"))
     total = numbered.select("user_id").distinct().count() if settings.kind == "lift" else 0
-    return co_occurrence(rows, len(catalogue), keep_nearest(catalogue.users, total, settings))
+    keep = keep_nearest(catalogue.users, total, settings)
+    return co_occurrence(rows, len(catalogue), keep, in_order=settings.kind in ("walk", "bm25"))
 
 
 def keep_nearest(counts: Doubles, total: int, settings: NeighbourSettings) -> Keep:
