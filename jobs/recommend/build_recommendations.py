@@ -42,7 +42,7 @@ from shoal.moderation import removed_as_of
 from shoal.recommend.als import AlsModel, list_als
 from shoal.recommend.blend import list_blend
 from shoal.recommend.configured import blend_settings, content_settings
-from shoal.recommend.content import content_factors, content_of
+from shoal.recommend.content import content_factors, labels_of
 from shoal.recommend.diversity import RerankSettings, rerank
 from shoal.recommend.explore import SOURCE as EXPLORE
 from shoal.recommend.explore import Exploration, certain, with_exploration
@@ -121,7 +121,7 @@ def personal_lists(
     if trained.serves != "blend":
         return [with_source(list_als(plain, known.preferences, users, k, conf.recommend.user_block, with_reason=True), "als")]
     settings = blend_settings(conf.blend, conf.content, trained.als, [expert.name for expert in trained.experts])
-    content = content_of(known.items, settings.content)
+    content = labels_of(known.items, settings.content)
     blended = list_blend(
         known.preferences, users, settings, trained.experts, k, als, known.allowed, with_reason=True, content=content
     )

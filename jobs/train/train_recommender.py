@@ -30,7 +30,7 @@ from shoal.models import Model, register
 from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, list_als, with_numbers
 from shoal.recommend.blend import Expert, can_blend, fit_experts, list_blend
 from shoal.recommend.configured import blend_settings, content_settings
-from shoal.recommend.content import content_of
+from shoal.recommend.content import labels_of
 from shoal.recommend.evaluate import MODELS, Metrics, Protocol, judge_lists
 from shoal.recommend.preferences import preferences
 from shoal.recommend.search import SearchSpace, Trial, search_als
@@ -83,7 +83,7 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
         split = keep(with_time_split(known, conf.test_ratio))
         train, test = training_part(split), test_part(split)
         items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
-        described = content_of(items, content_settings(lake.settings.content))
+        described = labels_of(items, content_settings(lake.settings.content))
         content = keep(described) if described is not None else None
         best, trials = search_als(train, protocol.space, conf.k, conf.validation_ratio, protocol.user_block, _log)
         experts = learned_experts(lake, conf, best, train, content)

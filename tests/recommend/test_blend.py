@@ -22,7 +22,7 @@ from shoal.recommend.blend import (
     parts_of,
     shares_of,
 )
-from shoal.recommend.content import ContentSettings, content_of
+from shoal.recommend.content import ContentSettings, labels_of
 from shoal.recommend.ease import EaseSettings
 from shoal.recommend.following import FollowingSettings
 from shoal.recommend.history_top_k import History
@@ -123,7 +123,7 @@ def test_what_items_are_about_finds_what_nobody_has_met_together(spark: SparkSes
     frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double")
     numbered = with_numbers(frame.withColumn("occurred_at", F.lit(None).cast("timestamp")))
     about = [(f"s{s}i{i:02d}", [f"shelf{s}"]) for s in range(4) for i in range(30)]
-    content = content_of(spark.createDataFrame(about, "item_id string, categories array<string>"), SETTINGS.content)
+    content = labels_of(spark.createDataFrame(about, "item_id string, categories array<string>"), SETTINGS.content)
     expert = fit_experts(numbered, SETTINGS, content)[0]
     parts = dict(zip(PARTS, expert.coefficients, strict=True))
     assert parts["content"] > 1

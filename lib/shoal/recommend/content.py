@@ -41,24 +41,25 @@ class ContentSettings:
     l2: float
 
 
-def content_terms(items: DataFrame) -> DataFrame:
+def content_terms(items: DataFrame, words: bool = True) -> DataFrame:
     """One row per item: item_id and `terms`, array<string>, repeated as often as they occur, empty where nothing is known.
 
-    `items`: item_id and any of title, text, categories, hashtags (arrays), kind, owner_id, price_usd. Column expressions only.
+    `items`: item_id and any of title, text, categories, hashtags (arrays), kind, owner_id, price_usd. Without `words` those of
+    title and text are left out. Column expressions only.
     """
     nothing = F.array().cast("array<string>")
 
     def marked(mark: str, value: Column) -> Column:
         return F.when(value.isNotNull(), F.array(F.concat(F.lit(f"{mark}:"), value.cast("string"))))
 
-    def words(name: str) -> Column:
+    def words_of(name: str) -> Column:
         return F.regexp_extract_all(F.lower(F.substring(name, 1, TEXT_LENGTH)), F.lit(WORD), F.lit(1))
 
     # (1995) ends the title of a film.
     year = F.regexp_extract("title", r"\((\d{4})\)\s*$", 1)
     made = {
-        "title": [words("title"), marked("years", F.when(year != "", F.floor(year.cast("int") / 5) * 5))],
-        "text": [words("text")],
+        "title": [*([words_of("title")] if words else []), marked("years", F.when(year != "", F.floor(year.cast("int") / 5) * 5))],
+        "text": [words_of("text")] if words else [],
         "categories": [F.transform("categories", lambda name: F.concat(F.lit("category:"), F.lower(name)))],
         "hashtags": [F.transform("hashtags", lambda tag: F.concat(F.lit("#"), F.lower(tag)))],
         "kind": [marked("kind", F.col("kind"))] if "kind" in items.columns else [],
@@ -111,9 +112,12 @@ def as_content(terms: DataFrame, settings: ContentSettings, kept: list[str] | No
     return rows.select("item_id", F.col("_entries.number").alias("terms"), weights.alias("weights"))
 
 
-def content_of(items: DataFrame | None, settings: ContentSettings) -> DataFrame | None:
-    """`as_content` of items (see `content_terms`); None where there are none."""
-    return None if items is None else as_content(content_terms(items), settings)
+def labels_of(items: DataFrame | None, settings: ContentSettings) -> DataFrame | None:
+    """`as_content` of items (see `content_terms`) without words of title and text; None where there are none.
+
+    Rare words of titles make a vector's length and say little of taste: docs/adr/0041.
+    """
+    return None if items is None else as_content(content_terms(items, words=False), settings)
 
 
 def fit_mapping(content: DataFrame, item_factors: DataFrame, settings: ContentSettings) -> Floats:

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from shoal.errors import InputError, UsageError
 from shoal.recommend.als import AlsSettings, fit_als, list_als
 from shoal.recommend.blend import PARTS, BlendSettings, can_blend, fit_experts, list_blend
-from shoal.recommend.content import ContentSettings, content_factors, content_of, genre_popularity
+from shoal.recommend.content import ContentSettings, content_factors, genre_popularity, labels_of
 from shoal.recommend.cooccurrence import MAX_ITEMS
 from shoal.recommend.distances import content_vectors, intra_list_diversity, user_vectors
 from shoal.recommend.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
@@ -327,7 +327,7 @@ def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chose
     settings = protocol.needed().blend
     if not can_blend(train, settings):
         return list_als(fit_als(train, settings.als), train, users, protocol.length, protocol.user_block)
-    content = content_of(protocol.items, settings.content)
+    content = labels_of(protocol.items, settings.content)
     experts = fit_experts(train, settings, content)
     chosen["blend"] = {
         expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
