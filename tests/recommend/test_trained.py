@@ -28,6 +28,7 @@ def test_a_part_that_the_model_did_not_know_weighs_nothing() -> None:
     read = trained_of(recorded([["next", [1, 2, 3, 4, 5, 6, 7], -7.5, True]])).experts[0]
     assert dict(zip(PARTS, read.coefficients, strict=True)) == {
         "whole": 1, "recent_2": 2, "recent_5": 3, "recent_20": 4, "following": 0, "als": 5, "log_popularity": 6, "log_history": 7,
+        "walk": 0, "content": 0,
     }  # fmt: skip
 
 
