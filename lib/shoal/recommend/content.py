@@ -127,20 +127,12 @@ def fit_mapping(content: DataFrame, item_factors: DataFrame, settings: ContentSe
     InputError where these take over 2 GiB. Cost: collects them, size asked for first; terms^3 operations on the driver.
     """
     factors_of = item_factors.select("item_id", F.col("features").cast("array<float>").alias("features"))
-    rows = content.join(factors_of, "item_id").persist()
-    try:
-        size = rows.agg(F.sum(2 * F.size("terms") + F.size("features")), F.max(F.size("features"))).first()
-        numbers, rank = (int(value) if value is not None else 0 for value in (size if size is not None else (0, 0)))
-        if numbers * 4 > MAX_CONTENT_BYTES:
-            raise InputError(f"content: {numbers:,} numbers of items take over {MAX_CONTENT_BYTES >> 30} GiB: lower max_terms")
-        batches = rows._collect_as_arrow()
-    finally:
-        rows.unpersist()
+    table, rank = _collected(content.join(factors_of, "item_id"), F.size("features"))
     width = settings.max_terms + 1
-    if not numbers:
+    if table is None:
         return np.zeros((width, rank), np.float32)
     # In order of ids: a sum depends on the order of its terms.
-    table = pa.Table.from_batches(batches).sort_by("item_id").combine_chunks()
+    table = table.sort_by("item_id").combine_chunks()
     terms, weights, factors = (table.column(name).combine_chunks() for name in ("terms", "weights", "features"))
     features = _features(terms, weights, width).astype(np.float64)
     square = (features.T @ features).toarray()
@@ -181,25 +173,32 @@ def content_matrix(content: DataFrame, catalogue: Catalogue, max_terms: int) -> 
     `content`: see `as_content`. Raises InputError where it takes over 2 GiB. Cost: a broadcast of the catalogue, one collect,
     whose size is asked for first.
     """
-    rows = content.join(F.broadcast(catalogue.numbers), "item_id").select("item", "terms", "weights").persist()
-    try:
-        size = rows.agg(F.sum(2 * F.size("terms"))).first()
-        numbers = int(size[0] or 0) if size is not None else 0
-        if numbers * 4 > MAX_CONTENT_BYTES:
-            raise InputError(f"content: {numbers:,} numbers of items take over {MAX_CONTENT_BYTES >> 30} GiB: lower max_terms")
-        batches = rows._collect_as_arrow()
-    finally:
-        rows.unpersist()
+    table, _ = _collected(content.join(F.broadcast(catalogue.numbers), "item_id").select("item", "terms", "weights"), F.lit(0))
     shape = (len(catalogue), max_terms)
-    if not numbers:
+    if table is None:
         return csr_matrix(shape, dtype=np.float32)
-    table = pa.Table.from_batches(batches).combine_chunks()
     terms, weights = (table.column(name).combine_chunks() for name in ("terms", "weights"))
     items = np.repeat(table.column("item").to_numpy(), terms.value_lengths().to_numpy(zero_copy_only=False))
     matrix = csr_matrix((weights.flatten().to_numpy(), (items, terms.flatten().to_numpy())), shape=shape, dtype=np.float64)
     matrix.sort_indices()
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
     return csr_matrix(diags(1 / np.maximum(lengths, 1e-12)) @ matrix, dtype=np.float32)
+
+
+def _collected(rows: DataFrame, beside: Column) -> tuple[pa.Table | None, int]:
+    """The rows on the driver (None where there is none), and the largest of `beside`, a row's numbers besides terms and weights.
+
+    Raises InputError where they take over MAX_CONTENT_BYTES; the size is asked for first.
+    """
+    held = rows.persist()
+    try:
+        size = held.agg(F.sum(2 * F.size("terms") + beside), F.max(beside)).first()
+        numbers, most = (int(value) if value is not None else 0 for value in (size if size is not None else (0, 0)))
+        if numbers * 4 > MAX_CONTENT_BYTES:
+            raise InputError(f"content: {numbers:,} numbers of items take over {MAX_CONTENT_BYTES >> 30} GiB: lower max_terms")
+        return pa.Table.from_batches(held._collect_as_arrow()) if numbers else None, most
+    finally:
+        held.unpersist()
 
 
 def content_neighbours(content: DataFrame, max_items: int, neighbours: int, max_share: float) -> DataFrame:

@@ -328,13 +328,19 @@ def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chose
     if not can_blend(train, settings):
         return list_als(fit_als(train, settings.als), train, users, protocol.length, protocol.user_block)
     content = labels_of(protocol.items, settings.content)
-    experts = fit_experts(train, settings, content)
-    chosen["blend"] = {
-        expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
-                      **dict(zip(PARTS, expert.coefficients, strict=True))}
-        for expert in experts
-    }  # fmt: skip
-    return list_blend(train, users, settings, experts, protocol.length, content=content)
+    # Each fit reads it; the last is done before the lists are made.
+    kept = content.persist() if content is not None else None
+    try:
+        experts = fit_experts(train, settings, kept)
+        chosen["blend"] = {
+            expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
+                          **dict(zip(PARTS, expert.coefficients, strict=True))}
+            for expert in experts
+        }  # fmt: skip
+        return list_blend(train, users, settings, experts, protocol.length, content=kept)
+    finally:
+        if kept is not None:
+            kept.unpersist()
 
 
 MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataFrame]] = {
