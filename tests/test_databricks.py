@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +44,7 @@ def test_a_tasks_file_and_parameters_are_the_jobs(name: str) -> None:
 
 def producers(job: Job) -> set[str]:
     """The tasks before this one that write what it reads, tables or a model."""
-    before = ORDER[: ORDER.index(job.name)]
-    read = set(job.tables("Reads")) | set(re.findall(r"champion of the registered model `(\w+)`", job.doc))
-    return {name for name in before if written(find_job(name)) & read}
-
-
-def written(job: Job) -> set[str]:
-    """The tables and models that the docstring says it writes."""
-    return set(job.tables("Writes")) | set(re.findall(r"version of the registered model `(\w+)`", job.doc))
+    return {name for name in ORDER[: ORDER.index(job.name)] if job.rests_on(find_job(name))}
 
 
 @pytest.mark.parametrize("name", ORDER)

@@ -76,7 +76,7 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     write_world(spark, world, root / "landing", root / "raw-truth", partitions=2)
     for (source, name), text in FILES.items():
         (root / "landing" / source / name).write_text(text, encoding="utf-8")
-    smallest = ["ranks=[8]", "reg_params=[0.1]", "alphas=[0.5]", "search_iter=2", "max_iter=3"]
+    smallest = ["feedback=implicit", "ranks=[8]", "reg_params=[0.1]", "alphas=[0.5]", "search_iter=2", "max_iter=3"]
     settings = load(sets=[f"train_recommender.{pair}" for pair in smallest])
     steps: list[Step] = []
     for source in ("items", "events", "texts", "edges"):
@@ -95,6 +95,17 @@ def test_every_stage_succeeds_and_is_in_the_log(spark: SparkSession, built: Buil
     logged = built.lake(spark).read("ops.runs").groupBy("status").count().collect()
     assert {row["status"]: row["count"] for row in logged} == {"succeeded": len(ended) - 1, "skipped": 1}
     assert all(str(s.job) in steps_table(built.steps) for s in built.steps)
+
+
+def test_a_job_reads_and_writes_what_its_docstring_says(built: Built) -> None:
+    # Which job waits for which is taken from there.
+    for step in built.steps:
+        assert isinstance(step, Result)
+        job = find_job(step.job)
+        if job.stage != "ingest":
+            assert set(step.rows_out) <= set(job.tables("Writes")), step.job
+        if step.job not in ("ingest_files", "write_report"):  # files; the number of rows of every table
+            assert set(step.rows_in) <= set(job.tables("Reads")), step.job
 
 
 def test_every_user_gets_a_list_of_unseen_items_with_reasons(spark: SparkSession, built: Built) -> None:

@@ -32,6 +32,7 @@ class LakeConf(Section):
     catalog: str | None = Field(pattern=r"^[A-Za-z0-9_]+$")
     retries: int = Field(ge=0, le=20)
     backoff_seconds: float = Field(gt=0, le=60)
+    jobs_at_once: int = Field(ge=1, le=16)
 
 
 class IngestConf(Section):

@@ -11,6 +11,7 @@ import fcntl
 import json
 import random
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ _ATTEMPT_COMMITS = 1000
 # Files of a commit that are told one by one to Spark; of more a look through the table's log costs less.
 _FEW_FILES = 100
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+# Jobs of one pipeline share a session, whose settings are everybody's while one statement needs its own.
+_SESSION_SETTINGS = threading.RLock()
 _TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
 # Rows a file: small enough to rewrite quickly, large enough that a table of millions stays a handful of files.
 ROWS_PER_FILE = 2_000_000
@@ -523,18 +526,19 @@ class Lake:
 
     @contextmanager
     def _session(self, **settings: str) -> Iterator[None]:
-        """The session with other settings for one statement."""
-        before: dict[str, str | None] = {key: self.spark.conf.get(key, None) for key in settings}
-        for key, value in settings.items():
-            self.spark.conf.set(key, value)
-        try:
-            yield
-        finally:
-            for key, old in before.items():
-                if old is None:
-                    self.spark.conf.unset(key)
-                else:
-                    self.spark.conf.set(key, old)
+        """The session with other settings for one statement; no other thread's such statement runs meanwhile."""
+        with _SESSION_SETTINGS:
+            before: dict[str, str | None] = {key: self.spark.conf.get(key, None) for key in settings}
+            for key, value in settings.items():
+                self.spark.conf.set(key, value)
+            try:
+                yield
+            finally:
+                for key, old in before.items():
+                    if old is None:
+                        self.spark.conf.unset(key)
+                    else:
+                        self.spark.conf.set(key, old)
 
     def _metadata(self, txn: Txn | None = None) -> str:
         done_once = {"txn": f"{txn[0]}:{txn[1]}"} if txn else {}

@@ -1,13 +1,16 @@
-"""The jobs in order, resumable: what is done for this as-of, with these settings and inputs, is not done again."""
+"""The jobs in order, side by side where none rests on the other, resumable: what is done for this as-of, with these settings
+and inputs, is not done again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -82,24 +85,52 @@ def run_pipeline(
     starting: Callable[[Job], Any] = lambda job: None,
     ended: Callable[[Step], Any] = lambda step: None,
 ) -> list[Step]:
-    """Run `jobs` in order and return how each ended; stops after the first that failed.
+    """Run `jobs` and return how each ended, in their order; after the first that failed none is begun.
 
-    A job that is done is passed over, until one has run: what comes after it may rest on it (a model, a table), and runs.
+    A job waits for those before it that write what it reads (`Job.rests_on`); of those that wait for nothing the first begins,
+    `lake.jobs_at_once` at a time. A job that is done is passed over, unless one that it waits for has run. `starting` and `ended`
+    are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels what Spark is doing.
     """
     lake = Lake(spark, root, settings, Run("pipeline", "pipeline"))
     done = {} if force else done_before(lake, jobs, settings, as_of)
-    steps: list[Step] = []
-    stale = False
-    for job in jobs:
-        starting(job)
-        step: Step
-        if job.name in done and not stale:
-            step = done[job.name]
-        else:
-            step = execute(spark, job, settings, root, as_of)
-            stale = stale or step.status == "succeeded"
-        steps.append(step)
+    rests_on = {job.name: [other.name for other in jobs[:n] if job.rests_on(other)] for n, job in enumerate(jobs)}
+    waiting = list(jobs)
+    running: dict[Future[Result], Job] = {}
+    steps: dict[str, Step] = {}
+
+    def keep(job: Job, step: Step) -> None:
+        steps[job.name] = step
         ended(step)
-        if isinstance(step, Result) and step.exit_code:
-            break
-    return steps
+
+    def begin(pool: ThreadPoolExecutor) -> None:
+        """Fill the free places, passing over what is done."""
+        while len(running) < settings.lake.jobs_at_once and not any(map(_has_failed, steps.values())):
+            job = next((job for job in waiting if all(name in steps for name in rests_on[job.name])), None)
+            if job is None:
+                return
+            waiting.remove(job)
+            starting(job)
+            if job.name in done and not any(map(_has_run, (steps[name] for name in rests_on[job.name]))):
+                keep(job, done[job.name])
+            else:
+                running[pool.submit(inheritable_thread_target(execute), spark, job, settings, root, as_of)] = job
+
+    with ThreadPoolExecutor(settings.lake.jobs_at_once) as pool:
+        try:
+            begin(pool)
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    keep(running.pop(future), future.result())
+                begin(pool)
+        except BaseException:
+            spark.sparkContext.cancelAllJobs()
+            raise
+    return [steps[job.name] for job in jobs if job.name in steps]
+
+
+def _has_failed(step: Step) -> bool:
+    return isinstance(step, Result) and bool(step.exit_code)
+
+
+def _has_run(step: Step) -> bool:
+    return isinstance(step, Result) and step.status == "succeeded"

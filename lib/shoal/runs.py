@@ -43,6 +43,9 @@ from shoal.session import spark_session
 
 DEFAULT_LAKE = "lake"
 _TABLE = re.compile(r"\b(?:bronze|silver|features|gold|ops)\.[a-z][a-z0-9_]*\b")
+_MODEL_READ = re.compile(r"\bchampion of the registered model `(\w+)`")
+_MODEL_MADE = re.compile(r"\bversion of the registered model `(\w+)`")
+_EVERY_TABLE = re.compile(r"\bevery (?:other )?table\b")
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,19 @@ class Job:
 
     def tables(self, heading: str) -> list[str]:
         """The tables that the docstring lists under `Reads:` or `Writes:`."""
+        return list(dict.fromkeys(_TABLE.findall(self._part(heading))))
+
+    def rests_on(self, other: Job) -> bool:
+        """Whether this job reads a table or a model that `other` writes, by the docstrings of both."""
+        if _EVERY_TABLE.search(self._part("Reads")):
+            return True
+        read = {*self.tables("Reads"), *_MODEL_READ.findall(self.doc)}
+        return not read.isdisjoint([*other.tables("Writes"), *_MODEL_MADE.findall(other.doc)])
+
+    def _part(self, heading: str) -> str:
+        """The docstring's text under a heading; empty without it."""
         part = re.split(rf"^\s*{heading}:", self.doc, maxsplit=1, flags=re.MULTILINE)
-        if len(part) < 2:
-            return []
-        text = re.split(r"^\s*(?:Reads|Writes|Skipped|Cost):", part[1], maxsplit=1, flags=re.MULTILINE)[0]
-        return list(dict.fromkeys(_TABLE.findall(text)))
+        return re.split(r"^\s*(?:Reads|Writes|Skipped|Cost):", part[1], maxsplit=1, flags=re.MULTILINE)[0] if len(part) > 1 else ""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,17 @@ def test_what_cannot_be_validated_is_the_start_and_is_not_fitted(spark: SparkSes
     assert [t.metrics for t in trials] == [{}]
 
 
+def test_where_there_is_nothing_to_choose_nothing_is_fitted(spark: SparkSession) -> None:
+    heard: list[Trial] = []
+    one = replace(SPACE, feedback="implicit", ranks=[4, 4])
+    best, trials = search_als(tastes(spark, rated=True), one, 5, 0.2, 256, heard.append)
+    assert (best.rank, best.reg_param, best.alpha, best.max_iter) == (4, 0.1, 1.0, 6)
+    assert ([t.metrics for t in trials], heard) == ([{}], [])
+    # Explicit ALS has no alpha to choose.
+    _, trials = search_als(tastes(spark, rated=True), replace(one, feedback="explicit", alphas=[1.0, 2.0]), 5, 0.2, 256)
+    assert [t.metrics for t in trials] == [{}]
+
+
 def test_events_that_cannot_be_trained_on_are_refused(spark: SparkSession) -> None:
     nothing = tastes(spark, rated=False).limit(0)
     with pytest.raises(InputError, match="nothing to train on"):

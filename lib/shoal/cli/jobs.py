@@ -27,8 +27,8 @@ from shoal.simulate.write import write_world
 
 # The demo is to end within three minutes: one setting of each kind of model, and no Word2Vec, which learns in one thread.
 DEMO_SETS = (
-    "train_recommender.ranks=[32]", "train_recommender.reg_params=[0.1]", "train_recommender.alphas=[0.5]",
-    "similar.vectors=[price]",
+    "train_recommender.feedback=implicit", "train_recommender.ranks=[32]", "train_recommender.reg_params=[0.1]",
+    "train_recommender.alphas=[0.5]", "similar.vectors=[price]",
 )  # fmt: skip
 # What a person asks first of each of the demo's ends: recommendations, communities, drift.
 DEMO_QUERIES = {
@@ -181,6 +181,7 @@ class Show:
     def __init__(self, bar: Progress | None, total: int) -> None:
         self.bar = bar
         self.task = bar.add_task("starting", total=total) if bar else None
+        self.running: list[tuple[str, str]] = []
 
     def says(self, stage: str, what: str) -> None:
         """Name what is being done."""
@@ -189,10 +190,18 @@ class Show:
 
     def starting(self, job: Job) -> None:
         """A job begins."""
-        self.says(job.stage, job.name)
+        self.running.append((job.stage, job.name))
+        self._name_running()
+
+    def _name_running(self) -> None:
+        if self.running:
+            kinds, names = zip(*self.running, strict=True)
+            self.says(" and ".join(dict.fromkeys(kinds)), ", ".join(names))
 
     def ended(self, step: stages.Step) -> None:
         """A job has ended."""
+        self.running = [(stage, name) for stage, name in self.running if name != step.job]
+        self._name_running()
         if self.bar is not None and self.task is not None:
             self.bar.advance(self.task)
         status = step.status if isinstance(step, Result) else "done before"

@@ -54,8 +54,8 @@ def search_als(
     """The settings with the best NDCG@k on `validation_ratio` of each user's preferences, and all trials in order.
 
     `preferences`: user_id, item_id, user, item, weight, value, occurred_at. The validation part is that of
-    `with_validation_split`. The first of equal trials wins. Where nothing can be validated (every user
-    has too few preferences) nothing is fitted: the start is the answer, and the only trial has no metric. The answer
+    `with_validation_split`. The first of equal trials wins. Where there is nothing to choose (one value each, or every user has too
+    few preferences to validate on) nothing is fitted: the start is the answer, and the only trial has no metric. The answer
     has `max_iter` rounds. `tell` hears of each trial.
 
     Raises InputError for empty preferences and for explicit feedback without ratings; UsageError for an empty list of
@@ -75,13 +75,17 @@ def search_als(
         space.ranks[0], space.reg_params[0], space.alphas[0], space.search_iter, space.seed,
     )  # fmt: skip
     kinds = ["implicit", "explicit"] if space.feedback == "auto" and rated else [start.feedback]
+    only = replace(start, max_iter=space.max_iter), [Trial(start, {})]
+    alphas = space.alphas if "implicit" in kinds else space.alphas[:1]
+    if all(len(set(values)) == 1 for values in (kinds, space.ranks, space.reg_params, alphas)):
+        return only
     split = with_validation_split(preferences, validation_ratio, space.seed)
     with ExitStack() as stack:
         split = split.persist()
         stack.callback(split.unpersist)
         known, held_out = training_part(split), test_part(split)
         if held_out.isEmpty():
-            return replace(start, max_iter=space.max_iter), [Trial(start, {})]
+            return only
 
         def judge(settings: AlsSettings) -> Trial:
             trial = Trial(settings, _validate(settings, known, held_out, k, user_block))

@@ -24,9 +24,9 @@ from shoal.sources.documents import WRONG_SHAPE
 from tests.jobs.ingest.test_ingest_files import World
 
 CONF = WorldConf(users=30, items=40, events=900, texts=80, days=30, seed=5)
-SMALL = ["train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]", "train_recommender.alphas=[1.0]",
-         "train_recommender.search_iter=1", "train_recommender.max_iter=3", "train_recommender.experts=[]",
-         "recommend.k=3"]  # fmt: skip
+SMALL = ["train_recommender.feedback=implicit", "train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]",
+         "train_recommender.alphas=[1.0]", "train_recommender.max_iter=3", "train_recommender.experts=[]", "recommend.k=3",
+         "similar.vectors=[price]"]  # fmt: skip
 SOURCES = ("twitter_activity", "media_reviews", "fashion_catalog", "impressions")
 
 
