@@ -4,10 +4,11 @@ and inputs, is not done again."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from pyspark import inheritable_thread_target
@@ -89,20 +90,28 @@ def run_pipeline(
 
     A job waits for those before it that write what it reads (`Job.rests_on`); of those that wait for nothing the first begins,
     `lake.jobs_at_once` at a time. A job that is done is passed over, unless one that it waits for has run. `starting` and `ended`
-    are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels what Spark is doing.
+    are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels what Spark is doing
+    and waits for nobody: a job that its process leaves in the middle is found by the next run, as after a kill.
     """
     lake = Lake(spark, root, settings, Run("pipeline", "pipeline"))
     done = {} if force else done_before(lake, jobs, settings, as_of)
     rests_on = {job.name: [other.name for other in jobs[:n] if job.rests_on(other)] for n, job in enumerate(jobs)}
     waiting = list(jobs)
-    running: dict[Future[Result], Job] = {}
+    running: set[str] = set()
+    ends: SimpleQueue[tuple[Job, Result | BaseException]] = SimpleQueue()
     steps: dict[str, Step] = {}
 
     def keep(job: Job, step: Step) -> None:
         steps[job.name] = step
         ended(step)
 
-    def begin(pool: ThreadPoolExecutor) -> None:
+    def work(job: Job) -> None:
+        try:
+            ends.put((job, execute(spark, job, settings, root, as_of)))
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller's own thread
+            ends.put((job, error))
+
+    def begin() -> None:
         """Fill the free places, passing over what is done."""
         while len(running) < settings.lake.jobs_at_once and not any(map(_has_failed, steps.values())):
             job = next((job for job in waiting if all(name in steps for name in rests_on[job.name])), None)
@@ -113,18 +122,21 @@ def run_pipeline(
             if job.name in done and not any(map(_has_run, (steps[name] for name in rests_on[job.name]))):
                 keep(job, done[job.name])
             else:
-                running[pool.submit(inheritable_thread_target(execute), spark, job, settings, root, as_of)] = job
+                running.add(job.name)
+                Thread(target=inheritable_thread_target(work), args=(job,), name=job.name, daemon=True).start()
 
-    with ThreadPoolExecutor(settings.lake.jobs_at_once) as pool:
-        try:
-            begin(pool)
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    keep(running.pop(future), future.result())
-                begin(pool)
-        except BaseException:
-            spark.sparkContext.cancelAllJobs()
-            raise
+    try:
+        begin()
+        while running:
+            job, end = ends.get()
+            running.remove(job.name)
+            if isinstance(end, BaseException):
+                raise end
+            keep(job, end)
+            begin()
+    except BaseException:
+        spark.sparkContext.cancelAllJobs()
+        raise
     return [steps[job.name] for job in jobs if job.name in steps]
 
 

@@ -98,7 +98,7 @@ def pipeline(
     last: Annotated[Optional[str], typer.Option("--to", metavar="STAGE", help="Default: the last stage.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run what is done, too.")] = False,
 ) -> int:
-    """Run the jobs in order, passing over what is done for this day. Example: shoal pipeline --lake lake --as-of 2018-09-25"""
+    """Run the jobs, each after those it rests on, but what is done. Example: shoal pipeline --lake lake --as-of 2018-09-25"""
     settings = load(env, sets or [])
     day = parse_as_of(as_of)
     chosen = stages.jobs_between(settings, first, last)
