@@ -101,6 +101,11 @@ def test_an_interrupt_ends_what_spark_is_doing(spark: SparkSession, tmp_path: Pa
     clock = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(spark, load(), tmp_path, DAY, [job("slow", slow), job("second", nothing)], starting=interrupted)
+    # Nobody waits for the job, but what Spark did for it is over, and so it is too.
+    for thread in threading.enumerate():
+        if thread.name == "slow":
+            thread.join(MEETING_SECONDS)
+            assert not thread.is_alive()
     assert time.monotonic() - clock < 100
 
 
