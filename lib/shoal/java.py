@@ -17,6 +17,7 @@ from pathlib import Path
 SUPPORTED = (8, 11, 17)
 
 
+@cache
 def java_version(java: str) -> int | None:
     """The feature version of a `java` program (1.8 counts as 8), or None where it does not run."""
     try:

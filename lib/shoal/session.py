@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from shoal.class_archive import archive_options
 from shoal.errors import UsageError
 from shoal.home import home
 from shoal.java import java_home
@@ -47,7 +48,8 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
         os.environ["JAVA_HOME"] = java_home()
         log4j = home() / "conf" / "spark" / "log4j2.properties"
         given = settings.get("spark.driver.extraJavaOptions", "")
-        settings["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {given}".strip()
+        own = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {archive_options()}"
+        settings["spark.driver.extraJavaOptions"] = f"{own} {given}".strip()
     for key, value in settings.items():
         builder = builder.config(key, value)
     with output_as_errors() if is_new else nullcontext():
