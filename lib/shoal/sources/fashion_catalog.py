@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.sources.documents import listed_in
 from shoal.sources.fields import Field, told
-from shoal.sources.general import ITEM, TIME, USER, rating_in_range
+from shoal.sources.general import ITEM, TIME, USER, named_event, rating_in_range
 from shoal.sources.instagram_influencers import status_of
 from shoal.sources.listing import PICTURES
 from shoal.sources.parts import Also, Part, event_id_from, hashtags_of
@@ -22,17 +22,18 @@ from shoal.sources.parts import Also, Part, event_id_from, hashtags_of
 SOURCE = "fashion_catalog"
 _EVENTS = ("*event*", "*purchase*", "*transaction*", "*order*", "*browse*", "events/*")
 _PICTURES = tuple(f"*{ending}" for ending in PICTURES)
-_WORDS = {"browse": "view", "viewed": "view", "buy": "purchase", "bought": "purchase", "order": "purchase",
-          "transaction": "purchase", "cart": "save", "add_to_cart": "save", "wishlist": "save"}  # fmt: skip
 
 PRODUCT_FIELDS = (
-    Field("product_id", "id", True, ("item_id", "id", "sku", "article_id", "asin", "pid", "uniq_id")),
+    Field("product_id", "id", True, ("item_id", "pid", "id", "sku", "article_id", "asin", "parent_asin", "uniq_id")),
     Field("title", "text", False, ("name", "product_name", "prod_name", "product_display_name")),
     Field("description", "text", False, ("text", "detail_desc", "body")),
     Field("brand", "text", False, ("brand_name", "manufacturer")),
-    Field("category", "list", False, ("categories", "product_type", "product_type_name", "article_type")),
+    Field("category", "list", False, ("categories", "product_type", "product_type_name", "article_type", "product_category",
+                                        "sub_category", "main_category")),
     Field("colour", "text", False, ("color", "base_colour", "colour_group_name")),
-    Field("price", "price", False, ("list_price", "retail_price", "price_usd")),
+    # What it sells for comes before what it is said to have cost.
+    Field("price", "price", False, ("price_usd", "selling_price", "sale_price", "discounted_price", "current_price", "list_price",
+                                     "retail_price", "actual_price", "mrp")),
     Field("currency", "currency", False, ("currency_code",), people="nobody"),
     Field("image_path", "text", False, ("image", "image_url", "picture", "filename"), people="nobody"),
     Field("created_at", "time", False, ("published_at", "added_at", "timestamp")),
@@ -40,13 +41,13 @@ PRODUCT_FIELDS = (
 EVENT_FIELDS = (
     Field("event_id", "id", False, ("id", "line_id")),
     USER,
-    Field("item_id", "id", True, (*ITEM.aliases, "article_id", "sku")),
+    ITEM,
     # A file without it is one of purchases.
     Field("event", "word", False, ("event_type", "type", "action")),
     Field("price", "price", False, ("unit_price",)),
     Field("quantity", "whole", False, ("count", "units")),
-    # An amount off the whole line, in its currency.
-    Field("discount", "price", False, ("discount_amount",)),
+    # An amount off the whole line in its currency, or 10%.
+    Field("discount", "discount", False, ("discount_amount",)),
     Field("currency", "currency", False, ("currency_code",), people="nobody"),
     Field("occurred_at", "time", True, (*TIME.aliases, "t_dat", "purchased_at")),
 )
@@ -128,10 +129,7 @@ def _images(conf: IngestConf) -> dict[str, Column]:
 
 def _events(conf: IngestConf) -> dict[str, Column]:
     """An event; the value of a purchase is what was paid for the line, in US dollars."""
-    event = F.when(F.col("event").isNull(), "purchase")
-    for theirs, ours in _WORDS.items():
-        event = event.when(F.col("event") == theirs, ours)
-    event = event.otherwise(F.col("event"))
+    event = F.coalesce(named_event(F.col("event")), F.lit("purchase"))
     paid = F.col("price") * F.coalesce("quantity", F.lit(1)) - F.coalesce("discount", F.lit(0.0))
     return {
         "event_id": F.coalesce("event_id", event_id_from(SOURCE, event)), "user_id": F.col("user_id"), "item_id": F.col("item_id"),

@@ -42,8 +42,9 @@ Hide = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, price, currency, flag,
-    time, list, word), and whether a file must have it. A currency that is not named is told by the sign in the field `price`.
+    """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, price, discount, currency,
+    flag, time, list, word), and whether a file must have it. A currency that is not named is told by the sign in the field
+    `price`; a discount may be a share of the fields `price` and `quantity`.
 
     forms: for a time, other ways to write it than unix seconds and ISO 8601, each a function from such a text to ISO 8601, and
     from other texts to null. (Spark's own patterns raise where its old parser would have read a text.)
@@ -130,6 +131,8 @@ def typed(field: Field, conf: IngestConf) -> Column:
         return _count(text)
     if field.kind == "price":
         return _price(text)
+    if field.kind == "discount":
+        return _discount(text, F.col("price"), F.col("quantity"))
     if field.kind == "currency":
         return _currency(text, F.col("price"))
     if field.kind == "flag":
@@ -191,6 +194,14 @@ def _price(text: Column) -> Column:
     either = (bare != whole) & bare.rlike(r"^\d{1,3}\.\d{3}$")
     ways = [way.cast("double") for way in (english, spaced, european, comma)]
     return F.when(either, F.lit(None)).otherwise(F.coalesce(_number(bare), *ways))
+
+
+def _discount(text: Column, price: Column, quantity: Column) -> Column:
+    """An amount off a line: a price, or a share (10%, 12.5 % off) of what its units cost; off a line without a price nothing."""
+    share = F.regexp_extract(text, rf"(?i)^{_BLANK}*(\d{{1,3}}(?:\.\d+)?){_BLANK}*%(?:{_BLANK}*off)?{_BLANK}*$", 1)
+    units = F.coalesce(_number(quantity), F.lit(1.0))
+    amount = F.round(F.coalesce(_price(price), F.lit(0.0)) * units * share.cast("double") / 100, 4)
+    return F.when((share != "") & (share.cast("double") <= 100), amount).otherwise(_price(text))
 
 
 def _currency(text: Column, price: Column) -> Column:
@@ -259,10 +270,11 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
         checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))
         # {"id": "7"} is somebody, but no id; a GUID may stand in braces.
         checks = checks.when(F.trim(text).startswith('{"'), told("type", F.concat(found, F.lit("an id, not an object"))))
-    if field.kind in ("number", "whole", "count", "price", "flag", "list"):
+    if field.kind in ("number", "whole", "count", "price", "discount", "flag", "list"):
         kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list",
                  "count": "a count as 1234, 1,234 or 12.3k",
-                 "price": "a price as 1299, 1,299.00, 1.299,00 or € 12"}  # fmt: skip
+                 "price": "a price as 1299, 1,299.00, 1.299,00 or € 12",
+                 "discount": "a price as 1299, 1,299.00, 1.299,00 or € 12, or 10%"}  # fmt: skip
         checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, F.lit(kinds[field.kind]))))
     if field.kind == "time":
         # A day's grace: clocks and zones differ.

@@ -12,10 +12,38 @@ from shoal.conf import IngestConf
 from shoal.sources.fields import Field, told
 from shoal.sources.parts import Part, event_id_from, hashtags_of, id_from
 
-USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id"))
-ITEM = Field("item_id", "id", True, ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "tweet_id", "asin",
-                                     "business_id", "iid"))  # fmt: skip
-TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "date", "datetime", "ts", "rated_at"))
+USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id", "member_id", "account_id",
+                                     "viewer_id", "listener_id", "reader_id", "buyer_id"))  # fmt: skip
+_ITEM = ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "tweet_id", "asin", "business_id", "iid")
+# In a file of items these may be of something else, as the artist of a song: its own id comes before them.
+_ITEM_OR_OTHER = ("parent_asin", "isbn", "article_id", "sku", "song_id", "track_id", "artist_id", "video_id", "photo_id",
+                  "anime_id", "game_id", "recipe_id", "news_id", "content_id", "listing_id", "pid")  # fmt: skip
+ITEM = Field("item_id", "id", True, (*_ITEM, *_ITEM_OR_OTHER))
+TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "date", "datetime", "ts", "rated_at", "event_time",
+                                           "event_timestamp", "event_date", "unix_timestamp", "unix_time", "unix_review_time",
+                                           "rating_timestamp", "rating_time", "review_date"))  # fmt: skip
+
+
+# What others call our events. What takes back another, as `remove_from_cart`, is none of them.
+_EVENT_WORDS = {
+    "view": ("browse", "viewed", "pv", "page_view", "play", "listen", "watch", "read"),
+    "click": ("clicked",),
+    "like": ("liked", "upvote", "heart"),
+    "comment": ("commented", "reply"),
+    "share": ("shared", "retweet", "repost"),
+    "save": ("cart", "addtocart", "add_to_cart", "wishlist", "bookmark", "favorite", "favourite", "fav"),
+    "purchase": ("buy", "bought", "purchased", "order", "transaction"),
+    "rating": ("rate", "rated"),
+}  # fmt: skip
+
+
+def named_event(event: Column) -> Column:
+    """The event that a word in lower case means; the word itself where it is another."""
+    # First those that need no other word: nearly all.
+    found = F.when(event.isin(*_EVENT_WORDS), event)
+    for name, words in _EVENT_WORDS.items():
+        found = found.when(event.isin(*words), name)
+    return found.otherwise(event)
 
 
 # What moderators call their decisions. A word that may be a mere suspicion, as `flagged`, is none.
@@ -45,9 +73,10 @@ def rating_in_range(conf: IngestConf) -> Column:
 
 
 def _events(conf: IngestConf) -> dict[str, Column]:
+    event = named_event(F.col("event"))
     return {
-        "event_id": F.coalesce("event_id", event_id_from("events", F.col("event"))), "user_id": F.col("user_id"),
-        "item_id": F.col("item_id"), "event": F.col("event"), "value": F.col("value"), "occurred_at": F.col("occurred_at"),
+        "event_id": F.coalesce("event_id", event_id_from("events", event)), "user_id": F.col("user_id"),
+        "item_id": F.col("item_id"), "event": event, "value": F.col("value"), "occurred_at": F.col("occurred_at"),
     }  # fmt: skip
 
 
@@ -93,7 +122,8 @@ def _profiles(conf: IngestConf) -> dict[str, Column]:
     return {name: F.col(name) for name in ("user_id", "country", "language", "age_group", "described_at")}
 
 
-RATING = Field("rating", "number", True, ("score", "stars", "value"))
+RATING = Field("rating", "number", True, ("score", "stars", "value", "overall", "star_rating", "user_rating", "book_rating",
+                                          "review_score", "rating_score"))  # fmt: skip
 RATING_FIELDS = (USER, ITEM, RATING, TIME)
 RATINGS = Part(
     "ratings",
@@ -113,7 +143,8 @@ EVENTS = Part(
         Field("event_id", "id", False, ("id",)),
         USER,
         ITEM,
-        Field("event", "word", True, ("event_type", "type", "action", "kind")),
+        Field("event", "word", True, ("event_type", "type", "action", "kind", "event_name", "interaction_type", "interaction",
+                                      "behavior_type", "behavior", "behaviour", "activity_type", "activity")),
         Field("value", "number", False, ("rating", "amount", "price")),
         TIME,
     ),
@@ -126,7 +157,7 @@ ITEMS = Part(
     "bronze.items",
     "silver.items",
     (
-        Field("item_id", "id", True, (*ITEM.aliases, "id")),
+        Field("item_id", "id", True, (*_ITEM, "id", *_ITEM_OR_OTHER)),
         Field("kind", "word", False, ("type",)),
         Field("owner_id", "id", False, ("author_id", "user_id", "seller_id")),
         Field("title", "text", False, ("name",)),
@@ -152,9 +183,12 @@ TEXTS = Part(
         Field("author_id", "id", False, ("user_id", "author", "user", "sender", "sender_name")),
         Field("item_id", "id", False, ("product_id", "movie_id", "post_id")),
         Field("conversation_id", "id", False, ("thread_id",)),
-        Field("text", "text", True, ("content", "body", "review", "tweet", "comment", "message", "caption", "sms")),
-        Field("label", "text", False, ("sentiment", "class", "category", "target")),
-        Field("created_at", "time", False, ("timestamp", "time", "date", "sent_at")),
+        Field("text", "text", True, ("content", "body", "review", "tweet", "comment", "message", "caption", "sms", "review_text",
+                                     "review_body", "tweet_text", "full_text", "comment_text", "message_text")),
+        Field("label", "text", False, ("sentiment", "class", "category", "target", "airline_sentiment", "sentiment_label",
+                                       "polarity")),
+        Field("created_at", "time", False, ("timestamp", "time", "date", "sent_at", "tweet_created", "published_at", "posted_at",
+                                            "review_date")),
     ),
     _texts,
 )
@@ -201,7 +235,7 @@ MODERATION = Part(
     "bronze.moderation",
     "silver.moderation",
     (
-        Field("item_id", "id", True, (*ITEM.aliases, "id", "content_id")),
+        Field("item_id", "id", True, (*_ITEM, "id", *_ITEM_OR_OTHER)),
         Field("decided_at", "time", True, ("moderated_at", "reviewed_at", "updated_at", *TIME.aliases)),
         Field("verdict", "word", True, ("decision", "status", "action", "outcome")),
     ),

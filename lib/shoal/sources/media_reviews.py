@@ -36,7 +36,7 @@ REVIEW_FIELDS = (
     Field("rating", "number", False, ("score", "stars", "overall", "value")),
     Field("title", "text", False, ("summary", "headline", "subject")),
     Field("text", "text", False, ("review_text", "review", "body", "content", "comment")),
-    replace(TIME, aliases=(*TIME.aliases, "review_date", "unix_review_time")),
+    TIME,
 )
 BASICS_FIELDS = (
     Field("tconst", "id", True),

@@ -154,19 +154,70 @@ def test_prices_with_thousands_signs_and_decimal_commas(world: World) -> None:
     world.file(b"what the files came from", "shop/shop.zip")
     world.file(
         'customer_id,sku,price,quantity,discount,currency,t_dat\nu1,p1,"1,299.00",2,$99.00,USD,2023-11-15\n'
-        'u1,p3,"35,90",1,10%,EUR,2023-11-15\n',
+        'u1,p3,"35,90",1,10%,EUR,2023-11-15\nu2,p3,€ 20,3,12.5% off,,2023-11-16\nu2,p1,10,1,110%,USD,2023-11-17\n',
         "shop/purchases.csv",
     )
     result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_per.EUR=2")
     assert result.status == "succeeded", result.message
     assert (result.facts["files_of_no_part"], result.facts["zip_files_unread"]) == ("1", "1")
     assert world.rows("silver.items", "item_id", "price_usd") == [("p1", 1299.0), ("p2", 2598.0), ("p3", 71.8)]
-    assert world.rows("silver.interactions", "item_id", "value") == [("p1", 2499.0)]
+    assert world.rows("silver.interactions", "item_id", "value") == [
+        ("p1", 2499.0),
+        ("p3", 105.0),  # 3 of 20, less an eighth, at 2 dollars
+        ("p3", 64.62),  # 35.90, less a tenth, at 2 dollars
+    ]
     assert world.rows("ops.quarantine", "line", "rule", "reason") == [
-        (3, "type", "discount: found '10%', expected a price as 1299, 1,299.00, 1.299,00 or € 12"),
         (5, "currency", "currency: found 'GBP', expected USD, EUR; --set usd_per.CODE=RATE gives another's worth in US dollars"),
+        (5, "type", "discount: found '110%', expected a price as 1299, 1,299.00, 1.299,00 or € 12, or 10%"),
         (6, "type", "price: found 'free', expected a price as 1299, 1,299.00, 1.299,00 or € 12"),
     ]
+
+
+def test_names_and_words_of_known_data_sets(world: World) -> None:
+    """Headers as REES46, Retailrocket, Amazon (2018), the airline tweets and Flipkart have them."""
+    world.file(
+        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
+        "2019-10-01 00:00:00 UTC,view,44600062,2103,,shiseido,35.79,541312140,72d7\n"
+        "2019-10-01 00:00:01 UTC,cart,44600062,2103,,shiseido,35.79,541312140,72d7\n"
+        "2019-10-01 00:00:02 UTC,remove_from_cart,44600062,2103,,shiseido,35.79,541312140,72d7\n",
+        "events/2019-Oct.csv",
+    )
+    world.file(
+        "timestamp,visitorid,event,itemid,transactionid\n1433221332,257597,addtocart,355908,\n1433221333,257597,transaction,355908,7\n",
+        "events/events.csv",
+    )
+    assert world.ingest(world.folder / "events", "events").facts["rejected"] == "1"
+    review = {"overall": 5.0, "reviewTime": "11 9, 2012", "reviewerID": "A1", "asin": "B0", "unixReviewTime": 1352419200}
+    world.file(lines(review), "amazon.jsonl")
+    assert world.ingest(world.folder / "amazon.jsonl", "ratings").facts["rejected"] == "0"
+    assert world.rows("silver.interactions", "user_id", "item_id", "event", "value", "occurred_at") == [
+        ("257597", "355908", "purchase", None, datetime(2015, 6, 2, 5, 2, 13)),
+        ("257597", "355908", "save", None, datetime(2015, 6, 2, 5, 2, 12)),
+        ("541312140", "44600062", "save", 35.79, datetime(2019, 10, 1, 0, 0, 1)),
+        ("541312140", "44600062", "view", 35.79, datetime(2019, 10, 1)),
+        ("A1", "B0", "rating", 5.0, datetime(2012, 11, 9)),
+    ]
+    world.file(
+        "tweet_id,airline_sentiment,airline,name,text,tweet_created\n"
+        '570306133677760513,neutral,Virgin America,cairdin,"@VirginAmerica What, said",2015-02-24 11:35:52 -0800\n',
+        "Tweets.csv",
+    )
+    world.ingest(world.folder / "Tweets.csv", "texts")
+    assert world.rows("silver.texts", "text_id", "label", "text", "created_at") == [
+        ("570306133677760513", "neutral", "@VirginAmerica What, said", datetime(2015, 2, 24, 19, 35, 52)),
+    ]  # fmt: skip
+    world.file(
+        '_id,actual_price,brand,category,pid,selling_price,title\n1f,"2,999",York,Clothing,TKPFCZ9EA7H5FYZH,921,Track Pants\n',
+        "flipkart.csv",
+    )
+    world.ingest(world.folder / "flipkart.csv", "fashion_catalog")
+    assert world.rows("silver.items", "item_id", "price_usd") == [("TKPFCZ9EA7H5FYZH", 921.0)]
+
+
+def test_a_song_has_its_own_id_where_its_artist_has_one_too(world: World) -> None:
+    world.file("id,artist_id,name\ns1,a1,Song\n", "songs.csv")
+    world.ingest(world.folder / "songs.csv", "items")
+    assert world.rows("silver.items", "item_id", "title") == [("s1", "Song")]
 
 
 def test_an_archive_in_two_parts_is_of_one_person_and_who_is_gone_takes_no_message_along(world: World) -> None:
