@@ -10,7 +10,7 @@ STREAM_LAKE ?= demo-stream-lake
 MINUTES ?= 30
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-stream soak test lint bench docs lock clean
+.PHONY: help setup demo demo-stream soak test test-slow lint bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -48,8 +48,11 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## lint, then every test, in WORKERS (2) processes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
 	$(BIN)/python -m bench

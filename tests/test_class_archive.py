@@ -26,10 +26,11 @@ def test_a_session_takes_its_classes_from_the_archive(tmp_path: Path) -> None:
     log = tmp_path / "classes.log"
     done = subprocess.run([sys.executable, "-c", SESSION, str(log)], capture_output=True, text=True, check=True)
     assert done.stdout == "3\n"
-    sources = {line.split("] ")[-1].split(" ")[0]: line.split("source: ")[1] for line in log.read_text().splitlines() if "source: " in line}
+    lines = [line.split("] ")[-1].split(" source: ") for line in log.read_text().splitlines() if " source: " in line]
+    sources = {name: source.strip() for name, source in lines}
     # "top": of a session's archive, not of Java's own below it.
-    assert sources["org.apache.spark.sql.SparkSession"].strip() == "shared objects file (top)"
-    assert sources["java.lang.Object"].strip() == "shared objects file"
+    assert sources["org.apache.spark.sql.SparkSession"] == "shared objects file (top)"
+    assert sources["java.lang.Object"] == "shared objects file"
 
 
 def test_no_option_without_an_archive_or_for_an_old_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

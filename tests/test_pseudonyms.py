@@ -46,6 +46,7 @@ def written(folder: Path, name: str, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_ids_are_pseudonyms_everywhere_joins_hold_and_neither_id_nor_key_is_in_the_lake(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,6 +249,7 @@ ZQ_NEW: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("form", ["old folder", "new zip"])
+@pytest.mark.slow
 def test_a_persons_archive_is_in_the_lake_without_people(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:

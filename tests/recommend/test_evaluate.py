@@ -15,6 +15,7 @@ from shoal.recommend.search import SearchSpace
 from tests.recommend.test_blend import world
 
 
+@pytest.mark.slow
 def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) -> None:
     settings = load()
     conf = settings.evaluate_recommender
