@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.sparse import csr_matrix
 from shoal.recommend.als import AlsSettings, with_numbers
 from shoal.recommend.blend import (
     FIXED,
+    NOMINATING,
     PARTS,
     BlendSettings,
     Expert,
@@ -24,9 +26,12 @@ from shoal.recommend.blend import (
 )
 from shoal.recommend.content import ContentSettings, labels_of
 from shoal.recommend.ease import EaseSettings
+from shoal.recommend.evaluate import judge_lists
 from shoal.recommend.following import FollowingSettings
 from shoal.recommend.history_top_k import History
 from shoal.recommend.neighbours import NeighbourSettings
+from shoal.recommend.split import test_part as held_out_part
+from shoal.recommend.split import training_part, with_time_split
 
 SETTINGS = BlendSettings(
     EaseSettings(5.0, 1.0, (4,), 1000, 1000), FollowingSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
@@ -87,6 +92,21 @@ def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(numbered: 
     # Both shelves have three items left.
     assert on_last["next"] == 60
     assert on_last["hidden"] < 50
+
+
+def test_the_blend_is_no_worse_than_its_best_part_on_held_out_time(spark: SparkSession) -> None:
+    split = with_time_split(with_numbers(world(spark, 90)), 0.2).persist()
+    train, test = training_part(split), held_out_part(split)
+    users = test.select("user_id").distinct()
+    alone = [Expert("next", tuple(float(part == other) for other in PARTS), 0.0, True) for part in NOMINATING]
+    settings = replace(SETTINGS, experts=("next",))
+    ways = {"blend": fit_experts(train, settings), **{part: [one] for part, one in zip(NOMINATING, alone, strict=True)}}
+    lists = [list_blend(train, users, settings, ex, 3).withColumn("model", F.lit(name)) for name, ex in ways.items()]
+    judged = judge_lists(reduce(DataFrame.unionByName, lists), test, train, list(ways), 3)
+    ndcg = {name: judged[name]["all"]["ndcg@3"] or 0.0 for name in ways}
+    assert ndcg["blend"] >= max(ndcg.values()), ndcg
+    # So that this is worth anything, parts differ.
+    assert min(ndcg.values()) < 0.8 * ndcg["blend"], ndcg
 
 
 def test_experts_share_by_what_is_asked() -> None:
