@@ -24,7 +24,7 @@ from pathlib import Path
 
 from shoal.errors import ShoalError, TransientError, UsageError
 from shoal.jars import bring_into
-from shoal.java import java_home
+from shoal.java import java
 
 # The second is what Kafka logs through; without it a node that does not come up says nothing.
 KAFKA = (("org.apache.kafka", "kafka_2.13", "3.9.2"), ("org.slf4j", "slf4j-reload4j", "1.7.36"))
@@ -128,8 +128,7 @@ def _java(root: Path, *arguments: str) -> list[str]:
         "log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
         "log4j.appender.out.layout=org.apache.log4j.PatternLayout\nlog4j.appender.out.layout.ConversionPattern=%d %p %c %m%n\n"
     )
-    java = str(Path(java_home()) / "bin" / "java")
-    return [java, "-Xmx512m", f"-Dlog4j.configuration={log4j.as_uri()}", "-cp", str(kafka_jars() / "*"), *arguments]
+    return [java(), "-Xmx512m", f"-Dlog4j.configuration={log4j.as_uri()}", "-cp", str(kafka_jars() / "*"), *arguments]
 
 
 def _format(root: Path, settings: Path, cluster: str) -> None:

@@ -1,8 +1,8 @@
 """Java's archive of the classes that a session loads, made once at set-up: `python -m shoal.class_archive`.
 
-A session loads some twenty thousand classes from three hundred jars. From an archive they are mapped; without one each is found,
-read and checked (Java's documentation, "Class Data Sharing", dynamic archives). It holds what `exercise` used. Java itself
- sees whether an archive is of this very Java and these very jars, and goes on without one that is not.
+From an archive a session's classes are mapped; without one each is found in its jar, read and checked (Java's documentation, "Class
+Data Sharing", dynamic archives). It holds what `exercise` used. Java itself sees whether an archive is of this very Java and these
+very jars, and goes on without one that is not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from shoal.errors import ShoalError
 from shoal.jars import spark_jars_folder
-from shoal.java import java_home, java_version
+from shoal.java import java, java_home, java_version
 
 # Java 11 has archives of lists that are made by hand; Java 8 refuses the option.
 FIRST_JAVA = 13
@@ -44,7 +44,7 @@ def make_archive() -> Path:
     session of half a minute; 170 MB of disk.
     """
     if not _can_archive():
-        raise ShoalError(f"Java {java_version(_java())} keeps no archive of a session's classes, Java {FIRST_JAVA} is the first")
+        raise ShoalError(f"Java {java_version(java())} keeps no archive of a session's classes, Java {FIRST_JAVA} is the first")
     _make_javas_own()
     path = archive_path()
     part = path.with_suffix(".part")
@@ -58,7 +58,7 @@ def make_archive() -> Path:
 
 
 def exercise(spark: SparkSession, folder: Path) -> None:
-    """Bring a file into a lake in `folder`: nine tenths of the classes of any command. Raises ShoalError where it fails."""
+    """Bring a file into a lake in `folder`: reading, Delta's tables and MERGE. Raises ShoalError where it fails."""
     from shoal.conf import load
     from shoal.runs import execute, find_job
 
@@ -90,17 +90,13 @@ def _make_javas_own() -> None:
     """The archive of Java's own classes, where its wheel came without."""
     if any((Path(java_home()) / "lib" / "server").glob("*.jsa")):
         return
-    done = subprocess.run([_java(), "-Xshare:dump"], capture_output=True, text=True, check=False)
+    done = subprocess.run([java(), "-Xshare:dump"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ShoalError(f"java -Xshare:dump: {(done.stderr or done.stdout)[-300:].strip()}")
 
 
-def _java() -> str:
-    return str(Path(java_home()) / "bin" / "java")
-
-
 def _can_archive() -> bool:
-    return (java_version(_java()) or 0) >= FIRST_JAVA
+    return (java_version(java()) or 0) >= FIRST_JAVA
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from xml.sax.saxutils import quoteattr
 
 from shoal.errors import ShoalError, TransientError
 from shoal.home import home
-from shoal.java import java_home
+from shoal.java import java
 
 COORDINATES = (
     ("io.delta", "delta-spark_2.12", "3.3.2"),
@@ -125,7 +125,7 @@ def bring_into(jars: Path, coordinates: Coordinates, excluded: Sequence[tuple[st
         work = Path(scratch)
         (work / "ivy.xml").write_text(ivy_module(coordinates, excluded))
         command = [
-            str(Path(java_home()) / "bin" / "java"),
+            java(),
             f"-Dshoal.ivy.cache={work / 'cache'}",
             *write_trust_store(work / "trust.p12"),
             *["-cp", str(ivy), "org.apache.ivy.Main", "-settings", str(home() / "conf" / "ivysettings.xml")],

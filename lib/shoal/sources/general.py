@@ -19,6 +19,7 @@ _ITEM = ("item", "movie_id", "film_id", "product_id", "book_id", "post_id", "twe
 _ITEM_OR_OTHER = ("parent_asin", "isbn", "article_id", "sku", "song_id", "track_id", "artist_id", "video_id", "photo_id",
                   "anime_id", "game_id", "recipe_id", "news_id", "content_id", "listing_id", "pid")  # fmt: skip
 ITEM = Field("item_id", "id", True, (*_ITEM, *_ITEM_OR_OTHER))
+_ITEM_OF_ITS_OWN = Field("item_id", "id", True, (*_ITEM, "id", *_ITEM_OR_OTHER))
 TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "date", "datetime", "ts", "rated_at", "event_time",
                                            "event_timestamp", "event_date", "unix_timestamp", "unix_time", "unix_review_time",
                                            "rating_timestamp", "rating_time", "review_date"))  # fmt: skip
@@ -157,7 +158,7 @@ ITEMS = Part(
     "bronze.items",
     "silver.items",
     (
-        Field("item_id", "id", True, (*_ITEM, "id", *_ITEM_OR_OTHER)),
+        _ITEM_OF_ITS_OWN,
         Field("kind", "word", False, ("type",)),
         Field("owner_id", "id", False, ("author_id", "user_id", "seller_id")),
         Field("title", "text", False, ("name",)),
@@ -235,7 +236,7 @@ MODERATION = Part(
     "bronze.moderation",
     "silver.moderation",
     (
-        Field("item_id", "id", True, (*_ITEM, "id", *_ITEM_OR_OTHER)),
+        _ITEM_OF_ITS_OWN,
         Field("decided_at", "time", True, ("moderated_at", "reviewed_at", "updated_at", *TIME.aliases)),
         Field("verdict", "word", True, ("decision", "status", "action", "outcome")),
     ),
