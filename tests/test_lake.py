@@ -214,6 +214,27 @@ def test_a_transaction_is_done_once_and_tells_what_its_first_attempt_did(
     assert held() == [("a", 2.0), ("b", 1.0), ("c", 1.0), ("d", 2.0)]
 
 
+def test_rows_known_to_be_absent_are_added_once_a_transaction(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    rows = [("a", "x", 1.0, None, "t"), ("b", "x", 1.0, None, "t")]
+    pairs = spark.createDataFrame(rows, "src_id string, dst_id string, weight double, followed_at timestamp, source string")
+    name, first = "silver.follows", make_lake("run-1")
+    first.create(name)
+    assert first.insert_absent(name, pairs, first.version(name), txn=("app", 0)) == 2
+    # Killed after it. The version is that of today, so no key is looked for: the transaction alone says that it is done.
+    again = make_lake("run-2")
+    assert again.insert_absent(name, pairs.limit(1), again.version(name), txn=("app", 0)) == 2
+    assert make_lake().read(name).count() == 2
+    # Another writer came in between.
+    assert again.insert_absent(name, pairs, again.version(name) - 1, txn=("app", 1)) == 0
+
+
+def test_an_append_of_a_transaction_tells_its_own_version(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake, rows = make_lake("run-1"), users(spark, "a").withColumn("as_of", F.lit(DAY))
+    assert lake.append_once(TABLE, rows, ("app", 0)) == 1
+    assert make_lake("run-2").append_once(TABLE, rows, ("app", 0)) is None
+    assert make_lake("run-2").append_once(TABLE, rows, ("app", 1)) == 2
+
+
 def test_the_rows_of_one_append_are_found_without_a_look_at_the_log(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     def append(lake: Lake, *ids: str) -> None:
         lake.append(TABLE, users(spark, *ids).withColumn("as_of", F.lit(DAY)))

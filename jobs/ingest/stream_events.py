@@ -12,9 +12,9 @@ Writes: bronze.events        one row per message or record, sound or not; _file 
 The parser and the verdicts are those of `shoal ingest --source events`, or with form=twitter_activity of that source's activity.
 A batch is done in this order: bronze, silver (MERGE on event_id; the same for follows), quarantine, ops.stream_batches, and then
 Spark's own commit in the checkpoint. Every write can be asked for again without a double: bronze and silver carry Delta
-transaction ids, quarantine is replaced batch by batch. So a batch that was killed anywhere is done again from the start. A stream
-whose checkpoint is lost or damaged does not start: --replay begins a new one at the earliest offsets, and puts what is read again
-in the place of what was read before.
+transaction ids, quarantine is replaced where an earlier attempt may have written to it. So a batch that was killed anywhere is
+done again from the start. A stream whose checkpoint is lost or damaged does not start: --replay begins a new one at the earliest
+offsets, and puts what is read again in the place of what was read before.
 Cost of a batch: one pass over it for bronze, two over its new bronze rows, a shuffle of 8-byte key hashes, four commits.
 """
 
@@ -39,12 +39,12 @@ from shoal.conf import IngestConf, StreamEventsConf
 from shoal.contract import contract
 from shoal.errors import ContractError, InputError, ShoalError, TransientError, UsageError, one_line
 from shoal.kafka import client_secrets, reach, source_options
-from shoal.lake import Lake
+from shoal.lake import Lake, Txn
 from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
 from shoal.sources.catalogue import STREAMED
 from shoal.sources.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
-from shoal.sources.doubles import doubles_of_silver, doubles_within, repeated, with_hashes
+from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
 from shoal.sources.fields import refuse_unknown_pattern
 from shoal.sources.listing import Survey, form_of, survey_files
 from shoal.sources.messages import read_messages
@@ -292,6 +292,18 @@ def renewing(first: DataFrame, part: Part, silver: DataFrame, rows: int) -> Data
     return first.join(equal.select("_file", "_line"), ["_file", "_line"], "left_anti")
 
 
+def insert_new(lake: Lake, part: Part, first: DataFrame, rows: int, txn: Txn) -> int:
+    """Add those of the `rows` records to the part's silver table whose key it does not have; returns their number.
+
+    A MERGE on the key, but where silver has none of them, as nearly always: then a scan of its keys does for the MERGE's join with
+    all of them (docs/adr/0061).
+    """
+    made, at = contract(part.silver), lake.version(part.silver)
+    if is_any_in(lake.written(made.name), with_hashes(first, made), made, rows):
+        return lake.insert_new(made.name, first, unique=True, txn=txn)
+    return lake.insert_absent(made.name, first, at, txn)
+
+
 def contradictions(sound: DataFrame, part: Part, silver: DataFrame, rows: int) -> DataFrame:
     """The sound records whose key silver has with other values: _file, _line, reason. `silver` has their keys by now."""
     made = contract(part.silver)
@@ -302,13 +314,15 @@ def contradictions(sound: DataFrame, part: Part, silver: DataFrame, rows: int) -
 @dataclass(frozen=True)
 class Landed:
     """What a batch brought of one part: records, and those of them that are rows of silver, that are rejected; the rejected ones
-    as rows of ops.quarantine; a row a file or partition with its first and last line or offset."""
+    as rows of ops.quarantine; a row a file or partition with its first and last line or offset. is_first: whether it is known that
+    no earlier attempt came further than the part's bronze."""
 
     records: int
     ingested: int
     rejected: int
     rejects: DataFrame
     files: Sequence[Row]
+    is_first: bool
 
 
 def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number: int, as_of: date) -> Landed:
@@ -317,9 +331,10 @@ def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number
     batch_id, txn = stream.batch_id(number), (stream.app, number)
     fielded = with_fields(hide_people(records, part, privacy), part, conf, as_of)
     judged = withheld(with_verdict(fielded, part, conf), part, privacy)
-    lake.append_once(part.bronze, as_bronze(judged, batch_id, stream.source, lake.run.started_at), txn)
+    at = lake.append_once(part.bronze, as_bronze(judged, batch_id, stream.source, lake.run.started_at), txn)
     lake.create(part.silver)
-    bronze = lake.written(part.bronze).where(F.col("_batch_id") == batch_id)
+    bronze = lake.written(part.bronze) if at is None else lake.added(part.bronze, at)
+    bronze = bronze.where(F.col("_batch_id") == batch_id)
     # One row a file (of at most max_files) or partition.
     sums = (F.count("*").alias("records"), F.count("_rule").alias("rejected"))
     files = bronze.groupBy("_file").agg(*sums, F.min("_line").alias("first"), F.max("_line").alias("last")).collect()
@@ -329,11 +344,13 @@ def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number
     if sound:
         rows = silver_of(bronze.where("_rule is null"), part, conf)
         later = later_doubles(rows, part, sound)
-        new = rows if later is None else rows.join(later, ["_file", "_line"], "left_anti")
+        first = rows if later is None else rows.join(later, ["_file", "_line"], "left_anti")
+        first = first.withColumn("source", F.lit(stream.source))
         if part.keeps_newest:
-            new = renewing(new, part, lake.written(part.silver), sound)
-        new = new.drop("_file", "_line").withColumn("source", F.lit(stream.source))
-        ingested = (lake.merge if part.keeps_newest else lake.insert_new)(part.silver, new, unique=True, txn=txn)
+            new = renewing(first, part, lake.written(part.silver), sound)
+            ingested = lake.merge(part.silver, new.drop("_file", "_line"), unique=True, txn=txn)
+        else:
+            ingested = insert_new(lake, part, first.drop("_file", "_line"), sound, txn)
         told = None
         if part.keeps_newest:
             # Only within the batch, which bronze has as it was: a later batch goes over silver's rows.
@@ -344,7 +361,7 @@ def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number
             rejected += told.count()
             named = told.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
             rejects = rejects.unionByName(bronze.drop("_rule", "_reason").join(named, ["_file", "_line"]))
-    return Landed(total, ingested, rejected, as_quarantine(rejects, stream.source, part), files)
+    return Landed(total, ingested, rejected, as_quarantine(rejects, stream.source, part), files, at is not None)
 
 
 def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_of: date, counts: Counts) -> None:
@@ -358,7 +375,11 @@ def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_o
     rejected = sum(each.rejected for each in landed)
     if rejected:
         rejects = reduce(DataFrame.unionByName, [each.rejects for each in landed if each.rejected])
-        wrote = lake.replace_where("ops.quarantine", rejects, "batch_id", batch_id, unique=True)
+        if any(each.is_first for each in landed):
+            # Nothing of this batch to take out: no look at the table's files.
+            wrote = lake.append("ops.quarantine", rejects, unique=True)
+        else:
+            wrote = lake.replace_where("ops.quarantine", rejects, "batch_id", batch_id, unique=True)
         if wrote != rejected:
             raise ContractError(f"ops.quarantine: {rejected:,} records of batch {number} are rejected, {wrote:,} rows written")
     files = [row for each in landed for row in each.files]

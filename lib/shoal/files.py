@@ -26,7 +26,7 @@ from pyspark.sql import types as T
 
 from shoal.errors import InputError, TransientError, UsageError, one_line
 from shoal.records import DELIMITERS, Survey, read_part, survey
-from shoal.sources.parsing import by_plain, plain
+from shoal.sources.names import by_plain, plain
 
 LOG = logging.getLogger(__name__)
 

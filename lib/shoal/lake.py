@@ -260,13 +260,20 @@ class Lake:
                 return self._wrote(name, 0)
         return self._wrote(name, count if count >= 0 else self._metric(name, "numOutputRows"))
 
-    def append_once(self, name: str, rows: DataFrame, txn: Txn) -> None:
-        """Add `rows`, whose key the caller has made unique, unless a commit of `txn` has; they are not counted.
+    def append_once(self, name: str, rows: DataFrame, txn: Txn) -> int | None:
+        """Add `rows`, whose key the caller has made unique, unless a commit of `txn` has; they are not counted. Returns the version
+        that this made of a local table, None where nothing was added.
 
         An earlier attempt's rows stay as they are, whatever `rows` are now. Versions of an application must only rise.
         """
         writer = self._writer(self._conform(self.create(name), rows, None), txn).mode("append")
+        before = self.version(name)
         self._commit(name, lambda: self._save(name, writer))
+        if self.settings.lake.catalog:
+            return None
+        # Of the versions since then others may have made some.
+        ours = self._commit_of(name, _mark_of(txn), self.version(name) - before)
+        return None if ours is None else int(ours["version"])
 
     def append_log(self, name: str, rows: DataFrame) -> None:
         """Add rows that carry their own run_id (ops.runs) as they are; not counted as the run's output."""
@@ -280,17 +287,20 @@ class Lake:
         """
         return self._merge(name, rows, unique, update=False, txn=txn)
 
-    def insert_absent(self, name: str, rows: DataFrame, at: int) -> int:
-        """Add rows whose keys are unique and not in version `at` of the table, as the caller has found, and return how many; -1
-        where there was no table.
+    def insert_absent(self, name: str, rows: DataFrame, at: int, txn: Txn | None = None) -> int:
+        """Add rows whose keys are unique and not in version `at` of the table (-1: there was none), as the caller has found, and
+        return how many; `txn` as above.
 
         Where nobody has written since, that spares the search through the table that `insert_new` makes; else, and with a
         catalog, where nobody can be kept out for the moment of the commit, this is `insert_new`.
         """
         with self._sole_writer(name):
             if self.settings.lake.catalog or self.version(name) != at:
-                return self.insert_new(name, rows, unique=True)
-            return self.append(name, rows, unique=True)
+                return self.insert_new(name, rows, unique=True, txn=txn)
+            if txn is None:
+                return self.append(name, rows, unique=True)
+            self.append_once(name, rows, txn)
+            return self._wrote(name, self._metric(name, "numOutputRows", txn=txn))
 
     def merge(
         self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None, gone: DataFrame | None = None
@@ -610,7 +620,7 @@ class Lake:
     def _metric(self, name: str, *metrics: str, txn: Txn | None = None) -> int:
         """The sum of these counts of the table's latest commit of this run, of a plain write its rows; of that `txn`, of whatever
         run, 0 where it wrote nothing."""
-        mark = f'"txn": "{txn[0]}:{txn[1]}"' if txn else self.run.run_id
+        mark = _mark_of(txn) if txn else self.run.run_id
         for limit in (5, _ATTEMPT_COMMITS) if txn else (5,):
             ours = self._commit_of(name, mark, limit)
             if ours is not None:
@@ -729,6 +739,11 @@ class Lake:
                 # Jitter, so that two writers that met once do not meet again.
                 time.sleep(lake.backoff_seconds * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         raise AssertionError("unreachable")
+
+
+def _mark_of(txn: Txn) -> str:
+    """What the userMetadata of the transaction's commit hold."""
+    return f'"txn": "{txn[0]}:{txn[1]}"'
 
 
 def _of_today(made: Contract, rows: DataFrame) -> DataFrame:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shoal.sources.documents import document_records, holds_pages, is_document, listed_in
-from shoal.sources.parsing import Left, Stretch, json_record
+from shoal.sources.json_objects import Left, json_record
+from shoal.sources.parsing import Stretch
 
 
 def read(path: Path, max_bytes: int = 1000) -> list[tuple[int, str, str | None, str | None, str | None]]:

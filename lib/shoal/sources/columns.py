@@ -7,7 +7,7 @@ from shoal.contract import contract
 from shoal.errors import InputError
 from shoal.sources.fields import match_columns, refuse_unknown_renames
 from shoal.sources.listing import Survey
-from shoal.sources.parsing import plain
+from shoal.sources.names import plain
 from shoal.sources.parts import Part
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from shoal.sources.parsing import KEPT_BYTES, WRONG_SHAPE, Row, Stretch, object_record, open_bytes, slow_batch
+from shoal.sources.json_objects import WRONG_SHAPE, Row, object_record
+from shoal.sources.parsing import KEPT_BYTES, Stretch, open_bytes, slow_batch
 
 # `records_of(document, path)` gives a document's records: flat objects, whose values become fields as those of a line do.
 RecordsOf = Callable[[object, str], Iterator[object]]

@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.errors import InputError, UsageError
 from shoal.sources.listing import Survey
-from shoal.sources.parsing import by_plain, plain
+from shoal.sources.names import by_plain, plain
 
 # How pandas and Python write nothing.
 NOTHING = ("nan", "none", "null")

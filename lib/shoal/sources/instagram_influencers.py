@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.sources.documents import listed_in
 from shoal.sources.fields import NOTHING, Field
-from shoal.sources.parsing import by_plain, plain
+from shoal.sources.names import by_plain, plain
 from shoal.sources.parts import Also, Part, hashtags_of, id_from
 
 FIELDS = (

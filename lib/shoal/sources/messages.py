@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark import Accumulator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
-from shoal.sources.parsing import KEPT_BYTES, Left, Row, json_record
+from shoal.sources.json_objects import Left, Row, json_record, read_alike
+from shoal.sources.parsing import KEPT_BYTES
 
 _PLACES = ("_file", "_line")
 
@@ -29,12 +32,7 @@ def read_messages(
     def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         left = Left(refuse)
         for batch in batches:
-            rows = [message_record(value, taken, max_bytes, left) for value in batch.column(2).to_pylist()]
-            texts = [pa.array([row[i] for row in rows], pa.string()) for i in (0, 1, 2)]
-            found = [row[3] or {} for row in rows]
-            fields = [pa.array([each.get(name) for each in found], pa.string()) for name in wanted]
-            columns = [batch.column(0), batch.column(1), *texts, *fields]
-            yield pa.RecordBatch.from_arrays(columns, names=[*_PLACES, "raw", "_rule", "_reason", *wanted])
+            yield from message_batches(batch, taken, wanted, max_bytes, left)
         seen.add(left.names)
 
     made = ", ".join(f"`{name}` string" for name in ("raw", "_rule", "_reason", *names))
@@ -42,6 +40,36 @@ def read_messages(
         F.concat_ws("/", "topic", F.col("partition").cast("string")).alias("_file"), F.col("offset").alias("_line"), "value"
     )
     return placed.mapInArrow(parsed, f"_file string, _line bigint, {made}")
+
+
+def message_batches(
+    batch: pa.RecordBatch, pairs: Sequence[str], names: Sequence[str], max_bytes: int, left: Left
+) -> Iterator[pa.RecordBatch]:
+    """The records of the messages (_file, _line, value), in some order: as `message_record` makes them, those of the same names
+    together."""
+    columns = [*_PLACES, "raw", "_rule", "_reason", *names]
+    files, lines, values = batch.columns
+    # A missing value is not of any length.
+    fit = np.flatnonzero(pc.fill_null(pc.less_equal(pc.binary_length(values), max_bytes), False).to_numpy(zero_copy_only=False))
+    others = np.setdiff1d(np.arange(len(values)), fit)
+    try:
+        texts = values.take(pa.array(fit)).cast(pa.string())
+    except pa.ArrowInvalid:
+        # Some are no UTF-8.
+        others = np.arange(len(values))
+    else:
+        alike, singly = read_alike(texts, pairs, names, left)
+        for each in alike:
+            at = pa.array(fit[each.places])
+            found = [files.take(at), lines.take(at), texts.take(pa.array(each.places)), *each.columns]
+            yield pa.RecordBatch.from_arrays(found, names=columns)
+        others = np.sort(np.concatenate([others, fit[singly]]))
+    if len(others):
+        at = pa.array(others)
+        rows = [message_record(value, pairs, max_bytes, left) for value in values.take(at).to_pylist()]
+        told = [pa.array([row[i] for row in rows], pa.string()) for i in (0, 1, 2)]
+        fields = [pa.array([(row[3] or {}).get(name) for row in rows], pa.string()) for name in names]
+        yield pa.RecordBatch.from_arrays([files.take(at), lines.take(at), *told, *fields], names=columns)
 
 
 def message_record(value: bytes | None, pairs: Sequence[str], max_bytes: int, left: Left) -> Row:

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import json
-import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, cast
@@ -22,31 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from shoal.sources.json_objects import Left, Row, Shaped, json_record, read_alike
 from shoal.sources.splitting import Cut, Limits, Marks, Positions, can_quote, cut, fields
 
 CHUNK_BYTES = 4 << 20
 # The raw text that is kept of a record beyond the size limit; its reason tells the rest.
 KEPT_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
-# Numbers stay the text that they are. Made once: json.loads makes one a call when it is given these.
-_DECODE = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).decode
-# `shaped(object)` gives a JSON object with values that lie deeper under the names of our fields.
-Shaped = Callable[[dict[str, Any]], dict[str, Any]]
-# What a function that takes JSON apart meets where it has another shape than expected.
-WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-# Sets of names that are remembered: each of a hostile file's objects may have others.
-_PLANS = 1000
-# Names of objects that are told of where nothing is made of them, and how much of each.
-MOST_NAMES, NAME_LENGTH = 50, 60
-
-
-@dataclass(frozen=True)
-class Left:
-    """What becomes of names of JSON objects that nothing is made of: the record is refused, or they are noted in `names`, at most
-    MOST_NAMES of them, and the record is as sound as without them."""
-
-    is_refused: bool = False
-    names: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -74,20 +53,6 @@ class Stretch:
 def batch_schema(names: Sequence[str]) -> pa.Schema:
     """The schema of `records`: _line, raw, _rule, _reason (null where the form is sound), then `names` as strings."""
     return pa.schema([("_line", pa.int64()), *((name, pa.string()) for name in ("raw", "_rule", "_reason", *names))])
-
-
-@cache
-def plain(name: str) -> str:
-    """A column name without case, underscores, blanks and hyphens: userId, user_id and USER-ID are one."""
-    return re.sub(r"[\s_\-]+", "", name).lower()
-
-
-def by_plain(names: Iterable[str]) -> dict[str, str]:
-    """The names by their `plain` form; of several that have the same, the first."""
-    found: dict[str, str] = {}
-    for name in names:
-        found.setdefault(plain(name), name)
-    return found
 
 
 def open_bytes(path: str) -> BufferedIOBase:
@@ -208,18 +173,26 @@ def _read_chunk(
 ) -> Iterator[pa.RecordBatch]:
     """The records of one chunk."""
     numbers = found.line + (line + stretch.line)
-    odd = found.odd.copy() if stretch.form == "csv" else np.ones(len(found.ends), np.bool_)
+    odd = found.odd.copy()
     if len(odd) and (data.startswith(_BOM) and stretch.start == 0 and line == 0):
         odd[0] = True
     if not _is_utf8(data[: found.consumed]):
         spans = zip(found.starts, found.ends, strict=True)
         odd |= np.fromiter((not _is_utf8(data[s:e]) for s, e in spans), np.bool_, len(odd))
-    separator = _separator(stretch, data)
-    if separator is None:
+    separator = _separator(stretch, data) if stretch.form == "csv" else None
+    # Of a JSON object's line one carriage return is its end's, another the text's.
+    if b"\r\r" in data if stretch.form == "jsonl" else separator is None:
         odd[:] = True
     even = np.flatnonzero(~odd & ~_is_comment(stretch, data, found.starts))
-    if separator is not None and len(even):
+    if len(even) and separator is not None:
         yield from _read_together(stretch, data, found, even, numbers[even], names, schema, limits.has_quotes, separator)
+    elif len(even):
+        raw = _texts_at(data, found, even)
+        alike, singly = read_alike(raw, stretch.columns, names, stretch.left, stretch.shaped)
+        for each in alike:
+            chosen = [numbers[even][each.places], raw.take(pa.array(each.places))]
+            yield pa.RecordBatch.from_arrays([pa.array(chosen[0]), chosen[1], *each.columns], schema=schema)
+        odd[even[singly]] = True
     rows: list[tuple[Any, ...]] = []
     for i in np.flatnonzero(odd):
         first = line == 0 and i == 0
@@ -266,12 +239,7 @@ def _read_together(
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """Lines whose quotes, if any, pair up within the line: all at once, by Arrow's reader. `numbers` are those of `even`;
     `separator`: see `_separator`."""
-    offsets = np.empty(len(found.starts) + 1, np.int64)
-    offsets[:-1], offsets[-1] = found.starts, found.consumed
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    whole = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(found.starts), buffers)
-    lines = whole.take(pa.array(even)) if len(even) < len(whole) else whole
-    raw = pc.ascii_rtrim(lines.cast(pa.large_string()), characters="\r\n").cast(pa.string())
+    raw = _texts_at(data, found, even)
     filled = pc.not_equal(raw, "").to_numpy(zero_copy_only=False)
     if not filled.all():
         kept = np.flatnonzero(filled)
@@ -317,6 +285,16 @@ def _read_together(
     yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
+def _texts_at(data: bytes, found: Cut, places: Positions) -> pa.StringArray:
+    """The texts of those records, without the ends of their lines."""
+    offsets = np.empty(len(found.starts) + 1, np.int64)
+    offsets[:-1], offsets[-1] = found.starts, found.consumed
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    whole = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(found.starts), buffers)
+    lines = whole.take(pa.array(places)) if len(places) < len(whole) else whole
+    return pc.ascii_rtrim(lines.cast(pa.large_string()), characters="\r\n").cast(pa.string())
+
+
 def _joined(data: bytes, found: Cut, even: Any) -> bytes:
     """The bytes of the lines `even`, their line breaks included; a first line break keeps Arrow from taking a mark for the
     byte order's."""
@@ -327,9 +305,6 @@ def _joined(data: bytes, found: Cut, even: Any) -> bytes:
     begins = np.append(found.starts, found.consumed)
     mask = np.repeat(wanted, np.diff(begins))
     return b"\n" + np.frombuffer(data, np.uint8)[int(begins[0]) : found.consumed][mask].tobytes()
-
-
-Row = tuple[str, "str | None", "str | None", "dict[str, str | None] | None"]
 
 
 def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has_quotes: bool) -> Row | None:
@@ -352,89 +327,6 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has
     if len(values) != len(stretch.columns):
         return raw, "field_count", _field_count(len(values), len(stretch.columns)), None
     return raw, None, None, {n: v or None for n, v in zip(stretch.columns, values, strict=True) if n is not None}
-
-
-def json_record(raw: str, columns: Sequence[str | None], left: Left, shaped: Shaped | None = None) -> Row:
-    """A JSON object: its values as text, arrays and objects as JSON. `columns` are pairs `theirs=ours`, the first choice of a
-    column first, theirs as `plain` makes it."""
-    try:
-        value = _DECODE(raw)
-    except (ValueError, RecursionError) as error:
-        return raw, "bad_json", f"not JSON ({getattr(error, 'msg', 'nested too deeply')}); expected one object a line", None
-    if not isinstance(value, dict):
-        return raw, "bad_json", f"found a JSON {type(value).__name__}; expected an object", None
-    return object_record(raw, value, columns, left, shaped)
-
-
-def object_record(
-    raw: str, value: dict[str, Any], columns: Sequence[str | None], left: Left, shaped: Shaped | None = None
-) -> Row:
-    """The record of a JSON object whose text is `raw`, as `json_record` makes it.
-
-    Of two of the object's names that are one to `plain`, the first counts; of a column's names, the first with a value.
-    """
-    if shaped is not None:
-        try:
-            value = shaped(value)
-        except WRONG_SHAPE as error:
-            told = " ".join(str(error).split())[:200]
-            return raw, "bad_json", f"not an object as expected: {type(error).__name__} {told}", None
-    plan, unknown = _plan_of(tuple(value), columns)
-    if unknown:
-        shown = [name[:NAME_LENGTH].encode("utf-8", "replace").decode("utf-8") for name in unknown[:MOST_NAMES]]
-        if left.is_refused:
-            reason = f"unknown column {', '.join(shown)[:300]}; its table takes none (unknown_columns: refuse in the contract)"
-            return raw, "unknown_column", reason, None
-        if len(left.names) < MOST_NAMES:
-            left.names.update(shown[: MOST_NAMES - len(left.names)])
-    found: dict[str, str | None] = {}
-    for ours, theirs in plan:
-        for name in theirs:
-            text = _json_text(value[name])
-            if text is not None:
-                found[ours] = text
-                break
-    return raw, None, None, found
-
-
-Plan = tuple[tuple[str, tuple[str, ...]], ...]
-
-
-def _plan_of(names: tuple[str, ...], columns: Sequence[str | None]) -> tuple[Plan, tuple[str, ...]]:
-    """What is made of an object of these names, and those of them that nothing is made of."""
-    plans = _plans(tuple(columns))
-    found = plans.get(names)
-    if found is None:
-        if len(plans) >= _PLANS:
-            plans.clear()
-        known = {(pair or "=").partition("=")[0] for pair in columns}
-        found = plans[names] = _plan(names, columns), tuple(name for name in names if plain(name) not in known)
-    return found
-
-
-@cache
-def _plans(columns: tuple[str | None, ...]) -> dict[tuple[str, ...], tuple[Plan, tuple[str, ...]]]:
-    """The plans that were made for objects of these columns, by the objects' names: most objects have the same few."""
-    return {}
-
-
-def _plan(names: tuple[str, ...], columns: Sequence[str | None]) -> Plan:
-    """Our column, and those of an object's names that may hold it, the first choice first."""
-    spelled = by_plain(names)
-    plan: dict[str, list[str]] = {}
-    for pair in columns:
-        theirs, _, ours = (pair or "=").partition("=")
-        if theirs in spelled:
-            plan.setdefault(ours, []).append(spelled[theirs])
-    return tuple((ours, tuple(theirs)) for ours, theirs in plan.items())
-
-
-def _json_text(value: object) -> str | None:
-    if value is None or value == "":
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    # An escaped half of a surrogate pair is no character; UTF-8 cannot hold it.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _field_count(found: int, expected: int) -> str:

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.sources.documents import RecordsOf
 from shoal.sources.fields import Field, Hide
-from shoal.sources.parsing import Shaped
+from shoal.sources.json_objects import Shaped
 
 # `made(conf)` gives the silver columns from the typed fields (columns of their names; null where a file has none).
 Make = Callable[[IngestConf], dict[str, Column]]

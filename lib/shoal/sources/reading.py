@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.errors import InputError
 from shoal.sources.documents import RecordsOf, document_records
+from shoal.sources.json_objects import MOST_NAMES, Left, Shaped
 from shoal.sources.listing import Survey
-from shoal.sources.parsing import MOST_NAMES, Left, Shaped, Stretch, batch_schema, records
+from shoal.sources.parsing import Stretch, batch_schema, records
 from shoal.sources.pictures import picture_records
 from shoal.sources.splitting import Limits, can_quote
 

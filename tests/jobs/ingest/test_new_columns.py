@@ -16,8 +16,8 @@ from shoal.conf import load
 from shoal.contract import contract
 from shoal.lake import Lake, Run
 from shoal.runs import Result, execute, find_job
+from shoal.sources.json_objects import MOST_NAMES, NAME_LENGTH, Left
 from shoal.sources.messages import message_record
-from shoal.sources.parsing import MOST_NAMES, NAME_LENGTH, Left
 
 DAY = date(2024, 1, 1)
 
