@@ -24,13 +24,13 @@ RATINGS, TEXTS, ROUNDS = 5_000_000, 1_500_000, 3
 DAY = date(2024, 1, 1)
 
 
-def write_ratings(path: Path, rows: int, seed: int) -> None:
-    """Skewed users and items, half stars, unix seconds in order; one rating in 1,000 is out of range."""
+def write_ratings(path: Path, rows: int, seed: int, since: int = 1_000_000_000, seconds: int = 600_000_000) -> None:
+    """Skewed users and items, half stars, unix seconds in order, from `since` on for so many; one rating in 1,000 is out of range."""
     rng = np.random.default_rng(seed)
     user = (rng.random(rows) ** 3 * 200_000).astype(int)
     item = (rng.random(rows) ** 3 * 60_000).astype(int)
     rating = np.where(rng.random(rows) < 0.001, 99.0, rng.integers(1, 11, rows) / 2)
-    at = 1_000_000_000 + np.sort(rng.integers(0, 600_000_000, rows))
+    at = since + np.sort(rng.integers(0, seconds, rows))
     table = pa.table({"userId": user, "movieId": item, "rating": rating, "timestamp": at})
     pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(quoting_style="none"))
 

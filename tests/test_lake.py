@@ -88,6 +88,9 @@ def test_rows_known_to_be_absent_are_appended_where_nobody_wrote_since(
     assert [row["operation"] for row in operations] == ["MERGE", "WRITE"]
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
     assert seen == {"a": 5, "b": 7, "c": 7}
+    # Of rows that renew what there is, one that another writer has brought meanwhile is put over.
+    assert lake.insert_absent(TABLE, rows.where("user_id = 'a'"), at=lake.version(TABLE) - 1, renew=True) == 1
+    assert make_lake(run_id="r3").read(TABLE).where("user_id = 'a'").collect()[0]["event_count"] == 7
 
 
 def test_who_adds_by_keys_waits_for_the_tables_other_writer(

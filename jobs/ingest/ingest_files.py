@@ -39,7 +39,7 @@ from shoal.sources import fashion_catalog
 from shoal.sources.archives import archives_of, unpack, unpacked_aside
 from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
-from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
+from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, where_keys_may_be, with_hashes
 from shoal.sources.fashion_catalog import nobodys_pictures, seen_pictures
 from shoal.sources.fields import Hide, refuse_unknown_pattern
 from shoal.sources.films import CATALOGUES, enriched, moved, same_films
@@ -71,14 +71,16 @@ class Sorted:
     """A batch in bronze, and where its records go.
 
     counts: records by (file, rule); the rule of sound ones is None. left_out: the sound ones that silver does not get; their
-    numbers by (file, verdict). again: whether an earlier run began with this batch. bronze_version: the commit that holds all of
-    the batch, None where that is not known. silver_version: the one in which keys were looked for, -1 where there was no table.
+    numbers by (file, verdict). is_known: whether silver has a key of theirs. again: whether an earlier run began with this batch.
+    bronze_version: the commit that holds all of the batch, None where that is not known. silver_version: the one in which keys were
+    looked for, -1 where there was no table.
     """
 
     batch: Batch
     counts: dict[tuple[str, str | None], int]
     left_out: DataFrame
     verdicts: dict[tuple[str, str], int]
+    is_known: bool
     again: bool
     bronze_version: int | None
     silver_version: int
@@ -226,8 +228,8 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
     version = lake.version(batch.part.silver)
     sound = sound_of(lake, conf, batch, at)
-    left, verdicts = left_out(lake, batch, sound, sum(n for (_, rule), n in counts.items() if rule is None), earlier)
-    return Sorted(batch, counts, left, verdicts, bool(earlier), at, version)
+    number = sum(n for (_, rule), n in counts.items() if rule is None)
+    return Sorted(batch, counts, *left_out(lake, source, batch, sound, number, earlier), bool(earlier), at, version)
 
 
 def bronze_of(lake: Lake, batch: Batch, at: int | None) -> DataFrame:
@@ -242,10 +244,10 @@ def sound_of(lake: Lake, conf: IngestConf, batch: Batch, at: int | None) -> Data
 
 
 def left_out(
-    lake: Lake, batch: Batch, sound: DataFrame, rows: int, earlier: Sequence[str]
-) -> tuple[DataFrame, dict[tuple[str, str], int]]:
-    """The `sound` records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; and
-    their numbers by (file, verdict).
+    lake: Lake, source: str, batch: Batch, sound: DataFrame, rows: int, earlier: Sequence[str]
+) -> tuple[DataFrame, dict[tuple[str, str], int], bool]:
+    """The `sound` records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; their
+    numbers by (file, verdict); and whether silver has a key of the batch.
 
     Within the batch the first record of a key stays; of a later one, and of one that silver has, see `doubles_within` and
     `doubles_of_silver`.
@@ -253,16 +255,18 @@ def left_out(
     made = contract(batch.part.silver)
     nothing = lake.spark.createDataFrame([], "_file string, _line bigint, verdict string, reason string")
     if not rows:
-        return nothing, {}
+        return nothing, {}, False
     hashed = with_hashes(sound, made)
     twice = repeated(hashed.select("_h"), rows).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         # Nearly always none of either kind: then no record is looked at again.
         is_twice = not twice.isEmpty()
         silver = lake.written(made.name) if lake.exists(made.name) else None
+        if silver is not None and batch.part.key_from:
+            silver = where_keys_may_be(silver, sound, source, batch.part.key_from)
         is_known = silver is not None and is_any_in(silver, hashed, made, rows)
         if not is_twice and not is_known:
-            return nothing, {}
+            return nothing, {}, False
         left = within = doubles_within(hashed, made, twice) if is_twice else nothing
         if silver is not None and is_known:
             against = doubles_of_silver(hashed, made, silver, earlier, batch.part.keeps_newest, rows)
@@ -272,7 +276,7 @@ def left_out(
         counted = left.groupBy("_file", "verdict").count().collect()
     finally:
         twice.unpersist()
-    return left, {(row["_file"], row["verdict"]): row["count"] for row in counted}
+    return left, {(row["_file"], row["verdict"]): row["count"] for row in counted}, is_known
 
 
 def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, loaded: Sequence[Sorted]) -> None:
@@ -344,10 +348,10 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> No
     sound = sound_of(lake, conf, batch, loaded.bronze_version)
     rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
-    if batch.part.keeps_newest:
+    if batch.part.keeps_newest and loaded.is_known:
         wrote = lake.merge(made.name, rows, unique=True)
     else:
-        wrote = lake.insert_absent(made.name, rows, loaded.silver_version)
+        wrote = lake.insert_absent(made.name, rows, loaded.silver_version, renew=batch.part.keeps_newest)
     if wrote != expected:
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
 

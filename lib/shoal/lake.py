@@ -287,16 +287,16 @@ class Lake:
         """
         return self._merge(name, rows, unique, update=False, txn=txn)
 
-    def insert_absent(self, name: str, rows: DataFrame, at: int, txn: Txn | None = None) -> int:
+    def insert_absent(self, name: str, rows: DataFrame, at: int, txn: Txn | None = None, renew: bool = False) -> int:
         """Add rows whose keys are unique and not in version `at` of the table (-1: there was none), as the caller has found, and
         return how many; `txn` as above.
 
         Where nobody has written since, that spares the search through the table that `insert_new` makes; else, and with a
-        catalog, where nobody can be kept out for the moment of the commit, this is `insert_new`.
+        catalog, where nobody can be kept out for the moment of the commit, this is `insert_new`, or `merge` with `renew`.
         """
         with self._sole_writer(name):
             if self.settings.lake.catalog or self.version(name) != at:
-                return self.insert_new(name, rows, unique=True, txn=txn)
+                return (self.merge if renew else self.insert_new)(name, rows, unique=True, txn=txn)
             if txn is None:
                 return self.append(name, rows, unique=True)
             self.append_once(name, rows, txn)

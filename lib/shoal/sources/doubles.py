@@ -54,13 +54,20 @@ def doubles_within(hashed: DataFrame, made: Contract, twice: DataFrame) -> DataF
     return later.select("_file", "_line", same.alias("verdict"), reason.alias("reason"))
 
 
+def where_keys_may_be(silver: DataFrame, sound: DataFrame, source: str, column: str) -> DataFrame:
+    """Silver's rows that may have a key of the `sound` records, whose keys are made of that column, a time, as are all of the
+    `source`: within their times, and all of other sources, which may bring keys of their own. Cost: a job over the column."""
+    first, last = sound.select(F.unix_micros(column).alias("_at")).agg(F.min("_at"), F.max("_at")).collect()[0]
+    within = F.col(column).between(*[F.timestamp_micros(F.lit(end)) for end in (first, last)])
+    return silver.where(within | (F.col("source") != source))
+
+
 def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -> bool:
     """Whether silver has a key of the `rows` records in `hashed`, or one of the same hash: nearly always not, and then nobody has
     to look at more than silver's key columns. Cost: a scan of these, with 8 bytes a record sent to where they are."""
     keys = hashed.select("_h")
     near = silver.select(F.xxhash64(*made.key).alias("_h")).join(_sent(keys, rows), "_h", "left_semi")
-    # Not isEmpty, which looks at one part of the table, then at some more, when it nearly always has to look at all of them.
-    return bool(near.limit(1).count())
+    return not near.isEmpty()
 
 
 def doubles_of_silver(

@@ -135,6 +135,7 @@ RATINGS = Part(
     None,
     False,
     rating_in_range,
+    key_from="occurred_at",
 )
 EVENTS = Part(
     "events",

@@ -46,7 +46,17 @@ def _ratings(conf: IngestConf) -> dict[str, Column]:
 
 
 PARTS = (
-    Part("ratings", "bronze.ratings", "silver.interactions", RATING_FIELDS, _ratings, "ratings.csv", False, rating_in_range),
+    Part(
+        "ratings",
+        "bronze.ratings",
+        "silver.interactions",
+        RATING_FIELDS,
+        _ratings,
+        "ratings.csv",
+        False,
+        rating_in_range,
+        key_from="occurred_at",
+    ),
     Part(
         "movies",
         "bronze.items",

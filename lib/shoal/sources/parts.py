@@ -55,6 +55,8 @@ class Part:
     hidden_path(path, hide): what a pseudonymised lake calls a file, for a source that names files after people. names_in(path):
     names of people that a file's words may hold, besides those its records say, each with the id it stands for; words then lose
     these names and those of their record's people.
+    key_from: the silver column of time that all keys are made of, where no record brings a key of its own: rows of one key, of the
+    source, have the same time.
     null: a text that says that there is no value; has_quotes: whether quotes enclose fields in its delimited files.
     """
 
@@ -80,6 +82,7 @@ class Part:
     of_pictures: bool = False
     hidden_path: Callable[[str, Hide], str] | None = None
     names_in: Callable[[str], dict[str, str]] | None = None
+    key_from: str | None = None
 
     @property
     def fields_in_bronze(self) -> bool:

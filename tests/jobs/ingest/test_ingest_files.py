@@ -327,3 +327,16 @@ def test_movielens_lands_whole(world: World, data: Path) -> None:
     assert film["categories"] == ["Adventure", "Animation", "Children", "Comedy", "Fantasy"]
     assert lake.read("silver.item_links").where("item_id = '1'").select("imdb_id", "tmdb_id").collect()[0] == ("tt0114709", "862")
     assert lake.read("silver.texts").where("kind = 'tag'").count() == 3683
+
+
+def test_an_event_that_brings_the_id_of_a_rating_keeps_it_whenever_it_was(world: World) -> None:
+    """Ids of ratings are made of their times, so only silver's ratings of these times are looked at; others' ids may be any."""
+    rating = world.file(HEAD + "u,i,3,1700000000\n")
+    world.ingest(rating)
+    made = world.rows("silver.interactions", "event_id")[0][0]
+    world.root = world.folder / "other"
+    event = f"event_id,user_id,item_id,event,value,occurred_at\n{made},u,i,rating,3,1600000000\n"
+    world.ingest(world.file(event, "events.csv"), "events")
+    world.ingest(rating)
+    assert world.quarantined() == [(2, "duplicate_key", "u,i,3,1700000000")]
+    assert world.rows("silver.interactions", "event_id", "source") == [(made, "events")]
