@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from shoal.contract import contract, contract_names
 from shoal.grants import grants_sql
 from shoal.people import REQUESTS
@@ -35,3 +37,22 @@ def test_every_personal_column_is_masked_and_no_other() -> None:
 def test_gold_readers_read_gold_and_nothing_else() -> None:
     granted = re.findall(r"GRANT (.+) ON SCHEMA `shoal`\.`(\w+)` TO `shoal_gold_readers`", grants_sql())
     assert granted == [("USE SCHEMA, SELECT", "gold")]
+
+
+def test_who_reads_people_sees_the_value_and_others_only_that_there_is_one(spark: SparkSession) -> None:
+    """The bodies of the masks, run by Spark, with the answer of Databricks' function in its place; its other statements are known
+    to Unity Catalog alone."""
+    bodies = re.findall(r"`(\w+)`\(value ([^)]+)\) RETURNS \S+\n  RETURN (.+);\n", grants_sql())
+    pair = F.create_map(F.lit("a"), F.lit("b"))
+    values = {"STRING": F.lit("anna"), "ARRAY<STRING>": F.array(F.lit("anna")), "MAP<STRING,STRING>": pair}
+    assert {kind for _, kind, _ in bodies} == set(values)
+    for name, kind, body in bodies:
+        row = spark.range(1).select(values[kind].alias("value"), F.lit(None).cast(kind).alias("nothing"))
+        question = "is_account_group_member('shoal_pii_readers')"
+        assert body.count(question) == 1
+        seen = [
+            row.select(F.expr(re.sub(r"\bvalue\b", column, body.replace(question, answer))).alias("v")).collect()[0]["v"]
+            for column in ("value", "nothing") for answer in ("true", "false")
+        ]  # fmt: skip
+        plain = row.select("value").collect()[0]["value"]
+        assert seen == [plain, "(masked)" if kind == "STRING" else None, None, None], name
