@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from shoal import broker
+from shoal.broker_security import Security
 from shoal.conf import Settings, load
 from shoal.errors import TransientError
 from shoal.lake import Lake, Run
@@ -60,10 +61,10 @@ def data() -> Path:
     return DATA
 
 
-def kafka_or_skip(folder: Path) -> broker.Broker:
+def kafka_or_skip(folder: Path, security: Security | None = None) -> broker.Broker:
     """A running Kafka of one node in that folder; the test is skipped where its jars cannot be had, but never in CI."""
     try:
-        return broker.start(folder)
+        return broker.start(folder, security)
     except TransientError as error:
         if os.environ.get("CI"):
             raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from shoal.broker import free_ports
 from shoal.conf import StreamEventsConf, load
-from shoal.errors import TransientError, UsageError
-from shoal.kafka import client_secrets, reach, source_options
+from shoal.errors import InputError, TransientError, UsageError
+from shoal.kafka import client_secrets, reach, refusal, source_options, without_secrets
 
 LOGIN = {"SHOAL_KAFKA_USERNAME": "u", "SHOAL_KAFKA_PASSWORD": "hidden"}
 
@@ -34,6 +34,49 @@ def test_secrets_come_from_the_environment() -> None:
     whole = {**user, "SHOAL_KAFKA_SASL_JAAS_CONFIG": "as it is"}
     assert client_secrets(conf(), whole)["sasl.jaas.config"] == "as it is"
     assert client_secrets(conf(), {}) == {}
+
+
+def test_a_login_without_a_mechanism_is_plain_to_kafka_too() -> None:
+    assert source_options(conf(), LOGIN, False)["kafka.sasl.mechanism"] == "PLAIN"
+    assert source_options(conf("kafka.sasl.mechanism=SCRAM-SHA-256"), LOGIN, False)["kafka.sasl.mechanism"] == "SCRAM-SHA-256"
+    assert "kafka.sasl.mechanism" not in source_options(conf(), {"SHOAL_KAFKA_SASL_JAAS_CONFIG": "as it is"}, False)
+
+
+TRACE = """An error occurred while calling o1.javaToPython.
+: org.apache.kafka.common.KafkaException: Failed to create new KafkaAdminClient
+\tat org.apache.kafka.clients.admin.KafkaAdminClient.createInternal(KafkaAdminClient.java:545)
+Caused by: org.apache.kafka.common.KafkaException: Failed to load SSL keystore
+\t... 18 more
+Caused by: java.nio.file.NoSuchFileException: ca.pem
+\tat java.base/sun.nio.fs.UnixException.translateToIOException(UnixException.java:92)
+"""
+ERRORS = "org.apache.kafka.common.errors."
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "says"),
+    [
+        (TRACE, UsageError, "Kafka's client cannot be made with these settings: NoSuchFileException: ca.pem"),
+        (TRACE.replace("ca.pem", "hidden in JAAS"), UsageError, "settings: the login is missing or none; set SHOAL_KAFKA_USERNAME"),
+        (f"[STREAM_FAILED] {ERRORS}SaslAuthenticationException: no", UsageError, ": the login was refused; see docs/stream.md"),
+        # A client that is refused while it waits for something else says both.
+        (f"{ERRORS}TimeoutException\nCaused by: {ERRORS}SslAuthenticationException: no trust", UsageError, "refused (no trust)"),
+        (f"{ERRORS}TopicAuthorizationException", UsageError, "the user may not read this, or there is no such topic"),
+        (f"{ERRORS}UnknownTopicOrPartitionException", InputError, "topic t: h:9092 has no such topic"),
+        (f"{ERRORS}TimeoutException", TransientError, "Kafka at h:9092 stopped answering"),
+    ],
+)
+def test_a_refusal_is_told_by_its_innermost_cause(text: str, kind: type[Exception], says: str) -> None:
+    told = refusal(text, conf())
+    assert type(told) is kind
+    assert says in str(told)
+    assert "hidden" not in str(told)
+    assert refusal("java.lang.IllegalStateException: of something else", conf()) is None
+
+
+def test_secrets_are_taken_out_of_a_text() -> None:
+    whole = client_secrets(conf(), LOGIN)["sasl.jaas.config"]
+    assert without_secrets(f"options {whole} and hidden, u", conf(), LOGIN) == "options *** and ***, u"
 
 
 @pytest.mark.parametrize(

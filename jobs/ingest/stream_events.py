@@ -38,7 +38,7 @@ from pyspark.sql.streaming import StreamingQuery
 from shoal.conf import IngestConf, StreamEventsConf
 from shoal.contract import contract
 from shoal.errors import ContractError, InputError, ShoalError, TransientError, UsageError, one_line
-from shoal.kafka import client_secrets, reach, source_options
+from shoal.kafka import reach, refusal, refuse_unreadable, source_options, without_secrets
 from shoal.lake import Lake, Txn
 from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
@@ -454,39 +454,31 @@ def note_progress(lake: Lake, query: StreamingQuery, counts: Counts) -> None:
     lake.run.note(**({name: metrics[key] for key, name in behind.items() if key in metrics} or {"lag": 0}))
 
 
-def translated(error: Exception, conf: StreamEventsConf, stream: Stream) -> ShoalError | None:
-    """What a failure of the source means to the one who ran the job; None for what is none of these."""
-    text = str(error)
+def translated(text: str, conf: StreamEventsConf, stream: Stream) -> ShoalError | None:
+    """What a failure of the source means, by its text, to the one who ran the job; None for what is none of these."""
     lost = ("failOnDataLoss", "OffsetOutOfRange", "data may have been lost", "offset was changed from")
     if any(mark in text for mark in lost):
         return InputError(
             f"{stream.name}: the topic no longer has messages that were not read yet (or was made anew); "
             "--replay begins at the earliest that it has, without doubles; what it lost is lost"
         )
-    if "UnknownTopicOrPartition" in text:
-        return InputError(f"topic {conf.topic}: {conf.bootstrap_servers} has no such topic")
-    if any(mark in text for mark in ("TimeoutException", "DisconnectException", "KafkaAdminClient thread has exited")):
-        return TransientError(f"Kafka at {conf.bootstrap_servers} stopped answering; nothing is lost, run this again")
-    for mark, why in (("SaslAuthentication", "the login was refused"), ("SslAuthentication", "TLS was refused"),
-                      ("AuthorizationException", "the user may not read this")):  # fmt: skip
-        if mark in text:
-            return UsageError(f"topic {conf.topic} at {conf.bootstrap_servers}: {why}; see docs/stream.md on security")
-    return None
+    return refusal(text, conf) if conf.source == "kafka" else None
 
 
 def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False) -> None:
     """Bring what the stream has, from where it was left."""
     name = stream_name(conf)
+    # Option values are in the plan, and a plan is in error messages.
+    lake.spark.conf.set("spark.sql.redaction.options.regex", "(?i)url|password|secret|jaas|token|keystore")
     if conf.source == "kafka":
         # Mistakes in settings come before anything is written.
         source_options(conf, os.environ, earliest=True)
         reach(conf.bootstrap_servers or "")
+        refuse_unreadable(lake.spark, conf, os.environ)
     refuse_mixing(lake)
     refuse_unknown_pattern(lake.spark, lake.settings.ingest)
     stream = open_stream(lake, conf, name, replay)
     lake.run.note(stream=name, generation=stream.generation, trigger=conf.trigger)
-    # Option values are in the plan, and a plan is in error messages.
-    lake.spark.conf.set("spark.sql.redaction.options.regex", "(?i)url|password|secret|jaas|token|keystore")
     counts, failed = Counts(), []
     # Parts of one form have the same fields.
     part, ingest = stream.parts[0], lake.settings.ingest
@@ -512,10 +504,11 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
         cause = failed[0] if failed else error
         if isinstance(cause, ShoalError):
             raise cause from None
-        told = translated(cause, conf, stream)
-        if told is not None:
-            raise told from None
-        raise _without(cause, list(client_secrets(conf, os.environ).values())) from None
+        text = without_secrets(str(cause), conf, os.environ)
+        told = translated(text, conf, stream)
+        if told is None and text != str(cause):
+            told = ShoalError(one_line(Exception(text)))
+        raise told or cause from None
     finally:
         if query.isActive:
             query.stop()
@@ -528,16 +521,6 @@ def started(arrived: DataFrame, conf: StreamEventsConf, stream: Stream, load: Ca
     if conf.trigger == "available_now":
         return writer.trigger(availableNow=True).start()
     return writer.trigger(processingTime=f"{conf.trigger} seconds").start()
-
-
-def _without(error: Exception, secrets: Sequence[str]) -> Exception:
-    """The error, or, where its text holds a secret, another of its text without it."""
-    text = str(error)
-    if not any(secret in text for secret in secrets):
-        return error
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return ShoalError(one_line(Exception(text)))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -17,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from shoal.broker_security import LISTENERS, Security, scram_arguments, secured_properties
 from shoal.errors import ShoalError, TransientError, UsageError
 from shoal.jars import bring_into
 from shoal.java import java
@@ -36,11 +37,14 @@ _STOP_SECONDS = 20
 
 @dataclass(frozen=True)
 class Broker:
-    """A running node: its process, its folder, and `host:port` for clients."""
+    """A running node: its process, its folder, and `host:port` for clients; of a secured one also where it takes a login over TLS
+    (`sasl_ssl`), and a client's certificate (`ssl`)."""
 
     pid: int
     folder: Path
     bootstrap_servers: str
+    sasl_ssl: str = ""
+    ssl: str = ""
 
 
 def kafka_jars() -> Path:
@@ -65,15 +69,17 @@ def free_ports(count: int) -> list[int]:
             one.close()
 
 
-def properties(folder: Path, port: int, controller_port: int) -> dict[str, str]:
-    """The node's settings: broker and controller in one, one copy of everything, no waiting for others."""
+def properties(folder: Path, addresses: Mapping[str, str], controller: str) -> dict[str, str]:
+    """The node's settings: broker and controller in one, one copy of everything, no waiting for others. `addresses` has the
+    listener names of clients, and where they listen."""
+    listeners = ",".join(f"{name}://{address}" for name, address in addresses.items())
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "controller.quorum.voters": f"1@{controller}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": f"{listeners},CONTROLLER://{controller}",
+        "advertised.listeners": listeners,
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(folder / "data"),
         "num.partitions": str(PARTITIONS),
@@ -95,10 +101,11 @@ def cluster_id() -> str:
             return drawn
 
 
-def start(folder: str | Path) -> Broker:
+def start(folder: str | Path, security: Security | None = None) -> Broker:
     """Format `folder` where it is new, start a node that keeps its data there, and return when it answers.
 
-    A folder that was used before keeps its topics and gets new ports. Raises UsageError where a node runs in it already,
+    A folder that was used before keeps its topics, and its SCRAM users, and gets new ports. With `security` the node listens twice
+    more, as shoal.broker_security says. Raises UsageError where a node runs in it already,
     TransientError with the last lines of its log where it does not come up.
     """
     root = Path(folder).resolve()
@@ -107,13 +114,19 @@ def start(folder: str | Path) -> Broker:
     bring()
     root.mkdir(parents=True, exist_ok=True)
     for attempt in (1, 2, 3):
-        port, controller_port = free_ports(2)
+        names = ("PLAINTEXT", *(LISTENERS if security else ()))
+        *ports, controller_port = free_ports(len(names) + 1)
+        addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
+        said = properties(root, addresses, f"127.0.0.1:{controller_port}")
+        if security:
+            said |= secured_properties(root, security)
         settings = root / "server.properties"
-        settings.write_text("".join(f"{k}={v}\n" for k, v in properties(root, port, controller_port).items()))
+        settings.touch(mode=0o600)
+        settings.write_text("".join(f"{k}={v}\n" for k, v in said.items()))
         if not (root / "data" / "meta.properties").is_file():
-            _format(root, settings, cluster_id())
-        broker = _launch(root, settings, f"127.0.0.1:{port}")
-        if _comes_up(broker, port):
+            _format(root, settings, cluster_id(), scram_arguments(security) if security else [])
+        broker = _launch(root, settings, list(addresses.values()))
+        if _comes_up(broker, ports[0]):
             return broker
         stop(root)
         # Another process may have taken a port between our look and Kafka's: with others it goes.
@@ -131,20 +144,20 @@ def _java(root: Path, *arguments: str) -> list[str]:
     return [java(), "-Xmx512m", f"-Dlog4j.configuration={log4j.as_uri()}", "-cp", str(kafka_jars() / "*"), *arguments]
 
 
-def _format(root: Path, settings: Path, cluster: str) -> None:
-    command = _java(root, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings))
+def _format(root: Path, settings: Path, cluster: str, users: list[str]) -> None:
+    command = _java(root, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings), *users)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise TransientError(f"{root}: Kafka cannot use this folder: {(done.stderr or done.stdout).strip()[-300:]}")
 
 
-def _launch(root: Path, settings: Path, address: str) -> Broker:
+def _launch(root: Path, settings: Path, addresses: list[str]) -> Broker:
     with (root / "broker.log").open("ab") as log:
         process = subprocess.Popen(
             _java(root, "kafka.Kafka", str(settings)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    (root / "broker.pid").write_text(f"{process.pid} {address}\n")
-    return Broker(process.pid, root, address)
+    (root / "broker.pid").write_text(" ".join([str(process.pid), *addresses]) + "\n")
+    return Broker(process.pid, root, *addresses)
 
 
 def _comes_up(broker: Broker, port: int) -> bool:
@@ -176,8 +189,8 @@ def running_in(folder: str | Path) -> Broker | None:
     note = root / "broker.pid"
     if not note.is_file():
         return None
-    pid, address = note.read_text().split()
-    return Broker(int(pid), root, address) if _is_ours(int(pid), root) else None
+    pid, *addresses = note.read_text().split()
+    return Broker(int(pid), root, *addresses) if _is_ours(int(pid), root) else None
 
 
 def _is_ours(pid: int, root: Path) -> bool:

@@ -1,4 +1,5 @@
-"""How Spark's Kafka source is told where to read and as whom: open settings from conf, secrets from the environment."""
+"""How Spark's Kafka source is told where to read and as whom: open settings from conf, secrets from the environment; and what a
+refusal by Kafka means to the one who ran the job."""
 
 from __future__ import annotations
 
@@ -6,12 +7,15 @@ import re
 import socket
 from collections.abc import Mapping
 
+from pyspark.sql import SparkSession
+
 from shoal.conf import StreamEventsConf
-from shoal.errors import TransientError, UsageError
+from shoal.errors import InputError, ShoalError, TransientError, UsageError, one_line
 
 # Kafka's own names of what is secret, by the environment variable that holds it.
+LOGIN = "SHOAL_KAFKA_SASL_JAAS_CONFIG"
 SECRETS = {
-    "SHOAL_KAFKA_SASL_JAAS_CONFIG": "sasl.jaas.config",
+    LOGIN: "sasl.jaas.config",
     "SHOAL_KAFKA_SSL_TRUSTSTORE_PASSWORD": "ssl.truststore.password",
     "SHOAL_KAFKA_SSL_KEYSTORE_PASSWORD": "ssl.keystore.password",
     "SHOAL_KAFKA_SSL_KEYSTORE_KEY": "ssl.keystore.key",
@@ -28,6 +32,10 @@ _LOGIN_MODULES = {
     "SCRAM-SHA-256": "org.apache.kafka.common.security.scram.ScramLoginModule",
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
 }
+# Kafka's own default takes no user and password.
+_MECHANISM = "PLAIN"
+_ANSWER_SECONDS = 20
+_CONFIG = "kafka.common.config.ConfigException"
 
 
 def client_secrets(conf: StreamEventsConf, environ: Mapping[str, str]) -> dict[str, str]:
@@ -41,9 +49,9 @@ def client_secrets(conf: StreamEventsConf, environ: Mapping[str, str]) -> dict[s
         alone = USER if user else PASSWORD
         raise UsageError(f"the environment has {alone} alone; expected {USER} and {PASSWORD} both, or neither")
     if user and "sasl.jaas.config" not in found:
-        mechanism = conf.kafka.get("sasl.mechanism", "PLAIN")
+        mechanism = conf.kafka.get("sasl.mechanism", _MECHANISM)
         if mechanism not in _LOGIN_MODULES:
-            told = f"kafka.sasl.mechanism={mechanism} takes no user and password; its login goes into {next(iter(SECRETS))}"
+            told = f"kafka.sasl.mechanism={mechanism} takes no user and password; its login goes into {LOGIN}"
             raise UsageError(told)
         login = f'username="{_quoted(user)}" password="{_quoted(password)}"'
         found["sasl.jaas.config"] = f"{_LOGIN_MODULES[mechanism]} required {login};"
@@ -69,7 +77,9 @@ def source_options(conf: StreamEventsConf, environ: Mapping[str, str], earliest:
             raise UsageError(f"kafka.{name}: secrets are no settings, which are shown and logged; put it into one of {names}")
         if _OURS.fullmatch(name):
             raise UsageError(f"kafka.{name}: the stream decides this itself; see stream_events in conf/base.yaml")
-    options = {f"kafka.{name}": value for name, value in (conf.kafka | client_secrets(conf, environ)).items()}
+    is_login_ours = environ.get(USER) and not environ.get(LOGIN)
+    client = ({"sasl.mechanism": _MECHANISM} if is_login_ours else {}) | conf.kafka | client_secrets(conf, environ)
+    options = {f"kafka.{name}": value for name, value in client.items()}
     options |= {
         "kafka.bootstrap.servers": conf.bootstrap_servers,
         "subscribe": conf.topic,
@@ -95,3 +105,66 @@ def reach(servers: str, seconds: float = 10) -> None:
         except OSError as error:
             faults.append(f"{server} ({error.strerror or error})")
     raise TransientError(f"Kafka cannot be reached at {', '.join(faults)}; nothing was read, run this again")
+
+
+def refuse_unreadable(spark: SparkSession, conf: StreamEventsConf, environ: Mapping[str, str]) -> None:
+    """Ask once how far the topic goes, as the stream will. Raises what `refusal` makes of a failure: before anything is written,
+    and in seconds, where a stream asks three times and waits a minute each time for a port that speaks another protocol."""
+    options = source_options(conf, environ, earliest=True) | {"fetchOffset.numRetries": "1"}
+    del options["maxOffsetsPerTrigger"]
+    waits = dict.fromkeys(("kafka.default.api.timeout.ms", "kafka.request.timeout.ms"), str(_ANSWER_SECONDS * 1000))
+    if not waits.keys() & options.keys():
+        options |= waits
+    try:
+        # Offsets are asked for when partitions are planned; no message is read.
+        spark.read.format("kafka").options(**options).load().rdd.getNumPartitions()
+    except Exception as error:
+        text = without_secrets(str(error), conf, environ)
+        known = refusal(text, conf)
+        if isinstance(known, TransientError):
+            protocol = conf.kafka.get("security.protocol", "PLAINTEXT")
+            known = TransientError(
+                f"Kafka at {conf.bootstrap_servers} takes connections and gives no answer; nothing was written. "
+                f"If what it speaks there is {protocol} (kafka.security.protocol), run this again"
+            )
+        if known is None and text == str(error):
+            raise
+        raise known or ShoalError(one_line(Exception(text))) from None
+
+
+def without_secrets(text: str, conf: StreamEventsConf, environ: Mapping[str, str]) -> str:
+    """The text with *** in the place of each secret."""
+    for secret in [*client_secrets(conf, environ).values(), environ.get(PASSWORD)]:
+        text = text.replace(secret, "***") if secret else text
+    return text
+
+
+def refusal(text: str, conf: StreamEventsConf) -> ShoalError | None:
+    """What a failure to read means, by its text, which is a trace or a line of one; None where Kafka did not refuse us."""
+    cause, where = _cause(text), f"topic {conf.topic} at {conf.bootstrap_servers}"
+    if "Failed to create new KafkaAdminClient" in text or "ailed to construct kafka consumer" in text or _CONFIG in text:
+        if "JAAS" in text:
+            # Kafka repeats words of a login that it does not understand.
+            cause = f"the login is missing or none; set {USER} and {PASSWORD}, or {LOGIN}"
+        return UsageError(f"{where}: Kafka's client cannot be made with these settings{cause and ': '}{cause}")
+    for mark, why in (("SaslAuthentication", "the login was refused"), ("SaslMechanism", "the login was refused"),
+                      ("IllegalSaslState", "the login was refused"), ("SslAuthentication", "TLS was refused"),
+                      ("AuthorizationException", "the user may not read this, or there is no such topic")):  # fmt: skip
+        if mark in text:
+            shown = f" ({cause})" if cause and mark != "AuthorizationException" else ""
+            return UsageError(f"{where}: {why}{shown}; see docs/stream.md on security")
+    if "UnknownTopicOrPartition" in text:
+        return InputError(f"topic {conf.topic}: {conf.bootstrap_servers} has no such topic")
+    if any(mark in text for mark in ("TimeoutException", "DisconnectException", "KafkaAdminClient thread has exited")):
+        return TransientError(f"Kafka at {conf.bootstrap_servers} stopped answering; nothing is lost, run this again")
+    return None
+
+
+def _cause(trace: str) -> str:
+    """The innermost cause that a Java trace names, as "class: message" or only the message, which says enough where it is a
+    sentence; empty where the text has no trace."""
+    found = re.findall(r"^(?:Caused by)?: (?:[\w$]+\.)+([\w$]+)(?:: (.*))?$", trace, re.MULTILINE)
+    if not found:
+        return ""
+    name, message = found[-1]
+    return message if " " in message else f"{name}: {message}".removesuffix(": ")
