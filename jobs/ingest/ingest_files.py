@@ -198,8 +198,11 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     seen = seen_names(lake.spark)
     earlier: list[str] = []
     if lake.exists(batch.part.bronze):
-        # One value an attempt at this very batch.
+        # One value: the last attempt at this very batch.
         earlier = [row["run_id"] for row in bronze_of(lake, batch, None).select("run_id").distinct().collect()]
+    if earlier:
+        # It has put its rows in the place of those before, which may have come as far as silver.
+        earlier = sorted({*earlier, *lake.writers(batch.part.bronze, batch.batch_id)})
     names = [field.name for field in batch.part.fields]
     columns = {path: found for path, (found, _) in described.items()}
     records = read_records(
@@ -215,9 +218,9 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     rows = as_bronze(judged, batch.batch_id, source, lake.run.started_at)
     at = None
     if earlier:
-        lake.replace_where(batch.part.bronze, rows, "_batch_id", batch.batch_id, unique=True)
+        lake.replace_where(batch.part.bronze, rows, "_batch_id", batch.batch_id, unique=True, mark=batch.batch_id)
     # Else nothing of this batch to take out: no look at the table's files.
-    elif lake.append(batch.part.bronze, rows, unique=True):
+    elif lake.append(batch.part.bronze, rows, unique=True, mark=batch.batch_id):
         at = lake.last_commit(batch.part.bronze)
     # JSON's names are known once the records were read.
     unknown = sorted({name for _, names in described.values() for name in names} | seen.value)

@@ -236,25 +236,27 @@ class Lake:
         parts = [f"as_of = DATE'{on.isoformat()}'", *(f"`{c}` = {literal(v)}" for c, v in within.items())]
         return self._replace(name, rows, " AND ".join(parts), on, unique)
 
-    def replace_where(self, name: str, rows: DataFrame, column: str, value: str, unique: bool = False) -> int:
+    def replace_where(
+        self, name: str, rows: DataFrame, column: str, value: str, unique: bool = False, mark: str | None = None
+    ) -> int:
         """Make `rows` the table's only rows whose `column` is `value`, and return how many they are.
 
-        `unique=True` says that the caller has made the key unique already, which saves a shuffle.
+        `unique=True` says that the caller has made the key unique already, which saves a shuffle. `mark`: see `writers`.
         """
         if column not in contract(name).columns:
             raise ContractError(f"{name} has no column {column}")
-        return self._replace(name, rows, f"`{column}` = {literal(value)}", None, unique)
+        return self._replace(name, rows, f"`{column}` = {literal(value)}", None, unique, mark)
 
     def overwrite(self, name: str, rows: DataFrame) -> int:
         """Make `rows` the whole table, and return how many they are."""
         return self._replace(name, rows, None, None)
 
-    def append(self, name: str, rows: DataFrame, unique: bool = False) -> int:
-        """Add `rows` and return how many they are. A rerun adds them again: for logs such as ops.runs."""
+    def append(self, name: str, rows: DataFrame, unique: bool = False, mark: str | None = None) -> int:
+        """Add `rows` and return how many they are; `mark`: see `writers`. A rerun adds them again: for logs such as ops.runs."""
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, count):
             before = self.version(name)
-            self._commit(name, lambda: self._save(name, self._writer(checked).mode("append")))
+            self._commit(name, lambda: self._save(name, self._writer(checked, mark=mark).mode("append")))
             if self.version(name) == before:
                 # Of no rows Delta makes no commit.
                 return self._wrote(name, 0)
@@ -550,12 +552,12 @@ class Lake:
                     else:
                         self.spark.conf.set(key, old)
 
-    def _metadata(self, txn: Txn | None = None) -> str:
-        done_once = {"txn": f"{txn[0]}:{txn[1]}"} if txn else {}
-        return json.dumps({"run_id": self.run.run_id, "job": self.run.job} | done_once)
+    def _metadata(self, txn: Txn | None = None, mark: str | None = None) -> str:
+        told = {"run_id": self.run.run_id, "job": self.run.job}
+        return json.dumps(told | ({"txn": f"{txn[0]}:{txn[1]}"} if txn else {}) | ({"mark": mark} if mark else {}))
 
-    def _writer(self, rows: DataFrame, txn: Txn | None = None) -> Any:
-        writer = rows.write.format("delta").option("userMetadata", self._metadata(txn))
+    def _writer(self, rows: DataFrame, txn: Txn | None = None, mark: str | None = None) -> Any:
+        writer = rows.write.format("delta").option("userMetadata", self._metadata(txn, mark))
         return writer.option("txnAppId", txn[0]).option("txnVersion", txn[1]) if txn else writer
 
     def _save(self, name: str, writer: Any) -> None:
@@ -569,10 +571,12 @@ class Lake:
         self.run.wrote(name, count)
         return count
 
-    def _replace(self, name: str, rows: DataFrame, where: str | None, on: date | None, unique: bool = False) -> int:
+    def _replace(
+        self, name: str, rows: DataFrame, where: str | None, on: date | None, unique: bool = False, mark: str | None = None
+    ) -> int:
         made = self.create(name)
         with self._checked(made, rows, on, unique) as (checked, count):
-            writer = self._writer(checked).mode("overwrite")
+            writer = self._writer(checked, mark=mark).mode("overwrite")
             writer = writer.option("replaceWhere", where) if where else writer
             before = self.version(name)
             self._commit(name, lambda: self._save(name, writer))
@@ -629,6 +633,12 @@ class Lake:
         if txn is None:
             raise ContractError(f"{name}: the commit of this run is not in the table's history")
         return 0
+
+    def writers(self, name: str, mark: str) -> list[str]:
+        """The ids of the runs whose commits to the table carry that mark, killed ones too; of the last 1,000 commits, as far as the
+        log goes."""
+        told = [each.get("userMetadata") or "{}" for each in self._commits(name, _ATTEMPT_COMMITS)]
+        return [made["run_id"] for made in map(json.loads, told) if made.get("mark") == mark]
 
     def last_commit(self, name: str) -> int | None:
         """The version that this run's latest commit made of the local table; None where it is not among the last five."""

@@ -340,3 +340,22 @@ def test_an_event_that_brings_the_id_of_a_rating_keeps_it_whenever_it_was(world:
     world.ingest(rating)
     assert world.quarantined() == [(2, "duplicate_key", "u,i,3,1700000000")]
     assert world.rows("silver.interactions", "event_id", "source") == [(made, "events")]
+
+
+def test_what_a_batch_brought_is_counted_however_often_it_was_broken_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice after silver: the second attempt puts its rows of bronze in the place of the first one's, whose rows silver has."""
+    path = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,1700000001\n")
+    whole = Lake.append
+
+    def broken_off(lake: Lake, name: str, *arguments: Any, **named: Any) -> int:
+        if name == "ops.ingest_files":
+            raise RuntimeError("broken off")
+        return whole(lake, name, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "append", broken_off)
+        for _ in range(2):
+            assert world.ingest(path).status == "failed"
+    assert world.ingest(path).facts["ingested"] == "2"
+    assert world.counts() == [("ratings.csv", 2, 2, 0, 0)]
+    assert len(world.rows("silver.interactions", "event_id")) == 2
