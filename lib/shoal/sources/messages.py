@@ -13,9 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf import IngestConf
 from shoal.sources.json_objects import Left, Row, json_record, read_alike
-from shoal.sources.parsing import KEPT_BYTES
-
-_PLACES = ("_file", "_line")
+from shoal.sources.parsing import KEPT_BYTES, batch_schema, slow_batch
 
 
 def read_messages(
@@ -47,7 +45,7 @@ def message_batches(
 ) -> Iterator[pa.RecordBatch]:
     """The records of the messages (_file, _line, value), in some order: as `message_record` makes them, those of the same names
     together."""
-    columns = [*_PLACES, "raw", "_rule", "_reason", *names]
+    columns = ["_file", *batch_schema(names).names]
     files, lines, values = batch.columns
     # A missing value is not of any length.
     fit = np.flatnonzero(pc.fill_null(pc.less_equal(pc.binary_length(values), max_bytes), False).to_numpy(zero_copy_only=False))
@@ -66,10 +64,9 @@ def message_batches(
         others = np.sort(np.concatenate([others, fit[singly]]))
     if len(others):
         at = pa.array(others)
-        rows = [message_record(value, pairs, max_bytes, left) for value in values.take(at).to_pylist()]
-        told = [pa.array([row[i] for row in rows], pa.string()) for i in (0, 1, 2)]
-        fields = [pa.array([(row[3] or {}).get(name) for row in rows], pa.string()) for name in names]
-        yield pa.RecordBatch.from_arrays([files.take(at), lines.take(at), *told, *fields], names=columns)
+        places = zip(lines.take(at).to_pylist(), values.take(at).to_pylist(), strict=True)
+        rows = [(line, *message_record(value, pairs, max_bytes, left)) for line, value in places]
+        yield pa.RecordBatch.from_arrays([files.take(at), *slow_batch(rows, names).columns], names=columns)
 
 
 def message_record(value: bytes | None, pairs: Sequence[str], max_bytes: int, left: Left) -> Row:

@@ -190,8 +190,8 @@ def _read_chunk(
         raw = _texts_at(data, found, even)
         alike, singly = read_alike(raw, stretch.columns, names, stretch.left, stretch.shaped)
         for each in alike:
-            chosen = [numbers[even][each.places], raw.take(pa.array(each.places))]
-            yield pa.RecordBatch.from_arrays([pa.array(chosen[0]), chosen[1], *each.columns], schema=schema)
+            placed = [pa.array(numbers[even[each.places]]), raw.take(pa.array(each.places))]
+            yield pa.RecordBatch.from_arrays([*placed, *each.columns], schema=schema)
         odd[even[singly]] = True
     rows: list[tuple[Any, ...]] = []
     for i in np.flatnonzero(odd):
