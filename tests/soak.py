@@ -33,6 +33,7 @@ from shoal.session import spark_session
 ROOT = Path(__file__).resolve().parents[1]
 DAY = "2024-01-01"
 POISON = [b"\xff", b"", b"[]", b'{"event_id": "bad", "user_id": "u"}']
+BAD_LINE = '{"event_id": "bad", "user_id": "u"}\n'
 
 
 class World:
@@ -42,10 +43,11 @@ class World:
         self.inbox, self.draw = folder / "inbox", random.Random(seed)
         self.inbox.mkdir()
         self.producer, self.servers = Producer({"bootstrap.servers": servers, "enable.idempotence": True}), servers
-        self.made = self.messages = self.poison = self.files = 0
+        self.made = self.messages = self.poison = self.files = self.records = 0
 
     def more(self, events: int) -> None:
-        """Send `events` new events, a twentieth of them twice, a hundredth poison; a third of them go into a file too."""
+        """Send `events` new events, a twentieth of them twice, a hundredth poison; a third of them go into a file too, with a bad
+        line at its end."""
         new = range(self.made, self.made + events)
         self.made += events
         sent = [*new, *self.draw.sample(new, events // 20)]
@@ -58,9 +60,9 @@ class World:
         self.messages, self.poison = self.messages + len(values), self.poison + events // 100
         part = self.draw.sample(new, events // 3)
         whole = self.inbox / f"part-{self.files}.jsonl"
-        whole.with_name(f".{whole.name}").write_text("".join(event(number) + "\n" for number in part))
+        whole.with_name(f".{whole.name}").write_text("".join(event(number) + "\n" for number in part) + BAD_LINE)
         whole.with_name(f".{whole.name}").rename(whole)
-        self.files += 1
+        self.files, self.records = self.files + 1, self.records + len(part) + 1
 
 
 def event(number: int) -> str:
@@ -134,21 +136,26 @@ def doubled(rows: DataFrame, columns: Iterable[str]) -> int:
 
 def judge(lake: Lake, world: World) -> tuple[dict[str, Any], list[str]]:
     """(what is in the lake, what is wrong with it)."""
-    silver, bronze = lake.read("silver.interactions"), lake.read("bronze.events").where("_source = 'events_stream'")
-    quarantine = lake.read("ops.quarantine").where("source = 'events_stream'")
+    silver, bronze, quarantine = (lake.read(name) for name in ("silver.interactions", "bronze.events", "ops.quarantine"))
+    messages, lines = (bronze.where(F.col("_source") == source) for source in ("events_stream", "events"))
+    poison, bad = (quarantine.where(F.col("source") == source) for source in ("events_stream", "events"))
     wanted = lake.spark.range(world.made).select(F.concat(F.lit("e"), "id").alias("event_id"))
     batches, files = lake.read("ops.stream_batches"), lake.read("ops.ingest_files")
     streamed, filed = (t.agg(F.sum("records"), F.sum("ingested")).collect()[0] for t in (batches, files))
+    place, told = ["_file", "_line"], ["file", "line"]
     facts = {
         "events made": world.made, "messages sent": world.messages, "poison sent": world.poison, "files": world.files,
+        "lines of files": world.records,
         "lost": wanted.join(silver, "event_id", "left_anti").count(), "doubled": doubled(silver, ["event_id"]),
         "made by nobody": silver.join(wanted, "event_id", "left_anti").count(),
-        "messages lost": world.messages - bronze.select("_file", "_line").distinct().count(),
-        "messages doubled": doubled(bronze, ["_file", "_line"]), "poison lost": world.poison - quarantine.count(),
-        "poison doubled": doubled(quarantine, ["file", "line"]), "messages that no batch tells": world.messages - streamed[0],
-        "events that nobody ingested": world.made - streamed[1] - filed[1],
+        "messages lost": world.messages - messages.select(*place).distinct().count(), "messages doubled": doubled(messages, place),
+        "poison lost": world.poison - poison.select(*told).distinct().count(), "poison doubled": doubled(poison, told),
+        "lines lost": world.records - lines.select(*place).distinct().count(), "lines doubled": doubled(lines, place),
+        "bad lines lost": world.files - bad.select(*told).distinct().count(), "bad lines doubled": doubled(bad, told),
+        "messages that no batch tells": world.messages - streamed[0], "lines that no batch tells": world.records - filed[0],
+        "files doubled": doubled(files, ["path"]), "events that nobody ingested": world.made - streamed[1] - filed[1],
     }  # fmt: skip
-    zero = list(facts)[4:]
+    zero = list(facts)[5:]
     return facts, [name for name in zero if facts[name]]
 
 

@@ -181,9 +181,9 @@ def test_before_keeps_the_day_itself_and_rows_without_a_time(spark: SparkSession
 
 def test_no_rows_in_place_of_no_rows_is_no_commit_and_no_fault(lake: Lake, spark: SparkSession) -> None:
     rows = spark.createDataFrame([], lake.create("ops.quarantine").struct()).drop("run_id")
-    assert lake.replace_where("ops.quarantine", rows, "batch_id", "a", unique=True) == 0
+    assert lake.replace_where("ops.quarantine", rows, "batch_id", ["a"], unique=True) == 0
     assert Lake(spark, lake.root, lake.settings, Run("later", "test")).replace_where(
-        "ops.quarantine", rows, "batch_id", "b", unique=True
+        "ops.quarantine", rows, "batch_id", ["b"], unique=True
     ) == 0  # fmt: skip
 
 

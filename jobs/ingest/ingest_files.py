@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -32,11 +32,12 @@ from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.contract import contract
 from shoal.errors import ContractError, InputError, UsageError
-from shoal.lake import Lake
+from shoal.lake import Lake, Mark
 from shoal.pseudonyms import hide_people, hider, refuse_mixing, withheld
 from shoal.runs import run_job
 from shoal.sources import fashion_catalog
 from shoal.sources.archives import archives_of, unpack, unpacked_aside
+from shoal.sources.attempts import Attempts, batch_mark, earlier_attempts, file_mark, others_files
 from shoal.sources.catalogue import parts_of
 from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
 from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, where_keys_may_be, with_hashes
@@ -59,11 +60,12 @@ NAME_ITEMS = ("silver.interactions", "silver.texts", "silver.item_scores")
 
 @dataclass(frozen=True)
 class Batch:
-    """The new files of one part."""
+    """The new files of one part. files: mark -> name, see `file_mark`."""
 
     part: Part
     surveys: Sequence[Survey]
     batch_id: str
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Sorted:
     """A batch in bronze, and where its records go.
 
     counts: records by (file, rule); the rule of sound ones is None. left_out: the sound ones that silver does not get; their
-    numbers by (file, verdict). is_known: whether silver has a key of theirs. again: whether an earlier run began with this batch.
+    numbers by (file, verdict). is_known: whether silver has a key of theirs. earlier: what was done before with these files.
     bronze_version: the commit that holds all of the batch, None where that is not known. silver_version: the one in which keys were
     looked for, -1 where there was no table.
     """
@@ -81,7 +83,7 @@ class Sorted:
     left_out: DataFrame
     verdicts: dict[tuple[str, str], int]
     is_known: bool
-    again: bool
+    earlier: Attempts
     bronze_version: int | None
     silver_version: int
 
@@ -159,7 +161,8 @@ def find_batches(
         chosen = sorted(fresh.values(), key=lambda s: s.path)
         if chosen:
             content = json.dumps([source, part.name, settings_hash, [(s.shown, s.sha256) for s in chosen]])
-            batches.append(Batch(part, chosen, hashlib.sha256(content.encode()).hexdigest()[:32]))
+            marks = {file_mark(source, part.name, settings_hash, s.shown, s.sha256): s.shown for s in chosen}
+            batches.append(Batch(part, chosen, hashlib.sha256(content.encode()).hexdigest()[:32], marks))
     if not batches and not passed:
         names = ", ".join(pattern for part in parts for pattern in part.patterns)
         raise InputError(f"{given}: not a file of a {source} data set; expected {names}")
@@ -196,13 +199,7 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     for path, (_, names) in described.items():
         refuse_unknown(batch.part, path, names)
     seen = seen_names(lake.spark)
-    earlier: list[str] = []
-    if lake.exists(batch.part.bronze):
-        # One value: the last attempt at this very batch.
-        earlier = [row["run_id"] for row in bronze_of(lake, batch, None).select("run_id").distinct().collect()]
-    if earlier:
-        # It has put its rows in the place of those before, which may have come as far as silver.
-        earlier = sorted({*earlier, *lake.writers(batch.part.bronze, batch.batch_id)})
+    earlier = attempts_at(lake, batch)
     names = [field.name for field in batch.part.fields]
     columns = {path: found for path, (found, _) in described.items()}
     records = read_records(
@@ -216,11 +213,11 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     fielded = with_fields(hide_people(records, batch.part, privacy, others), batch.part, conf, as_of)
     judged = withheld(with_verdict(fielded, batch.part, conf), batch.part, privacy)
     rows = as_bronze(judged, batch.batch_id, source, lake.run.started_at)
-    at = None
-    if earlier:
-        lake.replace_where(batch.part.bronze, rows, "_batch_id", batch.batch_id, unique=True, mark=batch.batch_id)
+    at, mark = None, batch_mark(batch.batch_id, batch.files)
+    if earlier.runs:
+        take_the_place(lake, batch.part.bronze, rows, batch, earlier, ("_batch_id", "_file"), mark)
     # Else nothing of this batch to take out: no look at the table's files.
-    elif lake.append(batch.part.bronze, rows, unique=True, mark=batch.batch_id):
+    elif lake.append(batch.part.bronze, rows, unique=True, mark=mark):
         at = lake.last_commit(batch.part.bronze)
     # JSON's names are known once the records were read.
     unknown = sorted({name for _, names in described.values() for name in names} | seen.value)
@@ -232,7 +229,29 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     version = lake.version(batch.part.silver)
     sound = sound_of(lake, conf, batch, at)
     number = sum(n for (_, rule), n in counts.items() if rule is None)
-    return Sorted(batch, counts, *left_out(lake, source, batch, sound, number, earlier), bool(earlier), at, version)
+    return Sorted(batch, counts, *left_out(lake, source, batch, sound, number, earlier.runs), earlier, at, version)
+
+
+def attempts_at(lake: Lake, batch: Batch) -> Attempts:
+    """The earlier attempts at the batch's files, by the marks of bronze's commits, and by its rows for what the log does not tell
+    any more. Cost: the first lines of at most 1,000 files of the log, and a look for the batch's rows."""
+    if not lake.exists(batch.part.bronze):
+        return Attempts()
+    marked = earlier_attempts(lake.marks(batch.part.bronze), batch.batch_id, batch.files)
+    # One value: the last attempt at this very batch.
+    last = {row["run_id"] for row in bronze_of(lake, batch, None).select("run_id").distinct().collect()}
+    return replace(marked, runs=marked.runs | last)
+
+
+def take_the_place(
+    lake: Lake, table: str, rows: DataFrame, batch: Batch, earlier: Attempts, by: tuple[str, str], mark: Mark | None = None
+) -> None:
+    """Make `rows` the batch's in a table with the columns `by` of batches and files, in the place of all that earlier attempts have
+    there of its files."""
+    lake.create(table)
+    if earlier.is_partly:
+        rows = rows.unionByName(others_files(lake.written(table), earlier, *by).drop("run_id"))
+    lake.replace_where(table, rows, by[0], [batch.batch_id, *sorted(earlier.shared)], unique=True, mark=mark)
 
 
 def bronze_of(lake: Lake, batch: Batch, at: int | None) -> DataFrame:
@@ -247,7 +266,7 @@ def sound_of(lake: Lake, conf: IngestConf, batch: Batch, at: int | None) -> Data
 
 
 def left_out(
-    lake: Lake, source: str, batch: Batch, sound: DataFrame, rows: int, earlier: Sequence[str]
+    lake: Lake, source: str, batch: Batch, sound: DataFrame, rows: int, earlier: Collection[str]
 ) -> tuple[DataFrame, dict[tuple[str, str], int], bool]:
     """The `sound` records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; their
     numbers by (file, verdict); and whether silver has a key of the batch.
@@ -330,11 +349,11 @@ def rejected_of(lake: Lake, loaded: Sorted) -> DataFrame:
 
 def quarantine(lake: Lake, source: str, loaded: Sorted) -> None:
     """Make the batch's rejected records its rows of ops.quarantine."""
-    if not loaded.again and not loaded.verdict("conflict") and all(rule is None for _, rule in loaded.counts):
+    if not loaded.earlier.runs and not loaded.verdict("conflict") and all(rule is None for _, rule in loaded.counts):
         return
     rows = as_quarantine(rejected_of(lake, loaded), source, loaded.batch.part)
-    if loaded.again:
-        lake.replace_where("ops.quarantine", rows, "batch_id", loaded.batch.batch_id, unique=True)
+    if loaded.earlier.runs:
+        take_the_place(lake, "ops.quarantine", rows, loaded.batch, loaded.earlier, ("batch_id", "file"))
     else:
         lake.append("ops.quarantine", rows, unique=True)
 

@@ -379,7 +379,7 @@ def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_o
             # Nothing of this batch to take out: no look at the table's files.
             wrote = lake.append("ops.quarantine", rejects, unique=True)
         else:
-            wrote = lake.replace_where("ops.quarantine", rejects, "batch_id", batch_id, unique=True)
+            wrote = lake.replace_where("ops.quarantine", rejects, "batch_id", [batch_id], unique=True)
         if wrote != rejected:
             raise ContractError(f"ops.quarantine: {rejected:,} records of batch {number} are rejected, {wrote:,} rows written")
     files = [row for each in landed for row in each.files]

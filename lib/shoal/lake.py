@@ -36,6 +36,9 @@ from shoal.pseudonyms import MARKED, PROPERTY, mark_of
 T = TypeVar("T")
 # (application, version): a write that Delta does once, however often it is asked for. A lower version is passed over too.
 Txn = tuple[str, int]
+# What a writer says of its commit, for later runs to find in the table's log.
+Mark = dict[str, Any]
+_MARKED = '"mark": {'
 # How far back the commit of a write that an earlier attempt made is looked for; other writers' commits may lie between.
 _ATTEMPT_COMMITS = 1000
 # Files of a commit that are told one by one to Spark; of more a look through the table's log costs less.
@@ -237,22 +240,22 @@ class Lake:
         return self._replace(name, rows, " AND ".join(parts), on, unique)
 
     def replace_where(
-        self, name: str, rows: DataFrame, column: str, value: str, unique: bool = False, mark: str | None = None
+        self, name: str, rows: DataFrame, column: str, values: Sequence[str], unique: bool = False, mark: Mark | None = None
     ) -> int:
-        """Make `rows` the table's only rows whose `column` is `value`, and return how many they are.
+        """Make `rows` the table's only rows whose `column` is one of `values`, and return how many they are.
 
-        `unique=True` says that the caller has made the key unique already, which saves a shuffle. `mark`: see `writers`.
+        `unique=True` says that the caller has made the key unique already, which saves a shuffle. `mark`: see `marks`.
         """
         if column not in contract(name).columns:
             raise ContractError(f"{name} has no column {column}")
-        return self._replace(name, rows, f"`{column}` = {literal(value)}", None, unique, mark)
+        return self._replace(name, rows, f"`{column}` IN ({', '.join(map(literal, values))})", None, unique, mark)
 
     def overwrite(self, name: str, rows: DataFrame) -> int:
         """Make `rows` the whole table, and return how many they are."""
         return self._replace(name, rows, None, None)
 
-    def append(self, name: str, rows: DataFrame, unique: bool = False, mark: str | None = None) -> int:
-        """Add `rows` and return how many they are; `mark`: see `writers`. A rerun adds them again: for logs such as ops.runs."""
+    def append(self, name: str, rows: DataFrame, unique: bool = False, mark: Mark | None = None) -> int:
+        """Add `rows` and return how many they are; `mark`: see `marks`. A rerun adds them again: for logs such as ops.runs."""
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, count):
             before = self.version(name)
@@ -552,11 +555,11 @@ class Lake:
                     else:
                         self.spark.conf.set(key, old)
 
-    def _metadata(self, txn: Txn | None = None, mark: str | None = None) -> str:
+    def _metadata(self, txn: Txn | None = None, mark: Mark | None = None) -> str:
         told = {"run_id": self.run.run_id, "job": self.run.job}
         return json.dumps(told | ({"txn": f"{txn[0]}:{txn[1]}"} if txn else {}) | ({"mark": mark} if mark else {}))
 
-    def _writer(self, rows: DataFrame, txn: Txn | None = None, mark: str | None = None) -> Any:
+    def _writer(self, rows: DataFrame, txn: Txn | None = None, mark: Mark | None = None) -> Any:
         writer = rows.write.format("delta").option("userMetadata", self._metadata(txn, mark))
         return writer.option("txnAppId", txn[0]).option("txnVersion", txn[1]) if txn else writer
 
@@ -572,7 +575,7 @@ class Lake:
         return count
 
     def _replace(
-        self, name: str, rows: DataFrame, where: str | None, on: date | None, unique: bool = False, mark: str | None = None
+        self, name: str, rows: DataFrame, where: str | None, on: date | None, unique: bool = False, mark: Mark | None = None
     ) -> int:
         made = self.create(name)
         with self._checked(made, rows, on, unique) as (checked, count):
@@ -634,11 +637,15 @@ class Lake:
             raise ContractError(f"{name}: the commit of this run is not in the table's history")
         return 0
 
-    def writers(self, name: str, mark: str) -> list[str]:
-        """The ids of the runs whose commits to the table carry that mark, killed ones too; of the last 1,000 commits, as far as the
-        log goes."""
-        told = [each.get("userMetadata") or "{}" for each in self._commits(name, _ATTEMPT_COMMITS)]
-        return [made["run_id"] for made in map(json.loads, told) if made.get("mark") == mark]
+    def marks(self, name: str) -> Iterator[tuple[str, Mark]]:
+        """(run, mark) of the commits to the table that carry one, the last one first, those of killed runs too; of the last 1,000
+        commits, as far as the log goes."""
+        for each in self._commits(name, _ATTEMPT_COMMITS):
+            told = each.get("userMetadata") or ""
+            # Others may have put anything there.
+            if _MARKED in told:
+                made = json.loads(told)
+                yield made["run_id"], made["mark"]
 
     def last_commit(self, name: str) -> int | None:
         """The version that this run's latest commit made of the local table; None where it is not among the last five."""

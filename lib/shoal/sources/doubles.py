@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +71,7 @@ def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -
 
 
 def doubles_of_silver(
-    hashed: DataFrame, made: Contract, silver: DataFrame, earlier: Sequence[str], keeps_newest: bool, rows: int
+    hashed: DataFrame, made: Contract, silver: DataFrame, earlier: Collection[str], keeps_newest: bool, rows: int
 ) -> DataFrame:
     """The records whose key silver has: _file, _line, verdict, reason.
 

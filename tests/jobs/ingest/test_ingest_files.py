@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -342,20 +343,70 @@ def test_an_event_that_brings_the_id_of_a_rating_keeps_it_whenever_it_was(world:
     assert world.rows("silver.interactions", "event_id", "source") == [(made, "events")]
 
 
-def test_what_a_batch_brought_is_counted_however_often_it_was_broken_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def broken_off(world: World, path: Path | str, at: str, *given: str) -> None:
+    """An ingest that dies before it writes the table."""
+    with pytest.MonkeyPatch.context() as patched:
+        for how in ("append", "insert_absent"):
+            whole = getattr(Lake, how)
+
+            def dies(lake: Lake, name: str, *others: Any, whole: Callable[..., Any] = whole, **named: Any) -> Any:
+                if name == at:
+                    raise RuntimeError("broken off")
+                return whole(lake, name, *others, **named)
+
+            patched.setattr(Lake, how, dies)
+        assert world.ingest(path, *given).status == "failed"
+
+
+def test_what_a_batch_brought_is_counted_however_often_it_was_broken_off(world: World) -> None:
     """Twice after silver: the second attempt puts its rows of bronze in the place of the first one's, whose rows silver has."""
     path = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,1700000001\n")
-    whole = Lake.append
-
-    def broken_off(lake: Lake, name: str, *arguments: Any, **named: Any) -> int:
-        if name == "ops.ingest_files":
-            raise RuntimeError("broken off")
-        return whole(lake, name, *arguments, **named)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Lake, "append", broken_off)
-        for _ in range(2):
-            assert world.ingest(path).status == "failed"
+    for _ in range(2):
+        broken_off(world, path, "ops.ingest_files")
     assert world.ingest(path).facts["ingested"] == "2"
     assert world.counts() == [("ratings.csv", 2, 2, 0, 0)]
     assert len(world.rows("silver.interactions", "event_id")) == 2
+
+
+@pytest.mark.parametrize("at", ["silver.interactions", "ops.ingest_files"])
+def test_a_folder_that_has_new_files_after_a_kill_is_counted_as_if_there_was_none(world: World, at: str) -> None:
+    """Another batch, for it has another file: what the first had of the files it has too is in the place of no row twice."""
+    world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,x,1700000001\n", "in/a.csv")
+    broken_off(world, world.folder / "in", at)
+    world.file(HEAD + "u3,i1,4.0,1700000000\n", "in/b.csv")
+    broken_off(world, world.folder / "in", at)
+    world.file(HEAD + "u4,i1,y,1700000000\n", "in/c.csv")
+    world.ingest(world.folder / "in")
+    assert world.counts() == [("a.csv", 2, 1, 0, 1), ("b.csv", 1, 1, 0, 0), ("c.csv", 1, 0, 0, 1)]
+    assert world.rows("bronze.ratings", "raw") == [
+        ("u1,i1,4.0,1700000000",), ("u2,i1,x,1700000001",), ("u3,i1,4.0,1700000000",), ("u4,i1,y,1700000000",),
+    ]  # fmt: skip
+    assert world.quarantined() == [(2, "type", "u4,i1,y,1700000000"), (3, "type", "u2,i1,x,1700000001")]
+    assert world.rows("silver.interactions", "user_id") == [("u1",), ("u3",)]
+
+
+def test_one_file_of_a_killed_batch_takes_its_own_rows_only(world: World) -> None:
+    first = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,x,1700000001\n", "in/a.csv")
+    world.file(HEAD + "u3,i1,4.0,1700000000\nu4,i1,y,1700000000\n", "in/b.csv")
+    broken_off(world, world.folder / "in", "ops.ingest_files")
+    world.ingest(first)
+    assert world.counts() == [("a.csv", 2, 1, 0, 1)]
+    everything = [("u1,i1,4.0,1700000000",), ("u2,i1,x,1700000001",), ("u3,i1,4.0,1700000000",), ("u4,i1,y,1700000000",)]
+    told = [(3, "type", "u2,i1,x,1700000001"), (3, "type", "u4,i1,y,1700000000")]
+    assert (world.rows("bronze.ratings", "raw"), world.quarantined()) == (everything, told)
+    world.ingest(world.folder / "in")
+    assert world.counts() == [("a.csv", 2, 1, 0, 1), ("b.csv", 2, 1, 0, 1)]
+    assert (world.rows("bronze.ratings", "raw"), world.quarantined()) == (everything, told)
+    batches = {row[0] for row in world.rows("ops.ingest_files", "batch_id")}
+    assert {row[0] for row in world.rows("bronze.ratings", "_batch_id")} == batches
+    assert {row[0] for row in world.rows("ops.quarantine", "batch_id")} == batches
+
+
+def test_a_file_that_was_mended_after_it_was_refused_leaves_what_was_found_in_it_before(world: World) -> None:
+    """Other content under the same name is another file."""
+    path = world.file(HEAD + "u1,i1,x,1700000000\n")
+    assert world.ingest(path, "ratings", "max_reject_ratio=0.5").status == "failed"
+    world.file(HEAD + "u1,i1,4,1700000000\n")
+    assert world.ingest(path).status == "succeeded"
+    assert world.rows("bronze.ratings", "raw") == [("u1,i1,4,1700000000",), ("u1,i1,x,1700000000",)]
+    assert world.quarantined() == [(2, "type", "u1,i1,x,1700000000")]
