@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from shoal.cli import simulate
 from shoal.cli.app import run
 
 COMMANDS = [
@@ -44,3 +45,12 @@ def test_a_mistake_is_one_line(arguments: list[str], code: int, says: str, capsy
     assert said.out == ""
     assert said.err.startswith(says)
     assert said.err.count("\n") == 1
+
+
+def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(simulate, "parse_as_of", interrupted)
+    assert run(["simulate", "--output", "world"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "shoal: stopped"

@@ -12,7 +12,8 @@ from pyspark.sql import SparkSession
 from shoal.conf import Settings
 from shoal.contract import contract, contract_names
 from shoal.erasure import ask_for, open_request, remove_files
-from shoal.lake import Lake
+from shoal.errors import UsageError
+from shoal.lake import Lake, Run
 from shoal.mentions import Names, file_names, masked, renamed
 from shoal.runs import execute, find_job, job_lock
 from shoal.sources.archives import LABEL, landing
@@ -138,9 +139,15 @@ def test_ids_of_people_are_declared_as_such() -> None:
 def test_nothing_of_a_request_is_left_that_leads_back(make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     request = ask_for(lake, ["u1"])
-    again = ask_for(make_lake(run_id="two"), ["u1", "u2"])
+    again_lake = make_lake(run_id="two")
+    again = ask_for(again_lake, ["u1", "u2"])
     assert (again.request_id, again.receipt, again.people) == (request.request_id, request.receipt, ("u1", "u2"))
     assert request.requested_at == datetime(1970, 1, 1)
+    settings = again_lake.settings
+    few = settings.model_copy(update={"privacy": settings.privacy.model_copy(update={"max_people": 2})})
+    with pytest.raises(UsageError, match=r"3 ids, 2 of them of a request that is not finished.*expected at most 2"):
+        ask_for(Lake(again_lake.spark, again_lake.root, few, Run("more")), ["u3"])
+    assert open_request(again_lake) == again
     lake.drop("ops.erasure_requests")
     assert open_request(make_lake(run_id="three")) is None
     assert not Path(lake.path("ops.erasure_requests")).exists()

@@ -156,6 +156,13 @@ def test_an_unclosed_quote_does_not_fill_the_memory(tmp_path: Path, monkeypatch:
     assert found.error.startswith("a.csv, line 3: a record of more than")
 
 
+def test_objects_whose_names_are_ids_are_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_COLUMNS", 3)
+    path = put(tmp_path / "a.jsonl", '{"a": 1, "b": 2}\n{"b": 1, "c": 2}\n{"d": 3}\n')
+    found = records.survey(str(path), "a.jsonl", "jsonl", 1 << 20)
+    assert found.error == "a.jsonl, line 3: more than 3 names so far; expected objects of the same few"
+
+
 def test_ten_megabytes_of_text_are_one_row(spark: SparkSession, tmp_path: Path) -> None:
     path = put(tmp_path / "a.csv", "a,b\n" + "x" * 10_000_000 + ",1\n")
     assert read_rows(spark, path, ["a"]).select(F.length("a"), "b").first()[:] == (10_000_000, "1")

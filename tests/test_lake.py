@@ -14,7 +14,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.contract import contract
-from shoal.errors import ContractError, SkippedError, TransientError, UsageError
+from shoal.errors import ContractError, InputError, SkippedError, TransientError, UsageError
 from shoal.lake import Lake, Run
 
 TABLE, DAY, NEXT = "features.users", date(2024, 1, 1), date(2024, 1, 2)
@@ -99,7 +99,7 @@ def test_who_adds_by_keys_waits_for_the_tables_other_writer(
     lake, other = make_lake(), make_lake(run_id="other")
     rows = users(spark, "a").withColumn("as_of", F.lit(DAY))
     monkeypatch.setattr(shoal.lake, "WAITS", 2)
-    with other._sole_writer(TABLE):
+    with other.sole_writer(TABLE):
         with pytest.raises(TransientError, match="features.users: another run has been writing it"):
             lake.insert_new(TABLE, rows)
         assert other.insert_absent(TABLE, rows, at=other.version(TABLE)) == 1
@@ -259,6 +259,39 @@ def test_the_rows_of_one_append_are_found_without_a_look_at_the_log(spark: Spark
     # A commit that moves rows is no append: all rows of the table.
     second.compact(TABLE)
     assert ids_of(4) == ["a", "b", "c", "d", "e"]
+
+
+def test_what_a_table_has_gained_in_many_commits_is_not_looked_for(
+    spark: SparkSession, make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "silver.interactions"
+    row = ("e", "u", "i", "like", None, datetime(2024, 1, 1), "test")
+    for n in range(3):
+        fields = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
+        make_lake(run_id=f"run-{n}").append(name, spark.createDataFrame([(f"e{n}", *row[1:])], fields))
+    last = make_lake().version(name)
+    monkeypatch.setattr(shoal.lake, "_FEW_COMMITS", 2)
+    gained = make_lake(run_id="few").inserted(name, last - 2)
+    assert gained is not None
+    assert sorted(r["event_id"] for r in gained.collect()) == ["e1", "e2"]
+    assert make_lake(run_id="many").inserted(name, last - 3) is None
+
+
+def test_more_than_the_driver_takes_is_told_with_the_setting() -> None:
+    spark_says = "Total size of serialized results of 2 tasks (1.1 GiB) is bigger than spark.driver.maxResultSize (1024.0 MiB)"
+    told = shoal.lake.storage_error("train_recommender", f"Job aborted due to stage failure: {spark_says}")
+    assert isinstance(told, InputError)
+    assert "--set spark.driver.maxResultSize=3g" in str(told)
+
+
+def test_a_commit_is_found_by_its_mark(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    name, rows = "ops.quarantine", spark.createDataFrame([], make_lake().create("ops.quarantine").struct()).drop("run_id")
+    one = rows.unionByName(spark.createDataFrame([("b", "s", "p", "f", 1, "r", "", "", datetime(2024, 1, 1))], rows.schema))
+    make_lake(run_id="run-1").append(name, one, unique=True, mark={"n": 1})
+    make_lake(run_id="run-2").append(name, one.withColumn("line", F.lit(2).cast("bigint")), unique=True)
+    make_lake(run_id="run-3").replace_where(name, one, "batch_id", ["a", "b"], unique=True, mark={"n": 3})
+    assert list(make_lake().marks(name)) == [("run-3", {"n": 3}), ("run-1", {"n": 1})]
+    assert [row["line"] for row in make_lake().read(name).collect()] == [1]
 
 
 def test_a_new_table_takes_no_spark_job(spark: SparkSession, lake: Lake) -> None:

@@ -31,7 +31,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf import IngestConf
 from shoal.contract import contract
-from shoal.errors import ContractError, InputError, UsageError
+from shoal.errors import ContractError, InputError, TransientError, UsageError
 from shoal.lake import Lake, Mark
 from shoal.pseudonyms import hide_people, hider, refuse_mixing, withheld
 from shoal.runs import run_job
@@ -194,7 +194,8 @@ def ingested_before(lake: Lake, settings_hash: str, hashes: set[str]) -> set[tup
 
 
 def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Sorted:
-    """Parse the batch's files into bronze, and find where each record goes. Silver is read, not written."""
+    """Parse the batch's files into bronze, and find where each record goes. Silver is read, not written. Collects a row a file and
+    rule: at most ingest.max_files times the rules, which code and contracts fix."""
     described = {s.path: columns_of(batch.part, s, conf) for s in batch.surveys}
     for path, (_, names) in described.items():
         refuse_unknown(batch.part, path, names)
@@ -223,7 +224,6 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     unknown = sorted({name for _, names in described.values() for name in names} | seen.value)
     if unknown:
         lake.run.note(**{f"{batch.part.name}_columns_left_raw": ", ".join(unknown)})
-    # One row a file and rule.
     counted = bronze_of(lake, batch, at).groupBy("_file", "_rule").count().collect()
     counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
     version = lake.version(batch.part.silver)
@@ -272,7 +272,7 @@ def left_out(
     numbers by (file, verdict); and whether silver has a key of the batch.
 
     Within the batch the first record of a key stays; of a later one, and of one that silver has, see `doubles_within` and
-    `doubles_of_silver`.
+    `doubles_of_silver`. Collects a row a file and verdict, of which there are three.
     """
     made = contract(batch.part.silver)
     nothing = lake.spark.createDataFrame([], "_file string, _line bigint, verdict string, reason string")
@@ -294,7 +294,6 @@ def left_out(
             against = doubles_of_silver(hashed, made, silver, earlier, batch.part.keeps_newest, rows)
             left = within.unionByName(against.join(within, ["_file", "_line"], "left_anti"))
         left = left.persist(StorageLevel.MEMORY_AND_DISK)
-        # One row a file and verdict.
         counted = left.groupBy("_file", "verdict").count().collect()
     finally:
         twice.unpersist()
@@ -358,9 +357,32 @@ def quarantine(lake: Lake, source: str, loaded: Sorted) -> None:
         lake.append("ops.quarantine", rows, unique=True)
 
 
-def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> None:
-    """Bring the batch's sound records into the part's silver table. Raises ContractError where other than the expected number
-    of rows arrive."""
+def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> Sorted:
+    """Bring the batch's sound records into the part's silver table; returns where they went, which is not where they were to go
+    where others have written meanwhile, as a stream does. Raises ContractError where other than the expected number of rows
+    arrive; with a catalog, which keeps nobody out, TransientError."""
+    batch = loaded.batch
+    if batch.part.keeps_newest:
+        write_silver(lake, conf, source, loaded)
+        return loaded
+    with lake.sole_writer(batch.part.silver):
+        now = lake.version(batch.part.silver)
+        if now != loaded.silver_version:
+            sound = sound_of(lake, conf, batch, loaded.bronze_version)
+            left, verdicts, is_known = left_out(lake, source, batch, sound, loaded.sound(), loaded.earlier.runs)
+            loaded.left_out.unpersist()
+            # Of what was in quarantine for this batch, its rows take the place.
+            earlier = replace(loaded.earlier, runs=loaded.earlier.runs | {lake.run.run_id})
+            before = loaded.verdict("conflict")
+            loaded = replace(loaded, left_out=left, verdicts=verdicts, is_known=is_known, silver_version=now)
+            if loaded.verdict("conflict") != before:
+                quarantine(lake, source, replace(loaded, earlier=earlier))
+        write_silver(lake, conf, source, loaded)
+    return loaded
+
+
+def write_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> None:
+    """The commit of `load_silver`."""
     batch = loaded.batch
     made = lake.create(batch.part.silver)
     left = sum(loaded.verdicts.values())
@@ -375,6 +397,8 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> No
     else:
         wrote = lake.insert_absent(made.name, rows, loaded.silver_version, renew=batch.part.keeps_newest)
     if wrote != expected:
+        if lake.settings.lake.catalog:
+            raise TransientError(f"{made.name}: others have written some of the batch's keys meanwhile; run the command again")
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
 
 
@@ -452,6 +476,8 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
     refuse_mixing(lake)
     refuse_unknown_pattern(lake.spark, conf)
     archives = archives_of(input)
+    if len(archives) > conf.max_files:
+        raise InputError(f"{input}: {len(archives):,} archives, more than max_files={conf.max_files:,}")
     if archives != [input] and not any(part.depends_on for part in parts):
         # In other folders a .zip is most often what the files beside it came from.
         lake.run.note(**({"zip_files_unread": len(archives)} if archives else {}))
@@ -480,8 +506,8 @@ def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, un
             quarantine(lake, source, each)
         refuse_new_names(lake, loaded)
         refuse_bad_batch(lake, conf, input, loaded)
-        for each in loaded:
-            load_silver(lake, conf, source, each)
+        for place, each in enumerate(loaded):
+            loaded[place] = load_silver(lake, conf, source, each)
         # After all of them: a derived row must not take the key of a record that was judged before it was there.
         load_also(lake, conf, source, loaded)
         if source in FILM_SOURCES and batches:

@@ -25,7 +25,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 from pathlib import Path
@@ -38,7 +38,7 @@ from pyspark.sql.streaming import StreamingQuery
 from shoal.conf import IngestConf, StreamEventsConf
 from shoal.contract import contract
 from shoal.errors import ContractError, InputError, ShoalError, TransientError, UsageError, one_line
-from shoal.kafka import reach, refusal, refuse_unreadable, source_options, without_secrets
+from shoal.kafka import as_told, reach, refusal, refuse_unreadable, source_options
 from shoal.lake import Lake, Txn
 from shoal.pseudonyms import hide_people, refuse_mixing, withheld
 from shoal.runs import run_job
@@ -99,7 +99,8 @@ class Counts:
     ingested: int = 0
     duplicates: int = 0
     rejected: int = 0
-    seconds: list[float] = field(default_factory=list)
+    seconds: float = 0
+    longest: float = 0
 
 
 def stream_key(name: str) -> str:
@@ -326,7 +327,8 @@ class Landed:
 
 
 def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number: int, as_of: date) -> Landed:
-    """Bring those of a batch's records that are of one part into its bronze and silver table."""
+    """Bring those of a batch's records that are of one part into its bronze and silver table. Collects a row a file, of at most
+    stream_events.max_files, or partition of the topic."""
     conf, privacy = lake.settings.ingest, lake.settings.privacy
     batch_id, txn = stream.batch_id(number), (stream.app, number)
     fielded = with_fields(hide_people(records, part, privacy), part, conf, as_of)
@@ -335,7 +337,6 @@ def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number
     lake.create(part.silver)
     bronze = lake.written(part.bronze) if at is None else lake.added(part.bronze, at)
     bronze = bronze.where(F.col("_batch_id") == batch_id)
-    # One row a file (of at most max_files) or partition.
     sums = (F.count("*").alias("records"), F.count("_rule").alias("rejected"))
     files = bronze.groupBy("_file").agg(*sums, F.min("_line").alias("first"), F.max("_line").alias("last")).collect()
     total, rejected = sum(row["records"] for row in files), sum(row["rejected"] for row in files)
@@ -397,7 +398,8 @@ def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_o
     counts.batches += 1
     counts.records, counts.ingested = counts.records + total, counts.ingested + ingested
     counts.duplicates, counts.rejected = counts.duplicates + duplicates, counts.rejected + rejected
-    counts.seconds.append(time.monotonic() - clock)
+    seconds = time.monotonic() - clock
+    counts.seconds, counts.longest = counts.seconds + seconds, max(counts.longest, seconds)
 
 
 def replace_earlier(lake: Lake, stream: Stream, batch_id: str, files: Sequence[str], first: int) -> None:
@@ -440,12 +442,11 @@ def finish(query: StreamingQuery) -> None:
 
 def note_progress(lake: Lake, query: StreamingQuery, counts: Counts) -> None:
     """What the run did and how far it is behind, into the run's facts."""
-    seconds = sum(counts.seconds)
     lake.run.rows_in["records"] = counts.records
     lake.run.note(
         batches=counts.batches, records=counts.records, ingested=counts.ingested, duplicates=counts.duplicates,
-        rejected=counts.rejected, batch_seconds=round(seconds, 3), longest_batch_seconds=round(max(counts.seconds, default=0), 3),
-        rows_per_second=round(counts.records / seconds) if seconds else 0,
+        rejected=counts.rejected, batch_seconds=round(counts.seconds, 3), longest_batch_seconds=round(counts.longest, 3),
+        rows_per_second=round(counts.records / counts.seconds) if counts.seconds else 0,
     )  # fmt: skip
     last = query.lastProgress
     metrics = (last["sources"][0].get("metrics") or {}) if last and last["sources"] else {}
@@ -504,11 +505,7 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
         cause = failed[0] if failed else error
         if isinstance(cause, ShoalError):
             raise cause from None
-        text = without_secrets(str(cause), conf, os.environ)
-        told = translated(text, conf, stream)
-        if told is None and text != str(cause):
-            told = ShoalError(one_line(Exception(text)))
-        raise told or cause from None
+        raise as_told(cause, conf, os.environ, lambda text, conf: translated(text, conf, stream)) or cause from None
     finally:
         if query.isActive:
             query.stop()

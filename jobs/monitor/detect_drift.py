@@ -173,7 +173,8 @@ def read_days(lake: Lake, as_of: date) -> list[DataFrame]:
 
 
 def windows_of(lake: Lake, conf: DriftConf, as_of: date) -> list[Window]:
-    """Every window of every table, current ones first. Collects one row per table and part (at most MAX_PARTS a table)."""
+    """Every window of every table, current ones first. Collects one row per table and part: at most MAX_PARTS
+    times the tables."""
     days = read_days(lake, as_of)
     if not days:
         raise SkippedError("there is no table to compare yet: neither events, texts, features nor scores")

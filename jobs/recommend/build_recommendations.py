@@ -49,7 +49,7 @@ from shoal.recommend.explore import Exploration, certain, with_exploration
 from shoal.recommend.lists import best_of_groups, fill_lists, lacking, list_groups
 from shoal.recommend.popularity import decayed_popularity, list_popular
 from shoal.recommend.preferences import event_weight, preferences
-from shoal.recommend.reason import called
+from shoal.recommend.reason import because, called
 from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, where
 from shoal.recommend.top_k import rank_top_k
 from shoal.recommend.trained import Trained
@@ -199,10 +199,9 @@ def with_reason(lists: DataFrame, known: DataFrame, names: DataFrame | None, rem
         rows = rows.join(names.withColumnRenamed("item_id", "because_item_id"), "because_item_id", "left")
     verbs = F.create_map(*[F.lit(word) for word in chain.from_iterable(VERBS.items())])
     done = F.coalesce(verbs[F.col("event")], F.lit("met"))
-    because = F.concat(F.lit("Because you "), done, F.lit(" "), F.coalesce("name", "because_item_id"), F.lit("."))
     by_source = F.create_map(*[F.lit(word) for word in chain.from_iterable(REASONS.items())])
     general = F.coalesce(by_source[F.col("source")], F.lit("Liked by people like you."))
-    reason = F.when(F.col("because_item_id").isNotNull(), because).otherwise(general)
+    reason = F.when(F.col("because_item_id").isNotNull(), because(done, F.coalesce("name", "because_item_id"))).otherwise(general)
     return rows.withColumn("reason", reason).drop("event", "name")
 
 

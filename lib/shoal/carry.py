@@ -18,8 +18,9 @@ def events_to_count(lake: Lake, table: str, conf: FeaturesConf, as_of: date) -> 
     """The events of a new snapshot of `table` at `as_of`, with the snapshot it carries forward where there is one.
 
     An earlier snapshot can be carried forward where its run succeeded with these settings and this code, and silver has only
-    gained rows since; its new events are persisted. Records the choice in the run's facts (`snapshot`: whole, or from which day).
-    Raises SkippedError where there is no silver.interactions.
+    gained rows since, at most features.whole_above_new_rows; these are persisted, for each count reads them and the caller lets
+    them go. Records the choice in the run's facts (`snapshot`: whole, or from which day). Raises SkippedError where there is no
+    silver.interactions.
     """
     events = lake.read(INTERACTIONS, before=as_of)
     found = None
@@ -34,9 +35,13 @@ def events_to_count(lake: Lake, table: str, conf: FeaturesConf, as_of: date) -> 
     later = events.where(F.col("occurred_at") >= since)
     late = added.where((F.col("occurred_at") < since) & (F.col("occurred_at") < until)).select(*later.columns)
     previous = lake.read(table, on=day).where(F.col("run_id") == run_id)
-    lake.run.note(snapshot=f"carried forward from {day}")
-    # Few, and read for each count: the caller lets them go.
     new = later.unionByName(late).persist()
+    # Their pairs and days are sent to every task.
+    if new.count() > conf.whole_above_new_rows:
+        new.unpersist()
+        lake.run.note(snapshot="whole")
+        return Events(events)
+    lake.run.note(snapshot=f"carried forward from {day}")
     return Events(new, previous, lake.read(INTERACTIONS, before=day, version=version), day)
 
 

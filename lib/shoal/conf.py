@@ -82,6 +82,7 @@ class FeaturesConf(Section):
 
     half_life_days: float = Field(gt=0)
     whole_below_rows: int = Field(ge=0)
+    whole_above_new_rows: int = Field(ge=0)
 
 
 class SearchConf(Section):

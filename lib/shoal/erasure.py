@@ -20,11 +20,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.contract import LAYERS, contract
+from shoal.errors import UsageError
 from shoal.lake import Lake
-from shoal.mentions import Names, file_names, is_loud, rewriter
+from shoal.mentions import ERASED, Names, file_names, is_loud, rewriter
 from shoal.models import retire
 from shoal.people import REQUESTS, people_of, rows_of_people, tables_of_people
-from shoal.recommend.reason import called
+from shoal.recommend.reason import called, named_in
 from shoal.sources.archives import label_of, landing, owner_in
 
 # Folders of a lake that hold no file anybody put there: tables, models, locks, what streams remember.
@@ -52,7 +53,7 @@ class Request:
 
 
 def open_request(lake: Lake) -> Request | None:
-    """The request that is not finished, or None. Collects its people: at most privacy.max_people a command."""
+    """The request that is not finished, or None. Collects its people, at most privacy.max_people."""
     if not lake.exists(REQUESTS):
         return None
     rows = lake.written(REQUESTS).collect()
@@ -63,8 +64,13 @@ def open_request(lake: Lake) -> Request | None:
 
 
 def ask_for(lake: Lake, people: Sequence[str]) -> Request:
-    """Write down whom to erase; people of a request that is not finished stay in it and are erased with these."""
-    known = open_request(lake)
+    """Write down whom to erase; people of a request that is not finished stay in it and are erased with these. Raises UsageError
+    where they are more than privacy.max_people together."""
+    known, limit = open_request(lake), lake.settings.privacy.max_people
+    everybody = {*people, *(known.people if known else ())}
+    if len(everybody) > limit:
+        told = f"{len(known.people):,} of them of a request that is not finished: erase without an --user first" if known else ""
+        raise UsageError(f"{len(everybody):,} ids{told and ', '}{told}; expected at most {limit:,} at once (privacy.max_people)")
     request_id = known.request_id if known else f"erase-{lake.run.run_id}"
     receipt = known.receipt if known else secrets.token_hex(32)
     fields = "person_id string, request_id string, receipt string, requested_at timestamp"
@@ -76,7 +82,11 @@ def ask_for(lake: Lake, people: Sequence[str]) -> Request:
 
 
 def erase(lake: Lake, request: Request) -> None:
-    """Do all of it, in an order that a killed run can take up again, and write ops.erasures. Nobody else may use the lake."""
+    """Do all of it, in an order that a killed run can take up again, and write ops.erasures. Nobody else may use the lake.
+
+    Collects a count a person and table, of at most privacy.max_people. The files of the lake that are no tables are read one after
+    the other, as are all models: gigabytes take minutes.
+    """
     people = people_of(lake, request.people).persist(StorageLevel.MEMORY_AND_DISK)
     held, found = [people], dict[str, DataFrame]()
     try:
@@ -116,7 +126,7 @@ def erase(lake: Lake, request: Request) -> None:
 
 
 def names_of(lake: Lake, request: Request, people: DataFrame) -> Names:
-    """Ids and names to look for in words. Collects them."""
+    """Ids and names to look for in words. Collects them: at most privacy.max_people ids, each with one name."""
     pairs = {row["value"]: row["person"] for row in people.collect()}
     shortest = lake.settings.privacy.min_mention_length
     stand_ins = {value: request.stand_in(person) for value, person in pairs.items()}
@@ -157,18 +167,17 @@ def take_out_names(lake: Lake, name: str, names: Names) -> int:
 
 def take_out_titles(lake: Lake, items: DataFrame) -> int:
     """Take what the people's `items` (item_id) are called out of the reasons of others' recommendations; returns how many
-    changed. The items' titles go to every row of the table as a broadcast."""
+    changed. Cost: a join by item, one of the reasons by what they name."""
     if not lake.exists("gold.recommendations"):
         return 0
     key = contract("gold.recommendations").key
-    mine = lake.written("silver.items").join(F.broadcast(items), "item_id", "left_semi")
+    mine = lake.written("silver.items").join(items, "item_id", "left_semi")
     titles = mine.select(called(F.col("title"), F.col("text")).alias("_called")).where("_called != ''")
-    rows = lake.written("gold.recommendations")
-    met = rows.join(F.broadcast(titles.distinct()), F.expr("endswith(reason, concat(' ', _called, '.'))"))
-    reason = F.expr("concat(left(reason, length(reason) - length(_called) - 1), '[erased].')").alias("reason")
-    # A row that names two of them: either is enough to write it anew, and the other is taken out with the rest of the sentence.
-    changed = met.select(*[F.col(k).alias(f"_old_{k}") for k in key], reason).groupBy(*[f"_old_{k}" for k in key])
-    return lake.rewrite("gold.recommendations", changed.agg(F.min("reason").alias("reason")), ["reason"])
+    rows = lake.written("gold.recommendations").withColumn("_called", named_in(F.col("reason")))
+    met = rows.join(titles.distinct(), "_called")
+    reason = F.expr(f"concat(left(reason, length(reason) - length(_called) - 1), '{ERASED}.')").alias("reason")
+    changed = met.select(*[F.col(k).alias(f"_old_{k}") for k in key], reason)
+    return lake.rewrite("gold.recommendations", changed, ["reason"])
 
 
 def other_files(lake: Lake) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pyspark.sql import SparkSession
 
@@ -119,17 +119,29 @@ def refuse_unreadable(spark: SparkSession, conf: StreamEventsConf, environ: Mapp
         # Offsets are asked for when partitions are planned; no message is read.
         spark.read.format("kafka").options(**options).load().rdd.getNumPartitions()
     except Exception as error:
-        text = without_secrets(str(error), conf, environ)
-        known = refusal(text, conf)
+        known = as_told(error, conf, environ, refusal)
         if isinstance(known, TransientError):
             protocol = conf.kafka.get("security.protocol", "PLAINTEXT")
             known = TransientError(
                 f"Kafka at {conf.bootstrap_servers} takes connections and gives no answer; nothing was written. "
                 f"If what it speaks there is {protocol} (kafka.security.protocol), run this again"
             )
-        if known is None and text == str(error):
+        if known is None:
             raise
-        raise known or ShoalError(one_line(Exception(text))) from None
+        raise known from None
+
+
+def as_told(
+    error: Exception,
+    conf: StreamEventsConf,
+    environ: Mapping[str, str],
+    known: Callable[[str, StreamEventsConf], ShoalError | None],
+) -> ShoalError | None:
+    """What is `known` of a failure by its text without secrets; of an unknown one that held a secret the first line; else None:
+    the error may be shown as it is."""
+    text = without_secrets(str(error), conf, environ)
+    told = known(text, conf)
+    return ShoalError(one_line(Exception(text))) if told is None and text != str(error) else told
 
 
 def without_secrets(text: str, conf: StreamEventsConf, environ: Mapping[str, str]) -> str:

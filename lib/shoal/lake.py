@@ -29,7 +29,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf import Settings
 from shoal.contract import VERSION, Contract, contract
-from shoal.errors import ContractError, SkippedError, TransientError
+from shoal.errors import ContractError, InputError, SkippedError, TransientError
 from shoal.migration import Made, literal, refuse_types, statements
 from shoal.pseudonyms import MARKED, PROPERTY, mark_of
 
@@ -41,6 +41,8 @@ Mark = dict[str, Any]
 _MARKED = '"mark": {'
 # How far back the commit of a write that an earlier attempt made is looked for; other writers' commits may lie between.
 _ATTEMPT_COMMITS = 1000
+# Commits that are looked at one by one to tell what a table has gained.
+_FEW_COMMITS = 10_000
 # Files of a commit that are told one by one to Spark; of more a look through the table's log costs less.
 _FEW_FILES = 100
 _METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -201,9 +203,10 @@ class Lake:
 
     def inserted(self, name: str, since: int) -> DataFrame | None:
         """The rows added to a table after version `since`, up to the version this run reads; None where that cannot be
-        known, because rows were changed or removed, or files were vacuumed away.
+        known, because rows were changed or removed, files were vacuumed away, or there are over 10,000 commits since.
 
-        Needs the contract's property delta.enableChangeDataFeed. Reads only the files that were added.
+        Needs the contract's property delta.enableChangeDataFeed. Reads what the commits say of themselves, and the files that were
+        added.
         """
         if name not in self.run.input_versions:
             self.run.input_versions[name] = self.version(name)
@@ -212,7 +215,8 @@ class Lake:
             return None
         if since == until:
             return self.read(name).limit(0)
-        # The log's retention bounds them.
+        if self.version(name) - since > _FEW_COMMITS:
+            return None
         commits = self._commits(name, self.version(name) - since)
         told = [commit.get("operation") or "" for commit in commits if since < commit["version"] <= until]
         # An erasure takes the log's history away too.
@@ -299,7 +303,7 @@ class Lake:
         Where nobody has written since, that spares the search through the table that `insert_new` makes; else, and with a
         catalog, where nobody can be kept out for the moment of the commit, this is `insert_new`, or `merge` with `renew`.
         """
-        with self._sole_writer(name):
+        with self.sole_writer(name):
             if self.settings.lake.catalog or self.version(name) != at:
                 return (self.merge if renew else self.insert_new)(name, rows, unique=True, txn=txn)
             if txn is None:
@@ -616,7 +620,7 @@ class Lake:
                 with self._session(**{_METADATA: self._metadata(txn)}, **once):
                     merge.execute()
 
-            with self._sole_writer(name):
+            with self.sole_writer(name):
                 before = self.version(name)
                 self._commit(name, commit)
                 nothing_new = self.version(name) == before
@@ -639,7 +643,7 @@ class Lake:
 
     def marks(self, name: str) -> Iterator[tuple[str, Mark]]:
         """(run, mark) of the commits to the table that carry one, the last one first, those of killed runs too; of the last 1,000
-        commits, as far as the log goes."""
+        commits, as far as the log goes. With a catalog what these say of themselves is collected."""
         for each in self._commits(name, _ATTEMPT_COMMITS):
             told = each.get("userMetadata") or ""
             # Others may have put anything there.
@@ -676,8 +680,9 @@ class Lake:
             yield {"version": version, **info}
 
     @contextmanager
-    def _sole_writer(self, name: str) -> Iterator[None]:
-        """Keep others who add rows by their keys out of a local table; waits for one who is at it, ten minutes at most."""
+    def sole_writer(self, name: str) -> Iterator[None]:
+        """Keep others who add rows by their keys out of a local table; waits for one who is at it, ten minutes at most. With a
+        catalog nobody can be kept out."""
         if self.settings.lake.catalog or name in self._held:
             yield
             return
@@ -797,11 +802,17 @@ def _translated(name: str, action: Callable[[], T]) -> T:
 
 
 def storage_error(name: str, text: str) -> Exception | None:
-    """The user's view of a Spark failure while `name` was written: a full disk, a broken CHECK or NOT NULL; else None."""
+    """The user's view of a Spark failure while `name` was written: a full disk, a broken CHECK or NOT NULL, more than the driver
+    takes; else None."""
     if "No space left on device" in text or "Disk quota exceeded" in text:
         return TransientError(f"{name}: the disk is full; the table is as it was; make room and run the command again")
     if "Permission denied" in text or "Read-only file system" in text:
         return TransientError(f"{name}: the lake cannot be written: permission denied")
+    if "spark.driver.maxResultSize" in text:
+        return InputError(
+            f"{name}: more comes to the driver than it takes; --set spark.driver.maxResultSize=3g (Spark's default is 1g), and "
+            "as much more spark.driver.memory"
+        )
     for mark in ("CHECK constraint", "NOT NULL constraint violated", "DELTA_NOT_NULL_CONSTRAINT_VIOLATED"):
         if mark in text:
             # The values that Delta prints after the rule may be personal: only the rule is told.

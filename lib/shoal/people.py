@@ -20,8 +20,8 @@ PEOPLE = "value string, person string, is_name boolean"
 
 
 def people_of(lake: Lake, ids: Sequence[str]) -> DataFrame:
-    """`people` for ids: the ids, and the names that rows with these ids give them (silver only). Collects the names: as many
-    as the ids have."""
+    """`people` for ids: the ids, and the names that rows with these ids give them (silver only). Collects the names: one an id,
+    which is the key of silver.users, the only table with names; so at most privacy.max_people."""
     rows = [(i, i, False) for i in ids]
     found = lake.spark.createDataFrame(rows, PEOPLE)
     names: set[tuple[str, str]] = set()

@@ -22,6 +22,8 @@ import pyarrow as pa
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 # A quoted record beyond this is an unclosed quote that swallows the file, not a record.
 MAX_RECORD_BYTES = 64 << 20
+# Names of columns that files may have together: objects whose names are ids, millions of them, are no table.
+MAX_COLUMNS = 10_000
 # One Arrow batch: short rows by number, long ones by size.
 BATCH_ROWS, BATCH_BYTES = 5_000, 16 << 20
 
@@ -63,6 +65,8 @@ def survey(path: str, shown: str, form: str, part_bytes: int) -> Survey:
             if form == "jsonl":
                 for value in _json_records(lines):
                     names.update(dict.fromkeys(value))
+                    if len(names) > MAX_COLUMNS:
+                        raise FaultError(f"more than {MAX_COLUMNS:,} names so far; expected objects of the same few")
                     rows, end = rows + 1, lines.offset
                     if end - cuts[-1] >= part_bytes:
                         cuts.append(end)

@@ -19,8 +19,9 @@ EVENTS = "event_id string, user_id string, item_id string, event string, value d
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """The shipped settings, under which no history is too short to be carried."""
-    return settings.model_copy(update={"features": settings.features.model_copy(update={"whole_below_rows": 0})})
+    """The shipped settings, under which no history is too short to be carried, and four new rows not too many."""
+    limits = {"whole_below_rows": 0, "whole_above_new_rows": 4}
+    return settings.model_copy(update={"features": settings.features.model_copy(update=limits)})
 
 
 def events(spark: SparkSession, *rows: tuple[str, str, int]) -> Any:
@@ -77,3 +78,9 @@ def test_a_day_is_carried_forward_while_silver_only_gains_rows(
             file.unlink()
     told, rows = counted(12)
     assert (told.facts["snapshot"], rows[-1]) == ("whole", ("e", 2, 1, 2, noon(12)))
+    # So many new rows that to count them all anew costs no more.
+    for day, many in ((13, 4), (14, 5)):
+        make_lake(f"many-{day}").append(silver, events(spark, *(("f", f"{n}", day) for n in range(many))))
+        most, rows = counted(day)
+        expected = "carried forward from 2024-03-12" if many == 4 else "whole"
+        assert (most.facts["snapshot"], rows[-1][:2]) == (expected, ("f", 4 if many == 4 else 9))

@@ -87,6 +87,16 @@ def test_popular_lists_leave_out_the_seen_and_break_ties_by_id(spark: SparkSessi
     assert list_popular(scores.limit(0), users, seen, 2, 256).collect() == []
 
 
+def test_of_a_user_who_has_seen_a_million_items_no_more_come_to_the_driver(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.recommend.popularity.MAX_PLACES", 3)
+    scores = spark.createDataFrame([("a", 4.0), ("b", 3.0), ("c", 2.0), ("d", 1.0)], "item_id string, score double")
+    users = spark.createDataFrame([("u",), ("v",)], "user_id string")
+    seen = spark.createDataFrame([("u", "a"), ("u", "b")], PAIRS)
+    assert lists_of(list_popular(scores, users, seen, 2, 256)) == {"u": ["c"], "v": ["a", "b"]}
+
+
 def test_random_lists_are_unseen_seeded_and_even(spark: SparkSession) -> None:
     items = spark.createDataFrame([(f"i{n}",) for n in range(30)] + [("i0",)], "item_id string")
     users = spark.createDataFrame([(f"u{n}",) for n in range(400)], "user_id string")

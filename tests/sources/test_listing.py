@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.conf import Settings
 from shoal.errors import InputError
-from shoal.sources import listing
+from shoal.sources import listing, parsing
 from shoal.sources.listing import survey_files
 
 
@@ -36,6 +36,16 @@ def test_few_short_files_are_surveyed_without_spark_as_with_it(spark: SparkSessi
     # What is zipped may be longer than it looks.
     (tmp_path / "e.csv.gz").write_bytes(gzip.compress(b"x,y\n1,2\n"))
     assert surveyed([str(tmp_path / "e.csv.gz")], "zipped")[1] == 1
+
+
+def test_a_file_of_windows_1252_is_cut_between_records_too(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x,y\n" + '1,"caf\u00e9\n"\n2,\u20ac\n'.encode("windows-1252") * 3)
+    conf = settings.ingest.model_copy(update={"encoding": "windows-1252", "split_bytes": 10})
+    with patch.object(parsing, "CHUNK_BYTES", 10):
+        (found,) = survey_files(spark, [str(path)], conf)
+    # Of each pair the first record has 10 bytes in two lines, the second 4. Cuts are made where what is read ends.
+    assert found.stretches == ((4, 14, 2), (14, 32, 4), (32, 42, 8), (42, 46, 10))
 
 
 @pytest.mark.parametrize("few", [0, 8])

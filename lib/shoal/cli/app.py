@@ -14,6 +14,8 @@ from shoal.errors import ShoalError, one_line
 
 # The command-line library's root of everything it says of wrong arguments; it is not exported under a name.
 _USAGE = typer.BadParameter.__mro__[2]
+# The exit code of a shell for what was ended by an interrupt: 128 and the number of the signal.
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="shoal", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -56,12 +58,15 @@ def run(argv: list[str]) -> int:
     """Run the command line and return its exit code."""
     try:
         code = app(args=argv, prog_name="shoal", standalone_mode=False)
+        if code == INTERRUPTED:
+            # typer has taken the interrupt, and says nothing.
+            sys.stderr.write("shoal: stopped\n")
         return code if isinstance(code, int) else 0
     except typer.Exit as left:
         return left.exit_code
     except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("shoal: stopped\n")
-        return 130
+        return INTERRUPTED
     except ShoalError as error:
         sys.stderr.write(f"shoal: {one_line(error)}\n")
         return error.exit_code

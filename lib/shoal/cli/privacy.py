@@ -36,9 +36,6 @@ def erase(
     if any(not i.strip() for i in ids):
         raise UsageError("--user: an id is empty")
     opened = open_lake(lake, env, sets, "shoal-erase")
-    limit = opened.settings.privacy.max_people
-    if len(set(ids)) > limit:
-        raise UsageError(f"{len(set(ids)):,} ids; expected at most {limit:,} at once (privacy.max_people)")
     now = utc_now()
     asking = Lake(opened.spark, opened.root, opened.settings, Run(new_run_id(now), "erase", now))
     request = ask_for(asking, known_as(asking, ids)) if ids else open_request(asking)

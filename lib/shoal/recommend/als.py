@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import IndexToString, StringIndexerModel
 from pyspark.ml.recommendation import ALS, ALSModel
@@ -147,8 +148,9 @@ def as_pipeline(model: AlsModel, numbered: DataFrame) -> PipelineModel:
     """The model as one MLlib pipeline, to be saved and registered: user_id, item_id -> prediction (float).
 
     `numbered`: all that `with_numbers` gave, not a part of it. Ids become numbers by string indexers that hold them in
-    order; rows of an unknown user or item are left out. Raises InputError where the ids take more than 2 GiB. Cost:
-    collects the ids, sizes asked for first.
+    order; rows of an unknown user or item are left out. Raises InputError where the ids take more than 2 GiB. Cost: collects
+    the ids, sizes asked for first: up to these 2 GiB as Arrow and again as text of Python, some 50 bytes more an id, each handed
+    to Java by itself.
     """
     stages: list[Any] = []
     for column, name in (("user_id", "user"), ("item_id", "item")):
@@ -156,18 +158,21 @@ def as_pipeline(model: AlsModel, numbered: DataFrame) -> PipelineModel:
         total = ids.agg(F.sum(F.octet_length(column))).first()
         if total is not None and (total[0] or 0) > MAX_ID_BYTES:
             raise InputError(f"{column}: the ids take {total[0] >> 20} MiB; a saved model holds {MAX_ID_BYTES >> 20} at most")
-        labels = [row[column] for row in sorted(ids.collect(), key=lambda row: row[name])]
+        labels = pa.Table.from_batches(ids._collect_as_arrow()).sort_by(name).column(column).to_pylist()
         stages.append(StringIndexerModel.from_labels(labels, inputCol=column, outputCol=name, handleInvalid="skip"))
     return PipelineModel([*stages, model.fitted])
 
 
 def from_pipeline(pipeline: PipelineModel, settings: AlsSettings) -> AlsModel:
-    """What `as_pipeline` made, as a model again; `settings` are those it was fitted with."""
+    """What `as_pipeline` made, as a model again; `settings` are those it was fitted with. Cost: the ids, at most the 2 GiB of
+    `as_pipeline`, stay in Java, on the driver and in the tasks that name factors."""
     stages: list[Any] = pipeline.stages
     users, items, fitted = stages
 
     def named(factors: DataFrame, indexer: Any, column: str) -> DataFrame:
-        names = IndexToString(inputCol="_number", outputCol=column, labels=indexer.labels)
+        names = IndexToString(inputCol="_number", outputCol=column)
+        # From one Java object to the other: as `labels` all ids would come to Python and go back one by one.
+        names._java_obj.setLabels(indexer._java_obj.labelsArray()[0])
         return names.transform(factors.withColumn("_number", F.col("id").cast("double"))).select(column, "features")
 
     return AlsModel(settings, named(fitted.userFactors, users, "user_id"), named(fitted.itemFactors, items, "item_id"), fitted)

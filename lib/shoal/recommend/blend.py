@@ -113,11 +113,11 @@ def fit_parts(
 ) -> Fitted:
     """Every part over numbered preferences (`shoal.recommend.als.with_numbers`; without numbers where ALS is given as it was
     fitted) and `content` (see `as_content`). Cost: that of ALS, of EASE, of `following`, of `item_neighbours` and of
-    `content_matrix`."""
+    `content_matrix`; collects the factors of EASE's catalogue, of at most `ease.max_items` items."""
     placed = with_places(preferences, settings.ease.max_history)
     ease = fit_ease(placed, settings.ease, refuse=False)
     als = als or fit_als(preferences, settings.als)
-    known = collect_items(als.item_factors)
+    known = collect_items(als.item_factors.join(F.broadcast(ease.catalogue.numbers.select("item_id")), "item_id", "left_semi"))
     place = {name: n for n, name in enumerate(known.ids.to_pylist())}
     names = ease.catalogue.ids.to_pylist()
     at = np.array([place.get(name, -1) for name in names])
@@ -269,7 +269,7 @@ def list_blend(
     (item_id) does not have. A user without a preference in the catalogue of EASE has no row. `with_reason` adds because_item_id,
     the item of the history with the largest weight for the listed one (null where none speaks for it), and `parts`, a map of PARTS.
     `content` of the items: see `as_content`; None where nothing is known of them.
-    Cost: `fit_parts`, then one pass over the users.
+    Cost: `fit_parts`, then one pass over the users; with `allowed` at most the numbers of the catalogue are collected.
     """
     fitted = fit_parts(preferences, settings, als, content)
     catalogue = fitted.catalogue
@@ -277,7 +277,6 @@ def list_blend(
     hidden = np.zeros(len(catalogue), np.bool_)
     if allowed is not None:
         hidden[:] = True
-        # At most the catalogue, whose size is bounded.
         for row in catalogue.numbers.join(allowed.select("item_id").distinct(), "item_id").select("item").collect():
             hidden[row["item"]] = False
     shared = context.broadcast(fitted.parts)

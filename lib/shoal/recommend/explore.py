@@ -39,7 +39,8 @@ def with_exploration(lists: DataFrame, seen: DataFrame, arms: DataFrame, setting
     `lists`: user_id, rank (1, 2 ... without gaps), item_id, score, parts, source, because_item_id; `seen`: user_id, item_id, never
     drawn; `arms`: item_id, unique, `probability`, above 0 for one at least; they are drawn in proportion to it. A drawn row has
     source `explore` and its probability as score. The same lists, seen and arms give the same rows. Cost: `seen` and `lists` are
-    joined with the arms, which are broadcast; some shuffles by user of at most `places` rows each.
+    joined with the arms, which are broadcast (of `with_propensities` at most `max_arms`); some shuffles by user of at most `places`
+    rows each.
     """
     total = arms.agg(stable_sum("probability").alias("_total"))
     shares = arms.where("probability > 0").crossJoin(F.broadcast(total))

@@ -80,7 +80,7 @@ def at_positions(policies: DataFrame, rounds: DataFrame) -> DataFrame:
     """Policies by context (policy, context, item_id, probability) as policies by slot: the same at every position of the context
     that `rounds` have."""
     slots = rounds.select("context", "slot").distinct()
-    return policies.join(F.broadcast(slots), "context").select("policy", "slot", "item_id", "probability")
+    return policies.join(slots, "context").select("policy", "slot", "item_id", "probability")
 
 
 def shares_of(rounds: DataFrame, policy: str) -> DataFrame:

@@ -15,6 +15,9 @@ from shoal.errors import UsageError
 from shoal.recommend.sums import stable_sum
 from shoal.recommend.top_k import Items, rank_top_k
 
+# Items that come to the driver, some 200 MB: a crawler's history of millions of items must not decide what a day's run holds.
+MAX_PLACES = 1_000_000
+
 
 def popularity(preferences: DataFrame) -> DataFrame:
     """One row per item: `score`, the sum of `weight` over its users (their number where every event weighs 1)."""
@@ -43,13 +46,13 @@ def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, u
     """One row per user and rank 1..k: user_id, rank, item_id, score: the best-scored items that the user has not seen.
 
     `scores`: item_id, score (double, unique ids; null and NaN scores are left out); `users`: user_id, unique; `seen`:
-    user_id, item_id. Ties go to the smaller item_id. Cost: only the first k + (most items seen by a user) items can
-    matter; these are collected and go through the top-k engine as a model of rank one, whose factor is the place in the
-    order, exact in float32 up to 16 million.
+    user_id, item_id. Ties go to the smaller item_id. Who has seen nearly all of the first MAX_PLACES items gets a shorter list.
+    Cost: only the first k + (most items seen by a user) items can matter; of these at most MAX_PLACES are collected, and go
+    through the top-k engine as a model of rank one, whose factor is the place in the order, exact in float32 up to 16 million.
     """
     histories = seen.join(users, "user_id", "left_semi").groupBy("user_id").agg(F.count(F.lit(1)).alias("seen"))
     longest = histories.agg(F.max("seen")).first()
-    places = k + ((longest[0] if longest is not None else None) or 0)
+    places = min(k + ((longest[0] if longest is not None else None) or 0), MAX_PLACES)
     head = scores.where("score is not null and not isnan(score)").orderBy(F.desc("score"), "item_id").limit(places)
     placed = {row["item_id"]: (place, row["score"]) for place, row in enumerate(head.collect(), 1)}
     ids = sorted(placed)

@@ -22,6 +22,16 @@ def called(title: Column, text: Column) -> Column:
     return F.coalesce(short, whole)
 
 
+def because(done: Column, name: Column) -> Column:
+    """The sentence that says what a user has `done`, one word, with the item that is called `name`."""
+    return F.concat(F.lit("Because you "), done, F.lit(" "), name, F.lit("."))
+
+
+def named_in(reason: Column) -> Column:
+    """What `because` has named in a reason; empty where the reason is none of its."""
+    return F.regexp_extract(reason, r"^Because you \S+ (.*)\.$", 1)
+
+
 def als_reason(reg_param: float, alpha: float | None) -> Reason:
     """For the top-k engine: the seen item with the largest term of each listed item's score; -1 where no term is
     positive.

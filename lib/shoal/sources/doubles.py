@@ -64,7 +64,8 @@ def where_keys_may_be(silver: DataFrame, sound: DataFrame, source: str, column: 
 
 def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -> bool:
     """Whether silver has a key of the `rows` records in `hashed`, or one of the same hash: nearly always not, and then nobody has
-    to look at more than silver's key columns. Cost: a scan of these, with 8 bytes a record sent to where they are."""
+    to look at more than silver's key columns. Cost: a scan of these; of up to BROADCAST_ROWS records 8 bytes each are sent to where
+    they are, of more both are shuffled."""
     keys = hashed.select("_h")
     near = silver.select(F.xxhash64(*made.key).alias("_h")).join(_sent(keys, rows), "_h", "left_semi")
     return not near.isEmpty()

@@ -301,7 +301,7 @@ def test_files_of_another_age_are_read_where_their_form_is_named(world: World) -
                  "header=[user_id, item_id, rating, timestamp]", "timestamp_format=dd/MM/yyyy")  # fmt: skip
     assert world.rows("silver.interactions", "item_id", "occurred_at") == [("5", datetime(2023, 11, 15))]
     assert [rule for _, rule, _ in world.quarantined()] == ["type"]
-    # Larger than a part: another encoding than UTF-8 is never cut.
+    # Larger than a part: cut between records as any other file is.
     text = "v1,v2\n" + "".join(f"ham,caf\u00e9 \u00a3{n}\n" for n in range(20))
     sms = world.file(text.encode("latin-1"), "spam.csv")
     result = world.ingest(sms, "texts", "encoding=windows-1252", "column.text=v2", "column.label=v1", "split_bytes=40")
@@ -410,3 +410,26 @@ def test_a_file_that_was_mended_after_it_was_refused_leaves_what_was_found_in_it
     assert world.ingest(path).status == "succeeded"
     assert world.rows("bronze.ratings", "raw") == [("u1,i1,4,1700000000",), ("u1,i1,x,1700000000",)]
     assert world.quarantined() == [(2, "type", "u1,i1,x,1700000000")]
+
+
+def test_what_another_writes_meanwhile_is_a_duplicate_or_a_contradiction(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream may bring the same events while a batch is being sorted: between the look for its keys and the write."""
+    names = "event_id,user_id,item_id,event,occurred_at\n"
+    path = world.file(names + "".join(f"e{n},u,i,like,2023-01-0{n}T00:00:00Z\n" for n in (1, 2, 3)) + "e4,u\n", "events.csv")
+    job = find_job("ingest_files")
+    sorted_already = job.run.__globals__["refuse_new_names"]
+
+    def others_write(lake: Lake, loaded: Any) -> None:
+        fields = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
+        pairs = [("e1", "i", datetime(2023, 1, 1)), ("e2", "j", datetime(2023, 1, 2))]
+        rows = world.spark.createDataFrame([(e, "u", i, "like", None, at, "s") for e, i, at in pairs], fields)
+        Lake(world.spark, world.root, load(), Run("stream")).append("silver.interactions", rows)
+        sorted_already(lake, loaded)
+
+    monkeypatch.setitem(job.run.__globals__, "refuse_new_names", others_write)
+    world.ingest(path, "events")
+    assert world.counts() == [("events.csv", 4, 1, 1, 2)]
+    assert world.rows("silver.interactions", "event_id", "item_id", "source") == [
+        ("e1", "i", "s"), ("e2", "j", "s"), ("e3", "i", "events"),
+    ]  # fmt: skip
+    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(3, "duplicate_key"), (5, "field_count")]
