@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 
@@ -22,8 +23,19 @@ class Signed:
     @property
     def key(self) -> str:
         """The key, PKCS #8 without a password."""
-        no_password = serialization.NoEncryption()
-        return self.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password).decode()
+        return self._key(serialization.NoEncryption())
+
+    def key_under(self, password: str) -> str:
+        """The key, PKCS #8 encrypted with the password."""
+        return self._key(serialization.BestAvailableEncryption(password.encode()))
+
+    def store(self, password: str) -> bytes:
+        """The key and the certificate as a PKCS #12 store."""
+        encryption = serialization.BestAvailableEncryption(password.encode())
+        return pkcs12.serialize_key_and_certificates(b"client", self.private, self.signed, None, encryption)
+
+    def _key(self, encryption: serialization.KeySerializationEncryption) -> str:
+        return self.private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption).decode()
 
     @property
     def certificate(self) -> str:
