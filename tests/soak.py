@@ -32,8 +32,8 @@ from shoal.session import spark_session
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = "2024-01-01"
-POISON = [b"\xff", b"", b"[]", b'{"event_id": "bad", "user_id": "u"}']
-BAD_LINE = '{"event_id": "bad", "user_id": "u"}\n'
+INCOMPLETE = '{"event_id": "bad", "user_id": "u"}'
+POISON = [b"\xff", b"", b"[]", INCOMPLETE.encode()]
 
 
 class World:
@@ -60,7 +60,7 @@ class World:
         self.messages, self.poison = self.messages + len(values), self.poison + events // 100
         part = self.draw.sample(new, events // 3)
         whole = self.inbox / f"part-{self.files}.jsonl"
-        whole.with_name(f".{whole.name}").write_text("".join(event(number) + "\n" for number in part) + BAD_LINE)
+        whole.with_name(f".{whole.name}").write_text("".join(event(number) + "\n" for number in part) + f"{INCOMPLETE}\n")
         whole.with_name(f".{whole.name}").rename(whole)
         self.files, self.records = self.files + 1, self.records + len(part) + 1
 

@@ -248,8 +248,8 @@ def take_the_place(
 ) -> None:
     """Make `rows` the batch's in a table with the columns `by` of batches and files, in the place of all that earlier attempts have
     there of its files."""
-    lake.create(table)
     if earlier.is_partly:
+        lake.create(table)
         rows = rows.unionByName(others_files(lake.written(table), earlier, *by).drop("run_id"))
     lake.replace_where(table, rows, by[0], [batch.batch_id, *sorted(earlier.shared)], unique=True, mark=mark)
 
@@ -346,12 +346,13 @@ def rejected_of(lake: Lake, loaded: Sorted) -> DataFrame:
     return rejected.unionByName(rows.drop("_rule", "_reason").join(told, ["_file", "_line"]))
 
 
-def quarantine(lake: Lake, source: str, loaded: Sorted) -> None:
-    """Make the batch's rejected records its rows of ops.quarantine."""
-    if not loaded.earlier.runs and not loaded.verdict("conflict") and all(rule is None for _, rule in loaded.counts):
+def quarantine(lake: Lake, source: str, loaded: Sorted, again: bool = False) -> None:
+    """Make the batch's rejected records its rows of ops.quarantine. `again`: this run has done so before."""
+    again = again or bool(loaded.earlier.runs)
+    if not again and not loaded.verdict("conflict") and all(rule is None for _, rule in loaded.counts):
         return
     rows = as_quarantine(rejected_of(lake, loaded), source, loaded.batch.part)
-    if loaded.earlier.runs:
+    if again:
         take_the_place(lake, "ops.quarantine", rows, loaded.batch, loaded.earlier, ("batch_id", "file"))
     else:
         lake.append("ops.quarantine", rows, unique=True)
@@ -371,12 +372,10 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> So
             sound = sound_of(lake, conf, batch, loaded.bronze_version)
             left, verdicts, is_known = left_out(lake, source, batch, sound, loaded.sound(), loaded.earlier.runs)
             loaded.left_out.unpersist()
-            # Of what was in quarantine for this batch, its rows take the place.
-            earlier = replace(loaded.earlier, runs=loaded.earlier.runs | {lake.run.run_id})
             before = loaded.verdict("conflict")
             loaded = replace(loaded, left_out=left, verdicts=verdicts, is_known=is_known, silver_version=now)
             if loaded.verdict("conflict") != before:
-                quarantine(lake, source, replace(loaded, earlier=earlier))
+                quarantine(lake, source, loaded, again=True)
         write_silver(lake, conf, source, loaded)
     return loaded
 
