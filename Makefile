@@ -15,18 +15,18 @@ WORKERS ?= 2
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-$(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/jars.py lib/shoal/class_archive.py
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/spark/jars.py lib/shoal/spark/class_archive.py
 	@test -n "$(PYTHON)" || { echo "shoal: no Python 3.10, 3.11 or 3.12 found; install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "shoal: $(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m shoal.jars
-	$(BIN)/python -m shoal.class_archive
+	$(BIN)/python -m shoal.spark.jars
+	$(BIN)/python -m shoal.spark.class_archive
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt lib/shoal/broker.py $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m shoal.broker bring
+	$(BIN)/python -m shoal.testing.kafka_broker bring
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from shoal.runs import code_version
-from shoal.session import spark_session
+from shoal.runner.execute import code_version
+from shoal.spark.session import spark_session
 
 PARTS = ("ingest", "sources", "small_files", "stream", "features", "ranking", "seeds", "recommend", "recommend_large",
          "neighbours", "graph", "sentiment", "drift")  # fmt: skip

@@ -19,8 +19,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
-from shoal.drift.compare import Window, drift_rows, measure_windows
-from shoal.drift.thresholds import Rules
+from shoal.monitor.drift.compare import Window, drift_rows, measure_windows
+from shoal.monitor.drift.thresholds import Rules
 
 METRICS = ("kolmogorov_smirnov", "wasserstein", "psi", "jensen_shannon")
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import load
-from shoal.contract import contract
-from shoal.lake import Lake, Run
-from shoal.runs import execute, find_job
+from shoal.conf.loading import load
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake, Run
+from shoal.runner.execute import execute, find_job
 
 ROWS, USERS, ITEMS = 50_000_000, 160_000, 60_000
 LATER = [date(2024, 10, day) for day in (28, 29, 30)]

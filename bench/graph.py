@@ -9,9 +9,9 @@ from typing import Any
 
 import networkx as nx
 from pyspark.sql import DataFrame, SparkSession
-from shoal.conf import load
-from shoal.graph import algorithms
-from shoal.graph.edges import with_reverse
+from shoal.conf.loading import load
+from shoal.mine.graph import algorithms
+from shoal.mine.graph.edges import with_reverse
 from sklearn.metrics import normalized_mutual_info_score
 
 GRAPHS = Path(__file__).resolve().parents[2] / "shared" / "data" / "graphs"

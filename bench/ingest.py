@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 from pyspark.sql import SparkSession
-from shoal.conf import load
-from shoal.runs import execute, find_job
+from shoal.conf.loading import load
+from shoal.runner.execute import execute, find_job
 
 RATINGS, TEXTS, LARGER, ROUNDS = 5_000_000, 1_500_000, 4, 3
 YEARS = 600_000_000

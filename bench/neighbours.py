@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from shoal.recommend.histories import catalogue_of, with_places
-from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours
+from shoal.recommend.candidates.histories import catalogue_of, with_places
+from shoal.recommend.candidates.neighbours import NeighbourSettings, as_pairs, item_neighbours
 
 from bench.ingest import seconds
 from bench.recommend import consumed, seen_pairs, written

@@ -16,13 +16,13 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.cli.evaluate import read_events
-from shoal.conf import load
-from shoal.recommend.als import with_numbers
-from shoal.recommend.evaluate import Protocol, evaluate_models, judge_lists
-from shoal.recommend.metrics import mean_metrics, user_metrics
-from shoal.recommend.preferences import preferences
-from shoal.recommend.search import SearchSpace
-from shoal.recommend.split import test_part, training_part, with_time_split, with_validation_split
+from shoal.conf.loading import load
+from shoal.recommend.candidates.als import with_numbers
+from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.candidates.search import SearchSpace
+from shoal.recommend.evaluation.evaluate import Protocol, evaluate_models, judge_lists
+from shoal.recommend.protocol.metrics import mean_metrics, user_metrics
+from shoal.recommend.protocol.split import test_part, training_part, with_time_split, with_validation_split
 
 RATINGS = Path(__file__).resolve().parents[2] / "shared" / "data" / "movielens_latest_small" / "ratings.csv"
 K = 10

@@ -18,10 +18,10 @@ from pyspark.ml.recommendation import ALS, ALSModel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
-from shoal.conf import load
-from shoal.recommend.als import AlsSettings, fit_als, with_numbers
-from shoal.recommend.metrics import USER_METRICS, mean_metrics, user_metrics
-from shoal.recommend.top_k import rank_top_k
+from shoal.conf.loading import load
+from shoal.recommend.candidates.als import AlsSettings, fit_als, with_numbers
+from shoal.recommend.protocol.metrics import USER_METRICS, mean_metrics, user_metrics
+from shoal.recommend.ranking.top_k import rank_top_k
 
 from bench.ingest import seconds
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal.recommend.top_k import rank_top_k
+from shoal.recommend.ranking.top_k import rank_top_k
 
 from bench.ingest import seconds
 from bench.recommend import ITEMS, RANK, ROUNDS, SEEN, USER_BLOCK, USERS, K, consumed, factor_table, seen_pairs, written

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
-from shoal.conf import load
-from shoal.runs import execute, find_job
+from shoal.conf.loading import load
+from shoal.runner.execute import execute, find_job
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal import broker
-from shoal.conf import load
-from shoal.runs import execute, find_job
+from shoal.conf.loading import load
+from shoal.runner.execute import execute, find_job
+from shoal.testing import kafka_broker as broker
 
 from bench.ingest import seconds
 

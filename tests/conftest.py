@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from shoal import broker
-from shoal.broker_security import Security
-from shoal.conf import Settings, load
+from shoal.conf.loading import load
+from shoal.conf.sections import Settings
 from shoal.errors import TransientError
-from shoal.lake import Lake, Run
-from shoal.session import session_settings, spark_session
+from shoal.lake.lake import Lake, Run
+from shoal.spark.session import session_settings, spark_session
+from shoal.testing import kafka_broker as broker
+from shoal.testing.kafka_security import Security
 
 # Literal times in tests are UTC, as all times in the lake are, wherever the tests run.
 os.environ["TZ"] = "UTC"

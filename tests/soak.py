@@ -25,10 +25,10 @@ from typing import Any
 from confluent_kafka import Producer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal import broker
-from shoal.conf import load
-from shoal.lake import Lake, Run
-from shoal.session import spark_session
+from shoal.conf.loading import load
+from shoal.lake.lake import Lake, Run
+from shoal.spark.session import spark_session
+from shoal.testing import kafka_broker as broker
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = "2024-01-01"

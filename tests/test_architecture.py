@@ -57,7 +57,7 @@ def test_only_the_lake_touches_tables() -> None:
 
 def test_pure_folders_make_no_session_and_know_no_lake() -> None:
     makers = [where(p, n) for p in pure_files() for name, n in calls(p) if name in SESSION_MAKERS]
-    known = [f"{p.relative_to(ROOT)}: {m}" for p in pure_files() for m in imports(p) if m in ("shoal.lake", "shoal.session")]
+    known = [f"{p.relative_to(ROOT)}: {m}" for p in pure_files() for m in imports(p) if m in ("shoal.lake.lake", "shoal.spark.session")]
     assert makers + known == []
 
 

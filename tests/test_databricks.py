@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from shoal.conf import load
-from shoal.jars import COORDINATES
-from shoal.runs import Job, find_job, job_parser
+from shoal.conf.loading import load
+from shoal.runner.execute import Job, find_job, job_parser
+from shoal.spark.jars import COORDINATES
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text(encoding="utf-8"))

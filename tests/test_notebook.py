@@ -12,10 +12,10 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from pyspark.sql import SparkSession
-from shoal.conf import load
-from shoal.lake import Lake, Run
+from shoal.conf.loading import load
+from shoal.lake.lake import Lake, Run
 
-from tests.report.literal import rows
+from tests.publish.report.literal import rows
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 DAY = date(2024, 3, 31)
@@ -83,4 +83,4 @@ def test_notebooks_are_kept_without_outputs_and_define_little(path: Path) -> Non
     assert all(cell.outputs == [] and cell.execution_count is None for cell in cells)
     source = "\n".join(line for cell in cells for line in cell.source.splitlines() if not line.startswith("%"))
     defined = [n.name for n in ast.walk(ast.parse(source)) if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
-    assert defined == ["ask"]  # a shorthand for shoal.ask; everything else belongs in lib
+    assert defined == ["ask"]  # a shorthand for shoal.lake.query; everything else belongs in lib

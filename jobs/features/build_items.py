@@ -11,11 +11,11 @@ from __future__ import annotations
 import sys
 from datetime import date
 
-from shoal.carry import events_to_count
-from shoal.conf import FeaturesConf
-from shoal.features.snapshot import item_snapshot
-from shoal.lake import Lake
-from shoal.runs import run_job
+from shoal.conf.sections import FeaturesConf
+from shoal.features.snapshots import item_snapshot
+from shoal.lake.lake import Lake
+from shoal.runner.execute import run_job
+from shoal.runner.incremental import events_to_count
 
 
 def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
@@ -31,7 +31,7 @@ def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, FeaturesConf, argv)
 
 

@@ -13,13 +13,13 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import GraphConf
+from shoal.conf.sections import GraphConf
 from shoal.errors import SkippedError
-from shoal.graph.algorithms import choose_engine, label_propagation
-from shoal.graph.degrees import degrees
-from shoal.graph.modularity import summarise_communities, with_top_members
-from shoal.lake import Lake
-from shoal.runs import run_job
+from shoal.lake.lake import Lake
+from shoal.mine.graph.algorithms import choose_engine, label_propagation
+from shoal.mine.graph.degrees import degrees
+from shoal.mine.graph.modularity import summarise_communities, with_top_members
+from shoal.runner.execute import run_job
 
 
 def follow_edges(follows: DataFrame) -> DataFrame:
@@ -56,7 +56,7 @@ def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, GraphConf, argv)
 
 

@@ -16,13 +16,13 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import GraphConf
+from shoal.conf.sections import GraphConf
 from shoal.errors import SkippedError
-from shoal.graph.algorithms import choose_engine, page_rank
-from shoal.graph.edges import with_reverse
-from shoal.graph.node_index import number_rows
-from shoal.lake import Lake
-from shoal.runs import run_job
+from shoal.lake.lake import Lake
+from shoal.mine.graph.algorithms import choose_engine, page_rank
+from shoal.mine.graph.edges import with_reverse
+from shoal.mine.graph.node_index import number_rows
+from shoal.runner.execute import run_job
 
 # Users and items may share an id: a prefix of one letter keeps them apart in one graph.
 USER, ITEM = "u", "i"
@@ -96,7 +96,7 @@ def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, GraphConf, argv)
 
 

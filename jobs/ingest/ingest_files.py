@@ -29,25 +29,27 @@ from pathlib import Path
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import IngestConf
-from shoal.contract import contract
+from shoal.conf.sections import IngestConf
 from shoal.errors import ContractError, InputError, TransientError, UsageError
-from shoal.lake import Lake, Mark
-from shoal.pseudonyms import hide_people, hider, refuse_mixing, withheld
-from shoal.runs import run_job
-from shoal.sources import fashion_catalog
-from shoal.sources.archives import archives_of, unpack, unpacked_aside
-from shoal.sources.attempts import Attempts, batch_mark, earlier_attempts, file_mark, others_files
-from shoal.sources.catalogue import parts_of
-from shoal.sources.columns import columns_of, refuse_unknown, takes_unknown
-from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, where_keys_may_be, with_hashes
-from shoal.sources.fashion_catalog import nobodys_pictures, seen_pictures
-from shoal.sources.fields import Hide, refuse_unknown_pattern
-from shoal.sources.films import CATALOGUES, enriched, moved, same_films
-from shoal.sources.listing import Survey, list_files, survey_files
-from shoal.sources.parts import Also, Part
-from shoal.sources.reading import read_records, seen_names
-from shoal.sources.verdicts import as_bronze, as_quarantine, rows_of, silver_of, with_fields, with_verdict
+from shoal.ingest.attempts import Attempts, batch_mark, earlier_attempts, file_mark, others_files
+from shoal.ingest.columns import columns_of, refuse_unknown, takes_unknown
+from shoal.ingest.duplicates import doubles_of_silver, doubles_within, is_any_in, repeated, where_keys_may_be, with_hashes
+from shoal.ingest.fields import Hide, refuse_unknown_pattern
+from shoal.ingest.formats.archives import archives_of, unpack, unpacked_aside
+from shoal.ingest.formats.listing import Survey, list_files, survey_files
+from shoal.ingest.formats.reading import read_records, seen_names
+from shoal.ingest.pseudonymise import hide_people, withheld
+from shoal.ingest.record_type import Also, Part
+from shoal.ingest.sources import fashion_catalog
+from shoal.ingest.sources.catalogue import parts_of
+from shoal.ingest.sources.fashion_catalog import nobodys_pictures, seen_pictures
+from shoal.ingest.sources.films import CATALOGUES, enriched, moved, same_films
+from shoal.ingest.validation import as_bronze, as_quarantine, rows_of, silver_of, with_fields, with_verdict
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake, Mark
+from shoal.privacy.guard import refuse_mixing
+from shoal.privacy.pseudonyms import hider
+from shoal.runner.execute import run_job
 
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}
@@ -527,7 +529,7 @@ def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, un
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, IngestConf, argv)
 
 

@@ -35,23 +35,24 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
-from shoal.conf import IngestConf, StreamEventsConf
-from shoal.contract import contract
+from shoal.conf.sections import IngestConf, StreamEventsConf
 from shoal.errors import ContractError, InputError, ShoalError, TransientError, UsageError, one_line
-from shoal.kafka import as_told, reach, refusal, refuse_unreadable, source_options
-from shoal.lake import Lake, Txn
-from shoal.pseudonyms import hide_people, refuse_mixing, withheld
-from shoal.runs import run_job
-from shoal.sources.catalogue import STREAMED
-from shoal.sources.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
-from shoal.sources.doubles import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
-from shoal.sources.fields import refuse_unknown_pattern
-from shoal.sources.listing import Survey, form_of, survey_files
-from shoal.sources.messages import read_messages
-from shoal.sources.parts import Part
-from shoal.sources.reading import read_records, seen_names
-from shoal.sources.verdicts import as_bronze, as_quarantine, silver_of, with_fields, with_verdict
-from shoal.stream_checkpoints import has_content, read_checkpoint
+from shoal.ingest.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
+from shoal.ingest.duplicates import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
+from shoal.ingest.fields import refuse_unknown_pattern
+from shoal.ingest.formats.listing import Survey, form_of, survey_files
+from shoal.ingest.formats.messages import read_messages
+from shoal.ingest.formats.reading import read_records, seen_names
+from shoal.ingest.pseudonymise import hide_people, withheld
+from shoal.ingest.record_type import Part
+from shoal.ingest.sources.catalogue import STREAMED
+from shoal.ingest.streaming.checkpoints import has_content, read_checkpoint
+from shoal.ingest.streaming.kafka import as_told, reach, refusal, refuse_unreadable, source_options
+from shoal.ingest.validation import as_bronze, as_quarantine, silver_of, with_fields, with_verdict
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake, Txn
+from shoal.privacy.guard import refuse_mixing
+from shoal.runner.execute import run_job
 
 # Schema of Spark's binaryFile; `content` is never asked for, so that a file is only listed.
 _LISTING = "path string, modificationTime timestamp, length long, content binary"
@@ -521,7 +522,7 @@ def started(arrived: DataFrame, conf: StreamEventsConf, stream: Stream, load: Ca
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, StreamEventsConf, argv)
 
 

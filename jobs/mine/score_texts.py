@@ -12,12 +12,12 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import TrainSentimentConf
+from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.runs import run_job
-from shoal.sentiment import champion_classifier
-from shoal.text.classifier import Classifier, score_texts
+from shoal.lake.lake import Lake
+from shoal.mine.text.classifier import Classifier, score_texts
+from shoal.models.sentiment import champion_classifier
+from shoal.runner.execute import run_job
 
 
 def build(texts: DataFrame, classifier: Classifier, version: str) -> DataFrame:
@@ -46,7 +46,7 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, TrainSentimentConf, argv)
 
 

@@ -28,13 +28,13 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampType
-from shoal.conf import DriftConf
-from shoal.contract import contract, contract_names
-from shoal.drift.compare import CURRENT, Window, drift_rows, measure_windows, profile_rows
-from shoal.drift.thresholds import Rules
+from shoal.conf.sections import DriftConf
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.runs import run_job
+from shoal.lake.contract import contract, contract_names
+from shoal.lake.lake import Lake
+from shoal.monitor.drift.compare import CURRENT, Window, drift_rows, measure_windows, profile_rows
+from shoal.monitor.drift.thresholds import Rules
+from shoal.runner.execute import run_job
 
 EVENTS = ("silver.interactions", "silver.texts")
 FEATURES = ("features.users", "features.items", "features.network")
@@ -238,7 +238,7 @@ def run(lake: Lake, conf: DriftConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, DriftConf, argv)
 
 

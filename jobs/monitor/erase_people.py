@@ -15,11 +15,11 @@ from __future__ import annotations
 import sys
 from datetime import date
 
-from shoal.conf import PrivacyConf
-from shoal.erasure import erase, open_request
+from shoal.conf.sections import PrivacyConf
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.runs import alone, run_job
+from shoal.lake.lake import Lake
+from shoal.privacy.erasure import erase, open_request
+from shoal.runner.execute import alone, run_job
 
 
 def run(lake: Lake, conf: PrivacyConf, as_of: date) -> None:
@@ -32,7 +32,7 @@ def run(lake: Lake, conf: PrivacyConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, PrivacyConf, argv)
 
 

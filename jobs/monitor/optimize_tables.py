@@ -15,11 +15,11 @@ import sys
 from datetime import date, timedelta
 from pathlib import Path
 
-from shoal.conf import OptimizeConf
-from shoal.contract import contract, contract_names
+from shoal.conf.sections import OptimizeConf
 from shoal.errors import SkippedError, UsageError
-from shoal.lake import Lake
-from shoal.runs import run_job
+from shoal.lake.contract import contract, contract_names
+from shoal.lake.lake import Lake
+from shoal.runner.execute import run_job
 
 
 def chosen(lake: Lake, wanted: list[str]) -> list[str]:
@@ -88,7 +88,7 @@ def run(lake: Lake, conf: OptimizeConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, OptimizeConf, argv)
 
 

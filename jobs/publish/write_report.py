@@ -25,17 +25,17 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import ReportConf
-from shoal.contract import contract, contract_names
+from shoal.conf.sections import ReportConf
 from shoal.errors import SkippedError, UsageError
-from shoal.lake import Lake
-from shoal.model_metrics import EVALUATION
-from shoal.report import activity, communities, models, quality, samples, shifts, stages
-from shoal.report.blocks import Missing, Part, Tile, Tiles
-from shoal.report.holdings import Holding, holdings_part
-from shoal.report.page import Heading, page
-from shoal.report.wording import count
-from shoal.runs import code_version, run_job
+from shoal.lake.contract import contract, contract_names
+from shoal.lake.lake import Lake
+from shoal.models.metrics_table import EVALUATION
+from shoal.publish.report import activity, communities, models, quality, samples, shifts, stages
+from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
+from shoal.publish.report.holdings import Holding, holdings_part
+from shoal.publish.report.page import Heading, page
+from shoal.publish.report.wording import count
+from shoal.runner.execute import code_version, run_job
 
 # The job that makes each table a part is built on.
 MAKERS = {
@@ -198,7 +198,7 @@ def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, ReportConf, argv)
 
 

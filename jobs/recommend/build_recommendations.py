@@ -32,30 +32,29 @@ from itertools import chain
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import RecommendConf
-from shoal.contract import contract_names
+from shoal.conf.sections import RecommendConf
 from shoal.errors import SkippedError
-from shoal.features.snapshot import end_of
-from shoal.files import FORMS, read_rows
-from shoal.lake import Lake
-from shoal.moderation import removed_as_of
-from shoal.recommend.als import AlsModel, list_als
-from shoal.recommend.blend import list_blend
-from shoal.recommend.configured import blend_settings, content_settings
-from shoal.recommend.content import content_factors, labels_of
-from shoal.recommend.diversity import RerankSettings, rerank
-from shoal.recommend.explore import SOURCE as EXPLORE
-from shoal.recommend.explore import Exploration, certain, with_exploration
-from shoal.recommend.lists import best_of_groups, fill_lists, lacking, list_groups
-from shoal.recommend.popularity import decayed_popularity, list_popular
-from shoal.recommend.preferences import event_weight, preferences
-from shoal.recommend.reason import because, called
-from shoal.recommend.rules import allowed_items, blocked_items, profile_groups, where
-from shoal.recommend.top_k import rank_top_k
-from shoal.recommend.trained import Trained
-from shoal.recommender import served
-from shoal.runs import run_job
-from shoal.sources.general import USER
+from shoal.features.snapshots import end_of
+from shoal.ingest.formats.files import FORMS, read_rows
+from shoal.ingest.sources.general import USER
+from shoal.lake.contract import contract_names
+from shoal.lake.lake import Lake
+from shoal.models.recommender import served
+from shoal.recommend.candidates.als import AlsModel, list_als
+from shoal.recommend.candidates.blend import list_blend
+from shoal.recommend.candidates.configured import blend_settings, content_settings
+from shoal.recommend.candidates.content import content_factors, labels_of
+from shoal.recommend.candidates.popularity import decayed_popularity, list_popular
+from shoal.recommend.candidates.preferences import event_weight, preferences
+from shoal.recommend.candidates.trained import Trained
+from shoal.recommend.ranking.diversity import RerankSettings, rerank
+from shoal.recommend.ranking.explore import SOURCE as EXPLORE
+from shoal.recommend.ranking.explore import Exploration, certain, with_exploration
+from shoal.recommend.ranking.lists import best_of_groups, fill_lists, lacking, list_groups
+from shoal.recommend.ranking.reason import because, called
+from shoal.recommend.ranking.rules import allowed_items, blocked_items, profile_groups, removed_items, where
+from shoal.recommend.ranking.top_k import rank_top_k
+from shoal.runner.execute import run_job
 
 VARIANT = "champion"
 # Caches a frame until the job ends.
@@ -304,7 +303,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         blocked = None
         if items is not None and lake.exists("silver.blocks"):
             blocked = keep(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-        removed = removed_as_of(lake, as_of)
+        removed = removed_items(lake.read_if_exists("silver.moderation", before=as_of))
         allowed = allowed_items(items, conf, as_of, met, removed if removed is None else keep(removed))
         known = Known(met, events, items, allowed if allowed is None else keep(allowed), blocked, removed)
         # What is taken away afterwards has to be there in more than is needed.
@@ -339,7 +338,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, RecommendConf, argv)
 
 

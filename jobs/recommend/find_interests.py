@@ -11,12 +11,12 @@ import sys
 from datetime import date
 
 from pyspark.sql import functions as F
-from shoal.conf import InterestsConf
+from shoal.conf.sections import InterestsConf
 from shoal.errors import SkippedError
-from shoal.features.snapshot import end_of
-from shoal.lake import Lake
-from shoal.recommend.interests import InterestSettings, interests
-from shoal.runs import run_job
+from shoal.features.snapshots import end_of
+from shoal.lake.lake import Lake
+from shoal.recommend.feeds.interests import InterestSettings, interests
+from shoal.runner.execute import run_job
 
 
 def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:
@@ -30,7 +30,7 @@ def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, InterestsConf, argv)
 
 

@@ -17,28 +17,27 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import SimilarConf
+from shoal.conf.sections import SimilarConf
 from shoal.errors import SkippedError
-from shoal.image.picture_vectors import picture_vectors
-from shoal.lake import Lake
-from shoal.moderation import removed_as_of
-from shoal.recommend.configured import content_settings, vector_settings, word_settings
-from shoal.recommend.content import ContentSettings, as_content, content_neighbours, content_terms
-from shoal.recommend.histories import catalogue_of, with_places
-from shoal.recommend.neighbours import NeighbourSettings, as_pairs, item_neighbours, swap_roles
-from shoal.recommend.preferences import preferences
-from shoal.recommend.price_vectors import price_vectors
-from shoal.recommend.rules import without_items
-from shoal.recommend.vector_neighbours import nearest_vectors
-from shoal.recommend.word_vectors import word_vectors
-from shoal.runs import run_job
+from shoal.lake.lake import Lake
+from shoal.mine.image.picture_vectors import picture_vectors
+from shoal.recommend.candidates.configured import content_settings, vector_settings, word_settings
+from shoal.recommend.candidates.content import ContentSettings, as_content, content_neighbours, content_terms
+from shoal.recommend.candidates.histories import catalogue_of, with_places
+from shoal.recommend.candidates.neighbours import NeighbourSettings, as_pairs, item_neighbours, swap_roles
+from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.candidates.price_vectors import price_vectors
+from shoal.recommend.candidates.vector_neighbours import nearest_vectors
+from shoal.recommend.candidates.word_vectors import word_vectors
+from shoal.recommend.ranking.rules import removed_items, without_items
+from shoal.runner.execute import run_job
 
 # Price and categories have a zero that means something; words and pictures all share much that makes nobody alike.
 CENTRED = ("word2vec", "image")
 
 
 def build(known: DataFrame, conf: SimilarConf) -> DataFrame:
-    """item_id, rank, similar_item_id, similarity: each item's `neighbours` nearest (see shoal.recommend.neighbours).
+    """item_id, rank, similar_item_id, similarity: each item's `neighbours` nearest (see shoal.recommend.candidates.neighbours).
 
     `known`: preferences. Of a user only the newest `max_history` count. An item without a neighbour has no row. Cost:
     that of `item_neighbours`.
@@ -79,7 +78,7 @@ def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
     try:
         if known.isEmpty() and not lake.exists("silver.items"):
             raise SkippedError("silver.interactions has no event up to this day, and there is no silver.items")
-        removed = removed_as_of(lake, as_of)
+        removed = removed_items(lake.read_if_exists("silver.moderation", before=as_of))
         if removed is not None:
             held.append(removed.persist())
         rows = build(without_items(known, removed), conf).withColumn("kind", F.lit(conf.kind)).persist()
@@ -104,7 +103,7 @@ def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, SimilarConf, argv)
 
 

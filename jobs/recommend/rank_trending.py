@@ -12,14 +12,13 @@ import sys
 from datetime import date
 
 from pyspark.sql import functions as F
-from shoal.conf import TrendingConf
+from shoal.conf.sections import TrendingConf
 from shoal.errors import SkippedError
-from shoal.features.snapshot import end_of
-from shoal.lake import Lake
-from shoal.moderation import removed_as_of
-from shoal.recommend.rules import without_items
-from shoal.recommend.trending import TrendSettings, trending
-from shoal.runs import run_job
+from shoal.features.snapshots import end_of
+from shoal.lake.lake import Lake
+from shoal.recommend.feeds.trending import TrendSettings, trending
+from shoal.recommend.ranking.rules import removed_items, without_items
+from shoal.runner.execute import run_job
 
 
 def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:
@@ -27,7 +26,7 @@ def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:
     events = lake.read("silver.interactions", before=as_of)
     if events.isEmpty():
         raise SkippedError("silver.interactions has no event up to this day")
-    events = without_items(events, removed_as_of(lake, as_of))
+    events = without_items(events, removed_items(lake.read_if_exists("silver.moderation", before=as_of)))
     items = lake.read("silver.items") if lake.exists("silver.items") else None
     settings = TrendSettings(conf.window_hours, conf.other_hours, conf.items)
     weights = lake.settings.train_recommender.event_weights
@@ -35,7 +34,7 @@ def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, TrendingConf, argv)
 
 

@@ -11,11 +11,11 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import FollowsConf
+from shoal.conf.sections import FollowsConf
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.recommend.follows import WalkSettings, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
-from shoal.runs import run_job
+from shoal.lake.lake import Lake
+from shoal.recommend.feeds.follows import WalkSettings, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
+from shoal.runner.execute import run_job
 
 
 def with_reason(suggested: DataFrame) -> DataFrame:
@@ -48,7 +48,7 @@ def run(lake: Lake, conf: FollowsConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, FollowsConf, argv)
 
 

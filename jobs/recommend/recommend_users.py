@@ -18,16 +18,15 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import RecommendConf
-from shoal.lake import Lake
-from shoal.moderation import removed_as_of
-from shoal.recommend.configured import content_settings
-from shoal.recommend.content import content_factors
-from shoal.recommend.preferences import preferences
-from shoal.recommend.rules import allowed_items, blocked_items
-from shoal.recommend.top_k import rank_top_k
-from shoal.recommender import served
-from shoal.runs import run_job
+from shoal.conf.sections import RecommendConf
+from shoal.lake.lake import Lake
+from shoal.models.recommender import served
+from shoal.recommend.candidates.configured import content_settings
+from shoal.recommend.candidates.content import content_factors
+from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_items
+from shoal.recommend.ranking.top_k import rank_top_k
+from shoal.runner.execute import run_job
 
 
 def build(item_factors: DataFrame, user_factors: DataFrame, unlisted: DataFrame, n: int, block: int) -> DataFrame:
@@ -58,7 +57,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         factors = factors.unionByName(new)
         if lake.exists("silver.blocks"):
             unlisted = unlisted.unionByName(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-    allowed = allowed_items(items, conf, as_of, unlisted, removed_as_of(lake, as_of))
+    allowed = allowed_items(items, conf, as_of, unlisted, removed_items(lake.read_if_exists("silver.moderation", before=as_of)))
     if allowed is not None:
         factors = factors.join(allowed, "item_id", "left_semi")
     rows = build(factors, als.user_factors, unlisted, conf.audience, conf.user_block)
@@ -67,7 +66,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, RecommendConf, argv)
 
 

@@ -14,12 +14,12 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from shoal.conf import BanditsConf
+from shoal.conf.sections import BanditsConf
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.recommend.bandits import context_of, count_arms, with_propensities
-from shoal.recommend.configured import bandit_settings
-from shoal.runs import run_job
+from shoal.experiment.bandits import context_of, count_arms, with_propensities
+from shoal.lake.lake import Lake
+from shoal.recommend.candidates.configured import bandit_settings
+from shoal.runner.execute import run_job
 
 
 def build(impressions: DataFrame, conf: BanditsConf) -> DataFrame:
@@ -40,7 +40,7 @@ def run(lake: Lake, conf: BanditsConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, BanditsConf, argv)
 
 

@@ -22,22 +22,22 @@ from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import TrainRecommenderConf
+from shoal.conf.sections import TrainRecommenderConf
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.model_metrics import metric_frame, metric_rows
-from shoal.models import Model, register
-from shoal.recommend.als import AlsSettings, as_pipeline, fit_als, list_als, with_numbers
-from shoal.recommend.blend import Expert, can_blend, fit_experts, list_blend
-from shoal.recommend.configured import blend_settings, content_settings
-from shoal.recommend.content import labels_of
-from shoal.recommend.evaluate import MODELS, Metrics, Protocol, judge_lists
-from shoal.recommend.preferences import preferences
-from shoal.recommend.search import SearchSpace, Trial, search_als
-from shoal.recommend.split import test_part, training_part, with_time_split
-from shoal.recommend.trained import Trained, rounded, trained_of
-from shoal.recommender import MODEL
-from shoal.runs import run_job
+from shoal.lake.lake import Lake
+from shoal.models.metrics_table import metric_frame, metric_rows
+from shoal.models.recommender import MODEL
+from shoal.models.registry import Model, register
+from shoal.recommend.candidates.als import AlsSettings, as_pipeline, fit_als, list_als, with_numbers
+from shoal.recommend.candidates.blend import Expert, can_blend, fit_experts, list_blend
+from shoal.recommend.candidates.configured import blend_settings, content_settings
+from shoal.recommend.candidates.content import labels_of
+from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.candidates.search import SearchSpace, Trial, search_als
+from shoal.recommend.candidates.trained import Trained, rounded, trained_of
+from shoal.recommend.evaluation.evaluate import MODELS, Metrics, Protocol, judge_lists
+from shoal.recommend.protocol.split import test_part, training_part, with_time_split
+from shoal.runner.execute import run_job
 
 LOG = logging.getLogger(__name__)
 TASK = "recommender"
@@ -162,7 +162,7 @@ def _log(trial: Trial) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, TrainRecommenderConf, argv)
 
 

@@ -15,14 +15,14 @@ from datetime import date
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import TrainSentimentConf
+from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import InputError, SkippedError
-from shoal.lake import Lake
-from shoal.model_metrics import metric_frame
-from shoal.models import Model
-from shoal.runs import run_job
-from shoal.sentiment import plan_of, register_classifier
-from shoal.text.classifier import Training, train_classifier
+from shoal.lake.lake import Lake
+from shoal.mine.text.classifier import Training, train_classifier
+from shoal.models.metrics_table import metric_frame
+from shoal.models.registry import Model
+from shoal.models.sentiment import plan_of, register_classifier
+from shoal.runner.execute import run_job
 
 TASK = "sentiment"
 BASELINE = "baseline"
@@ -68,7 +68,7 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; see shoal.runs for arguments and exit codes."""
+    """The command; see shoal.runner.execute for arguments and exit codes."""
     return run_job(__doc__, run, TrainSentimentConf, argv)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from shoal.files import read_rows
+from shoal.ingest.formats.files import read_rows
 from shoal.simulate import tables
 from shoal.simulate.world import WorldConf
 from shoal.simulate.write import FOLDERS, write_world

@@ -9,7 +9,8 @@ import traceback
 import typer
 
 from shoal import __version__
-from shoal.cli import ask, evaluate, graph, ingest, jobs, policies, privacy, simulate, split, stream, train
+from shoal.cli import evaluate, graph, ingest, jobs, policies, privacy, simulate, split, stream, train
+from shoal.cli import query as ask
 from shoal.errors import ShoalError, one_line
 
 # The command-line library's root of everything it says of wrong arguments; it is not exported under a name.

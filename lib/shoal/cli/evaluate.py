@@ -14,25 +14,26 @@ from pyspark.sql import functions as F
 
 from shoal.cli.graph import ALIASES as EDGE_ALIASES
 from shoal.cli.options import AsOfOption, EnvOption, SetOption
-from shoal.conf import EvaluateRecommenderConf, Settings, load, section_name
+from shoal.conf.loading import load, section_name
+from shoal.conf.sections import EvaluateRecommenderConf, Settings
 from shoal.errors import InputError, UsageError
-from shoal.evaluations import judged, keep
-from shoal.files import check_output, read_rows, refuse_faults, write_rows
-from shoal.recommend.als import AlsSettings, with_numbers
-from shoal.recommend.blend import asked_experts
-from shoal.recommend.configured import blend_settings, content_settings
-from shoal.recommend.ease import EaseSettings
-from shoal.recommend.evaluate import BASELINES, MODELS, Beyond, Protocol, evaluate_models, judge_new_items
-from shoal.recommend.metrics import USER_METRICS, mean_metrics, user_metrics
-from shoal.recommend.neighbours import NeighbourSettings
-from shoal.recommend.personalised_pagerank import PagerankSettings
-from shoal.recommend.preferences import preferences
-from shoal.recommend.ratings import RatingSettings, judge_ratings
-from shoal.recommend.search import SearchSpace, Trial
-from shoal.recommend.significance import bootstrap, intervals, paired_differences
-from shoal.runs import parse_as_of
-from shoal.session import spark_session
-from shoal.sources.general import ITEM, RATING, USER
+from shoal.ingest.formats.files import check_output, read_rows, refuse_faults, write_rows
+from shoal.ingest.sources.general import ITEM, RATING, USER
+from shoal.models.evaluations import judged, keep
+from shoal.recommend.candidates.als import AlsSettings, with_numbers
+from shoal.recommend.candidates.blend import asked_experts
+from shoal.recommend.candidates.configured import blend_settings, content_settings
+from shoal.recommend.candidates.ease import EaseSettings
+from shoal.recommend.candidates.neighbours import NeighbourSettings
+from shoal.recommend.candidates.personalised_pagerank import PagerankSettings
+from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.candidates.ratings import RatingSettings, judge_ratings
+from shoal.recommend.candidates.search import SearchSpace, Trial
+from shoal.recommend.evaluation.evaluate import BASELINES, MODELS, Beyond, Protocol, evaluate_models, judge_new_items
+from shoal.recommend.protocol.metrics import USER_METRICS, mean_metrics, user_metrics
+from shoal.recommend.protocol.significance import bootstrap, intervals, paired_differences
+from shoal.runner.execute import parse_as_of
+from shoal.spark.session import spark_session
 
 evaluate_app = typer.Typer(help="Judge models on held-out files.", rich_markup_mode=None)
 

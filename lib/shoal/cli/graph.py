@@ -13,14 +13,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.cli.options import EnvOption, SetOption
-from shoal.conf import GraphConf, load, section_name
+from shoal.conf.loading import load, section_name
+from shoal.conf.sections import GraphConf
 from shoal.errors import InputError
-from shoal.files import check_output, read_rows, write_rows
-from shoal.graph.algorithms import choose_engine, connected_components, label_propagation, leiden, louvain, page_rank
-from shoal.graph.degrees import degrees
-from shoal.graph.edges import clean_edges, refuse_faults, with_reverse
-from shoal.graph.modularity import summarise_communities
-from shoal.session import spark_session
+from shoal.ingest.formats.files import check_output, read_rows, write_rows
+from shoal.mine.graph.algorithms import choose_engine, connected_components, label_propagation, leiden, louvain, page_rank
+from shoal.mine.graph.degrees import degrees
+from shoal.mine.graph.edges import clean_edges, refuse_faults, with_reverse
+from shoal.mine.graph.modularity import summarise_communities
+from shoal.spark.session import spark_session
 
 graph_app = typer.Typer(help="Rank the nodes of a graph, or find its communities.", rich_markup_mode=None)
 

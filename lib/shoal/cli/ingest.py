@@ -10,10 +10,10 @@ import typer
 
 from shoal.cli.jobs import progress
 from shoal.cli.options import DEFAULT_LAKE, AsOfOption, EnvOption, LakeOption, SetOption
-from shoal.conf import load
-from shoal.runs import execute, find_job, parse_as_of
-from shoal.session import spark_session
-from shoal.sources.catalogue import SOURCES, parts_of
+from shoal.conf.loading import load
+from shoal.ingest.sources.catalogue import SOURCES, parts_of
+from shoal.runner.execute import execute, find_job, parse_as_of
+from shoal.spark.session import spark_session
 
 
 def ingest(

@@ -13,17 +13,17 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from shoal import pipeline as stages
-from shoal.ask import answer
-from shoal.cli.ask import as_text, render
 from shoal.cli.options import DEFAULT_LAKE, AsOfOption, EnvOption, LakeOption, SetOption
-from shoal.conf import load, section_name
+from shoal.cli.query import as_text, render
+from shoal.conf.loading import load, section_name
 from shoal.errors import UsageError
-from shoal.lake import Lake, Run
-from shoal.runs import Job, Result, execute, find_job, parse_as_of, plan
-from shoal.session import spark_session
+from shoal.lake.lake import Lake, Run
+from shoal.lake.query import answer
+from shoal.runner import pipeline as stages
+from shoal.runner.execute import Job, Result, execute, find_job, parse_as_of, plan
 from shoal.simulate.world import DEMO_AS_OF, demo_world
 from shoal.simulate.write import write_world
+from shoal.spark.session import spark_session
 
 # The demo is to end within three minutes: one setting of each kind of model, and no Word2Vec, which learns in one thread.
 DEMO_SETS = (

@@ -13,15 +13,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.cli.options import EnvOption, SetOption
-from shoal.conf import EvaluatePoliciesConf, Settings, load, section_name
+from shoal.conf.loading import load, section_name
+from shoal.conf.sections import EvaluatePoliciesConf, Settings
 from shoal.errors import InputError, UsageError
-from shoal.files import read_rows, refuse_faults
-from shoal.graph.checkpoints import release
-from shoal.graph.node_index import number_rows
-from shoal.lake import Lake, Run
-from shoal.recommend.bandits import count_arms, with_propensities
-from shoal.recommend.configured import bandit_settings
-from shoal.recommend.off_policy import (
+from shoal.experiment.bandits import count_arms, with_propensities
+from shoal.experiment.off_policy import (
     LOGGED,
     RANDOM,
     Judged,
@@ -35,7 +31,12 @@ from shoal.recommend.off_policy import (
     uniform,
     weigh,
 )
-from shoal.session import spark_session
+from shoal.ingest.formats.files import read_rows, refuse_faults
+from shoal.lake.lake import Lake, Run
+from shoal.mine.graph.checkpoints import release
+from shoal.mine.graph.node_index import number_rows
+from shoal.recommend.candidates.configured import bandit_settings
+from shoal.spark.session import spark_session
 
 ALIASES = {
     "item_id": ("item", "arm", "action"),

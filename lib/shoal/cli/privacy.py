@@ -9,16 +9,16 @@ from typing import Annotated, Optional
 
 import typer
 
-from shoal.cli.ask import open_lake
 from shoal.cli.jobs import progress
 from shoal.cli.options import DEFAULT_LAKE, EnvOption, LakeOption, SetOption
-from shoal.erasure import ask_for, open_request
+from shoal.cli.query import open_lake
 from shoal.errors import UsageError
-from shoal.export import export_person
-from shoal.grants import grants_sql
-from shoal.lake import Lake, Run
-from shoal.pseudonyms import known_as
-from shoal.runs import execute, find_job, new_run_id, utc_now
+from shoal.lake.lake import Lake, Run
+from shoal.privacy.erasure import ask_for, open_request
+from shoal.privacy.export import export_person
+from shoal.privacy.grants import grants_sql
+from shoal.privacy.guard import known_as
+from shoal.runner.execute import execute, find_job, new_run_id, utc_now
 
 UserOption = Annotated[Optional[list[str]], typer.Option("--user", metavar="ID", help="A person's id; repeat for more.")]
 

@@ -13,13 +13,13 @@ import yaml
 from pydantic import ValidationError
 
 from shoal.cli.options import AsOfOption, EnvOption, SetOption
-from shoal.conf import load
+from shoal.conf.loading import load
 from shoal.errors import TransientError, UsageError, one_line
-from shoal.runs import parse_as_of
-from shoal.session import spark_session
+from shoal.runner.execute import parse_as_of
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 from shoal.simulate.write import FOLDERS, write_world
+from shoal.spark.session import spark_session
 
 _DEFAULT = WorldConf()
 # Names that have an option of their own, with it.

@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 
 from shoal.cli.evaluate import checked_rows
 from shoal.cli.options import EnvOption
-from shoal.conf import load
+from shoal.conf.loading import load
 from shoal.errors import InputError, UsageError
-from shoal.files import check_output, write_rows
-from shoal.recommend.split import (
+from shoal.ingest.formats.files import check_output, write_rows
+from shoal.recommend.protocol.split import (
     has_times,
     test_part,
     training_part,
@@ -25,7 +25,7 @@ from shoal.recommend.split import (
     with_random_split,
     with_time_split,
 )
-from shoal.session import spark_session
+from shoal.spark.session import spark_session
 
 
 def split(

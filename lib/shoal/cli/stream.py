@@ -12,16 +12,16 @@ import typer
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from shoal import broker
-from shoal.ask import answer
-from shoal.cli.ask import as_text
 from shoal.cli.jobs import progress, steps_table
 from shoal.cli.options import EnvOption, SetOption
-from shoal.conf import load
-from shoal.lake import Lake, Run
-from shoal.pipeline import Step
-from shoal.runs import execute, find_job
-from shoal.session import spark_session
+from shoal.cli.query import as_text
+from shoal.conf.loading import load
+from shoal.lake.lake import Lake, Run
+from shoal.lake.query import answer
+from shoal.runner.execute import execute, find_job
+from shoal.runner.pipeline import Step
+from shoal.spark.session import spark_session
+from shoal.testing import kafka_broker as broker
 
 TOPIC, DAY = "events", date(2024, 3, 1)
 QUERIES = {

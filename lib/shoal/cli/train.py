@@ -12,15 +12,16 @@ from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.cli.options import DEFAULT_LAKE, EnvOption, LakeOption, SetOption
-from shoal.conf import Settings, TrainSentimentConf, load, section_name
+from shoal.conf.loading import load, section_name
+from shoal.conf.sections import Settings, TrainSentimentConf
 from shoal.errors import InputError, UsageError
-from shoal.files import check_output, quoted, read_rows, write_rows
-from shoal.lake import Lake, Run
-from shoal.runs import new_run_id, utc_now
-from shoal.sentiment import champion_classifier, content_version, facts_of, plan_of, register_classifier
-from shoal.session import spark_session
-from shoal.text.classifier import score_texts, train_classifier
-from shoal.text.saved import check_model_output, load_classifier, save_classifier
+from shoal.ingest.formats.files import check_output, quoted, read_rows, write_rows
+from shoal.lake.lake import Lake, Run
+from shoal.mine.text.classifier import score_texts, train_classifier
+from shoal.mine.text.saved import check_model_output, load_classifier, save_classifier
+from shoal.models.sentiment import champion_classifier, content_version, facts_of, plan_of, register_classifier
+from shoal.runner.execute import new_run_id, utc_now
+from shoal.spark.session import spark_session
 
 train_app = typer.Typer(help="Train a model on a file.", rich_markup_mode=None)
 score_app = typer.Typer(help="Score a file with a model.", rich_markup_mode=None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shoal.arrays import Doubles
 from shoal.simulate.catalogue import (
     are_products,
     are_spam,
@@ -24,7 +25,7 @@ from shoal.simulate.catalogue import (
     prices_usd,
     qualities,
 )
-from shoal.simulate.draws import Doubles, Hashes, Longs, hash_array, normal_array, uniform_array
+from shoal.simulate.draws import Hashes, Longs, hash_array, normal_array, uniform_array
 from shoal.simulate.people import (
     Communities,
     activity_ranks,

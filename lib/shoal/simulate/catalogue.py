@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from shoal.simulate.draws import Doubles, Longs, normal_array, permute, uniform_array
+from shoal.arrays import Doubles
+from shoal.simulate.draws import Longs, normal_array, permute, uniform_array
 from shoal.simulate.people import Communities, draw_members, tastes
 from shoal.simulate.tails import position_of_share
 from shoal.simulate.words import TOPICS

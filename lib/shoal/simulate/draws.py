@@ -14,9 +14,10 @@ import numpy.typing as npt
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from shoal.arrays import Doubles
+
 Longs = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
-Doubles = npt.NDArray[np.float64]
 
 # The primes of XXH64 (Yann Collet, xxHash specification) and the seed of Spark's xxhash64().
 _PRIME1, _PRIME2 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F)

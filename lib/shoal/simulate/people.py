@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shoal.simulate.draws import Doubles, Longs, noise_array, permute, uniform_array
+from shoal.arrays import Doubles
+from shoal.simulate.draws import Longs, noise_array, permute, uniform_array
 from shoal.simulate.tails import bounds_of_groups, counts_by_rank
 from shoal.simulate.words import TOPICS
 from shoal.simulate.world import FOLLOW_HISTORY_DAYS, WorldConf

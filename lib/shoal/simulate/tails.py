@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from shoal.simulate.draws import Doubles, Longs
+from shoal.arrays import Doubles
+from shoal.simulate.draws import Longs
 
 
 def share_above(position: Doubles, tail: float, span: float) -> Doubles:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pyspark.sql import SparkSession
-from shoal.sources.pictures import look
+from shoal.ingest.formats.pictures import look
 
 from tests.jobs.ingest.test_ingest_files import World
 

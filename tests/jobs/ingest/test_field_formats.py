@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.ingest.sources.instagram_archives import NEW, mojibake, write_zip
 from tests.jobs.ingest.test_ingest_files import World
-from tests.sources.instagram_archives import NEW, mojibake, write_zip
 
 TIME = datetime(2023, 1, 4, 23, 4, 4)
 

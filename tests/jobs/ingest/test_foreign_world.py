@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import load
-from shoal.pipeline import jobs_between, run_pipeline
-from shoal.runs import Result, execute, find_job
+from shoal.conf.loading import load
+from shoal.ingest.formats.documents import WRONG_SHAPE
+from shoal.ingest.sources import media_reviews, twitter_activity
+from shoal.runner.execute import Result, execute, find_job
+from shoal.runner.pipeline import jobs_between, run_pipeline
 from shoal.simulate import tables
 from shoal.simulate.foreign import imdb_id
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
-from shoal.sources import media_reviews, twitter_activity
-from shoal.sources.documents import WRONG_SHAPE
 
 from tests.jobs.ingest.test_ingest_files import World
 

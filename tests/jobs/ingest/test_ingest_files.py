@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import load
-from shoal.contract import contract
-from shoal.lake import Lake, Run
-from shoal.runs import Result, execute, find_job
-from shoal.sources.general import BLOCKS, MODERATION, PROFILES
-from shoal.sources.parts import Part
+from shoal.conf.loading import load
+from shoal.ingest.record_type import Part
+from shoal.ingest.sources.general import BLOCKS, MODERATION, PROFILES
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake, Run
+from shoal.runner.execute import Result, execute, find_job
 
 DAY = date(2024, 1, 1)
 PROVENANCE = ("_batch_id", "_source", "_file", "_line", "_ingested_at", "raw", "_rule", "_reason")

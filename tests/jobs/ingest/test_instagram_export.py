@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.ingest.sources.instagram_archives import NEW, NO_DATA, OLD, as_bytes, write_folder, write_zip
 from tests.jobs.ingest.test_ingest_files import World
-from tests.sources.instagram_archives import NEW, NO_DATA, OLD, as_bytes, write_folder, write_zip
 
 SOURCE = "instagram_export"
 

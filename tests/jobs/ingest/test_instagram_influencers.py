@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from shoal.conf import IngestConf
-from shoal.runs import find_job
-from shoal.sources.parts import Also
+from shoal.conf.sections import IngestConf
+from shoal.ingest.record_type import Also
+from shoal.runner.execute import find_job
 
 from tests.jobs.ingest.test_ingest_files import World
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import load
-from shoal.lake import Lake, Run
-from shoal.runs import execute, find_job
+from shoal.conf.loading import load
+from shoal.lake.lake import Lake, Run
+from shoal.runner.execute import execute, find_job
 from shoal.simulate import tables
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.instagram import person_archives, write_archives

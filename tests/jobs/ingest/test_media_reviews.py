@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from shoal.sources.media_reviews import names_in
+from shoal.ingest.sources.media_reviews import names_in
 
 from tests.jobs.ingest.test_ingest_files import World
 

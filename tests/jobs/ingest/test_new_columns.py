@@ -9,15 +9,15 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-import shoal.contract
+import shoal.lake.contract
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import load
-from shoal.contract import contract
-from shoal.lake import Lake, Run
-from shoal.runs import Result, execute, find_job
-from shoal.sources.json_objects import MOST_NAMES, NAME_LENGTH, Left
-from shoal.sources.messages import message_record
+from shoal.conf.loading import load
+from shoal.ingest.formats.json_objects import MOST_NAMES, NAME_LENGTH, Left
+from shoal.ingest.formats.messages import message_record
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake, Run
+from shoal.runner.execute import Result, execute, find_job
 
 DAY = date(2024, 1, 1)
 
@@ -26,10 +26,10 @@ DAY = date(2024, 1, 1)
 def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """bronze.ratings takes no unknown column."""
     folder = tmp_path / "contracts"
-    shutil.copytree(shoal.contract.FOLDER, folder)
+    shutil.copytree(shoal.lake.contract.FOLDER, folder)
     path = folder / "bronze.ratings.yaml"
     path.write_text(path.read_text(encoding="utf-8") + "unknown_columns: refuse\n", encoding="utf-8")
-    monkeypatch.setattr(shoal.contract, "FOLDER", folder)
+    monkeypatch.setattr(shoal.lake.contract, "FOLDER", folder)
     contract.cache_clear()
     yield
     contract.cache_clear()

@@ -16,14 +16,14 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.cli.jobs import job_arguments
-from shoal.conf import load
+from shoal.conf.loading import load
 from shoal.errors import TransientError, UsageError
-from shoal.lake import Lake, Run
-from shoal.runs import Result, execute, find_job, job_parser
-from shoal.sources.general import EVENTS as PART
-from shoal.sources.reading import seen_names
+from shoal.ingest.formats.reading import seen_names
+from shoal.ingest.sources.general import EVENTS as PART
+from shoal.lake.lake import Lake, Run
+from shoal.runner.execute import Result, execute, find_job, job_parser
 
-from tests.test_kill import kill_when, start
+from tests.runner.test_kill import kill_when, start
 
 DAY = date(2024, 1, 1)
 JOB = find_job("stream_events")

@@ -8,13 +8,14 @@ from datetime import date, datetime
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import Settings, load
+from shoal.conf.loading import load
+from shoal.conf.sections import Settings
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.models import champion
-from shoal.runs import find_job
+from shoal.lake.lake import Lake
+from shoal.models.registry import champion
+from shoal.runner.execute import find_job
 
-from tests.text.conftest import make_texts
+from tests.mine.text.conftest import make_texts
 
 DAY, LATER = date(2024, 3, 1), datetime(2024, 3, 2, 0, 0)
 TEXTS = "text_id string, kind string, text string, label string, created_at timestamp, source string"

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import DriftConf, Settings, load
+from shoal.conf.loading import load
+from shoal.conf.sections import DriftConf, Settings
 from shoal.errors import SkippedError
-from shoal.lake import Lake
+from shoal.lake.lake import Lake
 
 from jobs.monitor.detect_drift import (
     Span,

@@ -7,10 +7,11 @@ from datetime import date, datetime, timedelta
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal.conf import Settings, load
-from shoal.contract import contract
-from shoal.lake import Lake
-from shoal.runs import Result, execute, find_job
+from shoal.conf.loading import load
+from shoal.conf.sections import Settings
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake
+from shoal.runner.execute import Result, execute, find_job
 
 DAY = date(2024, 6, 30)
 

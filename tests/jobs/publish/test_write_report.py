@@ -11,14 +11,15 @@ from types import ModuleType
 
 import pytest
 from pyspark.sql import SparkSession
-from shoal.conf import ReportConf, Settings, load
-from shoal.contract import contract_names
+from shoal.conf.loading import load
+from shoal.conf.sections import ReportConf, Settings
 from shoal.errors import SkippedError, UsageError
-from shoal.lake import Lake, Run
-from shoal.runs import Job, Result, execute, find_job
+from shoal.lake.contract import contract_names
+from shoal.lake.lake import Lake, Run
+from shoal.runner.execute import Job, Result, execute, find_job
 
-from tests.report.literal import rows
-from tests.report.test_page import assert_sufficient_to_itself
+from tests.publish.report.literal import rows
+from tests.publish.report.test_page import assert_sufficient_to_itself
 
 DAY, EARLIER = date(2024, 3, 31), date(2024, 3, 1)
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
-from shoal.conf import Settings
-from shoal.contract import contract
+from shoal.conf.sections import Settings
 from shoal.errors import InputError, SkippedError, UsageError
-from shoal.lake import Lake
-from shoal.recommend.blend import PARTS
-from shoal.recommend.lists import fill_lists
-from shoal.recommend.preferences import preferences
-from shoal.recommend.rules import allowed_items, blocked_items, removed_items
-from shoal.runs import find_job
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake
+from shoal.recommend.candidates.blend import PARTS
+from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.ranking.lists import fill_lists
+from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_items
+from shoal.runner.execute import find_job
 
 from jobs.recommend.build_recommendations import REASONS, Known, arms_to_explore, asked_users, cold_lists, put, with_reason
 

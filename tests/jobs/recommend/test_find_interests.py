@@ -8,9 +8,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.recommend.interests import InterestSettings, interests, topics_of
-from shoal.runs import find_job
+from shoal.lake.lake import Lake
+from shoal.recommend.feeds.interests import InterestSettings, interests, topics_of
+from shoal.runner.execute import find_job
 
 DAY = date(2024, 3, 1)
 END = datetime(2024, 3, 2)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
-from shoal.contract import contract
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.runs import find_job
+from shoal.lake.contract import contract
+from shoal.lake.lake import Lake
+from shoal.runner.execute import find_job
 
 DAY = date(2024, 3, 1)
 VERDICTS = "item_id string, decided_at timestamp, verdict string, source string"

@@ -9,9 +9,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.recommend.trending import TrendSettings, trending
-from shoal.runs import find_job
+from shoal.lake.lake import Lake
+from shoal.recommend.feeds.trending import TrendSettings, trending
+from shoal.runner.execute import find_job
 
 DAY = date(2024, 3, 1)
 END = datetime(2024, 3, 2)

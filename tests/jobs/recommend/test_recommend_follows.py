@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.recommend.follows import WalkSettings, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
-from shoal.runs import find_job
+from shoal.lake.lake import Lake
+from shoal.recommend.feeds.follows import WalkSettings, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
+from shoal.runner.execute import find_job
 
 DAY = date(2024, 3, 1)
 

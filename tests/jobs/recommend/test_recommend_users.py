@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
-from shoal.lake import Lake
+from shoal.lake.lake import Lake
 
 from jobs.recommend.recommend_users import build, run
 

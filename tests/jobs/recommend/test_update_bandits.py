@@ -8,8 +8,8 @@ from datetime import date, datetime
 import pytest
 from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.runs import find_job
+from shoal.lake.lake import Lake
+from shoal.runner.execute import find_job
 
 DAY = date(2024, 3, 1)
 SHOWN = (

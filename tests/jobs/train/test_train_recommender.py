@@ -8,13 +8,13 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from shoal.conf import Settings
+from shoal.conf.sections import Settings
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.models import champion
-from shoal.recommend.als import settings_of
-from shoal.recommend.trained import trained_of
-from shoal.runs import find_job
+from shoal.lake.lake import Lake
+from shoal.models.registry import champion
+from shoal.recommend.candidates.als import settings_of
+from shoal.recommend.candidates.trained import trained_of
+from shoal.runner.execute import find_job
 
 DAY = date(2024, 3, 1)
 

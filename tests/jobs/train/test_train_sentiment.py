@@ -6,10 +6,10 @@ from datetime import date, datetime
 
 import pytest
 from pyspark.sql import functions as F
-from shoal.conf import Settings
+from shoal.conf.sections import Settings
 from shoal.errors import SkippedError
-from shoal.lake import Lake
-from shoal.runs import find_job
+from shoal.lake.lake import Lake
+from shoal.runner.execute import find_job
 
 DAY = date(2024, 3, 1)
 

@@ -1,0 +1,339 @@
+"""The settings' names, types and ranges, a model a section; values and their reasons are in conf/base.yaml."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+
+class Section(BaseModel):
+    """A group of settings; unknown keys are refused, values are checked and cannot be changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LakeConf(Section):
+    """Where tables lie and how writes meet each other."""
+
+    catalog: str | None = Field(pattern=r"^[A-Za-z0-9_]+$")
+    retries: int = Field(ge=0, le=20)
+    backoff_seconds: float = Field(gt=0, le=60)
+    jobs_at_once: int = Field(ge=1, le=16)
+
+
+class IngestConf(Section):
+    """How files become rows."""
+
+    max_reject_ratio: float = Field(ge=0, le=1)
+    delimiter: str = Field(pattern=r'^(auto|[^"\r\n]{1,3})$')
+    encoding: Literal["utf-8", "windows-1252"]
+    header: list[str] | None
+    comment: str | None = Field(pattern=r"^[!-~]$")
+    column: dict[str, str]
+    timestamp_unit: Literal["s", "ms"]
+    timestamp_format: str | None = Field(min_length=1)
+    rating_min: float
+    rating_max: float
+    usd_per: dict[str, PositiveFloat]
+    max_record_bytes: int = Field(gt=0)
+    max_record_lines: int = Field(gt=0)
+    split_bytes: int = Field(gt=0)
+    max_files: int = Field(gt=0)
+    max_document_bytes: int = Field(gt=0)
+    zip_max_bytes: int = Field(gt=0)
+    zip_max_members: int = Field(gt=0)
+    zip_max_ratio: float = Field(ge=1)
+
+
+class StreamEventsConf(Section):
+    """Where a stream of events comes from and how much of it goes at once."""
+
+    source: Literal["files", "kafka"]
+    form: Literal["events", "twitter_activity"]
+    input: str | None
+    topic: str | None = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
+    bootstrap_servers: str | None
+    group: str | None
+    starting_offsets: Literal["earliest", "latest"]
+    kafka: dict[str, str]
+    trigger: Literal["available_now"] | Annotated[float, Field(gt=0, le=86_400)]
+    run_seconds: float | None = Field(gt=0)
+    max_offsets: int = Field(gt=0)
+    max_files: int = Field(gt=0)
+    checkpoint: str | None
+
+
+class FeaturesConf(Section):
+    """How feature tables are made."""
+
+    half_life_days: float = Field(gt=0)
+    whole_below_rows: int = Field(ge=0)
+    whole_above_new_rows: int = Field(ge=0)
+
+
+class SearchConf(Section):
+    """A search for the settings of ALS."""
+
+    feedback: Literal["explicit", "implicit", "auto"]
+    validation_ratio: float = Field(gt=0, lt=1)
+    ranks: list[int] = Field(min_length=1)
+    reg_params: list[float] = Field(min_length=1)
+    alphas: list[float] = Field(min_length=1)
+    search_iter: int = Field(ge=1, le=200)
+    max_iter: int = Field(ge=1, le=200)
+    k: int = Field(ge=1, le=1000)
+    seed: int
+
+
+class BlendConf(Section):
+    """EASE over windows, and what the experts of the blend learn from."""
+
+    max_items: int = Field(ge=1, le=30_000)
+    max_history: int = Field(ge=1, le=100_000)
+    window_l2: float = Field(gt=0)
+    window_weight: float = Field(ge=0)
+    window_lengths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)
+    follow_life: float = Field(gt=0, le=1000)
+    followers: int = Field(ge=1, le=10_000)
+    walk_beta: float = Field(ge=0, le=1)
+    walk_neighbours: int = Field(ge=1, le=10_000)
+    holdout: float = Field(gt=0, lt=1)
+    candidates: int = Field(ge=1)
+    learning_users: int = Field(ge=1)
+    hidden_share: float = Field(ge=0, le=1)
+
+
+class ContentConf(Section):
+    """The terms that describe an item, and the regression from terms to factors."""
+
+    max_terms: int = Field(ge=1, le=16_000)
+    min_items: int = Field(ge=1)
+    l2: PositiveFloat
+
+
+class EvaluateRecommenderConf(SearchConf):
+    """`shoal evaluate recommender`: a wider search for ALS than the pipeline's, and the settings of the other models."""
+
+    curve: list[Annotated[int, Field(ge=1, le=1000)]]
+    ease_l2: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    neighbours: int = Field(ge=1, le=10_000)
+    shrink: float = Field(ge=0)
+    walk_beta: float = Field(ge=0, le=2)
+    pagerank_dampings: list[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
+    pagerank_beta: float = Field(ge=0, le=2)
+    pagerank_follow_weight: float = Field(ge=0, le=1e6)
+    user_damping: float = Field(ge=0)
+    item_damping: float = Field(ge=0)
+    rating_rank: int = Field(ge=1, le=1000)
+    rating_reg_params: list[PositiveFloat] = Field(min_length=1)
+
+
+class TrainRecommenderConf(SearchConf):
+    """The pipeline's search for a recommender, and how what it finds is tested."""
+
+    test_ratio: float = Field(gt=0, lt=1)
+    experts: list[Literal["hidden", "next"]]
+    event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
+
+
+class TrainSentimentConf(Section):
+    """The text classifier: how it is tested, and the settings it chooses among."""
+
+    test_ratio: float = Field(gt=0, lt=1)
+    validation_ratio: float = Field(gt=0, lt=1)
+    max_features: int = Field(ge=2)
+    min_document_count: int = Field(ge=1)
+    max_text_length: int = Field(ge=100)
+    inverse_penalties: list[PositiveFloat] = Field(min_length=1)
+    class_weight_powers: list[NonNegativeFloat] = Field(min_length=1)
+    max_iter: int = Field(ge=1)
+    seed: int
+
+
+Event = Literal["view", "click", "like", "comment", "share", "save", "purchase", "rating"]
+
+
+class GraphConf(Section):
+    """What the graph algorithms mean and which engine runs them."""
+
+    engine: Literal["auto", "spark", "local", "graphframes"]
+    local_max_edges: int = Field(ge=0)
+    damping: float = Field(gt=0, lt=1)
+    tolerance: float = Field(gt=0)
+    max_rounds: int = Field(ge=1)
+    label_rounds: int = Field(ge=1)
+    seed: int
+    event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
+    top_members: int = Field(ge=1, le=100)
+
+
+class RecommendConf(Section):
+    """What each user is shown."""
+
+    k: int = Field(ge=1, le=1000)
+    user_block: int = Field(ge=1)
+    new_items: int = Field(ge=0)
+    only: Optional[str]
+    max_age_days: Optional[PositiveInt]
+    max_per_owner: Optional[PositiveInt]
+    max_per_category: Optional[PositiveInt]
+    diversity: float = Field(ge=0, le=1)
+    novelty: float = Field(ge=0, le=1)
+    users: Optional[str]
+    audience: int = Field(ge=1, le=1000)
+    rerank_factor: int = Field(ge=1, le=50)
+    explore: int = Field(ge=0, le=1000)
+    explore_policy: Literal["epsilon_greedy", "ucb1", "thompson"]
+    explore_context: str
+    explore_seed: int
+
+
+class SimilarConf(Section):
+    """Which items are met by the same users or are alike, and which users meet the same items."""
+
+    kind: Literal["cosine", "jaccard", "lift", "bm25"]
+    shrink: float = Field(ge=0)
+    neighbours: int = Field(ge=1, le=10_000)
+    max_history: int = Field(ge=1, le=100_000)
+    max_ids: int = Field(ge=1, le=1_000_000)
+    max_term_share: float = Field(gt=0, le=1)
+    vectors: list[Literal["word2vec", "image", "price"]]
+    exact_items: int = Field(ge=0, le=1_000_000)
+    hash_bands: int = Field(ge=1, le=256)
+    hash_bucket: int = Field(ge=10, le=10_000)
+    word_size: int = Field(ge=2, le=1000)
+    word_window: int = Field(ge=1, le=100)
+    word_iterations: int = Field(ge=1, le=100)
+    word_items: int = Field(ge=1, le=10_000_000)
+    max_pixels: int = Field(ge=1, le=200_000_000)
+    seed: int
+
+
+class BanditsConf(Section):
+    """What the arms of a bandit are, and how three policies choose among them."""
+
+    contexts: list[Literal["campaign", "policy", "position"]]
+    epsilon: float = Field(ge=0, le=1)
+    exploration: float = Field(ge=0, le=100)
+    prior_successes: float = Field(gt=0, le=1e6)
+    prior_failures: float = Field(gt=0, le=1e6)
+    max_arms: int = Field(ge=1, le=100_000)
+
+
+class EvaluatePoliciesConf(Section):
+    """`shoal evaluate policies`: how a log is divided, and how what a policy would have earned is estimated."""
+
+    learn_share: float = Field(ge=0, lt=1)
+    max_weight: float | None = Field(gt=0)
+    folds: int = Field(ge=2, le=100)
+    reward_shrink: float = Field(ge=0, le=1e9)
+    buckets: int = Field(ge=2, le=10_000)
+    draws: int = Field(ge=100, le=10_000)
+    seed: int
+
+
+class TrendingConf(Section):
+    """What counts as of late, by kind of item."""
+
+    window_hours: dict[str, Annotated[float, Field(gt=0, le=100_000)]]
+    other_hours: float = Field(gt=0, le=100_000)
+    items: int = Field(ge=1, le=10_000)
+
+
+class InterestsConf(Section):
+    """How quickly interests fade, and how many are kept."""
+
+    long_days: float = Field(gt=0, le=100_000)
+    short_days: float = Field(gt=0, le=100_000)
+    item_topics: int = Field(ge=1, le=1000)
+    topics: int = Field(ge=1, le=1000)
+
+
+class FollowsConf(Section):
+    """Whom to follow."""
+
+    k: int = Field(ge=1, le=1000)
+    max_contacts: int = Field(ge=2, le=100_000)
+    walk_steps: int = Field(ge=1, le=10)
+    walk_restart: float = Field(gt=0, lt=1)
+    walk_width: int = Field(ge=1, le=100_000)
+
+
+class DriftConf(Section):
+    """Which windows are compared and from where on a difference counts."""
+
+    window_days: int = Field(ge=1)
+    baseline: date | None
+    psi_bins: int = Field(ge=2, le=1000)
+    psi_warning: float = Field(gt=0)
+    psi_critical: float = Field(gt=0)
+    share_warning: float = Field(gt=0, le=1)
+    share_critical: float = Field(gt=0, le=1)
+    p_value: float = Field(gt=0, lt=1)
+    max_categories: int = Field(ge=1, le=10_000)
+    exact_values: int = Field(ge=1_000, le=20_000_000)
+
+
+class ReportConf(Section):
+    """What the report shows and where it goes."""
+
+    folder: str | None
+    communities: int = Field(ge=1, le=50)
+    nodes: int = Field(ge=10, le=2000)
+    sample_users: int = Field(ge=0, le=20)
+
+
+class OptimizeConf(Section):
+    """How tables are kept."""
+
+    vacuum_hours: int = Field(ge=1, le=100_000)
+    tables: list[str]
+
+
+class PrivacyConf(Section):
+    """How people are kept out of sight, and how they are taken out."""
+
+    pseudonymise: bool
+    free_text: Literal["mask", "withhold"]
+    min_mention_length: int = Field(ge=1, le=100)
+    max_people: int = Field(ge=1, le=1_000_000)
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    lake: LakeConf
+    ingest: IngestConf
+    stream_events: StreamEventsConf
+    features: FeaturesConf
+    train_recommender: TrainRecommenderConf
+    blend: BlendConf
+    content: ContentConf
+    evaluate_recommender: EvaluateRecommenderConf
+    train_sentiment: TrainSentimentConf
+    graph: GraphConf
+    recommend: RecommendConf
+    similar: SimilarConf
+    bandits: BanditsConf
+    evaluate_policies: EvaluatePoliciesConf
+    trending: TrendingConf
+    interests: InterestsConf
+    follows: FollowsConf
+    drift: DriftConf
+    report: ReportConf
+    optimize: OptimizeConf
+    privacy: PrivacyConf
+    spark: dict[str, str]
+    pipeline: dict[str, list[str]]
+
+    def section(self, model: type[Section]) -> Any:
+        """The section that `model` describes; the settings themselves for `Settings`."""
+        if model is Settings:
+            return self
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if type(value) is model:
+                return value
+        raise KeyError(model.__name__)

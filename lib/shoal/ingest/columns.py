@@ -1,0 +1,51 @@
+"""A file's columns, and a JSON object's names, under the names of a part's fields."""
+
+from __future__ import annotations
+
+from shoal.conf.sections import IngestConf
+from shoal.errors import InputError
+from shoal.ingest.fields import match_columns, refuse_unknown_renames
+from shoal.ingest.formats.listing import Survey
+from shoal.ingest.formats.names import plain
+from shoal.ingest.record_type import Part
+from shoal.lake.contract import contract
+
+
+def json_pairs(part: Part, conf: IngestConf) -> tuple[str, ...]:
+    """Pairs `theirs=ours` of a part's fields, as the reader of JSON objects wants them: a rename, else our name and its aliases.
+
+    Raises UsageError for a rename of a column that the part does not have.
+    """
+    refuse_unknown_renames(part.fields, conf)
+    pairs = []
+    for field in part.fields:
+        names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
+        pairs += [f"{plain(name)}={field.name}" for name in names]
+    return tuple(dict.fromkeys(pairs))
+
+
+def takes_unknown(part: Part) -> bool:
+    """Whether a record may have columns that nothing is made of, by bronze's contract."""
+    return contract(part.bronze).unknown_columns == "keep"
+
+
+def refuse_unknown(part: Part, path: str, unknown: list[str]) -> None:
+    """Raise InputError where a file has columns that nothing is made of and bronze's contract takes none."""
+    if unknown and not takes_unknown(part):
+        raise InputError(
+            f"{path}:1: unknown column {', '.join(unknown)[:300]}; {part.bronze} takes none (unknown_columns: "
+            "refuse in its contract); leave it out, or name what it is with --set column.OURS=THEIRS"
+        )
+
+
+def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
+    """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
+    if survey.form in ("jsonl", "document", "pages", "picture"):
+        return json_pairs(part, conf), []
+    found = list(survey.header)
+    matched = match_columns(survey, found, part.fields, conf)
+    ours = {theirs: name for name, theirs in matched.items()}
+    unknown = [name for name in found if name not in ours]
+    if survey.form == "csv":
+        return tuple(ours.get(name) for name in found), unknown
+    return tuple(f"{theirs}={name}" for theirs, name in ours.items()), unknown

@@ -1,0 +1,1 @@
+"""File formats: listing, splitting and decoding files into records of named texts."""

@@ -1,0 +1,1 @@
+"""The sources, a module a foreign format: which files, which fields, which tables."""

@@ -1,0 +1,47 @@
+"""The sources by name: `shoal ingest --source NAME`."""
+
+from __future__ import annotations
+
+from shoal.errors import UsageError
+from shoal.ingest.record_type import Part
+from shoal.ingest.sources import (
+    fashion_catalog,
+    general,
+    impressions,
+    instagram_export,
+    instagram_influencers,
+    media_reviews,
+    movielens,
+    twitter_activity,
+)
+
+SOURCES: dict[str, tuple[Part, ...]] = {
+    "ratings": (general.RATINGS,),
+    "events": (general.EVENTS,),
+    "items": (general.ITEMS,),
+    "texts": (general.TEXTS,),
+    "edges": (general.EDGES,),
+    "blocks": (general.BLOCKS,),
+    "profiles": (general.PROFILES,),
+    "moderation": (general.MODERATION,),
+    "movielens": movielens.PARTS,
+    "instagram_influencers": instagram_influencers.PARTS,
+    "instagram_export": instagram_export.PARTS,
+    "twitter_activity": twitter_activity.PARTS,
+    "media_reviews": media_reviews.PARTS,
+    "fashion_catalog": fashion_catalog.PARTS,
+    "impressions": impressions.PARTS,
+}
+
+# Forms of messages, and what each message is one of; parts of a form have the same fields.
+STREAMED: dict[str, tuple[Part, ...]] = {
+    "events": (general.EVENTS,),
+    "twitter_activity": (twitter_activity.ACTIVITY, twitter_activity.FOLLOWS),
+}
+
+
+def parts_of(source: str) -> tuple[Part, ...]:
+    """The parts of a source. Raises UsageError, naming those there are, for another name."""
+    if source not in SOURCES:
+        raise UsageError(f"--source {source}: no such source; there are {', '.join(SOURCES)}")
+    return SOURCES[source]

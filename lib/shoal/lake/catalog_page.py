@@ -1,0 +1,50 @@
+"""docs/tables.md, made from the contracts."""
+
+from __future__ import annotations
+
+from shoal.lake.contract import LAYERS, Column, Contract, contract, contract_names
+
+MEANING = {
+    "bronze": "raw records with their provenance",
+    "silver": "what is true",
+    "features": "what is known of a user, an item, a node at a day",
+    "gold": "what people query",
+    "ops": "what happened",
+}
+
+
+def tables_page() -> str:
+    """The whole page as Markdown: a section a layer, a table a contract. Ends with a newline."""
+    parts = ["# Tables\n", "Made from `lib/shoal/lake/contracts/` by `make docs`; edit the contracts, not this page.\n"]
+    for layer in LAYERS:
+        names = [name for name in contract_names() if name.startswith(f"{layer}.")]
+        if names:
+            parts.append(f"## {layer}: {MEANING[layer]}\n")
+            parts += [_section(contract(name)) for name in names]
+    return "\n".join(parts)
+
+
+def _section(made: Contract) -> str:
+    facts = [f"{made.grain[0].upper()}{made.grain[1:]}.", f"Key: {_codes(made.key)}."]
+    facts += [f"Partitioned by {_codes(made.partition_by)}."] * bool(made.partition_by)
+    facts += [f"Clustered by {_codes(made.cluster_by)}."] * bool(made.cluster_by)
+    facts += [f"Check {name}: `{sql}`." for name, sql in made.checks.items()]
+    if made.retention_days:
+        facts.append(f"Kept for {made.retention_days:,} days by {_codes([made.age_column() or ''])}.")
+    facts += [f"Erased with {_codes([each.table])} by {_codes(list(each.by))}." for each in made.erased_with]
+    lines = [f"### {made.name}\n", " ".join(facts) + "\n", "| column | type | null | meaning |", "|---|---|---|---|"]
+    for name, column in made.columns.items():
+        extra = (f"; check `{column.check}`" if column.check else "") + _personal(column)
+        meaning = (column.comment + extra).replace("|", "\\|")
+        lines.append(f"| {name} | {column.type} | {'yes' if column.null else 'no'} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _personal(column: Column) -> str:
+    if not column.pii:
+        return ""
+    return "; personal" + (f" ({column.pii})" if isinstance(column.pii, str) else "")
+
+
+def _codes(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

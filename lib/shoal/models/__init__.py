@@ -1,0 +1,1 @@
+"""Models as they are stored and served: the registry, champions, recorded metrics."""

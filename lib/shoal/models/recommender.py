@@ -1,0 +1,33 @@
+"""The recommender that serves: the champion of its registered model, as jobs load it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.ml import PipelineModel
+
+from shoal.errors import SkippedError
+from shoal.lake.lake import Lake
+from shoal.models.registry import Model, champion
+from shoal.recommend.candidates.als import AlsModel, from_pipeline
+from shoal.recommend.candidates.trained import Trained, trained_of
+
+MODEL = "shoal_recommender"
+
+
+@dataclass(frozen=True)
+class Served:
+    """The champion, what its training decided, and its factors."""
+
+    model: Model
+    trained: Trained
+    als: AlsModel
+
+
+def served(lake: Lake) -> Served:
+    """The champion of MODEL. Raises SkippedError where the lake has none. Cost: reads its folder; the factors stay files."""
+    model = champion(lake, MODEL)
+    if model is None:
+        raise SkippedError(f"no champion of {MODEL} in this lake: run train_recommender first")
+    trained = trained_of(model.params)
+    return Served(model, trained, from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained.als))

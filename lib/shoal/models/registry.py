@@ -1,0 +1,332 @@
+"""Models in MLflow: each training a run, each model a version in the registry, the one that serves its `champion`; each model of
+an evaluation a run.
+
+A model is a folder of files: a saved Spark pipeline, Parquet factors, whatever its own module can read back. The store is
+where MLFLOW_TRACKING_URI says; else Databricks' own with a catalog lake (models are then `catalog.gold.NAME`); else inside the
+lake: <lake>/mlflow.db and <lake>/mlruns, which move with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal import __version__
+from shoal.errors import ShoalError, TransientError, one_line
+from shoal.lake.lake import Lake
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+LOG = logging.getLogger(__name__)
+ALIAS = "champion"
+EXPERIMENT = "shoal"
+ARTIFACT = "model"
+# MLflow says "there is none" in three ways, by store.
+NOT_THERE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version in the registry: its files on this machine's disk, and what its run recorded."""
+
+    name: str
+    version: str
+    folder: Path
+    metrics: dict[str, float]
+    params: dict[str, str]
+    is_champion: bool
+
+    @property
+    def label(self) -> str:
+        """Name and version as rows carry them in `model_version`: `shoal_sentiment/3`."""
+        return f"{self.name}/{self.version}"
+
+
+def champion(lake: Lake, name: str) -> Model | None:
+    """The model that serves, or None where none was registered. From a remote store its files are fetched to a temporary
+    folder.
+
+    Raises TransientError where the store does not answer.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not lake.settings.lake.catalog and not _database(lake).is_file():
+        return None
+    with _store(lake) as client:
+        found = _champion_version(client, _registered_name(lake, name))
+        return None if found is None else _model(lake, client, name, found, is_champion=True)
+
+
+def register(
+    lake: Lake,
+    name: str,
+    folder: str | Path,
+    *,
+    metric: str,
+    metrics: Mapping[str, float],
+    params: Mapping[str, object],
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    judge: Callable[[Model], float | None] | None = None,
+    higher_is_better: bool = True,
+    tags: Mapping[str, str] | None = None,
+) -> Model:
+    """Keep the files of `folder` as a new version of the model `name`, and make it the champion where it is at least as good.
+
+    `metric` names the entry of `metrics` that decides. `judge` gives the same metric of the present champion on the new
+    model's own test data; without it, or where it gives None, the champion's recorded metric counts. The first model becomes
+    champion; so does one whose predecessor's files are gone; one with a metric that is no number never beats another.
+
+    The run records params, metrics, the signature (`inputs`, `outputs`: column to MLflow type: string, double, long, ...),
+    the tables the lake's run has read with their versions, and its run_id. The same params, metrics (to 6 digits), tags and
+    input versions again give back the version they made before, so a rerun names the same model.
+
+    Raises TransientError where the store does not answer. Cost: one copy of the files.
+    """
+    files, recorded = Path(folder), {key: float(value) for key, value in metrics.items() if value is not None}
+    seen = {key: str(value) for key, value in params.items()}
+    mark = _fingerprint(lake, name, seen, recorded, tags or {})
+    registered_name = _registered_name(lake, name)
+    with _store(lake) as client:
+        experiment = _experiment(lake, client)
+        version = _version_of(client, experiment, mark, registered_name)
+        if version is None:
+            about = {"shoal.run_id": lake.run.run_id, "shoal.job": lake.run.job, "shoal.fingerprint": mark, **(tags or {})}
+            about |= {f"input.{table}": str(number) for table, number in lake.run.input_versions.items()}
+            run = client.create_run(experiment, run_name=f"{name} {lake.run.run_id}", tags=about)
+            _log(client, run, recorded, seen)
+            _log_files(client, run, files, _signature(inputs, outputs))
+            source = f"{run.info.artifact_uri}/{ARTIFACT}"
+            _ensure_registered(client, registered_name)
+            version = client.create_model_version(registered_name, source, run_id=run.info.run_id)
+            client.set_tag(run.info.run_id, "shoal.model_version", version.version)
+            client.set_terminated(run.info.run_id)
+        present = _champion_version(client, registered_name)
+        if present is not None and str(present.version) == str(version.version):
+            return _model(lake, client, name, version, is_champion=True)
+        rival = None if present is None else _model(lake, client, name, present, is_champion=True)
+    # Judging runs Spark jobs: the store's lock is not held meanwhile.
+    wins = rival is None or _beats(recorded.get(metric), rival, metric, judge, higher_is_better)
+    with _store(lake) as client:
+        if wins:
+            client.set_registered_model_alias(registered_name, ALIAS, version.version)
+        return _model(lake, client, name, version, is_champion=wins)
+
+
+def record_run(
+    lake: Lake, name: str, metrics: Mapping[str, float | None], params: Mapping[str, object], tags: Mapping[str, str] | None = None
+) -> str:
+    """Record a run without a model, as of an evaluation, and return its id. What is None or no number is left out.
+
+    As with `register`, the same again is the run it was before. Raises TransientError where the store does not answer.
+    """
+    recorded = {key: float(value) for key, value in metrics.items() if value is not None and math.isfinite(value)}
+    seen = {key: str(value) for key, value in params.items()}
+    mark = _fingerprint(lake, name, seen, recorded, tags or {})
+    with _store(lake) as client:
+        experiment = _experiment(lake, client)
+        known = client.search_runs([experiment], f"tags.`shoal.fingerprint` = '{mark}' and status = 'FINISHED'", max_results=1)
+        if known:
+            return str(known[0].info.run_id)
+        about = {"shoal.run_id": lake.run.run_id, "shoal.job": lake.run.job, "shoal.fingerprint": mark, **(tags or {})}
+        run = client.create_run(experiment, run_name=name, tags=about)
+        _log(client, run, recorded, seen)
+        client.set_terminated(run.info.run_id)
+        return str(run.info.run_id)
+
+
+def retire(lake: Lake, holds: Callable[[Path], bool]) -> list[str]:
+    """Delete every training whose files `holds` says of, its versions and its run; return the versions' names and numbers. Where
+    the champion goes, nothing serves until the next training.
+
+    In the lake's own store only; another one is left as it is, with a warning.
+    """
+    if os.environ.get("MLFLOW_TRACKING_URI") or lake.settings.lake.catalog:
+        LOG.warning("models outside the lake are not looked at: delete the versions trained before this erasure, and train again")
+        return []
+    if not _database(lake).is_file():
+        return []
+    retired: list[str] = []
+    for folder in sorted((lake.root / "mlruns").glob("*")):
+        if not any(holds(file) for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".crc"):
+            continue
+        with _store(lake) as client:
+            for version in client.search_model_versions(f"run_id = '{folder.name}'"):
+                if str(version.version) == str(getattr(_champion_version(client, version.name), "version", None)):
+                    client.delete_registered_model_alias(version.name, ALIAS)
+                client.delete_model_version(version.name, version.version)
+                retired.append(f"{version.name}/{version.version}")
+            if client.get_run(folder.name).info.lifecycle_stage == "active":
+                client.delete_run(folder.name)
+        # Last: what is cut off before this is found again by its files.
+        shutil.rmtree(folder)
+    return retired
+
+
+def _beats(
+    value: float | None, rival: Model, metric: str, judge: Callable[[Model], float | None] | None, higher_is_better: bool
+) -> bool:
+    """Whether the new value is at least as good as the champion's on the same evaluation."""
+    if not rival.folder.is_dir():
+        LOG.warning("%s: its files are gone; the new model serves", rival.label)
+        return True
+    judged = judge(rival) if judge is not None else None
+    held = rival.metrics.get(metric) if judged is None else judged
+    if value is None or math.isnan(value):
+        return False
+    if held is None or math.isnan(held):
+        return True
+    return value >= held if higher_is_better else value <= held
+
+
+def _database(lake: Lake) -> Path:
+    return lake.root / "mlflow.db"
+
+
+def _registered_name(lake: Lake, name: str) -> str:
+    """Unity Catalog's models have three-part names; they lie beside the tables they make."""
+    return f"{lake.settings.lake.catalog}.gold.{name}" if lake.settings.lake.catalog else name
+
+
+@contextmanager
+def _store(lake: Lake) -> Iterator[MlflowClient]:
+    """A client of the lake's store; the embedded one is used by one process at a time, because its first use makes it."""
+    # Before the import: MLflow reads some of these once. No telemetry, and git is asked for nothing.
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for talker in ("mlflow", "alembic"):
+        logging.getLogger(talker).setLevel(logging.WARNING)
+    asked = os.environ.get("MLFLOW_TRACKING_URI")
+    catalog = lake.settings.lake.catalog
+    try:
+        if asked or catalog:
+            registry = os.environ.get("MLFLOW_REGISTRY_URI") or ("databricks-uc" if catalog else None)
+            yield MlflowClient(tracking_uri=asked or "databricks", registry_uri=registry)
+            return
+        locks = lake.root / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        with (locks / "mlflow.lock").open("a+", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield MlflowClient(tracking_uri=f"sqlite:///{_database(lake)}")
+    except (MlflowException, SQLAlchemyError) as error:
+        raise TransientError(f"the model store {asked or catalog or _database(lake)}: {one_line(error)}") from error
+
+
+def _experiment(lake: Lake, client: MlflowClient) -> str:
+    """The id of the experiment that holds Shoal's runs; made where it is not there."""
+    name = f"/Shared/{EXPERIMENT}" if lake.settings.lake.catalog else EXPERIMENT
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    is_embedded = not os.environ.get("MLFLOW_TRACKING_URI") and not lake.settings.lake.catalog
+    return str(client.create_experiment(name, (lake.root / "mlruns").as_uri() if is_embedded else None))
+
+
+def _fingerprint(
+    lake: Lake, name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> str:
+    """What makes two trainings the same. Sums of doubles depend on the order of partitions, hence the six digits."""
+    rounded = {key: f"{value:.6g}" for key, value in metrics.items()}
+    facts = [name, dict(params), rounded, dict(tags), lake.run.input_versions]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _version_of(client: MlflowClient, experiment: str, mark: str, name: str) -> Any | None:
+    """The version that an equal training made before, or None; a run that was killed before registering made none."""
+    runs = client.search_runs([experiment], f"tags.`shoal.fingerprint` = '{mark}'", max_results=10)
+    numbers = [run.data.tags["shoal.model_version"] for run in runs if "shoal.model_version" in run.data.tags]
+    return client.get_model_version(name, numbers[0]) if numbers else None
+
+
+def _champion_version(client: MlflowClient, name: str) -> Any | None:
+    """The registry's entry under the alias, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException as error:
+        if error.error_code in NOT_THERE:
+            return None
+        raise
+
+
+def _ensure_registered(client: MlflowClient, name: str) -> None:
+    """The registry knows the name afterwards."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code not in NOT_THERE:
+            raise
+        client.create_registered_model(name)
+
+
+def _log(client: MlflowClient, run: Any, metrics: Mapping[str, float], params: Mapping[str, str]) -> None:
+    """Metrics and parameters in one transaction. MLflow's names allow no `@`: `ndcg@10` is recorded as `ndcg_at_10`."""
+    from mlflow.entities import Metric, Param
+
+    rows = [Metric(_metric_key(key), value, run.info.start_time, 0) for key, value in metrics.items()]
+    client.log_batch(run.info.run_id, rows, [Param(key, value[:6000]) for key, value in params.items()])
+
+
+def _metric_key(name: str) -> str:
+    return name.replace("@", "_at_")
+
+
+def _signature(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> ModelSignature:
+    """MLflow's description of the columns that go in and come out."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    before, after = (Schema([ColSpec(kind, name) for name, kind in side.items()]) for side in (inputs, outputs))
+    return ModelSignature(before, after)
+
+
+def _log_files(client: MlflowClient, run: Any, files: Path, signature: ModelSignature) -> None:
+    """Copy the files into the run, beside the MLmodel file that every MLflow model has."""
+    from mlflow.models import Model as Description
+
+    description = Description(artifact_path=ARTIFACT, run_id=run.info.run_id, signature=signature)
+    description.add_flavor("shoal", shoal_version=__version__, data="files")
+    with tempfile.TemporaryDirectory() as folder:
+        description.save(str(Path(folder) / "MLmodel"))
+        client.log_artifacts(run.info.run_id, folder, ARTIFACT)
+    client.log_artifacts(run.info.run_id, str(files), f"{ARTIFACT}/files")
+
+
+def _model(lake: Lake, client: MlflowClient, name: str, version: Any, is_champion: bool) -> Model:
+    """The version with its run's facts and the path of its files."""
+    run = client.get_run(version.run_id)
+    metrics = {key.replace("_at_", "@"): value for key, value in run.data.metrics.items()}
+    folder = _files_of(lake, client, version)
+    return Model(name, str(version.version), folder, metrics, dict(run.data.params), is_champion)
+
+
+def _files_of(lake: Lake, client: MlflowClient, version: Any) -> Path:
+    """Where the version's files lie on this machine."""
+    embedded = lake.root / "mlruns" / str(version.run_id) / "artifacts" / ARTIFACT / "files"
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not lake.settings.lake.catalog:
+        # By its place and not by the address recorded: a lake may have been moved.
+        return embedded
+    target = tempfile.mkdtemp(prefix="shoal-model-")
+    try:
+        return Path(client.download_artifacts(version.run_id, f"{ARTIFACT}/files", target))
+    except OSError as error:
+        raise ShoalError(f"the files of {version.name} version {version.version}: {one_line(error)}") from error

@@ -1,0 +1,1 @@
+"""Watching data and models: drift; quality and alerts come here."""

@@ -1,0 +1,1 @@
+"""Personal data: pseudonyms, masking, erasure, export and grants."""

@@ -1,0 +1,236 @@
+"""Take people out of the lake: rows, words, files, models, and what the past of every table still holds of them.
+
+Whom to erase stands in ops.erasure_requests until all is done, so that a run that was killed is taken up by the next. Each step
+finds what is left to do from the lake itself and can be done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from shoal.errors import UsageError
+from shoal.ingest.formats.archives import label_of, landing, owner_in
+from shoal.lake.contract import LAYERS, contract
+from shoal.lake.lake import Lake
+from shoal.models.registry import retire
+from shoal.privacy.mentions import ERASED, Names, file_names, is_loud, rewriter
+from shoal.privacy.people import REQUESTS, people_of, rows_of_people, tables_of_people
+from shoal.recommend.ranking.reason import called, named_in
+
+# Folders of a lake that hold no file anybody put there: tables, models, locks, what streams remember.
+KEPT = (*LAYERS, "mlruns", ".locks", ".checkpoints")
+# An archive is of the person whom one of these files names.
+PROFILES = ("personal_information.json", "profile.json")
+
+
+@dataclass(frozen=True)
+class Request:
+    """People to erase, as the lake knows them."""
+
+    request_id: str
+    receipt: str
+    requested_at: datetime
+    people: tuple[str, ...]
+
+    def hash_of(self, person: str) -> str:
+        """What ops.erasures calls the person."""
+        return hmac.new(bytes.fromhex(self.receipt), person.encode(), hashlib.sha256).hexdigest()
+
+    def stand_in(self, person: str) -> str:
+        """What stands where the person's id was a label of something else."""
+        return f"erased-{self.hash_of(person)[:12]}"
+
+
+def open_request(lake: Lake) -> Request | None:
+    """The request that is not finished, or None. Collects its people, at most privacy.max_people."""
+    if not lake.exists(REQUESTS):
+        return None
+    rows = lake.written(REQUESTS).collect()
+    if not rows:
+        return None
+    people = tuple(sorted(row["person_id"] for row in rows))
+    return Request(rows[0]["request_id"], rows[0]["receipt"], min(row["requested_at"] for row in rows), people)
+
+
+def ask_for(lake: Lake, people: Sequence[str]) -> Request:
+    """Write down whom to erase; people of a request that is not finished stay in it and are erased with these. Raises UsageError
+    where they are more than privacy.max_people together."""
+    known, limit = open_request(lake), lake.settings.privacy.max_people
+    everybody = {*people, *(known.people if known else ())}
+    if len(everybody) > limit:
+        told = f"{len(known.people):,} of them of a request that is not finished: erase without an --user first" if known else ""
+        raise UsageError(f"{len(everybody):,} ids{told and ', '}{told}; expected at most {limit:,} at once (privacy.max_people)")
+    request_id = known.request_id if known else f"erase-{lake.run.run_id}"
+    receipt = known.receipt if known else secrets.token_hex(32)
+    fields = "person_id string, request_id string, receipt string, requested_at timestamp"
+    rows = [(person, request_id, receipt, lake.run.started_at) for person in sorted(set(people))]
+    lake.insert_new(REQUESTS, lake.spark.createDataFrame(rows, fields))
+    request = open_request(lake)
+    assert request is not None  # noqa: S101 - just written
+    return request
+
+
+def erase(lake: Lake, request: Request) -> None:
+    """Do all of it, in an order that a killed run can take up again, and write ops.erasures. Nobody else may use the lake.
+
+    Collects a count a person and table, of at most privacy.max_people. The files of the lake that are no tables are read one after
+    the other, as are all models: gigabytes take minutes.
+    """
+    people = people_of(lake, request.people).persist(StorageLevel.MEMORY_AND_DISK)
+    held, found = [people], dict[str, DataFrame]()
+    try:
+        names = names_of(lake, request, people)
+        removed: dict[str, dict[str, int]] = {person: {} for person in request.people}
+        for name in tables_of_people():
+            rows = rows_of_people(lake, name, people)
+            if rows is None:
+                continue
+            # Kept: when the rows they go with are gone, they could not be found again.
+            found[name] = rows.persist(StorageLevel.MEMORY_AND_DISK)
+            held.append(found[name])
+            # One row a person.
+            for row in found[name].groupBy("person").count().collect():
+                removed[row["person"]][name] = row["count"]
+        write_down(lake, request, removed, {}, None)
+        changed: dict[str, int] = {}
+        for name in tables_of_people():
+            if any(name in counts for counts in removed.values()):
+                lake.remove(name, found[name])
+            if name == "gold.recommendations" and "silver.items" in found:
+                take_out_titles(lake, found["silver.items"])
+            count = take_out_names(lake, name, names)
+            if count:
+                changed[name] = count
+        terms = names.in_terms()
+        files, models = remove_files(lake, names), retire(lake, lambda file: file_names(file, terms))
+        for name in tables_of_people():
+            if lake.exists(name):
+                lake.forget(name)
+        write_down(lake, request, removed, changed, (files, len(models)))
+        lake.run.note(request=request.request_id, people=len(request.people), files_removed=files, models_retired=len(models))
+    finally:
+        for frame in held:
+            frame.unpersist()
+    lake.drop(REQUESTS)
+
+
+def names_of(lake: Lake, request: Request, people: DataFrame) -> Names:
+    """Ids and names to look for in words. Collects them: at most privacy.max_people ids, each with one name."""
+    pairs = {row["value"]: row["person"] for row in people.collect()}
+    shortest = lake.settings.privacy.min_mention_length
+    stand_ins = {value: request.stand_in(person) for value, person in pairs.items()}
+    return Names(stand_ins, frozenset(v for v in pairs if is_loud(v, shortest)))
+
+
+def take_out_names(lake: Lake, name: str, names: Names) -> int:
+    """Take the names out of a table's words and labels, and return how many rows changed; a row whose words are to go with a
+    name in them (`erase_when`) goes. One pass over key and words, in Python."""
+    made = contract(name)
+    texts, labels = made.personal("text"), made.personal("mention")
+    if not lake.exists(name) or not texts + labels:
+        return 0
+    # Paths and messages of our own making: names stand in them without blanks.
+    paths = [n for n in texts if n.startswith("_") or (made.layer == "ops" and not made.columns[n].erase_when)]
+    words = [n for n in texts if n not in paths]
+    flags = [F.expr(made.columns[n].erase_when or "false") for n in words]
+    rows = lake.written(name)
+    columns = [*dict.fromkeys([*made.key, *words, *paths, *labels])]
+    types = {n: made.columns[n].type for n in columns}
+    given = rows.select(*columns, F.array(*flags).cast("array<boolean>").alias("_erase_when"))
+    schema = ", ".join(
+        [*[f"`_old_{k}` {types[k]}" for k in made.key], *[f"`{n}` {types[n]}" for n in [*words, *paths, *labels]], "_erase boolean"]
+    )
+    found = given.mapInArrow(rewriter(names, made.key, words, paths, labels), schema).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        counts = {row["_erase"]: row["count"] for row in found.groupBy("_erase").count().collect()}
+        changed = 0
+        if counts.get(False):
+            changed += lake.rewrite(name, found.where("not _erase"), [*words, *paths, *labels])
+        if counts.get(True):
+            gone = found.where("_erase").select(*[F.col(f"_old_{k}").alias(k) for k in made.key])
+            changed += lake.remove(name, gone)
+        return changed
+    finally:
+        found.unpersist()
+
+
+def take_out_titles(lake: Lake, items: DataFrame) -> int:
+    """Take what the people's `items` (item_id) are called out of the reasons of others' recommendations; returns how many
+    changed. Cost: a join by item, one of the reasons by what they name."""
+    if not lake.exists("gold.recommendations"):
+        return 0
+    key = contract("gold.recommendations").key
+    mine = lake.written("silver.items").join(items, "item_id", "left_semi")
+    titles = mine.select(called(F.col("title"), F.col("text")).alias("_called")).where("_called != ''")
+    rows = lake.written("gold.recommendations").withColumn("_called", named_in(F.col("reason")))
+    met = rows.join(titles.distinct(), "_called")
+    reason = F.expr(f"concat(left(reason, length(reason) - length(_called) - 1), '{ERASED}.')").alias("reason")
+    changed = met.select(*[F.col(k).alias(f"_old_{k}") for k in key], reason)
+    return lake.rewrite("gold.recommendations", changed, ["reason"])
+
+
+def other_files(lake: Lake) -> list[Path]:
+    """The files of the lake that are no tables and no models: reports, raw and landed copies."""
+    folders = [lake.root] if lake.root.is_dir() else []
+    if lake.settings.report.folder:
+        folders.append(Path(lake.settings.report.folder))
+    found = []
+    for folder in folders:
+        for file in folder.rglob("*"):
+            first = file.relative_to(folder).parts[0]
+            is_kept = folder == lake.root and (first in KEPT or first.startswith("mlflow.db"))
+            if not is_kept and file.is_file():
+                found.append(file)
+    return sorted(found)
+
+
+def remove_files(lake: Lake, names: Names) -> int:
+    """Delete the lake's other files in which a name stands, and a whole archive that is one of the people's; return how many.
+    Bronze has every record of a raw copy, and a report is made again by its job."""
+    count = 0
+    for folder in sorted(landing(lake.root).glob("*")):
+        # A part of a split archive may lack the profile.
+        is_theirs = owner_in(label_of(folder)) in names.stand_ins
+        if is_theirs or any(file.name in PROFILES and file_names(file, names) for file in folder.rglob("*.json")):
+            # All of it is theirs: their pictures do not name them.
+            count += sum(file.is_file() for file in folder.rglob("*"))
+            shutil.rmtree(folder)
+    for file in other_files(lake):
+        if file.suffix != ".crc" and file_names(file, names):
+            file.unlink()
+            (file.parent / f".{file.name}.crc").unlink(missing_ok=True)
+            count += 1
+    return count
+
+
+def write_down(
+    lake: Lake, request: Request, removed: dict[str, dict[str, int]], changed: dict[str, int], ended: tuple[int, int] | None
+) -> None:
+    """A row of ops.erasures a person. Counts that an earlier, killed run wrote stay where they are larger."""
+    known: dict[str, dict[str, int]] = {}
+    if lake.exists("ops.erasures"):
+        mine = lake.written("ops.erasures").where(F.col("request_id") == request.request_id)
+        known = {row["person_hash"]: row["rows_removed"] for row in mine.collect()}
+    rows = []
+    for person in request.people:
+        before, now = known.get(request.hash_of(person), {}), removed[person]
+        counts = {t: max(before.get(t, 0), now.get(t, 0)) for t in sorted({*before, *now})}
+        status = "finished" if ended else "running"
+        files, models = ended or (None, None)
+        rows.append((
+            request.request_id, request.hash_of(person), status, counts, changed, files, models, request.requested_at,
+            lake.run.started_at if ended else None,
+        ))  # fmt: skip
+    columns = [(n, c.type) for n, c in contract("ops.erasures").columns.items() if n != "run_id"]
+    lake.merge("ops.erasures", lake.spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns)))

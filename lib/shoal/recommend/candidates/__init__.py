@@ -1,0 +1,1 @@
+"""Models that score items for users, and the blend that ranks their candidates."""

@@ -1,0 +1,1 @@
+"""Splits, ranking metrics, significance: how good lists are, on rows the model did not see."""

@@ -1,0 +1,1 @@
+"""Lists that need no recommender: trending items, interests, accounts to follow."""

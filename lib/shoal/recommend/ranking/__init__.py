@@ -1,0 +1,1 @@
+"""From scores to the lists a user sees: top-k, rules, diversity, exploration, reasons."""

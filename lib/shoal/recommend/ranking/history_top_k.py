@@ -1,0 +1,109 @@
+"""The best unseen items of every user for models that score a whole catalogue from one user's history.
+
+A user's scores depend on that user's row alone, not on the block it comes in: lists are the same however users lie in
+partitions. Ties go to the smaller item id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+
+from shoal.arrays import Floats, Ints
+from shoal.errors import UsageError
+
+
+@dataclass(frozen=True)
+class History:
+    """One user's row: item numbers (ascending, each once), how much each counts, its place from the end, and the user's
+    factors where the model has them."""
+
+    items: Ints
+    strengths: Floats
+    backs: Ints
+    factors: Floats | None = None
+
+
+# A model on a worker: a history to one float32 score an item of the catalogue.
+Score = Callable[[History], Floats]
+# For a history and the items listed: the item of the history that speaks for each (-1: none), and each one's parts, as rows.
+Explain = Callable[[History, Ints], "tuple[Ints, Floats]"]
+LIST = "user_id string, rank int, item_id string, score double"
+
+
+def rank_histories(
+    histories: DataFrame, ids: pa.StringArray, load: Callable[[], Score], k: int, explain: Callable[[], Explain] | None = None
+) -> DataFrame:
+    """One row per user and rank 1..k: user_id, rank, item_id, score (double), best first; because_item_id and parts
+    (array<double>) where there is something to `explain` them.
+
+    `histories`: see candidates.histories; those items are never listed. `load` (and `explain`) makes the model on the
+    worker, once a task. NaN scores are never listed. Raises UsageError for k below 1. Cost: no shuffle; a task holds the
+    model, a batch of histories and one user's scores.
+    """
+    if k < 1:
+        raise UsageError(f"k {k}; expected a whole number from 1 on")
+    shared = histories.sparkSession.sparkContext.broadcast(ids)
+
+    def listed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        score, names = load(), shared.value
+        explained = explain() if explain is not None else None
+        for batch in batches:
+            rows = list(rows_of(batch))
+            found = [_best(score(one), one.items, k) for one in rows]
+            lengths = [len(best) for best, _ in found]
+            if not sum(lengths):
+                continue
+            best = np.concatenate([best for best, _ in found])
+            columns = {
+                "user_id": batch.column("user_id").take(pa.array(np.repeat(np.arange(len(found)), lengths))),
+                "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in lengths]), pa.int32()),
+                "item_id": names.take(pa.array(best)),
+                "score": pa.array(np.concatenate([scores for _, scores in found]).astype(np.float64)),
+            }
+            if explained is not None:
+                reasons = [explained(one, best) for one, (best, _) in zip(rows, found, strict=True) if len(best)]
+                because = np.concatenate([items for items, _ in reasons])
+                parts = np.concatenate([values for _, values in reasons]).astype(np.float64)
+                offsets = pa.array(np.arange(len(parts) + 1) * parts.shape[1], pa.int32())
+                columns["because_item_id"] = names.take(pa.array(because, pa.int64(), mask=because < 0))
+                columns["parts"] = pa.ListArray.from_arrays(offsets, pa.array(parts.ravel()))
+            yield pa.RecordBatch.from_pydict(columns)
+
+    return histories.mapInArrow(listed, LIST + (", because_item_id string, parts array<double>" if explain else ""))
+
+
+def rows_of(batch: pa.RecordBatch) -> Iterator[History]:
+    """The histories of a batch, one by one."""
+    arrays = [batch.column(name) for name in ("items", "strengths", "backs")]
+    flat = [column.flatten().to_numpy(zero_copy_only=False) for column in arrays]
+    offsets = np.concatenate([[0], np.cumsum(arrays[0].value_lengths().to_numpy(zero_copy_only=False))])
+    factors = batch.column("factors") if "factors" in batch.schema.names else None
+    for row in range(batch.num_rows):
+        here = slice(int(offsets[row]), int(offsets[row + 1]))
+        items, strengths, backs = flat[0][here].astype(np.int64), flat[1][here].astype(np.float32), flat[2][here].astype(np.int64)
+        own = None if factors is None or not factors[row].is_valid else np.asarray(factors[row].values, np.float32)
+        yield History(items, strengths, backs, own)
+
+
+def best_unseen(scores: Floats, seen: Ints, n: int) -> Ints:
+    """The numbers of the n best items that are not `seen`, best first, ties by number; fewer where there are no more."""
+    masked = scores.astype(np.float32, copy=True)
+    masked[seen] = -np.inf
+    masked[np.isnan(masked)] = -np.inf
+    if n < len(masked):
+        limit = np.partition(masked, len(masked) - n)[len(masked) - n]
+        near = np.flatnonzero(masked >= limit)
+    else:
+        near = np.arange(len(masked))
+    near = near[np.isfinite(masked[near])]
+    return near[np.lexsort((near, -masked[near]))[:n]]
+
+
+def _best(scores: Floats, seen: Ints, k: int) -> tuple[Ints, Floats]:
+    best = best_unseen(scores, seen, k)
+    return best, scores[best]

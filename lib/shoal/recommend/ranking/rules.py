@@ -1,0 +1,87 @@
+"""What may be listed, and for whom: conditions over items and users, moderators' decisions, and owners whom a user has blocked."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from pyspark.errors import AnalysisException, ParseException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from shoal.conf.sections import RecommendConf
+from shoal.errors import UsageError, one_line
+from shoal.features.snapshots import end_of
+
+
+def where(rows: DataFrame, condition: str, setting: str, table: str) -> DataFrame:
+    """The rows for which a person's SQL is true. Raises UsageError, naming the setting, for what is no condition over the table."""
+    try:
+        return rows.where(F.expr(condition))
+    except (AnalysisException, ParseException) as error:
+        raise UsageError(f"{setting}: {one_line(error)[:300]}; expected a condition over {table}") from None
+
+
+def allowed_items(
+    items: DataFrame | None, conf: RecommendConf, as_of: date, met: DataFrame, removed: DataFrame | None = None
+) -> DataFrame | None:
+    """item_id, once each, of the items that `only`, `max_age_days` and the moderators let through; None where no rule is set.
+
+    `met`: item_id of events, whose items are let through though silver.items should not know them, where only moderators
+    rule. `removed`: see `removed_items`. Raises UsageError for an `only` that is no condition over silver.items, or where there is
+    no such table.
+    """
+    chosen = _chosen_items(items, conf, as_of)
+    if chosen is None and removed is not None:
+        known = met.select("item_id")
+        chosen = (known if items is None else known.unionByName(items.select("item_id"))).distinct()
+    return None if chosen is None else without_items(chosen, removed)
+
+
+def removed_items(moderation: DataFrame | None) -> DataFrame | None:
+    """item_id, once each, of the items whose newest decision is that they are removed; None for None, a lake without decisions.
+
+    `moderation`: item_id, decided_at (unique together), verdict, as silver.moderation has them. Cost: one shuffle.
+    """
+    if moderation is None:
+        return None
+    newest = moderation.groupBy("item_id").agg(F.max_by("verdict", "decided_at").alias("verdict"))
+    return newest.where("verdict = 'removed'").select("item_id")
+
+
+def without_items(rows: DataFrame, removed: DataFrame | None) -> DataFrame:
+    """The rows (item_id ...) of items that are not `removed` (item_id); all of them for None."""
+    return rows if removed is None else rows.join(removed, "item_id", "left_anti")
+
+
+def _chosen_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> DataFrame | None:
+    if conf.only is None and conf.max_age_days is None:
+        return None
+    if items is None:
+        raise UsageError("recommend.only and recommend.max_age_days: silver.items does not exist in this lake")
+    kept = items
+    if conf.max_age_days is not None:
+        kept = kept.where(F.col("created_at") >= F.lit(end_of(as_of - timedelta(days=conf.max_age_days))))
+    if conf.only is not None:
+        kept = where(kept, conf.only, "recommend.only", "silver.items")
+    return kept.select("item_id").distinct()
+
+
+def blocked_items(items: DataFrame, blocks: DataFrame) -> DataFrame:
+    """user_id, item_id: the items whose owner the user has blocked; each pair once.
+
+    `items`: item_id, owner_id (unique by item); `blocks`: user_id, blocked_id. Cost: a join by owner, as many rows as blocks have
+    items.
+    """
+    pairs = blocks.select("user_id", F.col("blocked_id").alias("owner_id")).distinct()
+    return items.select("item_id", "owner_id").join(pairs, "owner_id").select("user_id", "item_id")
+
+
+def profile_groups(profiles: DataFrame) -> DataFrame:
+    """user_id, group_id: who says the same of country, language and age group, without regard to case, is one group; who says
+    nothing is in none.
+
+    `profiles`: user_id (unique), country, language, age_group. Column expressions only.
+    """
+    names = ("country", "language", "age_group")
+    said = [F.when(F.trim(name) != "", F.concat(F.lit(f"{name}="), F.lower(F.trim(name)))) for name in names]
+    return profiles.select("user_id", F.concat_ws("/", *said).alias("group_id")).where("group_id != ''")

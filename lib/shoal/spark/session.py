@@ -1,0 +1,72 @@
+"""The one place that makes a Spark session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from shoal.conf.home import home
+from shoal.errors import UsageError
+from shoal.spark.class_archive import archive_options
+from shoal.spark.java import java_home
+
+
+def spark_properties(path: Path) -> dict[str, str]:
+    """The settings of a Spark properties file, name to value; comments and blank lines left out."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    pairs = [line.split(None, 1) for line in lines if line and not line.startswith("#")]
+    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
+
+
+def session_settings(env: str, overrides: Mapping[str, str] | None = None) -> dict[str, str]:
+    """conf/spark/<env>.conf (none for an environment without one: a cluster brings its own), overridden by `spark.*` keys."""
+    path = home() / "conf" / "spark" / f"{env}.conf"
+    settings = spark_properties(path) if path.is_file() else {}
+    return settings | dict(overrides or {})
+
+
+def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | None = None) -> SparkSession:
+    """The running session, or a new one with conf/spark/<env>.conf and `overrides` (`spark.*` keys).
+
+    Options of the driver's Java (memory, jars) act only where no session runs yet; what that Java prints goes to standard error.
+    Raises UsageError for a key that is no Spark setting.
+    """
+    settings = session_settings(env, overrides)
+    for key in settings:
+        if not key.startswith("spark."):
+            raise UsageError(f"{key}: a Spark setting starts with `spark.`")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(app)
+    is_new = SparkSession.getActiveSession() is None
+    if is_new and env == "local":
+        os.environ["JAVA_HOME"] = java_home()
+        log4j = home() / "conf" / "spark" / "log4j2.properties"
+        given = settings.get("spark.driver.extraJavaOptions", "")
+        own = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {archive_options()}"
+        settings["spark.driver.extraJavaOptions"] = f"{own} {given}".strip()
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    with output_as_errors() if is_new else nullcontext():
+        return builder.getOrCreate()
+
+
+@contextmanager
+def output_as_errors() -> Iterator[None]:
+    """Processes that begin meanwhile have our standard error for their standard output.
+
+    Delta prints from Java what VACUUM deleted, and standard output is for a command's one JSON.
+    """
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(output, 1)
+        os.close(output)

@@ -1,0 +1,1 @@
+"""Services that tests and demonstrations start on loopback ports and stop again."""

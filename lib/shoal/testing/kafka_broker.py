@@ -1,0 +1,255 @@
+"""A Kafka of one node on this machine, for tests, for trying the stream, for measuring it: `python -m testing.kafka_broker start FOLDER`.
+
+Not for production. Its jars are brought once, at set-up, beside the virtual environment's other shared files and not among
+Spark's own, which have another Scala. It listens on free loopback ports, keeps everything in the folder it is given, and is
+stopped by the id of the process that was started, never by name.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal.errors import ShoalError, TransientError, UsageError
+from shoal.spark.jars import bring_into
+from shoal.spark.java import java
+from shoal.testing.kafka_security import LISTENERS, Security, scram_arguments, secured_properties
+
+# The second is what Kafka logs through; without it a node that does not come up says nothing.
+KAFKA = (("org.apache.kafka", "kafka_2.13", "3.9.2"), ("org.slf4j", "slf4j-reload4j", "1.7.36"))
+# Partitions of a topic that somebody writes to without having made it.
+PARTITIONS = 4
+_START_SECONDS = 90
+_STOP_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A running node: its process, its folder, and `host:port` for clients; of a secured one also where it takes a login over TLS
+    (`sasl_ssl`), and a client's certificate (`ssl`)."""
+
+    pid: int
+    folder: Path
+    bootstrap_servers: str
+    sasl_ssl: str = ""
+    ssl: str = ""
+
+
+def kafka_jars() -> Path:
+    """The folder of Kafka's jars in this virtual environment."""
+    return Path(sys.prefix) / "share" / "shoal" / f"kafka-{KAFKA[0][2]}"
+
+
+def bring() -> list[str]:
+    """Fetch Kafka's jars, some 46 MB, where they are not there yet; returns their names. Raises as `shoal.spark.jars.bring`."""
+    return bring_into(kafka_jars(), KAFKA)
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on at this moment."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
+def properties(folder: Path, addresses: Mapping[str, str], controller: str) -> dict[str, str]:
+    """The node's settings: broker and controller in one, one copy of everything, no waiting for others. `addresses` has the
+    listener names of clients, and where they listen."""
+    listeners = ",".join(f"{name}://{address}" for name, address in addresses.items())
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{controller}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"{listeners},CONTROLLER://{controller}",
+        "advertised.listeners": listeners,
+        "inter.broker.listener.name": "PLAINTEXT",
+        "log.dirs": str(folder / "data"),
+        "num.partitions": str(PARTITIONS),
+        "auto.create.topics.enable": "true",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "1",
+        "group.initial.rebalance.delay.ms": "0",
+    }
+
+
+def cluster_id() -> str:
+    """A new random id of a cluster, 22 letters; none that begins with a hyphen, which Kafka's command takes for an option."""
+    while True:
+        drawn = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn
+
+
+def start(folder: str | Path, security: Security | None = None) -> Broker:
+    """Format `folder` where it is new, start a node that keeps its data there, and return when it answers.
+
+    A folder that was used before keeps its topics, and its SCRAM users, and gets new ports. With `security` the node listens twice
+    more, as shoal.testing.kafka_security says. Raises UsageError where a node runs in it already,
+    TransientError with the last lines of its log where it does not come up.
+    """
+    root = Path(folder).resolve()
+    if running_in(root) is not None:
+        raise UsageError(f"{root}: a broker runs in this folder already; `python -m testing.kafka_broker stop {root}` ends it")
+    bring()
+    root.mkdir(parents=True, exist_ok=True)
+    for attempt in (1, 2, 3):
+        names = ("PLAINTEXT", *(LISTENERS if security else ()))
+        *ports, controller_port = free_ports(len(names) + 1)
+        addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
+        said = properties(root, addresses, f"127.0.0.1:{controller_port}")
+        if security:
+            said |= secured_properties(root, security)
+        settings = root / "server.properties"
+        settings.touch(mode=0o600)
+        settings.write_text("".join(f"{k}={v}\n" for k, v in said.items()))
+        if not (root / "data" / "meta.properties").is_file():
+            _format(root, settings, cluster_id(), scram_arguments(security) if security else [])
+        broker = _launch(root, settings, list(addresses.values()))
+        if _comes_up(broker, ports[0]):
+            return broker
+        stop(root)
+        # Another process may have taken a port between our look and Kafka's: with others it goes.
+        if attempt == 3 or "already in use" not in _log_end(root):
+            raise TransientError(f"{root}: the broker did not come up; {root / 'broker.log'} ends: {_log_end(root)}")
+    raise AssertionError("unreachable")
+
+
+def _java(root: Path, *arguments: str) -> list[str]:
+    log4j = root / "log4j.properties"
+    log4j.write_text(
+        "log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
+        "log4j.appender.out.layout=org.apache.log4j.PatternLayout\nlog4j.appender.out.layout.ConversionPattern=%d %p %c %m%n\n"
+    )
+    return [java(), "-Xmx512m", f"-Dlog4j.configuration={log4j.as_uri()}", "-cp", str(kafka_jars() / "*"), *arguments]
+
+
+def _format(root: Path, settings: Path, cluster: str, users: list[str]) -> None:
+    command = _java(root, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings), *users)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TransientError(f"{root}: Kafka cannot use this folder: {(done.stderr or done.stdout).strip()[-300:]}")
+
+
+def _launch(root: Path, settings: Path, addresses: list[str]) -> Broker:
+    with (root / "broker.log").open("ab") as log:
+        process = subprocess.Popen(
+            _java(root, "kafka.Kafka", str(settings)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    (root / "broker.pid").write_text(" ".join([str(process.pid), *addresses]) + "\n")
+    return Broker(process.pid, root, *addresses)
+
+
+def _comes_up(broker: Broker, port: int) -> bool:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if answers(port):
+            return True
+        if not _is_ours(broker.pid, broker.folder):
+            return False
+        time.sleep(0.2)
+    return False
+
+
+def answers(port: int) -> bool:
+    """Whether a Kafka node on that loopback port answers the protocol's first question (ApiVersions, version 0)."""
+    question = struct.pack(">hhih", 18, 0, 7, -1)
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as line:
+            line.sendall(struct.pack(">i", len(question)) + question)
+            head = line.recv(8, socket.MSG_WAITALL)
+    except OSError:
+        return False
+    return len(head) == 8 and struct.unpack(">ii", head)[1] == 7
+
+
+def running_in(folder: str | Path) -> Broker | None:
+    """The node that `start` started in that folder, where it still runs."""
+    root = Path(folder).resolve()
+    note = root / "broker.pid"
+    if not note.is_file():
+        return None
+    pid, *addresses = note.read_text().split()
+    return Broker(int(pid), root, *addresses) if _is_ours(int(pid), root) else None
+
+
+def _is_ours(pid: int, root: Path) -> bool:
+    """Whether that process is the Kafka of that folder: the id may be another process's by now."""
+    command = ["ps", "-ww", "-o", "state=,command=", "-p", str(pid)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    # A child that has ended and has not been asked yet is a zombie (Z): its command is gone or in brackets.
+    return not said.startswith("Z") and "kafka.Kafka" in said and str(root / "server.properties") in said
+
+
+def stop(folder: str | Path) -> bool:
+    """End the node of that folder; returns whether one ran. Its data stays."""
+    broker = running_in(folder)
+    if broker is None:
+        return False
+    os.kill(broker.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _is_ours(broker.pid, broker.folder):
+        if time.monotonic() > deadline:
+            os.kill(broker.pid, signal.SIGKILL)
+            deadline += _STOP_SECONDS
+        time.sleep(0.1)
+    (broker.folder / "broker.pid").unlink(missing_ok=True)
+    return True
+
+
+@contextmanager
+def running(folder: str | Path | None = None) -> Iterator[Broker]:
+    """A node for as long as the `with` lasts, in `folder` or in a temporary one."""
+    with tempfile.TemporaryDirectory(prefix="shoal-kafka-", ignore_cleanup_errors=True) as scratch:
+        broker = start(folder or scratch)
+        try:
+            yield broker
+        finally:
+            stop(broker.folder)
+
+
+def _log_end(root: Path) -> str:
+    log = root / "broker.log"
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    return " / ".join(lines[-3:])[-400:]
+
+
+def main(argv: list[str]) -> int:
+    """`bring`, `start FOLDER` (prints host:port), `stop FOLDER`; returns the exit code."""
+    try:
+        if argv == ["bring"]:
+            sys.stderr.write(f"shoal: {len(bring())} jars in {kafka_jars()}\n")
+        elif len(argv) == 2 and argv[0] == "start":
+            sys.stdout.write(start(argv[1]).bootstrap_servers + "\n")
+        elif len(argv) == 2 and argv[0] == "stop":
+            sys.stderr.write(f"shoal: {argv[1]}: {'stopped' if stop(argv[1]) else 'no broker runs in it'}\n")
+        else:
+            raise UsageError("python -m shoal.testing.kafka_broker takes `bring`, `start FOLDER` or `stop FOLDER`")
+    except ShoalError as error:
+        sys.stderr.write(f"shoal: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

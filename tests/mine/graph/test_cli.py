@@ -1,0 +1,70 @@
+"""`shoal graph`: files in, files out, one line for a mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from shoal.cli.app import run
+
+from tests.mine.graph import oracles
+
+TRIANGLES = "a,b\nb,c\nc,a\nd,e\ne,f\nf,d\na,d\n"
+
+
+def edges_file(folder: Path, header: str, text: str = TRIANGLES) -> str:
+    path = folder / "edges.csv"
+    path.write_text(f"{header}\n{text}")
+    return str(path)
+
+
+@pytest.mark.parametrize("header", ["src,dst", "source,target", "node_1,node_2", "id_1,id_2", "from,to"])
+def test_rank_by_pagerank(spark: SparkSession, tmp_path: Path, header: str) -> None:
+    output = tmp_path / "ranks.csv"
+    assert run(["graph", "rank", "--edges", edges_file(tmp_path, header), "--output", str(output)]) == 0
+    found = pd.read_csv(output)
+    assert list(found.columns) == ["node", "score"]
+    expected = oracles.page_rank([(line[0], line[2], 1.0) for line in TRIANGLES.split()])
+    assert dict(zip(found["node"], found["score"], strict=True)) == pytest.approx(expected, abs=1e-6)
+    assert found["score"].is_monotonic_decreasing
+
+
+def test_rank_by_degree_adds_weights(spark: SparkSession, tmp_path: Path) -> None:
+    output, edges = tmp_path / "ranks.parquet", edges_file(tmp_path, "src,dst,weight", "a,b,2\na,b,0.5\nb,c,\n")
+    assert run(["graph", "rank", "--edges", edges, "--method", "degree", "--output", str(output)]) == 0
+    assert pd.read_parquet(output).to_numpy().tolist() == [["b", 3.5], ["a", 2.5], ["c", 1.0]]
+
+
+@pytest.mark.parametrize("method", ["leiden", "louvain"])
+def test_communities(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str) -> None:
+    output = tmp_path / "communities.jsonl"
+    edges = edges_file(tmp_path, "src,dst")
+    assert run(["graph", "communities", "--edges", edges, "--method", method, "--output", str(output)]) == 0
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert rows == [{"node": n, "community": "a" if n in "abc" else "d"} for n in "abcdef"]
+    said = json.loads(capsys.readouterr().out)
+    assert (said["communities"], said["nodes"], said["engine"]) == (2, 6, "local")
+    assert said["modularity"] == pytest.approx(2 * (3 / 7 - 0.25))
+
+
+@pytest.mark.parametrize(
+    ("header", "text", "code", "message"),
+    [
+        ("a,b", "x,y\n", 3, "src"),
+        ("src,dst,weight", "x,y,-2\n", 3, "edges.csv: edge x -> y: weight -2.0; expected 0 to 1e100"),
+        ("src,dst,weight", "x,y,heavy\n", 3, "edges.csv: edge x -> y: the weight is not a number"),
+        ("src,dst", "x,\n", 3, r"edges.csv: edge x -> (null): an id is empty"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, text: str, code: int, message: str
+) -> None:
+    arguments = ["graph", "rank", "--edges", edges_file(tmp_path, header, text), "--output", str(tmp_path / "r.csv")]
+    assert run(arguments) == code
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "r.csv").exists()

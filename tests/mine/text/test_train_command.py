@@ -1,0 +1,82 @@
+"""`shoal train sentiment` and `shoal score sentiment`, in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from shoal.cli.train import score_sentiment, train_sentiment
+from shoal.errors import InputError, UsageError
+
+from tests.mine.text.conftest import make_texts
+
+FEW = ["inverse_penalties=[10]", "class_weight_powers=[0]"]
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.csv"
+    with path.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(["id", "words", "stars", "probability_good"])
+        writer.writerows((i, text, label, "old") for i, (text, label, _) in enumerate(make_texts()))
+    return path
+
+
+def test_train_then_score_with_a_folder_and_with_the_lake(
+    spark: SparkSession, reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, lake, out = tmp_path / "model", str(tmp_path / "lake"), tmp_path / "scored.csv"
+    train_sentiment(reviews, "words", "stars", model=model, sets=FEW)
+    said = json.loads(capsys.readouterr().out)
+    assert (said["rows"], said["dropped_rows"], said["labels"]) == (150, 4, ["bad", "good", "mixed"])
+    assert said["metrics"]["macro_f1"] > 0.95 > said["baseline"]["macro_f1"]
+    assert said["train_rows"] + said["test_rows"] == 150
+
+    score_sentiment(reviews, "words", out, model=model)
+    told = json.loads(capsys.readouterr().out)
+    with out.open(newline="", encoding="utf-8") as text:
+        rows = list(csv.DictReader(text))
+    assert list(rows[0]) == [
+        "id", "words", "stars", "predicted_label", "probability_bad", "probability_good", "probability_mixed", "model_version",
+    ]  # fmt: skip
+    assert [row["id"] for row in rows] == [str(i) for i in range(154)]
+    assert sum(row["predicted_label"] == row["stars"] for row in rows) > 145
+    assert {row["model_version"] for row in rows} == {said["model_version"]} == {told["model_version"]}
+    assert told["rows"] == 154
+    assert told["predicted"]["bad"] == sum(row["predicted_label"] == "bad" for row in rows)
+    named = ("probability_bad", "probability_good", "probability_mixed")
+    assert all(sum(float(row[name]) for name in named) == pytest.approx(1.0) for row in rows)
+
+    with pytest.raises(InputError, match="no champion of sentiment"):
+        score_sentiment(reviews, "words", out, lake=lake)
+    train_sentiment(reviews, "words", "stars", lake=lake, sets=FEW)
+    registered = json.loads(capsys.readouterr().out)
+    assert (registered["model_version"], registered["is_champion"]) == ("shoal_sentiment/1", True)
+    assert Path(registered["model"]).is_dir()
+    score_sentiment(reviews, "words", out, lake=lake)
+    with out.open(newline="", encoding="utf-8") as text:
+        again = list(csv.DictReader(text))
+    assert [row["predicted_label"] for row in again] == [row["predicted_label"] for row in rows]
+    assert {row["model_version"] for row in again} == {"shoal_sentiment/1"}
+
+
+def test_mistakes_are_one_line(spark: SparkSession, reviews: Path, tmp_path: Path) -> None:
+    model, out = tmp_path / "model", tmp_path / "out.csv"
+    with pytest.raises(InputError, match="no column 'nope'; found id, words"):
+        train_sentiment(reviews, "words", "nope", model=model)
+    with pytest.raises(InputError, match=r"reviews\.csv: all labelled texts have the label 'old'"):
+        train_sentiment(reviews, "words", "probability_good", model=model)
+    with pytest.raises(UsageError, match="is the text column too"):
+        train_sentiment(reviews, "words", "words", model=model)
+    with pytest.raises(UsageError, match="is a file; expected a folder"):
+        train_sentiment(reviews, "words", "stars", model=reviews)
+    with pytest.raises(InputError, match="no model there"):
+        score_sentiment(reviews, "words", out, model=model)
+    with pytest.raises(UsageError, match="expected a name that ends in"):
+        score_sentiment(reviews, "words", tmp_path / "out.doc", model=model)
+    assert not model.exists()
+    assert not out.exists()

@@ -1,0 +1,102 @@
+"""Models in the lake's own MLflow store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from shoal.lake.lake import Lake
+from shoal.models import registry as models
+from shoal.models.registry import Model, champion, record_run, register, retire
+
+INPUTS, OUTPUTS = {"text": "string"}, {"label": "string"}
+
+
+@pytest.fixture
+def keep(tmp_path: Path) -> Callable[..., Model]:
+    """A function that registers a one-file model whose content is its metric."""
+
+    def kept(lake: Lake, value: float, name: str = "shoal_thing", **more: object) -> Model:
+        folder = tmp_path / f"files-{value}"
+        (folder / "deep").mkdir(parents=True, exist_ok=True)
+        (folder / "deep" / "weights.txt").write_text(str(value))
+        return register(lake, name, folder, metric="ndcg@10", metrics={"ndcg@10": value, "other": 1.0},
+                        params={"rank": 8, "reg": 0.1}, inputs=INPUTS, outputs=OUTPUTS, **more)  # type: ignore[arg-type] # fmt: skip
+
+    return kept
+
+
+def weights(model: Model) -> str:
+    return (model.folder / "deep" / "weights.txt").read_text()
+
+
+def test_champion_moves_only_when_at_least_as_good_and_moves_with_the_lake(
+    make_lake: Callable[..., Lake], keep: Callable[..., Model], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lake = make_lake()
+    lake.run.input_versions["silver.texts"] = 7
+    assert champion(lake, "shoal_thing") is None
+    assert not (lake.root / "mlflow.db").exists()  # asking makes nothing
+    first = keep(lake, 0.5)
+    assert (first.version, first.is_champion, first.label) == ("1", True, "shoal_thing/1")
+    worse = keep(lake, 0.4)
+    assert (worse.version, worse.is_champion) == ("2", False)
+    held = champion(lake, "shoal_thing")
+    assert held == first
+    assert held is not None
+    assert weights(held) == "0.5"
+    assert held.metrics == {"ndcg@10": 0.5, "other": 1.0}
+    assert held.params == {"rank": "8", "reg": "0.1"}
+    assert champion(lake, "shoal_other") is None
+
+    # The champion judged on the new test data is worse than its record says: 0.4 is enough now. The same training again
+    # is the same version.
+    asked: list[str] = []
+    again = keep(lake, 0.4, judge=lambda rival: asked.append(weights(rival)) or 0.4)
+    assert asked == ["0.5"]
+    assert (again.version, again.is_champion) == ("2", True)
+    assert keep(lake, 0.4).version == "2"
+    assert not keep(lake, float("nan")).is_champion
+    lower = keep(lake, 0.3, higher_is_better=False)
+    assert lower.is_champion
+
+    with models._store(lake) as client:
+        found = client.get_model_version("shoal_thing", "1")
+        tags = client.get_run(found.run_id).data.tags
+    assert (tags["input.silver.texts"], tags["shoal.run_id"]) == ("7", "run-1")
+    description = (first.folder.parent / "MLmodel").read_text()
+    assert '"name": "text"' in description
+    assert '"name": "label"' in description
+
+    moved = make_lake(root=Path(shutil.move(lake.root, tmp_path / "moved")))
+    after = champion(moved, "shoal_thing")
+    assert after is not None
+    assert weights(after) == "0.3"
+    shutil.rmtree(after.folder)
+    assert keep(moved, 0.9, higher_is_better=False).is_champion  # worse, but the other's files are gone
+    assert capfd.readouterr().out == ""
+
+
+def test_a_retired_champion_serves_no_more_and_the_same_training_serves_anew(
+    make_lake: Callable[..., Lake], keep: Callable[..., Model]
+) -> None:
+    lake = make_lake()
+    keep(lake, 0.5)
+    assert keep(lake, 0.7).is_champion
+    assert retire(lake, lambda file: file.name == "weights.txt" and file.read_text() == "0.7") == ["shoal_thing/2"]
+    assert champion(lake, "shoal_thing") is None
+    again = keep(lake, 0.7)
+    assert (again.is_champion, again.version, weights(again)) == (True, "3", "0.7")
+
+
+def test_a_run_without_a_model_is_recorded_once(make_lake: Callable[..., Lake]) -> None:
+    metrics = {"ndcg@10": 0.25, "no_history.ndcg@10": None, "lost": float("nan")}
+    first = record_run(make_lake(), "evaluate als", metrics, {"rank": 8}, {"shoal.model": "als"})
+    assert record_run(make_lake("run-2"), "evaluate als", metrics, {"rank": 8}, {"shoal.model": "als"}) == first
+    assert record_run(make_lake("run-3"), "evaluate als", metrics, {"rank": 9}, {"shoal.model": "als"}) != first
+    with models._store(make_lake()) as client:
+        run = client.get_run(first)
+    assert (run.data.metrics, run.data.params) == ({"ndcg_at_10": 0.25}, {"rank": "8"})
+    assert (run.info.status, run.data.tags["shoal.model"], run.data.tags["shoal.run_id"]) == ("FINISHED", "als", "run-1")

@@ -1,0 +1,176 @@
+"""The blend: what its experts learn from planted worlds, and that its lists are the same every time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import reduce
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix
+from shoal.recommend.candidates.als import AlsSettings, with_numbers
+from shoal.recommend.candidates.blend import (
+    FIXED,
+    NOMINATING,
+    PARTS,
+    BlendSettings,
+    Expert,
+    Parts,
+    asked_experts,
+    fit_experts,
+    list_blend,
+    parts_of,
+    shares_of,
+)
+from shoal.recommend.candidates.content import ContentSettings, labels_of
+from shoal.recommend.candidates.ease import EaseSettings
+from shoal.recommend.candidates.neighbours import NeighbourSettings
+from shoal.recommend.candidates.transitions import FollowingSettings
+from shoal.recommend.evaluation.evaluate import judge_lists
+from shoal.recommend.protocol.split import test_part as held_out_part
+from shoal.recommend.protocol.split import training_part, with_time_split
+from shoal.recommend.ranking.history_top_k import History
+
+SETTINGS = BlendSettings(
+    EaseSettings(5.0, 1.0, (4,), 1000, 1000), FollowingSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
+    ContentSettings(100, 1, 1.0), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1), 0.2, 20, 1000, 1, 0.5,
+)  # fmt: skip
+
+
+def world(spark: SparkSession, users: int = 60) -> DataFrame:
+    """Everybody walks through two of six shelves of ten items, one after the other: the last event tells the next."""
+    rng = np.random.default_rng(11)
+    rows = []
+    for user in range(users):
+        shelves = rng.choice(6, 2, replace=False)
+        items = [f"s{s}i{i}" for s in shelves for i in rng.permutation(10)[:7]]
+        rows += [(f"u{user:02d}", item, 1.0, None, n) for n, item in enumerate(items)]
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double, at int")
+    return frame.withColumn("occurred_at", F.timestamp_seconds("at")).drop("at")
+
+
+@pytest.fixture(scope="module")
+def numbered(spark: SparkSession) -> DataFrame:
+    return with_numbers(world(spark)).persist()
+
+
+def test_parts_of_a_history_by_hand() -> None:
+    weights = np.array([[0, 1, 2], [4, 0, 8], [0, 0, 0]], np.float32)
+    one = History(np.array([0, 1]), np.array([1, 1], np.float32), np.array([0, 2]), np.array([2.0], np.float32))
+    followers = csr_matrix(np.array([[0, 0, 5], [1, 0, 3], [9, 9, 9]], np.float32))
+    walks = csr_matrix(np.array([[0, 2, 4], [6, 0, 0], [9, 9, 9]], np.float32))
+    terms = csr_matrix(np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32))
+    known = Parts(weights, followers, walks, terms, np.array([[1], [2], [3]], np.float32), np.array([0, 1, 2], np.float32))
+    found = parts_of(known, one)
+    # Item 1 is two events back: it counts 2 ** -(2 / life).
+    expected = {
+        "whole": [4, 1, 10], "recent_2": [2, 1, 6], "recent_5": [4 * 2**-0.4, 1, 2 + 8 * 2**-0.4],
+        "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1], "following": [2**-0.4, 0, 5 + 3 * 2**-0.4],
+        "als": [2, 4, 6], "log_popularity": [0, 1, 2],
+        "log_history": [np.log(3)] * 3,
+        # From either item of the history as often: (6, 2, 4) / 2.
+        "walk": [3, 1, 2],
+        # Of the newest events a share of 1 and one of 2 ** -0.4, together 1.
+        "content": [1 / (1 + 2**-0.4), 2**-0.4 / (1 + 2**-0.4), (0.6 + 0.8 * 2**-0.4) / (1 + 2**-0.4)],
+    }  # fmt: skip
+    np.testing.assert_allclose(found, [expected[part] for part in PARTS], rtol=1e-6)
+    np.testing.assert_allclose(parts_of(known, one, np.array([2, 0])), found[:, [2, 0]], rtol=1e-6)
+
+
+def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(numbered: DataFrame) -> None:
+    experts = fit_experts(numbered, SETTINGS)
+    assert [(expert.name, expert.is_learned) for expert in experts] == [("hidden", True), ("next", True)]
+    lasts = numbered.groupBy("user_id").agg(F.max_by("item_id", "occurred_at").alias("last")).collect()
+    last = {row["user_id"]: row["last"][:2] for row in lasts}
+    users = numbered.select("user_id").distinct()
+    on_last = {}
+    for expert in experts:
+        first = list_blend(numbered, users, SETTINGS, [expert], 1).collect()
+        on_last[expert.name] = sum(row["item_id"].startswith(last[row["user_id"]]) for row in first)
+    # Both shelves have three items left.
+    assert on_last["next"] == 60
+    assert on_last["hidden"] < 50
+
+
+def test_the_blend_is_no_worse_than_its_best_part_on_held_out_time(spark: SparkSession) -> None:
+    split = with_time_split(with_numbers(world(spark, 90)), 0.2).persist()
+    train, test = training_part(split), held_out_part(split)
+    users = test.select("user_id").distinct()
+    alone = [Expert("next", tuple(float(part == other) for other in PARTS), 0.0, True) for part in NOMINATING]
+    settings = replace(SETTINGS, experts=("next",))
+    ways = {"blend": fit_experts(train, settings), **{part: [one] for part, one in zip(NOMINATING, alone, strict=True)}}
+    lists = [list_blend(train, users, settings, ex, 3).withColumn("model", F.lit(name)) for name, ex in ways.items()]
+    judged = judge_lists(reduce(DataFrame.unionByName, lists), test, train, list(ways), 3)
+    ndcg = {name: judged[name]["all"]["ndcg@3"] or 0.0 for name in ways}
+    assert ndcg["blend"] >= max(ndcg.values()), ndcg
+    # So that this is worth anything, parts differ.
+    assert min(ndcg.values()) < 0.8 * ndcg["blend"], ndcg
+
+
+def test_experts_share_by_what_is_asked() -> None:
+    assert [asked_experts(share) for share in (0.0, 0.3, 1.0)] == [("next",), ("hidden", "next"), ("hidden",)]
+    experts = [Expert(name, FIXED, 0.0, False) for name in ("hidden", "next")]
+    np.testing.assert_allclose(shares_of(experts, 0.7), [0.7, 0.3], rtol=1e-6)
+    for one in experts:
+        np.testing.assert_allclose(shares_of([one], 0.7), [1.0])
+
+
+def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> None:
+    experts = fit_experts(numbered, SETTINGS)
+    users = numbered.select("user_id").distinct()
+
+    def listed(rows: DataFrame) -> list[tuple[object, ...]]:
+        lists = list_blend(rows, users, SETTINGS, experts, 5).orderBy("user_id", "rank")
+        return [tuple(row) for row in lists.collect()]
+
+    first = listed(numbered)
+    assert len(first) == 60 * 5
+    seen = {(row["user_id"], row["item_id"]) for row in numbered.collect()}
+    assert not [row for row in first if (row[0], row[2]) in seen]
+    assert listed(numbered) == first
+    again = listed(numbered.repartition(5, "item_id"))
+    assert [row[:3] for row in again] == [row[:3] for row in first]
+    # ALS adds in the order of its blocks: the last digits of a float32 factor are its own.
+    np.testing.assert_allclose([row[3] for row in again], [row[3] for row in first], rtol=1e-3)
+
+
+def test_what_items_are_about_finds_what_nobody_has_met_together(spark: SparkSession) -> None:
+    """Users of one shelf of 30 items each meet five of them at random, no two users the same: only content says which shelf."""
+    rng = np.random.default_rng(3)
+    rows = [(f"u{u:03d}", f"s{u % 4}i{i:02d}", 1.0, None) for u in range(120) for i in rng.choice(30, 5, replace=False)]
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double")
+    numbered = with_numbers(frame.withColumn("occurred_at", F.lit(None).cast("timestamp")))
+    about = [(f"s{s}i{i:02d}", [f"shelf{s}"]) for s in range(4) for i in range(30)]
+    content = labels_of(spark.createDataFrame(about, "item_id string, categories array<string>"), SETTINGS.content)
+    expert = fit_experts(numbered, SETTINGS, content)[0]
+    parts = dict(zip(PARTS, expert.coefficients, strict=True))
+    assert parts["content"] > 1
+    assert parts["walk"] == 0  # the expert `hidden` does not look there
+    users = numbered.select("user_id").distinct()
+    listed = list_blend(numbered, users, SETTINGS, [expert], 10, content=content).collect()
+    own = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4) for row in listed]
+    without = fit_experts(numbered, SETTINGS)[0]
+    assert dict(zip(PARTS, without.coefficients, strict=True))["content"] == 0
+    blind = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4)
+             for row in list_blend(numbered, users, SETTINGS, [without], 10).collect()]  # fmt: skip
+    assert sum(own) == len(own) > sum(blind)
+
+
+def test_without_times_there_is_one_expert(numbered: DataFrame) -> None:
+    rows = numbered.withColumn("occurred_at", F.lit(None).cast("timestamp"))
+    assert [expert.name for expert in fit_experts(rows, SETTINGS)] == ["hidden"]
+
+
+def test_with_nothing_to_learn_from_fixed_weights_serve(spark: SparkSession) -> None:
+    rows = [("u", "a", 1.0, None, 0), ("v", "a", 1.0, None, 0), ("v", "b", 1.0, None, 1), ("w", "b", 1.0, None, 1)]
+    frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double, at int")
+    few = with_numbers(frame.withColumn("occurred_at", F.timestamp_seconds("at")).drop("at"))
+    experts = fit_experts(few, SETTINGS)
+    assert [(expert.coefficients, expert.is_learned) for expert in experts] == [(FIXED, False), (FIXED, False)]
+    users = spark.createDataFrame([("u",), ("v",), ("nobody",)], "user_id string")
+    settings = replace(SETTINGS, ease=replace(SETTINGS.ease, l2=1.0))
+    lists = list_blend(few, users, settings, experts, 5).collect()
+    # v has met everything; nobody is not known.
+    assert [(row["user_id"], row["rank"], row["item_id"]) for row in lists] == [("u", 1, "b")]

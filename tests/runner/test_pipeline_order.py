@@ -1,0 +1,171 @@
+"""Which job of a pipeline begins when: after those that write what it reads, several at a time, none after a failure."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from shoal.conf.loading import load
+from shoal.conf.sections import FeaturesConf, Settings
+from shoal.errors import InputError
+from shoal.lake.lake import Lake, Run
+from shoal.runner.execute import Job, Result, find_job
+from shoal.runner.pipeline import Done, run_pipeline
+
+DAY = date(2024, 1, 1)
+# Two jobs that meet here ran at the same time; alone, one waits in vain.
+MEETING_SECONDS = 30
+
+
+def job(name: str, run: Callable[[], None], reads: str = "nothing", writes: str = "nothing") -> Job:
+    def body(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
+        run()
+
+    return Job(name, "features", f"Reads: {reads}\nWrites: {writes}\n", body, FeaturesConf)
+
+
+def nothing() -> None:
+    """A job that has nothing to do."""
+
+
+def test_jobs_that_do_not_rest_on_each_other_run_at_once_and_others_wait(spark: SparkSession, tmp_path: Path) -> None:
+    both = threading.Barrier(2)
+    told: list[str] = []
+
+    def meet() -> None:
+        both.wait(MEETING_SECONDS)
+
+    jobs = [
+        job("first", lambda: time.sleep(0.5), writes="features.users"),
+        job("rests", meet, reads="features.users   the day's", writes="gold.trending"),
+        job("free", meet),
+        job("model", nothing, writes="and a version of the registered model `shoal_x`"),
+        job("serves", nothing, reads="the champion of the registered model `shoal_x`"),
+        job("all", nothing, reads="every table that there is"),
+    ]
+    settings = load(sets=["lake.jobs_at_once=2"])
+    steps = run_pipeline(
+        spark, settings, tmp_path, DAY, jobs,
+        starting=lambda j: told.append(f"+{j.name}"), ended=lambda s: told.append(f"-{s.job}"),
+    )  # fmt: skip
+    assert [(step.job, step.status) for step in steps if isinstance(step, Result)] == [(j.name, "succeeded") for j in jobs]
+    assert told[:4] == ["+first", "+free", "-first", "+rests"], "`rests` waits for `first`, `free` does not"
+    assert told.index("+serves") > told.index("-model")
+    assert told[-2:] == ["+all", "-all"]
+
+
+def test_one_at_a_time_runs_in_order(spark: SparkSession, tmp_path: Path) -> None:
+    told: list[str] = []
+    jobs = [job(name, nothing) for name in ("b", "a", "c")]
+    run_pipeline(
+        spark, load(sets=["lake.jobs_at_once=1"]), tmp_path, DAY, jobs,
+        starting=lambda j: told.append(f"+{j.name}"), ended=lambda s: told.append(f"-{s.job}"),
+    )  # fmt: skip
+    assert told == ["+b", "-b", "+a", "-a", "+c", "-c"]
+
+
+def test_after_a_failure_what_runs_ends_and_nothing_begins(spark: SparkSession, tmp_path: Path) -> None:
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise InputError("a reason")
+
+    def outlast() -> None:
+        failed.wait(MEETING_SECONDS)
+        time.sleep(1)
+
+    jobs = [job("fails", fail), job("outlasts", outlast), job("never", nothing)]
+    steps = run_pipeline(spark, load(sets=["lake.jobs_at_once=2"]), tmp_path, DAY, jobs)
+    assert [(s.job, s.status) for s in steps if isinstance(s, Result)] == [("fails", "failed"), ("outlasts", "succeeded")]
+
+
+def test_an_interrupt_ends_what_spark_is_doing(spark: SparkSession, tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        spark.sparkContext.parallelize(range(1), 1).foreach(lambda _: time.sleep(120))
+
+    def interrupted(asked: Job) -> None:
+        if asked.name == "second":
+            assert begun.wait(MEETING_SECONDS)
+            time.sleep(1)
+            raise KeyboardInterrupt
+
+    clock = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(spark, load(), tmp_path, DAY, [job("slow", slow), job("second", nothing)], starting=interrupted)
+    # Nobody waits for the job, but what Spark did for it is over, and so it is too.
+    for thread in threading.enumerate():
+        if thread.name == "slow":
+            thread.join(MEETING_SECONDS)
+            assert not thread.is_alive()
+    assert time.monotonic() - clock < 100
+
+
+def test_only_what_rests_on_a_job_that_ran_runs_again(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    turns = {"made": 0, "rests": 0, "free": 0}
+
+    def turn(name: str) -> Callable[[], None]:
+        def count() -> None:
+            turns[name] += 1
+
+        return count
+
+    jobs = [
+        job("made", turn("made"), writes="features.users"), job("rests", turn("rests"), reads="features.users"),
+        job("free", turn("free")),
+    ]  # fmt: skip
+    run_pipeline(spark, settings, tmp_path, DAY, jobs)
+    assert [type(step) for step in run_pipeline(spark, settings, tmp_path, DAY, jobs)] == [Done] * 3
+    run_pipeline(spark, settings, tmp_path, DAY, jobs[:1], force=True)
+    # What `made` wrote is no newer version here, so only its having run can tell.
+    unseen = [job("unseen", nothing, writes="features.users"), *jobs[1:]]
+    steps = run_pipeline(spark, settings, tmp_path, DAY, unseen)
+    assert [type(step) for step in steps] == [Result, Result, Done]
+    assert turns == {"made": 2, "rests": 2, "free": 1}
+
+
+def test_commits_at_the_same_time_carry_their_own_runs(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    """MERGE takes its metadata from the session's settings, which all threads share."""
+    tables = {"features.users": Run("run-a", "a"), "features.items": Run("run-b", "b")}
+    lakes = {name: Lake(spark, tmp_path, settings, run) for name, run in tables.items()}
+    for name, lake in lakes.items():
+        lake.create(name)
+    errors: list[BaseException] = []
+
+    def alter(name: str) -> None:
+        try:
+            for n in range(5):
+                lakes[name]._alter(name, f"ALTER TABLE {{table}} SET TBLPROPERTIES ('shoal.test' = '{n}')")
+        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=alter, args=(name,)) for name in tables]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    for name, run in tables.items():
+        told = [json.loads(row["userMetadata"])["run_id"] for row in lakes[name]._delta(name).history().collect()]
+        assert set(told) == {run.run_id}
+    assert spark.conf.get("spark.databricks.delta.commitInfo.userMetadata", None) is None
+
+
+def test_every_job_of_the_pipeline_says_what_it_rests_on(settings: Settings) -> None:
+    names = [name for stage in settings.pipeline.values() for name in stage]
+    jobs = [find_job(name) for name in names]
+    found = {j.name: {other.name for other in jobs[:n] if j.rests_on(other)} for n, j in enumerate(jobs)}
+    assert found["build_recommendations"] == {"train_recommender", "find_communities"}
+    assert found["score_texts"] == {"train_sentiment"}
+    assert found["find_communities"] == {"rank_nodes"}
+    assert found["write_report"] == set(names) - {"write_report"}
+    assert found["find_similar"] == set()
