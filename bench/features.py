@@ -57,7 +57,7 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
         first = {}
         for job in jobs:
             clock = time.monotonic()
-            assert execute(spark, job, settings, root, date(2024, 10, 27)).facts["snapshot"] == "whole"
+            assert execute(spark, job, settings, root, date(2024, 10, 27)).tags["snapshot"] == "whole"
             first[job.name] = time.monotonic() - clock
         later: dict[str, list[float]] = {job.name: [] for job in jobs}
         for n, day in enumerate(LATER):
@@ -67,7 +67,7 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
                 clock = time.monotonic()
                 result = execute(spark, job, settings, root, day)
                 later[job.name].append(time.monotonic() - clock)
-                assert result.facts["snapshot"].startswith("carried forward"), result
+                assert result.tags["snapshot"].startswith("carried forward"), result
         for job in jobs:
             seconds = statistics.median(later[job.name])
             rows.append({

@@ -20,7 +20,7 @@ from shoal.conf.loading import load
 from shoal.recommend.candidates.als import with_numbers
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.candidates.search import SearchSpace
-from shoal.recommend.evaluation.evaluate import Protocol, evaluate_models, judge_lists
+from shoal.recommend.evaluation.evaluate import EvaluationProtocol, evaluate_lists, evaluate_models
 from shoal.recommend.protocol.metrics import mean_metrics, user_metrics
 from shoal.recommend.protocol.split import test_part, training_part, with_time_split, with_validation_split
 
@@ -61,9 +61,7 @@ def peer_lists(spark: SparkSession, known: Matrix, rank: int, regularisation: fl
     )
     model.fit(known.pairs, show_progress=False)
     index, _ = model.recommend(np.arange(len(known.users)), known.pairs, N=K, filter_already_liked_items=True)
-    rows = [
-        ("implicit", known.users[u], n, known.items[i]) for u, listed in enumerate(index) for n, i in enumerate(listed, 1)
-    ]
+    rows = [("implicit", known.users[u], n, known.items[i]) for u, listed in enumerate(index) for n, i in enumerate(listed, 1)]
     return spark.createDataFrame(rows, "model string, user_id string, rank int, item_id string")
 
 
@@ -71,15 +69,13 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
     """One row a metric and peer, one for the seconds of search and fit together. Raises where the ratings are not there."""
     settings = load()
     conf = settings.evaluate_recommender
-    space = SearchSpace(
-        conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
-    )
+    space = SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
     split = with_time_split(with_numbers(preferences(read_events(spark, RATINGS))), 0.2).persist()
     train, test = training_part(split).persist(), test_part(split).persist()
     test.count()
 
     clock = time.monotonic()
-    protocol = Protocol(K, space, conf.validation_ratio, settings.recommend.user_block)
+    protocol = EvaluationProtocol(K, space, conf.validation_ratio, settings.recommend.user_batch_size)
     ours = evaluate_models(train, test, ["popularity", "als"], protocol)
     our_seconds = time.monotonic() - clock
     chosen = ours.als
@@ -95,7 +91,7 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
     grid = {pair: validated(*pair) for pair in product(REGULARISATIONS, ALPHAS)}
     best = max(grid, key=lambda pair: grid[pair])
     lists = peer_lists(spark, matrix(train), chosen.rank, *best, rounds=15).withColumn("score", F.lit(0.0))
-    peer = judge_lists(lists, test, train, ["implicit"], K)["implicit"]["all"]
+    peer = evaluate_lists(lists, test, train, ["implicit"], K)["implicit"]["all"]
     peer_seconds = time.monotonic() - clock
 
     rows = []

@@ -40,9 +40,9 @@ def messages(spark: SparkSession, count: int) -> DataFrame:
 
 def through(spark: SparkSession, servers: str, topic: str, root: Path, count: int) -> None:
     """The job, with its row in ops.runs."""
-    sets = ["source=kafka", f"topic={topic}", f"bootstrap_servers={servers}", f"max_offsets={BATCH}"]
+    sets = ["source=kafka", f"topic={topic}", f"bootstrap_servers={servers}", f"max_offsets_per_trigger={BATCH}"]
     result = execute(spark, find_job("stream_events"), load("local", sets, "stream_events"), root, date(2024, 1, 1))
-    assert (result.status, int(result.facts["records"])) == ("succeeded", count), result
+    assert (result.status, int(result.tags["records"])) == ("succeeded", count), result
 
 
 def barely(spark: SparkSession, servers: str, topic: str, target: Path) -> None:

@@ -90,7 +90,7 @@ def end(process: subprocess.Popen[bytes], seconds: float | None) -> int | None:
 
 def commands(lake: Path, world: World) -> dict[str, list[str]]:
     """The two commands that are killed."""
-    stream = ["source=kafka", "topic=soak", f"bootstrap_servers={world.servers}", "max_offsets=5000"]
+    stream = ["source=kafka", "topic=soak", f"bootstrap_servers={world.servers}", "max_offsets_per_trigger=5000"]
     return {
         "stream": ["run", "stream_events", "--lake", str(lake), *(p for s in stream for p in ("--set", s))],
         "ingest": ["ingest", "--source", "events", "--input", str(world.inbox), "--lake", str(lake)],

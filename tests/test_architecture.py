@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LIB, JOBS = ROOT / "lib" / "shoal", ROOT / "jobs"
-# DataFrames in, DataFrames out. `simulate` writes raw files and `report` an HTML page, which is what they are for.
-PURE = ("recommend", "text", "image", "graph", "mine", "drift", "experiment", "features", "report", "sql")
+# DataFrames in, DataFrames out. `report` makes an HTML page of them, which is what it is for.
+PURE = ("recommend", "mine", "monitor/drift", "experiment", "features", "publish/report")
 LAKE_ONLY = {"saveAsTable", "insertInto", "forPath", "forName", "writeTo", "createIfNotExists"}
 SESSION_MAKERS = {"getOrCreate", "newSession", "spark_session"}
 CLOCKS = {"now", "utcnow", "today", "current_timestamp", "current_date"}
@@ -45,24 +45,109 @@ def where(path: Path, line: int) -> str:
     return f"{path.relative_to(ROOT)}:{line}"
 
 
+# Which room may import which, besides `errors` and `arrays`. A room is a folder of modules; rooms below it are rooms of their own.
+ARROWS: dict[str, set[str]] = {
+    "conf": set(),
+    "spark": {"conf"},
+    "lake": {"conf"},
+    "ingest/formats": {"conf"},
+    "ingest/streaming": {"conf"},
+    "privacy": {"conf", "lake", "models", "ingest/formats", "recommend/ranking"},
+    "ingest": {"conf", "lake", "privacy", "ingest/formats"},
+    "ingest/sources": {"conf", "lake", "ingest", "ingest/formats"},
+    "runner": {"conf", "lake", "spark", "features"},
+    "features": {"conf", "lake"},
+    "mine/graph": {"conf"},
+    "mine/text": set(),
+    "mine/image": {"ingest/formats"},
+    "experiment": {"conf"},
+    "recommend/ranking": {"conf", "features", "experiment"},
+    "recommend/protocol": {"recommend/ranking"},
+    "recommend/candidates": {"conf", "experiment", "recommend/protocol", "recommend/ranking"},
+    "recommend/evaluation": {"recommend/candidates", "recommend/protocol", "recommend/ranking"},
+    "recommend/feeds": {"recommend/candidates", "recommend/ranking"},
+    "models": {"conf", "lake", "runner", "mine/text", "recommend/candidates", "recommend/evaluation"},
+    "monitor/drift": set(),
+    "publish/report": set(),
+    "simulate": set(),
+    "testing": {"spark"},
+    "cli": {
+        "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/graph", "mine/text", "experiment",
+        "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
+    },
+}  # fmt: skip
+# Rooms that hold rooms only.
+HALLS = {"mine", "monitor", "publish", "recommend"}
+SHARED = {"shoal", "shoal.errors", "shoal.arrays"}
+
+
+def room_of(path: Path) -> str:
+    """`mine/graph` for lib/shoal/mine/graph/edges.py; `.` for a module beside the rooms."""
+    return path.parent.relative_to(LIB).as_posix()
+
+
+def module_room(name: str) -> str:
+    """The room of a module or package by its dotted name."""
+    path = LIB.joinpath(*name.split(".")[1:])
+    return path.relative_to(LIB).as_posix() if path.is_dir() else room_of(path)
+
+
+def arrows() -> set[tuple[str, str]]:
+    """(room, room that it imports)."""
+    found = set()
+    for path in python_files(LIB):
+        for name in imports(path):
+            if name.split(".")[0] == "shoal" and name not in SHARED and module_room(name) != room_of(path):
+                found.add((room_of(path), module_room(name)))
+    return found
+
+
+def test_rooms_import_only_what_their_rule_allows() -> None:
+    wrong = sorted((a, b) for a, b in arrows() if a != "." and b not in ARROWS.get(a, set()))
+    assert wrong == []
+
+
+def test_every_rule_names_rooms_that_exist_and_every_room_has_a_rule() -> None:
+    rooms = {room_of(p) for p in python_files(LIB) if p.name != "__init__.py"} - {"."}
+    assert set(ARROWS) == rooms
+    assert {b for allowed in ARROWS.values() for b in allowed} <= rooms
+    assert {name for name in HALLS if (LIB / name / "__init__.py").is_file()} == HALLS
+
+
+def test_rooms_form_no_circle() -> None:
+    left = {a: set(b) for a, b in ARROWS.items()}
+    while free := [a for a, b in left.items() if not b & set(left)]:
+        for a in free:
+            del left[a]
+    assert left == {}
+
+
+def test_no_module_lies_beside_the_rooms() -> None:
+    assert {p.name for p in LIB.glob("*.py")} == {"__init__.py", "__main__.py", "arrays.py", "errors.py"}
+
+
 def test_lib_never_imports_jobs() -> None:
     wrong = [str(p) for p in python_files(LIB) for name in imports(p) if name.split(".")[0] == "jobs"]
     assert wrong == []
 
 
 def test_only_the_lake_touches_tables() -> None:
-    wrong = [where(p, n) for p in python_files(LIB, JOBS) if p.name != "lake.py" for name, n in calls(p) if name in LAKE_ONLY]
+    wrong = [
+        where(p, n) for p in python_files(LIB, JOBS) if LIB / "lake" not in p.parents for name, n in calls(p) if name in LAKE_ONLY
+    ]
     assert wrong == []
 
 
 def test_pure_folders_make_no_session_and_know_no_lake() -> None:
     makers = [where(p, n) for p in pure_files() for name, n in calls(p) if name in SESSION_MAKERS]
-    known = [f"{p.relative_to(ROOT)}: {m}" for p in pure_files() for m in imports(p) if m in ("shoal.lake.lake", "shoal.spark.session")]
+    known = [
+        f"{p.relative_to(ROOT)}: {m}" for p in pure_files() for m in imports(p) if m in ("shoal.lake.lake", "shoal.spark.session")
+    ]
     assert makers + known == []
 
 
 def test_nobody_looks_at_the_clock_but_the_log_of_runs() -> None:
-    allowed = {LIB / "runs.py"}
+    allowed = {LIB / "runner" / "execute.py"}
     wrong = [where(p, n) for p in python_files(LIB, JOBS) if p not in allowed for name, n in calls(p) if name in CLOCKS]
     assert wrong == []
 

@@ -44,7 +44,7 @@ def test_a_tasks_file_and_parameters_are_the_jobs(name: str) -> None:
 
 def producers(job: Job) -> set[str]:
     """The tasks before this one that write what it reads, tables or a model."""
-    return {name for name in ORDER[: ORDER.index(job.name)] if job.rests_on(find_job(name))}
+    return {name for name in ORDER[: ORDER.index(job.name)] if job.depends_on(find_job(name))}
 
 
 @pytest.mark.parametrize("name", ORDER)

@@ -28,9 +28,9 @@ def small(spark: SparkSession, tmp_path: Path) -> Path:
     at, user = datetime(2024, 3, 30, 12), "o'neil"
     liked = {"event_id": "1", "user_id": user, "item_id": "i1", "event": "like", "occurred_at": at}
     later = {"event_id": "2", "user_id": user, "item_id": "i2", "event": "share", "occurred_at": datetime(2024, 4, 1)}
-    lake.merge("silver.interactions", rows(spark, "silver.interactions", liked, later))
+    lake.upsert("silver.interactions", rows(spark, "silver.interactions", liked, later))
     films = [{"item_id": "i1", "title": "First Light"}, {"item_id": "i2", "title": "Second Sight"}]
-    lake.merge("silver.items", rows(spark, "silver.items", *films))
+    lake.upsert("silver.items", rows(spark, "silver.items", *films))
     lake.replace("features.users", rows(spark, "features.users", {"user_id": user}), on=DAY)
     lake.replace("features.items", rows(spark, "features.items", {"item_id": "i1"}), on=DAY)
     listed = {"user_id": user, "rank": 1, "item_id": "i2", "score": 0.5, "source": "als", "reason": "because you liked it"}

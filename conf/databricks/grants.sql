@@ -1,4 +1,4 @@
--- Made from lib/shoal/contracts/ by `shoal grants`; edit the contracts, not this file.
+-- Made from lib/shoal/lake/contracts/ by `shoal grants`; edit the contracts, not this file.
 -- Run it once the tables are there (a table that is not made yet stops it), as an owner of the catalog.
 -- shoal_pii_readers: every layer, personal columns as they are.
 -- shoal_gold_readers: gold only, personal columns masked. Everybody else: nothing.
@@ -78,10 +78,10 @@ ALTER TABLE `shoal`.`bronze`.`instagram_posts` ALTER COLUMN `owner_username` SET
 ALTER TABLE `shoal`.`bronze`.`instagram_posts` ALTER COLUMN `username` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`instagram_posts` ALTER COLUMN `caption` SET MASK `shoal`.`ops`.`mask_string`;
 
--- bronze.item_scores
-ALTER TABLE `shoal`.`bronze`.`item_scores` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
-ALTER TABLE `shoal`.`bronze`.`item_scores` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
-ALTER TABLE `shoal`.`bronze`.`item_scores` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+-- bronze.item_external_ratings
+ALTER TABLE `shoal`.`bronze`.`item_external_ratings` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`item_external_ratings` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`item_external_ratings` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- bronze.items
 ALTER TABLE `shoal`.`bronze`.`items` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
@@ -202,9 +202,9 @@ ALTER TABLE `shoal`.`silver`.`texts` ALTER COLUMN `text` SET MASK `shoal`.`ops`.
 ALTER TABLE `shoal`.`silver`.`users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`silver`.`users` ALTER COLUMN `username` SET MASK `shoal`.`ops`.`mask_string`;
 
--- features.network
-ALTER TABLE `shoal`.`features`.`network` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
-ALTER TABLE `shoal`.`features`.`network` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
+-- features.user_graph
+ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- features.users
 ALTER TABLE `shoal`.`features`.`users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
@@ -250,5 +250,5 @@ ALTER TABLE `shoal`.`ops`.`quarantine` ALTER COLUMN `reason` SET MASK `shoal`.`o
 ALTER TABLE `shoal`.`ops`.`quarantine` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- ops.runs
-ALTER TABLE `shoal`.`ops`.`runs` ALTER COLUMN `facts` SET MASK `shoal`.`ops`.`mask_map_string_string`;
+ALTER TABLE `shoal`.`ops`.`runs` ALTER COLUMN `tags` SET MASK `shoal`.`ops`.`mask_map_string_string`;
 ALTER TABLE `shoal`.`ops`.`runs` ALTER COLUMN `message` SET MASK `shoal`.`ops`.`mask_string`;

@@ -4,8 +4,8 @@ Reads:  the files at --input (a .zip is unpacked below the lake first), and ops.
         ingested before is passed over
 Writes: bronze.ratings, bronze.events, bronze.items, bronze.texts, bronze.edges, bronze.links ...: one row per record, sound or
         not, in the tables that the source's parts name
-        silver.interactions, silver.items, silver.item_links, silver.texts, silver.follows: one row per new or newer record
-        silver.impressions and the others too, silver.users, silver.item_counts, silver.images: rows that the same records
+        silver.interactions, silver.items, silver.item_external_ids, silver.texts, silver.follows: one row per new or newer record
+        silver.impressions and the others too, silver.users, silver.item_engagement, silver.images: rows that the same records
         give besides
         ops.quarantine     one row per rejected record, with rule, reason, file, line and the raw text
         ops.ingest_files   one row per file and part, last of all: what is not in it is ingested again, without a double
@@ -33,13 +33,13 @@ from shoal.conf.sections import IngestConf
 from shoal.errors import ContractError, InputError, TransientError, UsageError
 from shoal.ingest.attempts import Attempts, batch_mark, earlier_attempts, file_mark, others_files
 from shoal.ingest.columns import columns_of, refuse_unknown, takes_unknown
-from shoal.ingest.duplicates import doubles_of_silver, doubles_within, is_any_in, repeated, where_keys_may_be, with_hashes
+from shoal.ingest.duplicates import duplicates_in_silver, duplicates_within, is_any_in, repeated, where_keys_may_be, with_hashes
 from shoal.ingest.fields import Hide, refuse_unknown_pattern
 from shoal.ingest.formats.archives import archives_of, unpack, unpacked_aside
 from shoal.ingest.formats.listing import Survey, list_files, survey_files
 from shoal.ingest.formats.reading import read_records, seen_names
 from shoal.ingest.pseudonymise import hide_people, withheld
-from shoal.ingest.record_type import Also, Part
+from shoal.ingest.record_type import DerivedTable, RecordType
 from shoal.ingest.sources import fashion_catalog
 from shoal.ingest.sources.catalogue import parts_of
 from shoal.ingest.sources.fashion_catalog import nobodys_pictures, seen_pictures
@@ -47,8 +47,8 @@ from shoal.ingest.sources.films import CATALOGUES, enriched, moved, same_films
 from shoal.ingest.validation import as_bronze, as_quarantine, rows_of, silver_of, with_fields, with_verdict
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Mark
-from shoal.privacy.guard import refuse_mixing
-from shoal.privacy.pseudonyms import hider
+from shoal.privacy.guard import check_pseudonymisation
+from shoal.privacy.pseudonyms import pseudonymiser
 from shoal.runner.execute import run_job
 
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
@@ -57,21 +57,21 @@ NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", 
 FILM_SOURCES = ("movielens", CATALOGUES)
 # So many hashes stand in the query itself, which spares Spark a table of them.
 FEW_FILES = 100
-NAME_ITEMS = ("silver.interactions", "silver.texts", "silver.item_scores")
+NAME_ITEMS = ("silver.interactions", "silver.texts", "silver.item_external_ratings")
 
 
 @dataclass(frozen=True)
 class Batch:
     """The new files of one part. files: mark -> name, see `file_mark`."""
 
-    part: Part
+    part: RecordType
     surveys: Sequence[Survey]
     batch_id: str
     files: dict[str, str]
 
 
 @dataclass(frozen=True)
-class Sorted:
+class TriagedBatch:
     """A batch in bronze, and where its records go.
 
     counts: records by (file, rule); the rule of sound ones is None. left_out: the sound ones that silver does not get; their
@@ -98,7 +98,7 @@ class Sorted:
         return sum(n for (_, verdict), n in self.verdicts.items() if verdict == name)
 
 
-def file_rows(sorted_: Sorted, source: str, settings_hash: str) -> list[tuple[object, ...]]:
+def file_rows(sorted_: TriagedBatch, source: str, settings_hash: str) -> list[tuple[object, ...]]:
     """A row of ops.ingest_files per file, but for ingested_at and run_id."""
     rows: list[tuple[object, ...]] = []
     batch = sorted_.batch
@@ -126,7 +126,7 @@ def find_batches(
     Raises InputError where a file that the source cannot do without is not there or has no content at all.
     """
     batches, passed = [], 0
-    hide = hider(lake.settings.privacy)
+    hide = pseudonymiser(lake.settings.privacy)
     parts, alone = parts_of(source), Path(given).is_file() and not unpacked
     files = list_files(given, conf.max_files, any(part.of_pictures for part in parts), unpacked)
     claimed = {part.name: [path for path in files if part.claims(path)] for part in parts}
@@ -171,7 +171,7 @@ def find_batches(
     return batches, passed
 
 
-def for_part(part: Part, survey: Survey, hide: Hide | None) -> Survey:
+def for_part(part: RecordType, survey: Survey, hide: Hide | None) -> Survey:
     """The survey of a file of the part, its hash told apart by what its records depend on besides its bytes. With `hide`, which
     makes pseudonyms, the lake's path of a file of people is without them."""
     if part.hidden_path and hide:
@@ -187,7 +187,7 @@ def ingested_before(lake: Lake, settings_hash: str, hashes: set[str]) -> set[tup
     """(part, content hash) of what ops.ingest_files has of these hashes with these settings; at most a row a part and file."""
     if not lake.exists("ops.ingest_files"):
         return set()
-    rows = lake.written("ops.ingest_files").where(F.col("settings_hash") == settings_hash)
+    rows = lake.read_current("ops.ingest_files").where(F.col("settings_hash") == settings_hash)
     if len(hashes) <= FEW_FILES:
         same = rows.where(F.col("sha256").isin(sorted(hashes)))
     else:
@@ -195,7 +195,7 @@ def ingested_before(lake: Lake, settings_hash: str, hashes: set[str]) -> set[tup
     return {(row["part"], row["sha256"]) for row in same.select("part", "sha256").distinct().collect()}
 
 
-def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> Sorted:
+def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: Batch) -> TriagedBatch:
     """Parse the batch's files into bronze, and find where each record goes. Silver is read, not written. Collects a row a file and
     rule: at most ingest.max_files times the rules, which code and contracts fix."""
     described = {s.path: columns_of(batch.part, s, conf) for s in batch.surveys}
@@ -218,7 +218,7 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     rows = as_bronze(judged, batch.batch_id, source, lake.run.started_at)
     at, mark = None, batch_mark(batch.batch_id, batch.files)
     if earlier.runs:
-        take_the_place(lake, batch.part.bronze, rows, batch, earlier, ("_batch_id", "_file"), mark)
+        replace_batch_rows(lake, batch.part.bronze, rows, batch, earlier, ("_batch_id", "_file"), mark)
     # Else nothing of this batch to take out: no look at the table's files.
     elif lake.append(batch.part.bronze, rows, unique=True, mark=mark):
         at = lake.last_commit(batch.part.bronze)
@@ -231,7 +231,7 @@ def load_bronze(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: B
     version = lake.version(batch.part.silver)
     sound = sound_of(lake, conf, batch, at)
     number = sum(n for (_, rule), n in counts.items() if rule is None)
-    return Sorted(batch, counts, *left_out(lake, source, batch, sound, number, earlier.runs), earlier, at, version)
+    return TriagedBatch(batch, counts, *left_out(lake, source, batch, sound, number, earlier.runs), earlier, at, version)
 
 
 def attempts_at(lake: Lake, batch: Batch) -> Attempts:
@@ -245,20 +245,20 @@ def attempts_at(lake: Lake, batch: Batch) -> Attempts:
     return replace(marked, runs=marked.runs | last)
 
 
-def take_the_place(
+def replace_batch_rows(
     lake: Lake, table: str, rows: DataFrame, batch: Batch, earlier: Attempts, by: tuple[str, str], mark: Mark | None = None
 ) -> None:
     """Make `rows` the batch's in a table with the columns `by` of batches and files, in the place of all that earlier attempts have
     there of its files."""
     if earlier.is_partly:
         lake.create(table)
-        rows = rows.unionByName(others_files(lake.written(table), earlier, *by).drop("run_id"))
+        rows = rows.unionByName(others_files(lake.read_current(table), earlier, *by).drop("run_id"))
     lake.replace_where(table, rows, by[0], [batch.batch_id, *sorted(earlier.shared)], unique=True, mark=mark)
 
 
 def bronze_of(lake: Lake, batch: Batch, at: int | None) -> DataFrame:
     """The bronze rows of a batch, all of them in the commit `at` where that is known."""
-    rows = lake.written(batch.part.bronze) if at is None else lake.added(batch.part.bronze, at)
+    rows = lake.read_current(batch.part.bronze) if at is None else lake.read_commit(batch.part.bronze, at)
     return rows.where(F.col("_batch_id") == batch.batch_id)
 
 
@@ -273,8 +273,8 @@ def left_out(
     """The `sound` records of the batch (`rows` of them) that do not go into silver: _file, _line, verdict, reason, persisted; their
     numbers by (file, verdict); and whether silver has a key of the batch.
 
-    Within the batch the first record of a key stays; of a later one, and of one that silver has, see `doubles_within` and
-    `doubles_of_silver`. Collects a row a file and verdict, of which there are three.
+    Within the batch the first record of a key stays; of a later one, and of one that silver has, see `duplicates_within` and
+    `duplicates_in_silver`. Collects a row a file and verdict, of which there are three.
     """
     made = contract(batch.part.silver)
     nothing = lake.spark.createDataFrame([], "_file string, _line bigint, verdict string, reason string")
@@ -285,15 +285,15 @@ def left_out(
     try:
         # Nearly always none of either kind: then no record is looked at again.
         is_twice = not twice.isEmpty()
-        silver = lake.written(made.name) if lake.exists(made.name) else None
+        silver = lake.read_current(made.name) if lake.exists(made.name) else None
         if silver is not None and batch.part.key_from:
             silver = where_keys_may_be(silver, sound, source, batch.part.key_from)
         is_known = silver is not None and is_any_in(silver, hashed, made, rows)
         if not is_twice and not is_known:
             return nothing, {}, False
-        left = within = doubles_within(hashed, made, twice) if is_twice else nothing
+        left = within = duplicates_within(hashed, made, twice) if is_twice else nothing
         if silver is not None and is_known:
-            against = doubles_of_silver(hashed, made, silver, earlier, batch.part.keeps_newest, rows)
+            against = duplicates_in_silver(hashed, made, silver, earlier, batch.part.keeps_newest, rows)
             left = within.unionByName(against.join(within, ["_file", "_line"], "left_anti"))
         left = left.persist(StorageLevel.MEMORY_AND_DISK)
         counted = left.groupBy("_file", "verdict").count().collect()
@@ -302,7 +302,7 @@ def left_out(
     return left, {(row["_file"], row["verdict"]): row["count"] for row in counted}, is_known
 
 
-def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, loaded: Sequence[Sorted]) -> None:
+def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, loaded: Sequence[TriagedBatch]) -> None:
     """Raise InputError where more than ingest.max_reject_ratio of the records are rejected; names the rule that most break."""
     total = sum(n for each in loaded for n in each.counts.values())
     rules: dict[tuple[str, int], int] = {}
@@ -322,7 +322,7 @@ def refuse_bad_batch(lake: Lake, conf: IngestConf, given: str, loaded: Sequence[
     )
 
 
-def refuse_new_names(lake: Lake, loaded: Sequence[Sorted]) -> None:
+def refuse_new_names(lake: Lake, loaded: Sequence[TriagedBatch]) -> None:
     """Raise InputError where JSON records have names that nothing is made of and bronze's contract takes none, as for a column of
     other files; but a record's names are known only once it was read, so they are in bronze and quarantine."""
     for each in loaded:
@@ -337,7 +337,7 @@ def refuse_new_names(lake: Lake, loaded: Sequence[Sorted]) -> None:
         )
 
 
-def rejected_of(lake: Lake, loaded: Sorted) -> DataFrame:
+def rejected_of(lake: Lake, loaded: TriagedBatch) -> DataFrame:
     """The batch's rejected records: bronze's rows, those that contradict another record with rule duplicate_key."""
     rows = bronze_of(lake, loaded.batch, loaded.bronze_version)
     rejected = rows.where("_rule is not null")
@@ -348,19 +348,19 @@ def rejected_of(lake: Lake, loaded: Sorted) -> DataFrame:
     return rejected.unionByName(rows.drop("_rule", "_reason").join(told, ["_file", "_line"]))
 
 
-def quarantine(lake: Lake, source: str, loaded: Sorted, again: bool = False) -> None:
+def quarantine(lake: Lake, source: str, loaded: TriagedBatch, again: bool = False) -> None:
     """Make the batch's rejected records its rows of ops.quarantine. `again`: this run has done so before."""
     again = again or bool(loaded.earlier.runs)
     if not again and not loaded.verdict("conflict") and all(rule is None for _, rule in loaded.counts):
         return
     rows = as_quarantine(rejected_of(lake, loaded), source, loaded.batch.part)
     if again:
-        take_the_place(lake, "ops.quarantine", rows, loaded.batch, loaded.earlier, ("batch_id", "file"))
+        replace_batch_rows(lake, "ops.quarantine", rows, loaded.batch, loaded.earlier, ("batch_id", "file"))
     else:
         lake.append("ops.quarantine", rows, unique=True)
 
 
-def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> Sorted:
+def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: TriagedBatch) -> TriagedBatch:
     """Bring the batch's sound records into the part's silver table; returns where they went, which is not where they were to go
     where others have written meanwhile, as a stream does. Raises ContractError where other than the expected number of rows
     arrive; with a catalog, which keeps nobody out, TransientError."""
@@ -382,7 +382,7 @@ def load_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> So
     return loaded
 
 
-def write_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> None:
+def write_silver(lake: Lake, conf: IngestConf, source: str, loaded: TriagedBatch) -> None:
     """The commit of `load_silver`."""
     batch = loaded.batch
     made = lake.create(batch.part.silver)
@@ -394,19 +394,19 @@ def write_silver(lake: Lake, conf: IngestConf, source: str, loaded: Sorted) -> N
     rows = sound.join(loaded.left_out, ["_file", "_line"], "left_anti") if left else sound
     rows = rows.drop("_file", "_line").withColumn("source", F.lit(source))
     if batch.part.keeps_newest and loaded.is_known:
-        wrote = lake.merge(made.name, rows, unique=True)
+        wrote = lake.upsert(made.name, rows, unique=True)
     else:
-        wrote = lake.insert_absent(made.name, rows, loaded.silver_version, renew=batch.part.keeps_newest)
+        wrote = lake.append_known_new(made.name, rows, loaded.silver_version, renew=batch.part.keeps_newest)
     if wrote != expected:
         if lake.settings.lake.catalog:
             raise TransientError(f"{made.name}: others have written some of the batch's keys meanwhile; run the command again")
         raise ContractError(f"{made.name}: {expected:,} sound records of the batch, {wrote:,} rows written")
 
 
-def load_also(lake: Lake, conf: IngestConf, source: str, loaded: Sequence[Sorted]) -> None:
+def write_derived_tables(lake: Lake, conf: IngestConf, source: str, loaded: Sequence[TriagedBatch]) -> None:
     """Bring the rows that the batches' sound records give besides into their tables: one commit a table. A rerun writes the
     same rows again. Of a table with rows of both kinds, those that keep the newest come first: the others only fill gaps."""
-    outputs: dict[tuple[str, bool], list[tuple[DataFrame, Also]]] = {}
+    outputs: dict[tuple[str, bool], list[tuple[DataFrame, DerivedTable]]] = {}
     for each in loaded:
         sound = bronze_of(lake, each.batch, each.bronze_version).where("_rule is null")
         if each.verdict("conflict"):
@@ -415,16 +415,16 @@ def load_also(lake: Lake, conf: IngestConf, source: str, loaded: Sequence[Sorted
             outputs.setdefault((also.silver, also.keeps_newest), []).append((sound, also))
     for silver, newest in sorted(outputs, key=lambda key: not key[1]):
         rows = rows_of(outputs[silver, newest], conf).withColumn("source", F.lit(source))
-        (lake.merge if newest else lake.insert_new)(silver, rows, unique=True)
+        (lake.upsert if newest else lake.insert_if_absent)(silver, rows, unique=True)
 
 
-def unite_films(lake: Lake, conf: IngestConf) -> None:
-    """Make items that silver.item_links says are one film one item: what the catalogues know fills it, and what names it by
+def resolve_film_entities(lake: Lake, conf: IngestConf) -> None:
+    """Make items that silver.item_external_ids says are one film one item: what the catalogues know fills it, and what names it by
     their ids names it by its own. Safe to repeat: where nothing is left to do, nothing is written.
     """
-    if not lake.exists("silver.item_links"):
+    if not lake.exists("silver.item_external_ids"):
         return
-    links = lake.written("silver.item_links")
+    links = lake.read_current("silver.item_external_ids")
     if not links.where(F.col("source") == CATALOGUES).limit(1).count():
         return
     aliases = same_films(links).persist(StorageLevel.MEMORY_AND_DISK)
@@ -433,40 +433,42 @@ def unite_films(lake: Lake, conf: IngestConf) -> None:
             return
         # From bronze: a later batch of the other source may have gone over what was filled in before.
         known = [(each.bronze, also) for each in parts_of(CATALOGUES) for also in each.also if also.silver == "silver.items"]
-        sources = [(lake.written(name).where("_rule is null"), also) for name, also in known if lake.exists(name)]
+        sources = [(lake.read_current(name).where("_rule is null"), also) for name, also in known if lake.exists(name)]
         lake.create("silver.items")
-        better = enriched(lake.written("silver.items"), rows_of(sources, conf), aliases).persist(StorageLevel.MEMORY_AND_DISK)
+        better = enriched(lake.read_current("silver.items"), rows_of(sources, conf), aliases).persist(StorageLevel.MEMORY_AND_DISK)
         if better.limit(1).count():
-            lake.merge("silver.items", better, unique=True)
+            lake.upsert("silver.items", better, unique=True)
         better.unpersist()
         for name in NAME_ITEMS:
             if lake.exists(name):
                 key = list(contract(name).key)
-                rows = moved(lake.written(name), aliases, key).persist(StorageLevel.MEMORY_AND_DISK)
+                rows = moved(lake.read_current(name), aliases, key).persist(StorageLevel.MEMORY_AND_DISK)
                 if rows.limit(1).count():
-                    lake.merge(name, rows, unique=True)
+                    lake.upsert(name, rows, unique=True)
                 rows.unpersist()
-        for name in ("silver.items", "silver.item_scores"):
-            old = lake.written(name).join(aliases, "item_id") if lake.exists(name) else None
+        for name in ("silver.items", "silver.item_external_ratings"):
+            old = lake.read_current(name).join(aliases, "item_id") if lake.exists(name) else None
             if old is not None and old.limit(1).count():
-                lake.remove_copies(name, old.select("item_id", F.lit("").alias("source")).distinct(), ["item_id"], "source", "true")
+                lake.delete_duplicates(
+                    name, old.select("item_id", F.lit("").alias("source")).distinct(), ["item_id"], "source", "true"
+                )
     finally:
         aliases.unpersist()
 
 
-def give_pictures_to_products(lake: Lake) -> None:
+def link_images_to_products(lake: Lake) -> None:
     """Make files of pictures that products name by their records the pictures of these. Safe to repeat, also after a kill between
     the two commits: what goes is told by what the first left."""
     if not lake.exists("silver.images"):
         return
-    better = seen_pictures(lake.written("silver.images"))
+    better = seen_pictures(lake.read_current("silver.images"))
     if better.limit(1).count():
-        lake.merge("silver.images", better, unique=True)
+        lake.upsert("silver.images", better, unique=True)
     # Not persisted: a commit makes Spark fill what is cached of a table anew, from the table as it is then.
     lake.create("silver.items")
-    gone = nobodys_pictures(lake.written("silver.images"), lake.written("silver.items"))
+    gone = nobodys_pictures(lake.read_current("silver.images"), lake.read_current("silver.items"))
     if gone.limit(1).count():
-        lake.remove("silver.images", gone)
+        lake.delete("silver.images", gone)
 
 
 def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -> None:
@@ -474,7 +476,7 @@ def run(lake: Lake, conf: IngestConf, as_of: date, *, source: str, input: str) -
     privacy, parts = lake.settings.privacy, parts_of(source)
     # Before anything can fail.
     lake.run.withholds_message = privacy.pseudonymise and any(part.hidden_path for part in parts)
-    refuse_mixing(lake)
+    check_pseudonymisation(lake)
     refuse_unknown_pattern(lake.spark, conf)
     archives = archives_of(input)
     if len(archives) > conf.max_files:
@@ -510,11 +512,11 @@ def bring(lake: Lake, conf: IngestConf, as_of: date, source: str, input: str, un
         for place, each in enumerate(loaded):
             loaded[place] = load_silver(lake, conf, source, each)
         # After all of them: a derived row must not take the key of a record that was judged before it was there.
-        load_also(lake, conf, source, loaded)
+        write_derived_tables(lake, conf, source, loaded)
         if source in FILM_SOURCES and batches:
-            unite_films(lake, conf)
+            resolve_film_entities(lake, conf)
         if source == fashion_catalog.SOURCE and batches:
-            give_pictures_to_products(lake)
+            link_images_to_products(lake)
     finally:
         for each in loaded:
             each.left_out.unpersist()

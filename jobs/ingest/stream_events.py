@@ -38,20 +38,20 @@ from pyspark.sql.streaming import StreamingQuery
 from shoal.conf.sections import IngestConf, StreamEventsConf
 from shoal.errors import ContractError, InputError, ShoalError, TransientError, UsageError, one_line
 from shoal.ingest.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
-from shoal.ingest.duplicates import doubles_of_silver, doubles_within, is_any_in, repeated, with_hashes
+from shoal.ingest.duplicates import duplicates_in_silver, duplicates_within, is_any_in, repeated, with_hashes
 from shoal.ingest.fields import refuse_unknown_pattern
 from shoal.ingest.formats.listing import Survey, form_of, survey_files
 from shoal.ingest.formats.messages import read_messages
 from shoal.ingest.formats.reading import read_records, seen_names
 from shoal.ingest.pseudonymise import hide_people, withheld
-from shoal.ingest.record_type import Part
+from shoal.ingest.record_type import RecordType
 from shoal.ingest.sources.catalogue import STREAMED
 from shoal.ingest.streaming.checkpoints import has_content, read_checkpoint
 from shoal.ingest.streaming.kafka import as_told, reach, refusal, refuse_unreadable, source_options
 from shoal.ingest.validation import as_bronze, as_quarantine, silver_of, with_fields, with_verdict
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Txn
-from shoal.privacy.guard import refuse_mixing
+from shoal.privacy.guard import check_pseudonymisation
 from shoal.runner.execute import run_job
 
 # Schema of Spark's binaryFile; `content` is never asked for, so that a file is only listed.
@@ -76,7 +76,7 @@ class Stream:
         return f"{self.form}_stream"
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[RecordType, ...]:
         """What the stream's records are: each is of one of these."""
         return STREAMED[self.form]
 
@@ -139,7 +139,7 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> 
     base, known = checkpoints_of(lake, conf, name), None
     if lake.exists("ops.streams"):
         # One row a generation.
-        rows = lake.written("ops.streams").where(F.col("stream") == name).orderBy(F.desc("generation")).limit(1).collect()
+        rows = lake.read_current("ops.streams").where(F.col("stream") == name).orderBy(F.desc("generation")).limit(1).collect()
         known = rows[0] if rows else None
     if known is None and not replay:
         traces = [str(base)] if has_content(base) else []
@@ -156,7 +156,7 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, replay: bool) -> 
         stream = Stream(name, number, str(base / f"g{number}"), replay, lake.run.run_id, conf.form)
         types = ", ".join(f"{n} {c.type}" for n, c in contract("ops.streams").columns.items() if n != "run_id")
         row = (name, number, stream.folder, replay, lake.run.started_at)
-        lake.insert_new("ops.streams", lake.spark.createDataFrame([row], types))
+        lake.insert_if_absent("ops.streams", lake.spark.createDataFrame([row], types))
         return stream
     folder = str(base / f"g{known['generation']}")
     stream = Stream(name, known["generation"], folder, known["is_replay"], known["run_id"], conf.form)
@@ -188,21 +188,23 @@ def last_batch(lake: Lake, stream: Stream) -> int:
     """The number of the last batch that ops.stream_batches has of this checkpoint; -1 for none."""
     if not lake.exists("ops.stream_batches"):
         return -1
-    rows = lake.written("ops.stream_batches").where((F.col("stream") == stream.name) & (F.col("generation") == stream.generation))
+    rows = lake.read_current("ops.stream_batches").where(
+        (F.col("stream") == stream.name) & (F.col("generation") == stream.generation)
+    )
     found = rows.agg(F.max("number").alias("last")).collect()[0]["last"]
     return -1 if found is None else int(found)
 
 
-def has_batches(lake: Lake, part: Part, beginning: str) -> bool:
+def has_batches(lake: Lake, part: RecordType, beginning: str) -> bool:
     """Whether the part's bronze has rows of batches, done or begun, whose id begins with that and a hyphen; read by file
     statistics on _batch_id."""
     if not lake.exists(part.bronze):
         return False
-    rows = lake.written(part.bronze).where(F.col("_batch_id").between(f"{beginning}-", f"{beginning}-~"))
+    rows = lake.read_current(part.bronze).where(F.col("_batch_id").between(f"{beginning}-", f"{beginning}-~"))
     return bool(rows.limit(1).count())
 
 
-def arrivals(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:
+def read_stream(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:
     """The streaming frame: messages (topic, partition, offset, value), or files (path, length) that the folder has come to hold."""
     reader = lake.spark.readStream
     if conf.source == "kafka":
@@ -215,7 +217,7 @@ def arrivals(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame:
     return reader.option("maxFilesPerTrigger", conf.max_files).load(str(Path(conf.input or "").resolve())).select("path", "length")
 
 
-def read_files(lake: Lake, listed: DataFrame, part: Part, conf: IngestConf, seen: Accumulator[set[str]]) -> DataFrame:
+def read_files(lake: Lake, listed: DataFrame, part: RecordType, conf: IngestConf, seen: Accumulator[set[str]]) -> DataFrame:
     """The records of the listed files, at most stream_events.max_files; a file that is none is one record of rule bad_file.
     Names of columns that nothing is made of are added to `seen`.
 
@@ -241,7 +243,7 @@ def read_files(lake: Lake, listed: DataFrame, part: Part, conf: IngestConf, seen
             surveys.append(survey)
         except InputError as error:
             bad.append((survey.path, 1, "", "bad_file", one_line(error)))
-    lake.run.note(files=int(lake.run.facts.get("files", 0)) + len(surveys))
+    lake.run.note(files=int(lake.run.tags.get("files", 0)) + len(surveys))
     told = lake.spark.createDataFrame(bad, "_file string, _line bigint, raw string, _rule string, _reason string")
     names = [field.name for field in part.fields]
     rejected = told.withColumns({name: F.lit(None).cast("string") for name in names})
@@ -272,7 +274,7 @@ def _path_of(listed: str) -> str:
     return "/" + rest.lstrip("/") if separator and scheme in ("file", "dbfs") else listed
 
 
-def later_doubles(sound: DataFrame, part: Part, rows: int) -> DataFrame | None:
+def duplicates_within_batch(sound: DataFrame, part: RecordType, rows: int) -> DataFrame | None:
     """The records whose key an earlier one, by file and line, of the `rows` sound ones has: _file, _line, verdict, reason; None
     where there is none, as nearly always."""
     made = contract(part.silver)
@@ -282,39 +284,39 @@ def later_doubles(sound: DataFrame, part: Part, rows: int) -> DataFrame | None:
         if not twice.limit(1).count():
             return None
         # At most half the batch, and held by Spark, not by us: the merge comes after `twice` is gone.
-        return doubles_within(hashed, made, twice).localCheckpoint()
+        return duplicates_within(hashed, made, twice).localCheckpoint()
     finally:
         twice.unpersist()
 
 
-def renewing(first: DataFrame, part: Part, silver: DataFrame, rows: int) -> DataFrame:
+def renewing(first: DataFrame, part: RecordType, silver: DataFrame, rows: int) -> DataFrame:
     """Those of the records that silver does not have just so."""
     made = contract(part.silver)
-    equal = doubles_of_silver(with_hashes(first, made), made, silver, [], True, rows)
+    equal = duplicates_in_silver(with_hashes(first, made), made, silver, [], True, rows)
     return first.join(equal.select("_file", "_line"), ["_file", "_line"], "left_anti")
 
 
-def insert_new(lake: Lake, part: Part, first: DataFrame, rows: int, txn: Txn) -> int:
+def insert_if_absent(lake: Lake, part: RecordType, first: DataFrame, rows: int, txn: Txn) -> int:
     """Add those of the `rows` records to the part's silver table whose key it does not have; returns their number.
 
     A MERGE on the key, but where silver has none of them, as nearly always: then a scan of its keys does for the MERGE's join with
     all of them (docs/adr/0061).
     """
     made, at = contract(part.silver), lake.version(part.silver)
-    if is_any_in(lake.written(made.name), with_hashes(first, made), made, rows):
-        return lake.insert_new(made.name, first, unique=True, txn=txn)
-    return lake.insert_absent(made.name, first, at, txn)
+    if is_any_in(lake.read_current(made.name), with_hashes(first, made), made, rows):
+        return lake.insert_if_absent(made.name, first, unique=True, txn=txn)
+    return lake.append_known_new(made.name, first, at, txn)
 
 
-def contradictions(sound: DataFrame, part: Part, silver: DataFrame, rows: int) -> DataFrame:
+def contradictions(sound: DataFrame, part: RecordType, silver: DataFrame, rows: int) -> DataFrame:
     """The sound records whose key silver has with other values: _file, _line, reason. `silver` has their keys by now."""
     made = contract(part.silver)
-    met = doubles_of_silver(with_hashes(sound, made), made, silver, [], False, rows)
+    met = duplicates_in_silver(with_hashes(sound, made), made, silver, [], False, rows)
     return met.where("verdict = 'conflict'").select("_file", "_line", "reason")
 
 
 @dataclass(frozen=True)
-class Landed:
+class BatchResult:
     """What a batch brought of one part: records, and those of them that are rows of silver, that are rejected; the rejected ones
     as rows of ops.quarantine; a row a file or partition with its first and last line or offset. is_first: whether it is known that
     no earlier attempt came further than the part's bronze."""
@@ -327,7 +329,7 @@ class Landed:
     is_first: bool
 
 
-def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number: int, as_of: date) -> Landed:
+def load_part(lake: Lake, stream: Stream, part: RecordType, records: DataFrame, number: int, as_of: date) -> BatchResult:
     """Bring those of a batch's records that are of one part into its bronze and silver table. Collects a row a file, of at most
     stream_events.max_files, or partition of the topic."""
     conf, privacy = lake.settings.ingest, lake.settings.privacy
@@ -336,7 +338,7 @@ def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number
     judged = withheld(with_verdict(fielded, part, conf), part, privacy)
     at = lake.append_once(part.bronze, as_bronze(judged, batch_id, stream.source, lake.run.started_at), txn)
     lake.create(part.silver)
-    bronze = lake.written(part.bronze) if at is None else lake.added(part.bronze, at)
+    bronze = lake.read_current(part.bronze) if at is None else lake.read_commit(part.bronze, at)
     bronze = bronze.where(F.col("_batch_id") == batch_id)
     sums = (F.count("*").alias("records"), F.count("_rule").alias("rejected"))
     files = bronze.groupBy("_file").agg(*sums, F.min("_line").alias("first"), F.max("_line").alias("last")).collect()
@@ -345,25 +347,25 @@ def load_part(lake: Lake, stream: Stream, part: Part, records: DataFrame, number
     sound, ingested, rejects = total - rejected, 0, bronze.where("_rule is not null")
     if sound:
         rows = silver_of(bronze.where("_rule is null"), part, conf)
-        later = later_doubles(rows, part, sound)
+        later = duplicates_within_batch(rows, part, sound)
         first = rows if later is None else rows.join(later, ["_file", "_line"], "left_anti")
         first = first.withColumn("source", F.lit(stream.source))
         if part.keeps_newest:
-            new = renewing(first, part, lake.written(part.silver), sound)
-            ingested = lake.merge(part.silver, new.drop("_file", "_line"), unique=True, txn=txn)
+            new = renewing(first, part, lake.read_current(part.silver), sound)
+            ingested = lake.upsert(part.silver, new.drop("_file", "_line"), unique=True, txn=txn)
         else:
-            ingested = insert_new(lake, part, first.drop("_file", "_line"), sound, txn)
+            ingested = insert_if_absent(lake, part, first.drop("_file", "_line"), sound, txn)
         told = None
         if part.keeps_newest:
             # Only within the batch, which bronze has as it was: a later batch goes over silver's rows.
             told = later.where("verdict = 'conflict'").select("_file", "_line", "reason") if later is not None else None
         elif ingested < sound:
-            told = contradictions(rows, part, lake.written(part.silver), sound).persist(StorageLevel.MEMORY_AND_DISK)
+            told = contradictions(rows, part, lake.read_current(part.silver), sound).persist(StorageLevel.MEMORY_AND_DISK)
         if told is not None:
             rejected += told.count()
             named = told.select("_file", "_line", F.lit("duplicate_key").alias("_rule"), F.col("reason").alias("_reason"))
             rejects = rejects.unionByName(bronze.drop("_rule", "_reason").join(named, ["_file", "_line"]))
-    return Landed(total, ingested, rejected, as_quarantine(rejects, stream.source, part), files, at is not None)
+    return BatchResult(total, ingested, rejected, as_quarantine(rejects, stream.source, part), files, at is not None)
 
 
 def load_batch(lake: Lake, stream: Stream, records: DataFrame, number: int, as_of: date, counts: Counts) -> None:
@@ -412,10 +414,10 @@ def replace_earlier(lake: Lake, stream: Stream, batch_id: str, files: Sequence[s
     for name, batch, source, file, line in (*of_bronze, ("ops.quarantine", "batch_id", "source", "file", "line")):
         if not lake.exists(name):
             continue
-        ours = lake.written(name).where(F.col(batch) == batch_id)
+        ours = lake.read_current(name).where(F.col(batch) == batch_id)
         shown = ", ".join("'" + each.replace("\\", "\\\\").replace("'", "\\'") + "'" for each in files)
         where = f"t.`{file}` IN ({shown}) AND t.`{line}` >= {first} AND t.`{source}` = '{stream.source}'"
-        lake.remove_copies(name, ours, [source, file, line, "raw"], batch, where)
+        lake.delete_duplicates(name, ours, [source, file, line, "raw"], batch, where)
 
 
 def follow(query: StreamingQuery, conf: StreamEventsConf) -> None:
@@ -442,7 +444,7 @@ def finish(query: StreamingQuery) -> None:
 
 
 def note_progress(lake: Lake, query: StreamingQuery, counts: Counts) -> None:
-    """What the run did and how far it is behind, into the run's facts."""
+    """What the run did and how far it is behind, into the run's tags."""
     lake.run.rows_in["records"] = counts.records
     lake.run.note(
         batches=counts.batches, records=counts.records, ingested=counts.ingested, duplicates=counts.duplicates,
@@ -477,7 +479,7 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
         source_options(conf, os.environ, earliest=True)
         reach(conf.bootstrap_servers or "")
         refuse_unreadable(lake.spark, conf, os.environ)
-    refuse_mixing(lake)
+    check_pseudonymisation(lake)
     refuse_unknown_pattern(lake.spark, lake.settings.ingest)
     stream = open_stream(lake, conf, name, replay)
     lake.run.note(stream=name, generation=stream.generation, trigger=conf.trigger)
@@ -499,7 +501,7 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
             failed.append(error)
             raise
 
-    query = started(arrivals(lake, conf, stream), conf, stream, load)
+    query = started(read_stream(lake, conf, stream), conf, stream, load)
     try:
         follow(query, conf)
     except StreamingQueryException as error:

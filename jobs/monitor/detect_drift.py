@@ -8,7 +8,7 @@ Reads:  silver.interactions   events up to as_of
         silver.texts          texts with a time up to as_of
         features.users        snapshots of as_of, of the day before it that there is, and the oldest
         features.items        the same
-        features.network      the same
+        features.user_graph      the same
         gold.recommendations  the same: score by source
         gold.sentiments       the same: probability and label
         gold.node_ranks       the same: score by kind
@@ -37,7 +37,7 @@ from shoal.monitor.drift.thresholds import Rules
 from shoal.runner.execute import run_job
 
 EVENTS = ("silver.interactions", "silver.texts")
-FEATURES = ("features.users", "features.items", "features.network")
+FEATURES = ("features.users", "features.items", "features.user_graph")
 # Scores, and the column whose values must not be mixed: their scores have scales of their own.
 SCORES = {"gold.recommendations": "source", "gold.sentiments": None, "gold.node_ranks": "kind"}
 PREVIOUS, BASELINE = "previous", "baseline"
@@ -95,9 +95,7 @@ def describe_texts(texts: DataFrame) -> DataFrame:
     """What each text is: kind, label, text_length in code points, word_count, hour (two digits, UTC), source."""
     words = F.size(F.filter(F.split("text", r"\s+"), lambda word: word != ""))
     hour = F.date_format("created_at", "HH").alias("hour")
-    return texts.select(
-        "kind", "label", F.length("text").alias("text_length"), words.alias("word_count"), hour, "source"
-    )
+    return texts.select("kind", "label", F.length("text").alias("text_length"), words.alias("word_count"), hour, "source")
 
 
 def select_features(rows: DataFrame, key: Sequence[str], as_of: date) -> DataFrame:
@@ -209,7 +207,7 @@ def _snapshot(lake: Lake, name: str, part: str, day: date) -> DataFrame:
     if name == "gold.sentiments":
         return rows.select("probability", "label")
     features = select_features(rows, contract(name).key, day)
-    return divide_by_mean(features, "page_rank") if name == "features.network" else features
+    return divide_by_mean(features, "page_rank") if name == "features.user_graph" else features
 
 
 def rules_of(conf: DriftConf) -> Rules:

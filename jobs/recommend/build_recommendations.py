@@ -46,11 +46,11 @@ from shoal.recommend.candidates.configured import blend_settings, content_settin
 from shoal.recommend.candidates.content import content_factors, labels_of
 from shoal.recommend.candidates.popularity import decayed_popularity, list_popular
 from shoal.recommend.candidates.preferences import event_weight, preferences
-from shoal.recommend.candidates.trained import Trained
+from shoal.recommend.candidates.trained import RecommenderSpec
 from shoal.recommend.ranking.diversity import RerankSettings, rerank
 from shoal.recommend.ranking.explore import SOURCE as EXPLORE
 from shoal.recommend.ranking.explore import Exploration, certain, with_exploration
-from shoal.recommend.ranking.lists import best_of_groups, fill_lists, lacking, list_groups
+from shoal.recommend.ranking.lists import backfill_lists, best_of_groups, list_groups, users_below_k
 from shoal.recommend.ranking.reason import because, called
 from shoal.recommend.ranking.rules import allowed_items, blocked_items, profile_groups, removed_items, where
 from shoal.recommend.ranking.top_k import rank_top_k
@@ -99,7 +99,7 @@ class Known:
         """The rows (user_id, item_id ...) that the user may see; no rank is moved."""
         return rows if self.blocked is None else rows.join(self.blocked, ["user_id", "item_id"], "left_anti")
 
-    def let_through(self, rows: DataFrame) -> DataFrame:
+    def apply_item_filter(self, rows: DataFrame) -> DataFrame:
         """The rows (item_id ...) whose item the rules let through."""
         return rows if self.allowed is None else rows.join(self.allowed, "item_id", "left_semi")
 
@@ -112,20 +112,20 @@ def with_source(lists: DataFrame, source: str) -> DataFrame:
 
 
 def personal_lists(
-    known: Known, als: AlsModel, trained: Trained, users: DataFrame, k: int, lake: Lake, keep: Keep
+    known: Known, als: AlsModel, trained: RecommenderSpec, users: DataFrame, k: int, lake: Lake, keep: Keep
 ) -> list[DataFrame]:
     """The lists of what serves: the blend's, and ALS' for those whom it leaves with fewer than k; or ALS' alone."""
     conf = lake.settings
-    plain = replace(als, item_factors=known.let_through(als.item_factors))
+    plain = replace(als, item_factors=known.apply_item_filter(als.item_factors))
     if trained.serves != "blend":
-        return [with_source(list_als(plain, known.preferences, users, k, conf.recommend.user_block, with_reason=True), "als")]
+        return [with_source(list_als(plain, known.preferences, users, k, conf.recommend.user_batch_size, with_reason=True), "als")]
     settings = blend_settings(conf.blend, conf.content, trained.als, [expert.name for expert in trained.experts])
     content = labels_of(known.items, settings.content)
     blended = list_blend(
         known.preferences, users, settings, trained.experts, k, als, known.allowed, with_reason=True, content=content
     )
     first = keep(with_source(blended, "blend"))
-    rest = list_als(plain, known.preferences, lacking(users, first, k), k, conf.recommend.user_block, with_reason=True)
+    rest = list_als(plain, known.preferences, users_below_k(users, first, k), k, conf.recommend.user_batch_size, with_reason=True)
     return [first, with_source(rest, "als")]
 
 
@@ -133,15 +133,15 @@ def new_item_lists(known: Known, als: AlsModel, users: DataFrame, n: int, lake: 
     """The n best items that nobody has met, for the users that ALS knows; None where there is no such item."""
     if known.items is None or not n:
         return None
-    new = known.let_through(known.items.select("item_id").join(known.preferences.select("item_id"), "item_id", "left_anti"))
+    new = known.apply_item_filter(known.items.select("item_id").join(known.preferences.select("item_id"), "item_id", "left_anti"))
     if new.isEmpty():
         return None
     factors = content_factors(known.items, als.item_factors, content_settings(lake.settings.content)).join(new, "item_id")
     asked = als.user_factors.join(users, "user_id", "left_semi")
-    return with_source(rank_top_k(asked, factors, known.blocked, n, lake.settings.recommend.user_block), "content")
+    return with_source(rank_top_k(asked, factors, known.blocked, n, lake.settings.recommend.user_batch_size), "content")
 
 
-def cold_lists(known: Known, users: DataFrame, as_of: date, lake: Lake) -> list[DataFrame]:
+def cold_start_candidates(known: Known, users: DataFrame, as_of: date, lake: Lake) -> list[DataFrame]:
     """For `users`, first to last: popular with whom they follow, in their community, with those of their profile, with all."""
     conf, end = lake.settings, F.lit(end_of(as_of))
     weight = event_weight(conf.train_recommender.event_weights)
@@ -164,10 +164,10 @@ def cold_lists(known: Known, users: DataFrame, as_of: date, lake: Lake) -> list[
     for source, (members, events) in groups.items():
         theirs = events.join(members.select("group_id").distinct(), "group_id", "left_semi")
         scores = decayed_popularity(theirs, half_life, end, weight, by=("group_id", "item_id"))
-        best = best_of_groups(known.let_through(scores), 2 * k)
+        best = best_of_groups(known.apply_item_filter(scores), 2 * k)
         lists.append(with_source(list_groups(members, best, unlisted, k), source))
-    popular = known.let_through(decayed_popularity(known.events, half_life, end, weight))
-    lists.append(with_source(list_popular(popular, users, unlisted, k, conf.recommend.user_block), "popularity"))
+    popular = known.apply_item_filter(decayed_popularity(known.events, half_life, end, weight))
+    lists.append(with_source(list_popular(popular, users, unlisted, k, conf.recommend.user_batch_size), "popularity"))
     return lists
 
 
@@ -229,7 +229,7 @@ def arms_to_explore(lake: Lake, known: Known, conf: RecommendConf, as_of: date) 
     rows = rows.where(F.col("as_of") < F.lit(as_of)).select("as_of", "item_id", F.col(conf.explore_policy).alias("probability"))
     last = rows.agg(F.max("as_of")).collect()[0][0]
     arms = rows.where((F.col("as_of") == F.lit(last)) & (F.col("probability") > 0)).select("item_id", "probability")
-    arms = known.let_through(arms)
+    arms = known.apply_item_filter(arms)
     if last is None or arms.isEmpty():
         lake.run.note(explored=f"nothing: no arm of {conf.explore_context} before {as_of} that the rules let through")
         return None
@@ -282,8 +282,8 @@ def put(lake: Lake, rows: DataFrame, users: DataFrame, as_of: date) -> None:
     made = rows.withColumn("as_of", F.lit(as_of))
     lake.create(table)
     # Rows of an earlier, longer list.
-    old = lake.written(table).where(F.col("as_of") == F.lit(as_of)).join(users, "user_id", "left_semi").select(*key)
-    lake.merge(table, made, gone=old.join(made.select(*key), key, "left_anti"))
+    old = lake.read_current(table).where(F.col("as_of") == F.lit(as_of)).join(users, "user_id", "left_semi").select(*key)
+    lake.upsert(table, made, gone=old.join(made.select(*key), key, "left_anti"))
 
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
@@ -307,23 +307,23 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         allowed = allowed_items(items, conf, as_of, met, removed if removed is None else keep(removed))
         known = Known(met, events, items, allowed if allowed is None else keep(allowed), blocked, removed)
         # What is taken away afterwards has to be there in more than is needed.
-        length = conf.k if not rules.is_needed and blocked is None else conf.k * conf.rerank_factor
+        length = conf.k if not rules.is_needed and blocked is None else conf.k * conf.candidate_multiplier
         users = keep(all_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))
-        personal = known.without_blocked(fill_lists(personal_lists(known, als, trained, users, length, lake, keep), length))
+        personal = known.without_blocked(backfill_lists(personal_lists(known, als, trained, users, length, lake, keep), length))
         if rules.is_needed:
             personal = rerank(personal, about_items(known), conf.k, rules)
         elif blocked is not None:
-            personal = fill_lists([personal], conf.k)
+            personal = backfill_lists([personal], conf.k)
         lists = [keep(personal)]
         new_items = min(conf.new_items, conf.k)
         new = new_item_lists(known, als, users, new_items, lake)
         if new is not None:
             lists = [lists[0].where(F.col("rank") <= conf.k - new_items), keep(new), lists[0]]
-            lists = [keep(fill_lists(lists, conf.k))]
-        cold = keep(lacking(users, lists[0], conf.k))
+            lists = [keep(backfill_lists(lists, conf.k))]
+        cold = keep(users_below_k(users, lists[0], conf.k))
         if not cold.isEmpty():
-            lists += cold_lists(known, cold, as_of, lake)
-        filled, arms = fill_lists(lists, conf.k), arms_to_explore(lake, known, conf, as_of)
+            lists += cold_start_candidates(known, cold, as_of, lake)
+        filled, arms = backfill_lists(lists, conf.k), arms_to_explore(lake, known, conf, as_of)
         if arms is None:
             filled = certain(filled)
         else:

@@ -24,7 +24,7 @@ def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:
     events, items = lake.read("silver.interactions", before=as_of), lake.read("silver.items")
     if events.isEmpty():
         raise SkippedError("silver.interactions has no event up to this day")
-    settings = InterestSettings(conf.long_days, conf.short_days, conf.item_topics, conf.topics)
+    settings = InterestSettings(conf.long_half_life_days, conf.short_half_life_days, conf.item_topics, conf.topics)
     weights = lake.settings.train_recommender.event_weights
     lake.replace("gold.user_interests", interests(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of)
 

@@ -43,7 +43,7 @@ def build(known: DataFrame, conf: SimilarConf) -> DataFrame:
     that of `item_neighbours`.
     """
     placed = with_places(known, conf.max_history)
-    catalogue = catalogue_of(placed, conf.max_ids)
+    catalogue = catalogue_of(placed, conf.max_catalogue)
     settings = NeighbourSettings(conf.kind, conf.shrink, 0.0, conf.neighbours)
     return as_pairs(item_neighbours(placed, catalogue, settings), catalogue)
 
@@ -55,7 +55,7 @@ def with_lonely(similar: DataFrame, items: DataFrame, conf: SimilarConf, setting
     if lonely.isEmpty():
         return similar
     content = as_content(content_terms(items), settings)
-    pairs = content_neighbours(content, conf.max_ids, conf.neighbours, conf.max_term_share)
+    pairs = content_neighbours(content, conf.max_catalogue, conf.neighbours, conf.max_term_share)
     return similar.unionByName(pairs.join(lonely, "item_id", "left_semi").withColumn("kind", F.lit("content")))
 
 
@@ -91,7 +91,7 @@ def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
             images = lake.read("silver.images") if lake.exists("silver.images") else None
             for kind, vectors in vectors_of(items, images, conf, settings).items():
                 held.append(vectors.persist())
-                pairs = nearest_vectors(vectors, vector_settings(conf, lake.settings.recommend.user_block), kind in CENTRED)
+                pairs = nearest_vectors(vectors, vector_settings(conf, lake.settings.recommend.user_batch_size), kind in CENTRED)
                 rows = rows.unionByName(pairs.withColumn("kind", F.lit(kind)))
         lake.replace("gold.similar_items", rows, on=as_of)
         users = build(swap_roles(known), conf).withColumnRenamed("item_id", "user_id")

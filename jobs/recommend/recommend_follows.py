@@ -37,7 +37,7 @@ def run(lake: Lake, conf: FollowsConf, as_of: date) -> None:
         rows = listed.withColumn("source", F.lit("contacts"))
         # A walk of three steps over nobody is still ten shuffles.
         if not few.isEmpty():
-            walk = WalkSettings(conf.walk_steps, conf.walk_restart, conf.walk_width)
+            walk = WalkSettings(conf.walk_steps, conf.walk_restart, conf.beam_width)
             more = suggest_by_walk(few, listed, pairs, conf.k, conf.max_contacts, walk)
             rows = rows.unionByName(more.withColumn("source", F.lit("walk")))
         lake.replace("gold.follow_recommendations", with_reason(rows), on=as_of)

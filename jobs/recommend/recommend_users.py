@@ -60,7 +60,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     allowed = allowed_items(items, conf, as_of, unlisted, removed_items(lake.read_if_exists("silver.moderation", before=as_of)))
     if allowed is not None:
         factors = factors.join(allowed, "item_id", "left_semi")
-    rows = build(factors, als.user_factors, unlisted, conf.audience, conf.user_block)
+    rows = build(factors, als.user_factors, unlisted, conf.audience, conf.user_batch_size)
     lake.replace("gold.item_audiences", rows.withColumn("model_version", F.lit(label)), on=as_of)
     lake.run.note(model_version=label)
 

@@ -34,8 +34,8 @@ from shoal.recommend.candidates.configured import blend_settings, content_settin
 from shoal.recommend.candidates.content import labels_of
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.candidates.search import SearchSpace, Trial, search_als
-from shoal.recommend.candidates.trained import Trained, rounded, trained_of
-from shoal.recommend.evaluation.evaluate import MODELS, Metrics, Protocol, judge_lists
+from shoal.recommend.candidates.trained import RecommenderSpec, rounded, trained_of
+from shoal.recommend.evaluation.evaluate import MODELS, EvaluationProtocol, Metrics, evaluate_lists
 from shoal.recommend.protocol.split import test_part, training_part, with_time_split
 from shoal.runner.execute import run_job
 
@@ -56,9 +56,7 @@ def build_metric_rows(
 
 def search_space(conf: TrainRecommenderConf) -> SearchSpace:
     """What the settings allow to be tried."""
-    return SearchSpace(
-        conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
-    )
+    return SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
 
 
 def save_model(known: DataFrame, settings: AlsSettings, folder: Path) -> None:
@@ -70,7 +68,7 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
     """Search, test against the baselines, refit, register, and write the metrics."""
     events = lake.read("silver.interactions", before=as_of)
     metric = f"ndcg@{conf.k}"
-    protocol = Protocol(conf.k, search_space(conf), conf.validation_ratio, lake.settings.recommend.user_block)
+    protocol = EvaluationProtocol(conf.k, search_space(conf), conf.validation_ratio, lake.settings.recommend.user_batch_size)
     with ExitStack() as stack:
 
         def keep(rows: DataFrame) -> DataFrame:
@@ -85,12 +83,12 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
         items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
         described = labels_of(items, content_settings(lake.settings.content))
         content = keep(described) if described is not None else None
-        best, trials = search_als(train, protocol.space, conf.k, conf.validation_ratio, protocol.user_block, _log)
+        best, trials = search_als(train, protocol.space, conf.k, conf.validation_ratio, protocol.user_batch_size, _log)
         experts = learned_experts(lake, conf, best, train, content)
-        metrics = judge(lake, Trained(best, experts, ""), train, test, protocol, content, BASELINES)
+        metrics = judge(lake, RecommenderSpec(best, experts, ""), train, test, protocol, content, BASELINES)
         # ALS where they are equal: it is the cheaper one to serve.
         own = [name for name in OWN if name in metrics]
-        chosen = Trained(best, experts, max(own, key=lambda name: metrics[name]["all"][metric] or 0.0))
+        chosen = RecommenderSpec(best, experts, max(own, key=lambda name: metrics[name]["all"][metric] or 0.0))
         with tempfile.TemporaryDirectory() as folder:
             save_model(known, chosen.als, Path(folder) / "pipeline")
             model = register(
@@ -102,7 +100,7 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
                 params={**chosen.named(), "as_of": as_of, "trials": len(trials), "k": conf.k},
                 inputs={"user_id": "string", "item_id": "string"},
                 outputs={"prediction": "float"},
-                judge=lambda rival: judge_champion(lake, rival, chosen, metrics, train, test, protocol, content)[metric],
+                judge=lambda rival: evaluate_champion(lake, rival, chosen, metrics, train, test, protocol, content)[metric],
             )
     rows = build_metric_rows(lake.spark, metrics, model.version, model.is_champion, chosen.serves)
     lake.replace("ops.model_metrics", rows, on=as_of, task=TASK)
@@ -122,14 +120,19 @@ def learned_experts(
 
 
 def judge(
-    lake: Lake, trained: Trained, train: DataFrame, test: DataFrame, protocol: Protocol, content: DataFrame | None,
+    lake: Lake,
+    trained: RecommenderSpec,
+    train: DataFrame,
+    test: DataFrame,
+    protocol: EvaluationProtocol,
+    content: DataFrame | None,
     others: Sequence[str] = (),
 ) -> dict[str, dict[str, Metrics]]:
     """model -> slice -> metric -> mean of `others` (see MODELS), of ALS on `train`, and, where there are experts, of the blend on
     its factors; one evaluation pass."""
     users = test.select("user_id").where("user_id is not null").distinct()
     als = fit_als(train, trained.als)
-    lists = list_als(als, train, users, protocol.k, protocol.user_block).withColumn("model", F.lit("als"))
+    lists = list_als(als, train, users, protocol.k, protocol.user_batch_size).withColumn("model", F.lit("als"))
     if trained.experts:
         names = [expert.name for expert in trained.experts]
         settings = blend_settings(lake.settings.blend, lake.settings.content, trained.als, names)
@@ -140,14 +143,15 @@ def judge(
         lists = lists.unionByName(rows.select("user_id", "rank", "item_id", "score", F.lit(name).alias("model")))
     lists = lists.persist()
     try:
-        return judge_lists(lists, test, train, [*others, *(OWN if trained.experts else OWN[:1])], protocol.k)
+        return evaluate_lists(lists, test, train, [*others, *(OWN if trained.experts else OWN[:1])], protocol.k)
     finally:
         lists.unpersist()
 
 
-def judge_champion(
-    lake: Lake, rival: Model, chosen: Trained, metrics: Mapping[str, Mapping[str, Metrics]], train: DataFrame, test: DataFrame,
-    protocol: Protocol, content: DataFrame | None,
+def evaluate_champion(
+    lake: Lake, rival: Model, chosen: RecommenderSpec, metrics: Mapping[str, Mapping[str, Metrics]], train: DataFrame,
+    test: DataFrame,
+    protocol: EvaluationProtocol, content: DataFrame | None,
 ) -> Metrics:  # fmt: skip
     """What the champion's settings reach on the same split; from the new model's `metrics` where the settings are the same."""
     trained = trained_of(rival.params)

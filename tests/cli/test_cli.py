@@ -33,7 +33,7 @@ def test_every_command_has_help_with_an_example(command: list[str], capsys: pyte
         (["run", "build_users", "--source", "x"], 2, "shoal: build_users takes no arguments of its own, found --source x"),
         (["ingest", "--source", "rating", "--input", "x"], 2, "shoal: --source rating: no such source; there are ratings"),
         (["ingest", "--source", "ratings"], 2, "shoal: Missing option '--input'"),
-        (["describe", "gold.`x'"], 2, "shoal: no table \"gold.`x'\""),
+        (["describe", "gold.`x'"], 2, 'shoal: no table "gold.`x\'"'),
         (["describe", "../../etc/passwd"], 2, "shoal: no table '../../etc/passwd'"),
         (["sql", "select 1", "--lake", "/nowhere"], 2, "shoal: --lake /nowhere: no such folder"),
         (["sql", "select 1", "--format", "xml"], 2, "shoal: --format xml: expected one of table, csv, json"),

@@ -40,7 +40,7 @@ def test_bandits_learn_the_planted_arm_and_are_judged_on_the_rest(
     planted(tmp_path / "log.csv", [0.1, 0.5, 0.1, 0.1], 6000, seed=1)
     said = told(capsys, "--log", str(tmp_path / "log.csv"), "--set", "bandits.exploration=0.2")
     assert list(said["policies"]) == NAMES
-    assert said["log"] == {"rounds": 6000, "taught_rounds": 3000, "judged_rounds": 3000, "arms": 4, "contexts": 1}
+    assert said["log"] == {"rounds": 6000, "taught_rounds": 3000, "evaluated_rounds": 3000, "arms": 4, "contexts": 1}
     # Random: (0.1 + 0.5 + 0.1 + 0.1) / 4. Epsilon-greedy: 0.925 x 0.5 + 0.075 x 0.1. The others: 0.5.
     for name, truth in {"logged": 0.2, "random": 0.2, "epsilon_greedy": 0.47, "thompson": 0.5, "ucb1": 0.5}.items():
         for kind in ("ips", "snips", "dr"):
@@ -58,7 +58,7 @@ def test_the_open_bandit_log_of_the_random_policy_speaks_of_the_other(
     """All 10,000 rounds of the random log judge what the Thompson policy of the experiment got with its own log."""
     folder = data / "open_bandit"
     given = ["--log", str(folder / "random/men/men.csv"), "--compare", str(folder / "bts/men/men.csv")]
-    said = told(capsys, *given, "--set", "learn_share=0")
+    said = told(capsys, *given, "--set", "train_fraction=0")
     own = pd.read_csv(folder / "bts/men/men.csv")["click"].mean()
     assert said["compared"]["estimate"] == pytest.approx(own)
     compared = said["policies"]["compared"]

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from shoal.conf.loading import load
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field
-from shoal.ingest.record_type import Also, Part
+from shoal.ingest.record_type import DerivedTable, RecordType
 from shoal.ingest.validation import rows_of, silver_of, with_fields, with_verdict
 
 DAY = date(2024, 1, 1)
@@ -34,14 +34,14 @@ def _likes(conf: IngestConf) -> Column:
     ))  # fmt: skip
 
 
-PART = Part(
+PART = RecordType(
     "said", "bronze.texts", "silver.texts",
     (Field("id", "id", True), Field("who", "id", True), Field("name", "text"), Field("followers", "whole"),
      Field("said", "text", True), Field("at", "time"), Field("likes", "text")),
     _texts,
     also=(
-        Also("silver.users", _users, lambda: F.col("name").isNotNull()),
-        Also("silver.interactions", _likes, keeps_newest=False),
+        DerivedTable("silver.users", _users, lambda: F.col("name").isNotNull()),
+        DerivedTable("silver.interactions", _likes, keeps_newest=False),
     ),
 )  # fmt: skip
 
@@ -60,8 +60,10 @@ def test_records_are_judged_by_every_output_and_derived_rows_have_one_row_a_key(
     ]
     names = [field.name for field in PART.fields]
     types = "_file string, _line long, " + ", ".join(f"{name} string" for name in names)
-    records = spark.createDataFrame(rows, types).withColumn("raw", F.lit("")).withColumns(
-        {"_rule": F.lit(None).cast("string"), "_reason": F.lit(None).cast("string")}
+    records = (
+        spark.createDataFrame(rows, types)
+        .withColumn("raw", F.lit(""))
+        .withColumns({"_rule": F.lit(None).cast("string"), "_reason": F.lit(None).cast("string")})
     )
     bronze = with_verdict(with_fields(records, PART, conf, DAY), PART, conf)
     assert bronze.columns == ["_file", "_line", "raw", "_rule", "_reason", *names]
@@ -78,7 +80,7 @@ def test_records_are_judged_by_every_output_and_derived_rows_have_one_row_a_key(
     ]  # fmt: skip
     users = rows_of([(sound, PART.also[0])], conf)
     assert [tuple(r) for r in users.collect()] == [("u1", "anna", 7, None, None)]
-    first = rows_of([(sound, Also("silver.users", _users, PART.also[0].where, keeps_newest=False))], conf)
+    first = rows_of([(sound, DerivedTable("silver.users", _users, PART.also[0].where, keeps_newest=False))], conf)
     assert [tuple(r) for r in first.collect()] == [("u1", "ann", 5, None, None)]
     when = datetime(1970, 1, 1, 0, 0, 10)
     events = rows_of([(sound.where("_line > 1"), PART.also[1]), (sound.where("_line = 1"), PART.also[1])], conf)
@@ -88,11 +90,11 @@ def test_records_are_judged_by_every_output_and_derived_rows_have_one_row_a_key(
 
 
 def test_files_are_claimed_by_patterns_from_the_right() -> None:
-    part = Part("p", "b", "s", (), _texts, ("messages/inbox/*/message_*.json", "likes.json"))
+    part = RecordType("p", "b", "s", (), _texts, ("messages/inbox/*/message_*.json", "likes.json"))
     assert part.claims("/in/me/messages/inbox/ann_1/message_12.json")
     assert part.claims("/in/Messages/inbox/ann_1/message_1.JSON.gz")
     assert part.claims("/in/likes.json")
     assert not part.claims("/in/messages/inbox/message_1.json")
     assert not part.claims("/in/messages/archived/ann_1/message_1.json")
     assert not part.claims("/in/my_likes.json")
-    assert Part("p", "b", "s", (), _texts).claims("/any/thing.csv")
+    assert RecordType("p", "b", "s", (), _texts).claims("/any/thing.csv")

@@ -42,9 +42,7 @@ def test_bronze_and_silver_keep_statistics_of_what_rows_are_found_by() -> None:
     assert all(kept.values())  # Delta takes no empty list
 
 
-@pytest.mark.parametrize(
-    "name", ["gold.recomendations", "gold.a`b", "../etc.passwd", "gold.x; drop table y", "gold", "gold.'", ""]
-)
+@pytest.mark.parametrize("name", ["gold.recomendations", "gold.a`b", "../etc.passwd", "gold.x; drop table y", "gold", "gold.'", ""])
 def test_a_name_without_a_contract_is_refused_before_any_path_or_sql_is_made(name: str) -> None:
     with pytest.raises(UsageError, match="no table"):
         contract(name)

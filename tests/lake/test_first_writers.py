@@ -32,7 +32,7 @@ for number in range(rounds):
         time.sleep(0.001)
     lake = Lake(spark, root / f"lake-{number}", load(), Run("other"))
     lake.create(table)
-    assert lake.written(table).isEmpty()
+    assert lake.read_current(table).isEmpty()
 """
 
 
@@ -53,7 +53,7 @@ def test_two_processes_may_make_a_table_at_once(spark: SparkSession, settings: S
             (tmp_path / str(number)).touch()
             lake = Lake(spark, tmp_path / f"lake-{number}", settings, Run("one"))
             lake.create(TABLE)
-            assert lake.written(TABLE).isEmpty()
+            assert lake.read_current(TABLE).isEmpty()
         told = other.communicate(timeout=240)[1].decode()
         assert other.returncode == 0, told[-2000:]
     finally:

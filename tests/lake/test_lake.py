@@ -67,7 +67,7 @@ def test_merge_updates_and_insert_new_does_not(spark: SparkSession, make_lake: C
     lake = make_lake()
     lake.replace(TABLE, users(spark, "a", event_count=5), on=DAY)
     rows = users(spark, "a", "b", event_count=7).withColumn("as_of", F.lit(DAY))
-    assert lake.insert_new(TABLE, rows) == 1
+    assert lake.insert_if_absent(TABLE, rows) == 1
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
     assert seen == {"a": 5, "b": 7}
     assert make_lake(run_id="r3").merge(TABLE, rows) == 2
@@ -75,21 +75,19 @@ def test_merge_updates_and_insert_new_does_not(spark: SparkSession, make_lake: C
     assert seen == {"a": 7, "b": 7}
 
 
-def test_rows_known_to_be_absent_are_appended_where_nobody_wrote_since(
-    spark: SparkSession, make_lake: Callable[..., Lake]
-) -> None:
+def test_rows_known_to_be_absent_are_appended_where_nobody_wrote_since(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     lake.replace(TABLE, users(spark, "a", event_count=5), on=DAY)
     rows = users(spark, "a", "b", event_count=7).withColumn("as_of", F.lit(DAY))
     # Another writer came in between: the keys are looked for again.
-    assert lake.insert_absent(TABLE, rows, at=lake.version(TABLE) - 1) == 1
-    assert lake.insert_absent(TABLE, rows.where("user_id = 'b'").withColumn("user_id", F.lit("c")), at=lake.version(TABLE)) == 1
+    assert lake.append_known_new(TABLE, rows, at=lake.version(TABLE) - 1) == 1
+    assert lake.append_known_new(TABLE, rows.where("user_id = 'b'").withColumn("user_id", F.lit("c")), at=lake.version(TABLE)) == 1
     operations = DeltaTable.forPath(spark, lake.path(TABLE)).history(2).orderBy("version").collect()
     assert [row["operation"] for row in operations] == ["MERGE", "WRITE"]
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
     assert seen == {"a": 5, "b": 7, "c": 7}
     # Of rows that renew what there is, one that another writer has brought meanwhile is put over.
-    assert lake.insert_absent(TABLE, rows.where("user_id = 'a'"), at=lake.version(TABLE) - 1, renew=True) == 1
+    assert lake.append_known_new(TABLE, rows.where("user_id = 'a'"), at=lake.version(TABLE) - 1, renew=True) == 1
     assert make_lake(run_id="r3").read(TABLE).where("user_id = 'a'").collect()[0]["event_count"] == 7
 
 
@@ -101,9 +99,9 @@ def test_who_adds_by_keys_waits_for_the_tables_other_writer(
     monkeypatch.setattr(shoal.lake.lake, "WAITS", 2)
     with other.sole_writer(TABLE):
         with pytest.raises(TransientError, match="features.users: another run has been writing it"):
-            lake.insert_new(TABLE, rows)
-        assert other.insert_absent(TABLE, rows, at=other.version(TABLE)) == 1
-    assert lake.insert_new(TABLE, rows) == 0
+            lake.insert_if_absent(TABLE, rows)
+        assert other.append_known_new(TABLE, rows, at=other.version(TABLE)) == 1
+    assert lake.insert_if_absent(TABLE, rows) == 0
 
 
 @pytest.mark.parametrize(
@@ -207,9 +205,9 @@ def test_a_transaction_is_done_once_and_tells_what_its_first_attempt_did(
         return sorted(map(tuple, make_lake().read("silver.follows").select("src_id", "weight").collect()))
 
     first = pairs(("a", "x", 1.0), ("b", "x", 1.0), ("c", "x", 1.0))
-    assert make_lake("run-1").insert_new("silver.follows", first, unique=True, txn=("app", 0)) == 3
+    assert make_lake("run-1").insert_if_absent("silver.follows", first, unique=True, txn=("app", 0)) == 3
     # Killed after it: the next run does the same batch again, and finds other rows to bring.
-    assert make_lake("run-2").insert_new("silver.follows", pairs(("d", "x", 1.0)), unique=True, txn=("app", 0)) == 3
+    assert make_lake("run-2").insert_if_absent("silver.follows", pairs(("d", "x", 1.0)), unique=True, txn=("app", 0)) == 3
     assert held() == [("a", 1.0), ("b", 1.0), ("c", 1.0)]
     renewed = pairs(("a", "x", 2.0), ("d", "x", 2.0))
     assert make_lake("run-2").merge("silver.follows", renewed, unique=True, txn=("app", 1)) == 2
@@ -222,13 +220,13 @@ def test_rows_known_to_be_absent_are_added_once_a_transaction(spark: SparkSessio
     pairs = spark.createDataFrame(rows, "src_id string, dst_id string, weight double, followed_at timestamp, source string")
     name, first = "silver.follows", make_lake("run-1")
     first.create(name)
-    assert first.insert_absent(name, pairs, first.version(name), txn=("app", 0)) == 2
+    assert first.append_known_new(name, pairs, first.version(name), txn=("app", 0)) == 2
     # Killed after it. The version is that of today, so no key is looked for: the transaction alone says that it is done.
     again = make_lake("run-2")
-    assert again.insert_absent(name, pairs.limit(1), again.version(name), txn=("app", 0)) == 2
+    assert again.append_known_new(name, pairs.limit(1), again.version(name), txn=("app", 0)) == 2
     assert make_lake().read(name).count() == 2
     # Another writer came in between.
-    assert again.insert_absent(name, pairs, again.version(name) - 1, txn=("app", 1)) == 0
+    assert again.append_known_new(name, pairs, again.version(name) - 1, txn=("app", 1)) == 0
 
 
 def test_an_append_of_a_transaction_tells_its_own_version(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
@@ -249,7 +247,7 @@ def test_the_rows_of_one_append_are_found_without_a_look_at_the_log(spark: Spark
     assert (first.last_commit(TABLE), second.last_commit(TABLE), make_lake("run-3").last_commit(TABLE)) == (1, 3, None)
 
     def ids_of(version: int) -> list[str]:
-        return sorted(row["user_id"] for row in second.added(TABLE, version).select("user_id").collect())
+        return sorted(row["user_id"] for row in second.read_commit(TABLE, version).select("user_id").collect())
 
     spark.sparkContext.setJobGroup("added", "the rows of one append")
     found = ids_of(3)
@@ -271,10 +269,10 @@ def test_what_a_table_has_gained_in_many_commits_is_not_looked_for(
         make_lake(run_id=f"run-{n}").append(name, spark.createDataFrame([(f"e{n}", *row[1:])], fields))
     last = make_lake().version(name)
     monkeypatch.setattr(shoal.lake.lake, "_FEW_COMMITS", 2)
-    gained = make_lake(run_id="few").inserted(name, last - 2)
+    gained = make_lake(run_id="few").inserts_since(name, last - 2)
     assert gained is not None
     assert sorted(r["event_id"] for r in gained.collect()) == ["e1", "e2"]
-    assert make_lake(run_id="many").inserted(name, last - 3) is None
+    assert make_lake(run_id="many").inserts_since(name, last - 3) is None
 
 
 def test_more_than_the_driver_takes_is_told_with_the_setting() -> None:

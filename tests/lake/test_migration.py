@@ -50,8 +50,7 @@ def test_a_new_column_that_may_be_null_comes_into_the_table_with_comment_check_a
     write(OLD)
     make_lake().append(NAME, pets(spark, ("cat", 4)))
     coat = (
-        '  coat: {type: string, check: "coat is null or coat in (\'fur\', \'scales\')", '
-        'comment: "what it\'s in, e.g. \\"fur\\""}\n'
+        '  coat: {type: string, check: "coat is null or coat in (\'fur\', \'scales\')", comment: "what it\'s in, e.g. \\"fur\\""}\n'
     )
     new = OLD.replace("  run_id", coat + "  run_id") + "properties:\n  delta.enableChangeDataFeed: 'true'\n"
     new = new.replace("null: false, check: legs >= 0", "check: legs is null or legs >= 0").replace("how many", "number of legs")
@@ -59,20 +58,20 @@ def test_a_new_column_that_may_be_null_comes_into_the_table_with_comment_check_a
     reader = make_lake(run_id="reader")
     assert [tuple(r) for r in reader.read(NAME).collect()] == [("cat", 4, None, "run-1")]  # before any write
     lake = make_lake(run_id="run-2")
-    lake.merge(NAME, pets(spark, ("carp", None, "scales"), fields="pet_id string, legs int, coat string"))
+    lake.upsert(NAME, pets(spark, ("carp", None, "scales"), fields="pet_id string, legs int, coat string"))
     rows = sorted(tuple(r) for r in make_lake(run_id="later").read(NAME).collect())
     assert rows == [("carp", None, "scales", "run-2"), ("cat", 4, None, "run-1")]
     table = DeltaTable.forPath(spark, lake.path(NAME))
     fields = {f.name: f for f in table.toDF().schema.fields}
     assert list(fields) == ["pet_id", "legs", "coat", "run_id"]
-    assert [fields[n].metadata["comment"] for n in ("coat", "legs")] == ["what it's in, e.g. \"fur\"", "number of legs"]
+    assert [fields[n].metadata["comment"] for n in ("coat", "legs")] == ['what it\'s in, e.g. "fur"', "number of legs"]
     properties = lake.properties(NAME)
     # Delta puts blanks between the tokens of a CHECK that is added.
     check = properties["delta.constraints.coat_check"]
     assert "".join(check.split()) == "coatisnullorcoatin('fur','scales')"
     assert properties["delta.enableChangeDataFeed"] == "true"
     assert properties["shoal.contract_version"] == contract(NAME).version()
-    assert "migrated silver.pets" in lake.run.facts
+    assert "migrated silver.pets" in lake.run.tags
     with pytest.raises(ContractError, match="coat_check"):
         lake.append(NAME, pets(spark, ("owl", 2, "feathers"), fields="pet_id string, legs int, coat string"))
     before = lake.version(NAME)

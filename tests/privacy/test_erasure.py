@@ -21,9 +21,7 @@ from shoal.runner.execute import execute, find_job, job_lock
 DAY = date(2025, 6, 30)
 
 
-def test_erasing_waits_for_no_running_job(
-    spark: SparkSession, settings: Settings, make_lake: Callable[..., Lake]
-) -> None:
+def test_erasing_waits_for_no_running_job(spark: SparkSession, settings: Settings, make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     ask_for(lake, ["u1"])
     with job_lock(lake, "build_users", {}):
@@ -51,11 +49,11 @@ def test_a_number_is_a_person_in_columns_and_rejected_records_but_not_in_words(
     result = execute(spark, find_job("erase_people"), settings, root, DAY)
     assert result.status == "succeeded", result.message
     after = make_lake(run_id="after")
-    assert [tuple(r) for r in after.written("silver.interactions").select("user_id", "item_id").collect()] == [("44", "4")]
-    texts = [tuple(r) for r in after.written("silver.texts").select("author_id", "text").collect()]
+    assert [tuple(r) for r in after.read_current("silver.interactions").select("user_id", "item_id").collect()] == [("44", "4")]
+    texts = [tuple(r) for r in after.read_current("silver.texts").select("author_id", "text").collect()]
     assert texts == [("44", "4 stars for @[erased]")]
-    assert [r["raw"] for r in after.written("ops.quarantine").collect()] == ["45,cut"]
-    assert sorted(r["raw"] for r in after.written("bronze.ratings").collect()) == ["44,4,5,1700000001", "45,cut"]
+    assert [r["raw"] for r in after.read_current("ops.quarantine").collect()] == ["45,cut"]
+    assert sorted(r["raw"] for r in after.read_current("bronze.ratings").collect()) == ["44,4,5,1700000001", "45,cut"]
 
 
 def test_a_part_of_an_archive_without_the_profile_goes_with_the_person_that_the_archive_is_called_after(

@@ -59,7 +59,7 @@ def test_ids_are_pseudonyms_everywhere_joins_hold_and_neither_id_nor_key_is_in_t
         # One sound, one with a bad value in which an id stands, one that is cut off.
         "events": "event_id,user_id,item_id,event,occurred_at\nzq-1,zq-ann,i1,like,2023-06-01\n"
         "zq-2,zq-bob,i1,zq-ann,2023-06-01\nzq-3,zq-ann\n",
-        "texts": "text_id,author_id,item_id,text\nzq-t, zq-ann ,i1,\"hi @zq-ann, zq.mail@example.org or +49 170 1234567, 2023\"\n",
+        "texts": 'text_id,author_id,item_id,text\nzq-t, zq-ann ,i1,"hi @zq-ann, zq.mail@example.org or +49 170 1234567, 2023"\n',
         "edges": "src,dst\nzq-ann,zq-bob\n",
     }
     for source, text in files.items():
@@ -77,7 +77,7 @@ def test_ids_are_pseudonyms_everywhere_joins_hold_and_neither_id_nor_key_is_in_t
         ("check", "event: (withheld: the lake is pseudonymised)"),
         ("field_count", "(withheld: the lake is pseudonymised)"),
     ]
-    assert {r["raw"] for r in lake.written("bronze.events").collect()} == {"(withheld: the lake is pseudonymised)"}
+    assert {r["raw"] for r in lake.read_current("bronze.events").collect()} == {"(withheld: the lake is pseudonymised)"}
     for secret in ("zq-ann", "zq-bob", "zq-1", "zq.mail", KEY, KEY.encode().hex(), base64.b64encode(KEY.encode()).decode()):
         assert places(root, secret) == [], secret
 
@@ -112,7 +112,7 @@ def test_people_inside_tweets_are_hidden_and_still_joined(
     written(folder, "followers.csv", "follower_id,followed_id\n770077001,770077002\n")
     root = tmp_path / "lake"
     result = ingest(spark, root, "twitter_activity", folder)
-    assert (result.status, result.message, result.facts["rejected"]) == ("succeeded", None, "0")
+    assert (result.status, result.message, result.tags["rejected"]) == ("succeeded", None, "0")
     for secret in ("zqann", "zqbob", "zq Ann", "zqtown", "770077001", "770077002"):
         assert places(root, secret) == [], secret
     lake = Lake(spark, root, load(), Run("reader"))
@@ -124,7 +124,7 @@ def test_people_inside_tweets_are_hidden_and_still_joined(
     assert users[ann][1] in (7, 8)
     follows = lake.read("silver.follows").select("src_id", "dst_id").collect()
     assert sorted(map(tuple, follows)) == sorted([(bob, ann), (ann, bob)])
-    likes = lake.read("silver.item_counts").where("item_id = '11'").select("likes").collect()
+    likes = lake.read("silver.item_engagement").where("item_id = '11'").select("likes").collect()
     assert [row["likes"] for row in likes] == [12345678]
     texts = dict(lake.read("silver.texts").select("text_id", "text").collect())
     assert texts["11"] == f"RT @{bob_name} hello"
@@ -296,7 +296,7 @@ def test_a_persons_archive_is_in_the_lake_without_people(
     assert blocks == {(ann, hmac_of("zqeve"))}
     # The same archive again is known, although its paths are hidden.
     again = ingest(spark, root, "instagram_export", given, "ingest.max_reject_ratio=1")
-    assert (again.status, again.facts["files"]) == ("succeeded", "0")
+    assert (again.status, again.tags["files"]) == ("succeeded", "0")
 
 
 def test_what_went_wrong_with_an_archive_is_told_to_the_user_and_not_to_the_lake(

@@ -39,18 +39,16 @@ def writes_one_user(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
 
 def test_a_success_is_told_with_counts_and_choices(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     result = execute(spark, job(writes_one_user), settings, tmp_path, DAY)
-    assert (result.status, result.exit_code, result.rows_out, result.facts) == ("succeeded", 0, {TABLE: 1}, {"engine": "local"})
+    assert (result.status, result.exit_code, result.rows_out, result.tags) == ("succeeded", 0, {TABLE: 1}, {"engine": "local"})
     (row,) = rows(spark, tmp_path, settings)
     assert (row["run_id"], row["job"], row["stage"], row["as_of"]) == (result.run_id, "build_users", "features", DAY)
-    assert (row["status"], row["rows_out"], row["facts"]) == ("succeeded", {TABLE: 1}, {"engine": "local"})
+    assert (row["status"], row["rows_out"], row["tags"]) == ("succeeded", {TABLE: 1}, {"engine": "local"})
     assert row["error_class"] is None
     assert row["ended_at"] >= row["started_at"]
     assert json.loads(json.dumps(result.summary()))["as_of"] == "2024-01-01"
 
 
-def test_a_job_without_input_is_skipped_and_says_what_is_missing(
-    spark: SparkSession, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_job_without_input_is_skipped_and_says_what_is_missing(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
     result = execute(spark, find_job("build_users"), settings, tmp_path, DAY)
     assert (result.status, result.exit_code) == ("skipped", 0)
     assert result.message == "silver.interactions does not exist in this lake"

@@ -110,7 +110,7 @@ def test_a_pipeline_that_is_killed_goes_on_where_it_was(spark: SparkSession, set
     Lake(spark, tmp_path, settings, Run("load")).append("silver.interactions", events)
     log = tmp_path / "ops" / "runs" / "_delta_log"
     command = ("-m", "shoal", "pipeline", "--lake", str(tmp_path), "--as-of", DAY.isoformat(), "--to", "features",
-               "--set", "lake.jobs_at_once=1")  # fmt: skip
+               "--set", "lake.max_parallel_jobs=1")  # fmt: skip
     # version 0 makes ops.runs, version 1 is the row of build_users: the kill meets build_items
     kill_when(start(*command), lambda: (log / "00000000000000000001.json").exists())
     steps = run_pipeline(spark, settings, tmp_path, DAY, jobs_between(settings, last="features"))

@@ -66,7 +66,7 @@ class Built:
         return Lake(spark, self.root, self.settings, Run(run_id))
 
     def rows(self, spark: SparkSession, table: str, *columns: str) -> list[tuple[Any, ...]]:
-        return sorted(tuple(r) for r in self.lake(spark).written(table).select(*columns).collect())
+        return sorted(tuple(r) for r in self.lake(spark).read_current(table).select(*columns).collect())
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     spark: SparkSession, built: Built, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = places(built.root, NEEDLE)
-    events = built.lake(spark).written("silver.interactions").count()
+    events = built.lake(spark).read_current("silver.interactions").count()
     assert areas(before) >= {"bronze", "silver", "features", "gold", "ops", "mlruns", "reports", "landing"}
     # Nobody in this small world is near enough to anybody for the tables of neighbours to name the person.
     unnamed = {"sentiments", "similar_items", "similar_users"}
@@ -183,6 +183,7 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
 
     # Killed in the middle: gold.node_ranks and what comes before it is gone, bronze and silver are as they were.
     with monkeypatch.context() as patched:
+
         def killed(lake: Lake, name: str, names: Names) -> int:
             if name == "gold.node_ranks":
                 raise KeyboardInterrupt
@@ -195,7 +196,7 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     assert open_request(built.lake(spark)) is not None
     running = built.rows(spark, "ops.erasures", "status")
     assert running == [("running",)]
-    assert built.lake(spark).written("gold.node_ranks").where(F.col("node_id") == WHO).count() == 0
+    assert built.lake(spark).read_current("gold.node_ranks").where(F.col("node_id") == WHO).count() == 0
     assert places(built.root, NEEDLE)
 
     # Without an id: what was left is taken up.
@@ -203,7 +204,7 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     told = json.loads(capsys.readouterr().out)
     assert places(built.root, NEEDLE) == []
 
-    row = built.lake(spark).written("ops.erasures").collect()[0]
+    row = built.lake(spark).read_current("ops.erasures").collect()[0]
     assert row["person_hash"] == hmac.new(bytes.fromhex(told["receipt"]), WHO.encode(), hashlib.sha256).hexdigest()
     assert (row["status"], row["request_id"]) == ("finished", told["request_id"])
     removed = row["rows_removed"]
@@ -216,13 +217,13 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     assert champion(built.lake(spark), "shoal_recommender") is None
     assert open_request(built.lake(spark)) is None
     # The others are where they were.
-    assert built.lake(spark).written("silver.interactions").count() == events - 5
+    assert built.lake(spark).read_current("silver.interactions").count() == events - 5
     texts = built.rows(spark, "silver.texts", "text_id", "author_id", "text")
     assert ("tx-thanks", "u-other", "thanks @[erased] and [erased]!") in texts
     assert ("post-1", "with @[erased] in the sun") in built.rows(spark, "silver.items", "item_id", "text")
     other = dict(built.rows(spark, "gold.communities", "node_id", "community_id"))["person-zz"]
     assert other.startswith("erased-")
     assert dict(built.rows(spark, "gold.community_summary", "community_id", "nodes"))[other] == 3
-    raw = built.lake(spark).written("bronze.events").where(F.col("event_id") == "ev-other").select("_file", "raw").collect()[0]
+    raw = built.lake(spark).read_current("bronze.events").where(F.col("event_id") == "ev-other").select("_file", "raw").collect()[0]
     assert Path(raw["_file"]).name.startswith("erased-")
     assert raw["raw"] == "ev-other,u-other,post-own,like,,2025-06-10T10:00:00Z"

@@ -49,7 +49,7 @@ def test_jobs_that_do_not_rest_on_each_other_run_at_once_and_others_wait(spark: 
         job("serves", nothing, reads="the champion of the registered model `shoal_x`"),
         job("all", nothing, reads="every table that there is"),
     ]
-    settings = load(sets=["lake.jobs_at_once=2"])
+    settings = load(sets=["lake.max_parallel_jobs=2"])
     steps = run_pipeline(
         spark, settings, tmp_path, DAY, jobs,
         starting=lambda j: told.append(f"+{j.name}"), ended=lambda s: told.append(f"-{s.job}"),
@@ -64,7 +64,7 @@ def test_one_at_a_time_runs_in_order(spark: SparkSession, tmp_path: Path) -> Non
     told: list[str] = []
     jobs = [job(name, nothing) for name in ("b", "a", "c")]
     run_pipeline(
-        spark, load(sets=["lake.jobs_at_once=1"]), tmp_path, DAY, jobs,
+        spark, load(sets=["lake.max_parallel_jobs=1"]), tmp_path, DAY, jobs,
         starting=lambda j: told.append(f"+{j.name}"), ended=lambda s: told.append(f"-{s.job}"),
     )  # fmt: skip
     assert told == ["+b", "-b", "+a", "-a", "+c", "-c"]
@@ -82,7 +82,7 @@ def test_after_a_failure_what_runs_ends_and_nothing_begins(spark: SparkSession, 
         time.sleep(1)
 
     jobs = [job("fails", fail), job("outlasts", outlast), job("never", nothing)]
-    steps = run_pipeline(spark, load(sets=["lake.jobs_at_once=2"]), tmp_path, DAY, jobs)
+    steps = run_pipeline(spark, load(sets=["lake.max_parallel_jobs=2"]), tmp_path, DAY, jobs)
     assert [(s.job, s.status) for s in steps if isinstance(s, Result)] == [("fails", "failed"), ("outlasts", "succeeded")]
 
 
@@ -163,7 +163,7 @@ def test_commits_at_the_same_time_carry_their_own_runs(spark: SparkSession, sett
 def test_every_job_of_the_pipeline_says_what_it_rests_on(settings: Settings) -> None:
     names = [name for stage in settings.pipeline.values() for name in stage]
     jobs = [find_job(name) for name in names]
-    found = {j.name: {other.name for other in jobs[:n] if j.rests_on(other)} for n, j in enumerate(jobs)}
+    found = {j.name: {other.name for other in jobs[:n] if j.depends_on(other)} for n, j in enumerate(jobs)}
     assert found["build_recommendations"] == {"train_recommender", "find_communities"}
     assert found["score_texts"] == {"train_sentiment"}
     assert found["find_communities"] == {"rank_nodes"}

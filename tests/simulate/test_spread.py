@@ -33,9 +33,7 @@ def test_every_like_comes_at_its_earliest_time_over_live_edges() -> None:
     expected: dict[tuple[int, int], int] = {}
     for number in range(4):
         live = []
-        for target, place, source, since in zip(
-            follows.target, follows.place, follows.source, follows.followed_at, strict=True
-        ):
+        for target, place, source, since in zip(follows.target, follows.place, follows.source, follows.followed_at, strict=True):
             key = hash_array(CONF.seed, "transmission", np.array([target]), np.array([place]), np.array([number]))
             if to_unit(key)[0] < 0.14 and since < CONF.starts_at:
                 wait = -np.log1p(-uniform_array(CONF.seed, "delay", key)[0]) * 12 * 3_600

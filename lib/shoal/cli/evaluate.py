@@ -27,9 +27,16 @@ from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
 from shoal.recommend.candidates.personalised_pagerank import PagerankSettings
 from shoal.recommend.candidates.preferences import preferences
-from shoal.recommend.candidates.ratings import RatingSettings, judge_ratings
+from shoal.recommend.candidates.ratings import RatingSettings, evaluate_ratings
 from shoal.recommend.candidates.search import SearchSpace, Trial
-from shoal.recommend.evaluation.evaluate import BASELINES, MODELS, Beyond, Protocol, evaluate_models, judge_new_items
+from shoal.recommend.evaluation.evaluate import (
+    BASELINES,
+    MODELS,
+    EvaluationProtocol,
+    ModelSettings,
+    evaluate_models,
+    evaluate_new_items,
+)
 from shoal.recommend.protocol.metrics import USER_METRICS, mean_metrics, user_metrics
 from shoal.recommend.protocol.significance import bootstrap, intervals, paired_differences
 from shoal.runner.execute import parse_as_of
@@ -73,9 +80,7 @@ def recommender(
         Optional[Path],
         typer.Option(help="What items are about, for content and blend: item_id, title, text, categories ...", metavar="FILE"),
     ] = None,
-    follows: Annotated[
-        Optional[Path], typer.Option(help="Who follows whom, edges for pagerank: src, dst.", metavar="FILE")
-    ] = None,
+    follows: Annotated[Optional[Path], typer.Option(help="Who follows whom, edges for pagerank: src, dst.", metavar="FILE")] = None,
     lake: Annotated[
         Optional[str], typer.Option("--lake", help="Keep the results in this lake: ops.model_metrics, MLflow.", metavar="DIR")
     ] = None,
@@ -107,9 +112,7 @@ def recommender(
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
     learned = with_numbers(preferences(read_events(spark, train))).persist()
     held_out = read_events(spark, test).select("user_id", "item_id", "value").persist()
-    space = SearchSpace(
-        conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed
-    )
+    space = SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
     about = read_items(spark, items).persist() if items is not None else None
     led = read_follows(spark, follows).persist() if follows is not None else None
     protocol = protocol_of(settings, space, k or conf.k, about, led)
@@ -127,7 +130,7 @@ def recommender(
         write_rows(listed.orderBy("model", "user_id", "rank"), recommendations)
     ratings: dict[str, dict[str, float | None]] = {}
     if "als" in names and not any(rows.where("value is not null").isEmpty() for rows in (learned, held_out)):
-        ratings, found.settings["ratings"] = judge_ratings(learned, held_out, ratings_of(conf))
+        ratings, found.settings["ratings"] = evaluate_ratings(learned, held_out, ratings_of(conf))
         found.metrics["als"]["all"] |= {name: ratings["als"][name] for name in ("rmse", "mae")}
     metric = f"ndcg@{protocol.k}"
     per_user = user_metrics(found.lists, held_out, sorted({protocol.k, *conf.curve}), names).persist()
@@ -140,7 +143,7 @@ def recommender(
         "intervals": {name: {metric: pair} for name, pair in intervals(replicates).items()},
         "paired": {"best": best, "metric": metric, "better_by": paired_differences(replicates, best)},
         "ratings": ratings,
-        "new_items": judge_new_items(learned, held_out, protocol) if "content" in names else {},
+        "new_items": evaluate_new_items(learned, held_out, protocol) if "content" in names else {},
         "settings": found.settings,
     }
     for frame in (per_user, found.lists, held_out, learned):
@@ -160,12 +163,12 @@ def curves_of(per_user: DataFrame, names: Sequence[str]) -> dict[str, dict[str, 
 
 def protocol_of(
     settings: Settings, space: SearchSpace, k: int, items: DataFrame | None = None, follows: DataFrame | None = None
-) -> Protocol:
+) -> EvaluationProtocol:
     """The settings of every model, from conf."""
     conf = settings.evaluate_recommender
     ease = EaseSettings(conf.ease_l2[0], 0.0, (), settings.blend.max_items, settings.blend.max_history)
     als = AlsSettings("implicit", conf.ranks[0], conf.reg_params[0], conf.alphas[0], conf.max_iter, conf.seed)
-    beyond = Beyond(
+    beyond = ModelSettings(
         ease, tuple(conf.ease_l2),
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
@@ -174,8 +177,8 @@ def protocol_of(
         PagerankSettings(conf.pagerank_dampings[0], settings.graph.tolerance, conf.pagerank_beta, conf.pagerank_follow_weight),
         tuple(conf.pagerank_dampings),
     )  # fmt: skip
-    return Protocol(
-        k, space, conf.validation_ratio, settings.recommend.user_block, beyond, items, max(conf.curve, default=0), follows
+    return EvaluationProtocol(
+        k, space, conf.validation_ratio, settings.recommend.user_batch_size, beyond, items, max(conf.curve, default=0), follows
     )
 
 

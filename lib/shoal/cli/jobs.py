@@ -39,7 +39,7 @@ DEMO_QUERIES = {
           and r.user_id = (select min(user_id) from gold.recommendations where source in ('blend', 'als'))
         order by r.rank limit 5""",
     "What is trending?": """
-        select t.kind, t.rank, i.title, round(t.score, 1) as score, t.events, round(t.acceleration, 1) as acceleration
+        select t.kind, t.rank, i.title, round(t.score, 1) as score, t.events, round(t.trend_z_score, 1) as trend_z_score
         from gold.trending t join silver.items i using (item_id)
         where t.as_of = date'{as_of}' and t.rank <= 2 order by t.kind, t.rank limit 5""",
     "Which communities are there?": """
@@ -148,13 +148,13 @@ def demo(
     for title, query in DEMO_QUERIES.items():
         sys.stdout.write(f"\n{title}\n")
         sys.stdout.write("".join(as_text(answer(reader, query.format(as_of=day.isoformat())), "table", None)))
-    sys.stdout.write(f"\nask more:  shoal sql \"select ...\" --lake {lake}\nreport:    {report_path(steps)}\n")
+    sys.stdout.write(f'\nask more:  shoal sql "select ..." --lake {lake}\nreport:    {report_path(steps)}\n')
     return 0
 
 
 def report_path(steps: list[stages.Step]) -> str:
     """Where the report that these steps wrote lies."""
-    return next((s.facts["report"] for s in reversed(steps) if isinstance(s, Result) and "report" in s.facts), "none")
+    return next((s.tags["report"] for s in reversed(steps) if isinstance(s, Result) and "report" in s.tags), "none")
 
 
 def _summary(step: stages.Step) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from shoal.experiment.bandits import count_arms, with_propensities
 from shoal.experiment.off_policy import (
     LOGGED,
     RANDOM,
-    Judged,
+    EvaluationResult,
     OffPolicySettings,
     as_rounds,
     at_positions,
@@ -71,8 +71,8 @@ def policies(
 ) -> None:
     """Estimate the clicks a round that other policies would have got, from a log with propensities.
 
-    Epsilon-greedy, UCB1 and Thompson sampling learn from the first part of the log by time (evaluate_policies.learn_share) and are
-    judged on the rest; random shows every item with equal chances; logged is what was done. Prints {"policies": {NAME: {"ips":
+    Epsilon-greedy, UCB1 and Thompson sampling learn from the first part of the log by time (evaluate_policies.train_fraction) and
+    are judged on the rest; random shows every item with equal chances; logged is what was done. Prints {"policies": {NAME: {"ips":
     {"estimate", "low", "high", "bootstrap_low", "bootstrap_high"}, "snips": ..., "dr": ...}}}; intervals hold 95%.
     effective_rounds far below rounds, or a mean_weight far from 1, say that the log tells little. docs/metrics.md has the formulas.
 
@@ -86,7 +86,7 @@ def policies(
     shown, other = only(shown, policy, campaign), read_log(spark, compare) if compare is not None else None
     if other is not None and campaign is not None:
         other = other.withColumn("campaign", F.lit(campaign))
-    sys.stdout.write(json.dumps(judge_log(shown, other, settings)) + "\n")
+    sys.stdout.write(json.dumps(evaluate_log(shown, other, settings)) + "\n")
 
 
 def read_log(spark: SparkSession, path: Path) -> DataFrame:
@@ -138,7 +138,7 @@ def only(rounds: DataFrame, policy: str | None, campaign: str | None) -> DataFra
     return rounds
 
 
-def judge_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> dict[str, Any]:
+def evaluate_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> dict[str, Any]:
     """What the command prints, for rounds as `read_log` gives them. Cost: a sort of the rounds by time, then that of `weigh`."""
     conf, arms_conf = settings.evaluate_policies, settings.bandits
     rule = OffPolicySettings(conf.max_weight, conf.folds, conf.reward_shrink, conf.buckets, conf.draws, conf.seed)
@@ -147,7 +147,7 @@ def judge_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> 
     placed = number_rows(shown, order, "place")
     everything = as_rounds(placed, arms_conf.contexts, "place")
     total = everything.count()
-    taught = int(total * conf.learn_share + 1e-9)
+    taught = int(total * conf.train_fraction + 1e-9)
     before, judged = everything.where(F.col("place") < taught), everything.where(F.col("place") >= taught).persist()
     catalogue = everything.select("context", "item_id").distinct()
     arms = catalogue.join(count_arms(before), ["context", "item_id"], "left").na.fill(0, ["pulls", "rewards"]).persist()
@@ -162,7 +162,7 @@ def judge_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> 
     said: dict[str, Any] = {
         "policies": {name: shown_of(found[name]) for name in (LOGGED, RANDOM, *sorted(set(found) - {LOGGED, RANDOM}))},
         "log": {
-            "rounds": total, "taught_rounds": taught, "judged_rounds": total - taught, "arms": catalogue.count(),
+            "rounds": total, "taught_rounds": taught, "evaluated_rounds": total - taught, "arms": catalogue.count(),
             "contexts": catalogue.select("context").distinct().count(),
         },
         "settings": {**conf.model_dump(), **arms_conf.model_dump()},
@@ -176,7 +176,7 @@ def judge_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> 
     return said
 
 
-def shown_of(judged: Judged) -> dict[str, Any]:
+def shown_of(judged: EvaluationResult) -> dict[str, Any]:
     """A policy's part of the JSON."""
     estimates = {name: each.__dict__ for name, each in judged.estimates.items()}
     return {**estimates, **{name: value for name, value in judged.__dict__.items() if name != "estimates"}}

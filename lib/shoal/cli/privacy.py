@@ -17,7 +17,7 @@ from shoal.lake.lake import Lake, Run
 from shoal.privacy.erasure import ask_for, open_request
 from shoal.privacy.export import export_person
 from shoal.privacy.grants import grants_sql
-from shoal.privacy.guard import known_as
+from shoal.privacy.guard import to_lake_ids
 from shoal.runner.execute import execute, find_job, new_run_id, utc_now
 
 UserOption = Annotated[Optional[list[str]], typer.Option("--user", metavar="ID", help="A person's id; repeat for more.")]
@@ -38,7 +38,7 @@ def erase(
     opened = open_lake(lake, env, sets, "shoal-erase")
     now = utc_now()
     asking = Lake(opened.spark, opened.root, opened.settings, Run(new_run_id(now), "erase", now))
-    request = ask_for(asking, known_as(asking, ids)) if ids else open_request(asking)
+    request = ask_for(asking, to_lake_ids(asking, ids)) if ids else open_request(asking)
     if request is None:
         raise UsageError("nobody to erase: name them with --user ID or --users FILE; no erasure was left unfinished")
     with progress(1) as show:
@@ -73,7 +73,7 @@ def export(
     if output is not None and not output.absolute().parent.is_dir():
         raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
     opened = open_lake(lake, env, sets, "shoal-export")
-    pieces = export_person(opened, user, known_as(opened, [user])[0])
+    pieces = export_person(opened, user, to_lake_ids(opened, [user])[0])
     if output is None:
         sys.stdout.writelines(pieces)
         return 0

@@ -23,9 +23,7 @@ from shoal.spark.session import spark_session
 
 _DEFAULT = WorldConf()
 # Names that have an option of their own, with it.
-_OPTIONS = {
-    name: f"--{name.replace('_', '-')}" for name in ("users", "items", "events", "texts", "days", "seed", "dirty_ratio")
-}
+_OPTIONS = {name: f"--{name.replace('_', '-')}" for name in ("users", "items", "events", "texts", "days", "seed", "dirty_ratio")}
 
 
 def simulate(

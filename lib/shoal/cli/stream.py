@@ -85,5 +85,5 @@ def demo_stream(
     for title, query in QUERIES.items():
         sys.stdout.write(f"\n{title}\n")
         sys.stdout.write("".join(as_text(answer(reader, query), "table", None)))
-    sys.stdout.write(f"\n{json.dumps(steps[-1].facts)}\nask more:  shoal sql \"select ...\" --lake {lake}\n")  # type: ignore[union-attr]
+    sys.stdout.write(f'\n{json.dumps(steps[-1].tags)}\nask more:  shoal sql "select ..." --lake {lake}\n')  # type: ignore[union-attr]
     return 0

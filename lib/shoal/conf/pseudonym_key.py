@@ -12,6 +12,7 @@ from shoal.errors import UsageError
 KEY = "SHOAL_PSEUDONYM_KEY"
 SHORTEST_KEY = 32
 PLAIN = "none"
+WITHHELD = "(withheld: the lake is pseudonymised)"
 
 
 def key_from_environment() -> bytes:

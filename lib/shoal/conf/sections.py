@@ -20,7 +20,7 @@ class LakeConf(Section):
     catalog: str | None = Field(pattern=r"^[A-Za-z0-9_]+$")
     retries: int = Field(ge=0, le=20)
     backoff_seconds: float = Field(gt=0, le=60)
-    jobs_at_once: int = Field(ge=1, le=16)
+    max_parallel_jobs: int = Field(ge=1, le=16)
 
 
 class IngestConf(Section):
@@ -36,7 +36,7 @@ class IngestConf(Section):
     timestamp_format: str | None = Field(min_length=1)
     rating_min: float
     rating_max: float
-    usd_per: dict[str, PositiveFloat]
+    usd_exchange_rates: dict[str, PositiveFloat]
     max_record_bytes: int = Field(gt=0)
     max_record_lines: int = Field(gt=0)
     split_bytes: int = Field(gt=0)
@@ -60,7 +60,7 @@ class StreamEventsConf(Section):
     kafka: dict[str, str]
     trigger: Literal["available_now"] | Annotated[float, Field(gt=0, le=86_400)]
     run_seconds: float | None = Field(gt=0)
-    max_offsets: int = Field(gt=0)
+    max_offsets_per_trigger: int = Field(gt=0)
     max_files: int = Field(gt=0)
     checkpoint: str | None
 
@@ -69,8 +69,8 @@ class FeaturesConf(Section):
     """How feature tables are made."""
 
     half_life_days: float = Field(gt=0)
-    whole_below_rows: int = Field(ge=0)
-    whole_above_new_rows: int = Field(ge=0)
+    full_refresh_below_rows: int = Field(ge=0)
+    full_refresh_above_new_rows: int = Field(ge=0)
 
 
 class SearchConf(Section):
@@ -163,7 +163,7 @@ class GraphConf(Section):
     damping: float = Field(gt=0, lt=1)
     tolerance: float = Field(gt=0)
     max_rounds: int = Field(ge=1)
-    label_rounds: int = Field(ge=1)
+    label_propagation_max_iter: int = Field(ge=1)
     seed: int
     event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
     top_members: int = Field(ge=1, le=100)
@@ -173,7 +173,7 @@ class RecommendConf(Section):
     """What each user is shown."""
 
     k: int = Field(ge=1, le=1000)
-    user_block: int = Field(ge=1)
+    user_batch_size: int = Field(ge=1)
     new_items: int = Field(ge=0)
     only: Optional[str]
     max_age_days: Optional[PositiveInt]
@@ -183,7 +183,7 @@ class RecommendConf(Section):
     novelty: float = Field(ge=0, le=1)
     users: Optional[str]
     audience: int = Field(ge=1, le=1000)
-    rerank_factor: int = Field(ge=1, le=50)
+    candidate_multiplier: int = Field(ge=1, le=50)
     explore: int = Field(ge=0, le=1000)
     explore_policy: Literal["epsilon_greedy", "ucb1", "thompson"]
     explore_context: str
@@ -197,7 +197,7 @@ class SimilarConf(Section):
     shrink: float = Field(ge=0)
     neighbours: int = Field(ge=1, le=10_000)
     max_history: int = Field(ge=1, le=100_000)
-    max_ids: int = Field(ge=1, le=1_000_000)
+    max_catalogue: int = Field(ge=1, le=1_000_000)
     max_term_share: float = Field(gt=0, le=1)
     vectors: list[Literal["word2vec", "image", "price"]]
     exact_items: int = Field(ge=0, le=1_000_000)
@@ -225,7 +225,7 @@ class BanditsConf(Section):
 class EvaluatePoliciesConf(Section):
     """`shoal evaluate policies`: how a log is divided, and how what a policy would have earned is estimated."""
 
-    learn_share: float = Field(ge=0, lt=1)
+    train_fraction: float = Field(ge=0, lt=1)
     max_weight: float | None = Field(gt=0)
     folds: int = Field(ge=2, le=100)
     reward_shrink: float = Field(ge=0, le=1e9)
@@ -237,16 +237,16 @@ class EvaluatePoliciesConf(Section):
 class TrendingConf(Section):
     """What counts as of late, by kind of item."""
 
-    window_hours: dict[str, Annotated[float, Field(gt=0, le=100_000)]]
-    other_hours: float = Field(gt=0, le=100_000)
+    half_life_hours: dict[str, Annotated[float, Field(gt=0, le=100_000)]]
+    default_half_life_hours: float = Field(gt=0, le=100_000)
     items: int = Field(ge=1, le=10_000)
 
 
 class InterestsConf(Section):
     """How quickly interests fade, and how many are kept."""
 
-    long_days: float = Field(gt=0, le=100_000)
-    short_days: float = Field(gt=0, le=100_000)
+    long_half_life_days: float = Field(gt=0, le=100_000)
+    short_half_life_days: float = Field(gt=0, le=100_000)
     item_topics: int = Field(ge=1, le=1000)
     topics: int = Field(ge=1, le=1000)
 
@@ -258,7 +258,7 @@ class FollowsConf(Section):
     max_contacts: int = Field(ge=2, le=100_000)
     walk_steps: int = Field(ge=1, le=10)
     walk_restart: float = Field(gt=0, lt=1)
-    walk_width: int = Field(ge=1, le=100_000)
+    beam_width: int = Field(ge=1, le=100_000)
 
 
 class DriftConf(Section):

@@ -102,9 +102,7 @@ def thompson(pulls: Ints, rewards: Doubles, prior_successes: float, prior_failur
     low, high = betaincinv(alpha, beta, _TAIL), betaincinv(alpha, beta, 1.0 - _TAIL)
     can_win = np.flatnonzero(high >= low.max())
     # Arms of one state have one curve: new items often come by the thousand.
-    states, which, times = np.unique(
-        np.stack([alpha[can_win], beta[can_win]]), axis=1, return_inverse=True, return_counts=True
-    )
+    states, which, times = np.unique(np.stack([alpha[can_win], beta[can_win]]), axis=1, return_inverse=True, return_counts=True)
     alpha, beta = states[:, :, None]
     leading = np.argsort(-(states[0] / states.sum(axis=0)), kind="stable")[:_GRID_ARMS]
     levels = np.concatenate([[_TAIL], np.linspace(0.0, 1.0, _GRID_QUANTILES)[1:-1], [1.0 - _TAIL]])

@@ -52,7 +52,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationResult:
     """A policy on a log: the estimates by name, rounds, Kish's effective number of rounds, the mean weight before cutting (near 1
     where the propensities are right), and the share of rounds whose weight was cut."""
 
@@ -171,7 +171,7 @@ _MOMENTS = {
 _SUMS = ("n", "w", "wr", "dr", "raw", "w2", "cut")
 
 
-def estimate(terms: DataFrame, settings: OffPolicySettings) -> dict[str, Judged]:
+def estimate(terms: DataFrame, settings: OffPolicySettings) -> dict[str, EvaluationResult]:
     """What `weigh` and `logged` give, as estimates by policy, in order of name.
 
     `ips`: sum of weight x reward / rounds; `snips`: the same sum / sum of weights; `dr`: mean of the doubly robust terms. The
@@ -186,13 +186,11 @@ def estimate(terms: DataFrame, settings: OffPolicySettings) -> dict[str, Judged]
     buckets = units.groupBy("policy", "bucket").agg(F.count(F.lit(1)).alias("units"), *totals, *squares)
     found: pd.DataFrame = buckets.orderBy("policy", "bucket").toPandas()
     names = [c for c in found.columns if c not in ("policy", "bucket")]
-    by_policy = {
-        str(policy): {name: rows[name].to_numpy(np.float64) for name in names} for policy, rows in found.groupby("policy")
-    }
+    by_policy = {str(policy): {name: rows[name].to_numpy(np.float64) for name in names} for policy, rows in found.groupby("policy")}
     return {policy: _judged(columns, settings) for policy, columns in by_policy.items()}
 
 
-def _judged(buckets: dict[str, Doubles], settings: OffPolicySettings) -> Judged:
+def _judged(buckets: dict[str, Doubles], settings: OffPolicySettings) -> EvaluationResult:
     total = {name: float(values.sum()) for name, values in buckets.items()}
     rng = np.random.default_rng(settings.seed)
     drawn = rng.multinomial(len(buckets["n"]), np.full(len(buckets["n"]), 1.0 / len(buckets["n"])), size=settings.draws)
@@ -202,7 +200,7 @@ def _judged(buckets: dict[str, Doubles], settings: OffPolicySettings) -> Judged:
         estimates[name] = _ratio(buckets, total, over, under, cross, drawn)
     clipped = total["cut"] / total["n"]
     effective = total["w"] ** 2 / total["w2"] if total["w2"] else 0.0
-    return Judged(estimates, int(total["n"]), _told(effective), _told(total["raw"] / total["n"]), clipped)
+    return EvaluationResult(estimates, int(total["n"]), _told(effective), _told(total["raw"] / total["n"]), clipped)
 
 
 def _ratio(

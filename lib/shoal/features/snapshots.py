@@ -35,7 +35,8 @@ def user_snapshot(spark: SparkSession, events: Events, as_of: date) -> DataFrame
     """features.users but for as_of and run_id: one row per user with an event before the end of `as_of`.
 
     No event: no row. Two shuffles of the new events by user, one of the earlier snapshot; `counted` is scanned against the new
-    pairs, which are broadcast (see features.whole_above_new_rows), and from the first day of the new events on against their days.
+    pairs, which are broadcast (see features.full_refresh_above_new_rows), and from the first day of the new events on against
+    their days.
     """
     values = {"end": end_of(as_of), "first_day": _first_day(events) or as_of}
     return query(spark, "users", values, **_frames(events, "features.users"))

@@ -7,11 +7,11 @@ from shoal.errors import InputError
 from shoal.ingest.fields import match_columns, refuse_unknown_renames
 from shoal.ingest.formats.listing import Survey
 from shoal.ingest.formats.names import plain
-from shoal.ingest.record_type import Part
+from shoal.ingest.record_type import RecordType
 from shoal.lake.contract import contract
 
 
-def json_pairs(part: Part, conf: IngestConf) -> tuple[str, ...]:
+def json_pairs(part: RecordType, conf: IngestConf) -> tuple[str, ...]:
     """Pairs `theirs=ours` of a part's fields, as the reader of JSON objects wants them: a rename, else our name and its aliases.
 
     Raises UsageError for a rename of a column that the part does not have.
@@ -24,12 +24,12 @@ def json_pairs(part: Part, conf: IngestConf) -> tuple[str, ...]:
     return tuple(dict.fromkeys(pairs))
 
 
-def takes_unknown(part: Part) -> bool:
+def takes_unknown(part: RecordType) -> bool:
     """Whether a record may have columns that nothing is made of, by bronze's contract."""
     return contract(part.bronze).unknown_columns == "keep"
 
 
-def refuse_unknown(part: Part, path: str, unknown: list[str]) -> None:
+def refuse_unknown(part: RecordType, path: str, unknown: list[str]) -> None:
     """Raise InputError where a file has columns that nothing is made of and bronze's contract takes none."""
     if unknown and not takes_unknown(part):
         raise InputError(
@@ -38,7 +38,7 @@ def refuse_unknown(part: Part, path: str, unknown: list[str]) -> None:
         )
 
 
-def columns_of(part: Part, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
+def columns_of(part: RecordType, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
     """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
     if survey.form in ("jsonl", "document", "pages", "picture"):
         return json_pairs(part, conf), []

@@ -39,7 +39,7 @@ def with_hashes(sound: DataFrame, made: Contract) -> DataFrame:
     return sound.withColumns({"_h": F.xxhash64(*made.key), "_content": F.xxhash64(*content, *nulls)})
 
 
-def doubles_within(hashed: DataFrame, made: Contract, twice: DataFrame) -> DataFrame:
+def duplicates_within(hashed: DataFrame, made: Contract, twice: DataFrame) -> DataFrame:
     """The records whose key an earlier record of the batch, by file and line, has: _file, _line, verdict, reason.
 
     The verdict is `duplicate` where all values are equal, else `conflict`. Only records with a key hash in `twice` are sorted.
@@ -71,7 +71,7 @@ def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -
     return not near.isEmpty()
 
 
-def doubles_of_silver(
+def duplicates_in_silver(
     hashed: DataFrame, made: Contract, silver: DataFrame, earlier: Collection[str], keeps_newest: bool, rows: int
 ) -> DataFrame:
     """The records whose key silver has: _file, _line, verdict, reason.

@@ -169,8 +169,10 @@ def _count(text: Column) -> Column:
     # Parquet's doubles come as 1234.0 and 1.2345678E7.
     whole = F.when(plain.rlike(r"^(\d{1,15}|\d{1,3}(,\d{3}){1,4})(\.0*)?$"), F.regexp_replace(plain, r",|\..*", ""))
     float_ = F.when(plain.rlike(r"^\d\.\d{1,15}e\d{1,2}$"), plain.cast("decimal(38,15)"))
-    return F.when(letter != "", lettered).when(whole.isNotNull(), whole.cast("bigint")).when(
-        (float_ < 1e15) & (float_ == F.floor(float_)), float_.cast("bigint")
+    return (
+        F.when(letter != "", lettered)
+        .when(whole.isNotNull(), whole.cast("bigint"))
+        .when((float_ < 1e15) & (float_ == F.floor(float_)), float_.cast("bigint"))
     )
 
 

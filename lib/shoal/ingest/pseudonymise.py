@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from shoal.conf.pseudonym_key import key_from_environment
 from shoal.conf.sections import PrivacyConf
 from shoal.ingest.fields import Hide
-from shoal.ingest.record_type import Part
+from shoal.ingest.record_type import RecordType
 from shoal.lake.contract import contract, contract_names
 from shoal.privacy.masking import (
     FORM,
@@ -31,7 +31,7 @@ from shoal.privacy.masking import (
 from shoal.privacy.pseudonyms import pseudonym
 
 
-def hide_people(records: DataFrame, part: Part, conf: PrivacyConf, others: Mapping[str, str] | None = None) -> DataFrame:
+def hide_people(records: DataFrame, part: RecordType, conf: PrivacyConf, others: Mapping[str, str] | None = None) -> DataFrame:
     """`records` as they were read (texts), without the raw record and without plain ids; as they are where ids stay plain.
 
     A field is personal as it says itself (`people`), else as its bronze column is by contract, or, where bronze has another, as
@@ -112,7 +112,7 @@ def _of_text(change: Callable[[str, Hide], str], hide: Hide) -> Callable[[str], 
     return lambda value: change(value, hide)
 
 
-def _flags(part: Part) -> dict[str, bool | str]:
+def _flags(part: RecordType) -> dict[str, bool | str]:
     """How each column is personal, by name: bronze's own, then any of silver's."""
     found: dict[str, bool | str] = {}
     for name in contract_names():
@@ -122,7 +122,7 @@ def _flags(part: Part) -> dict[str, bool | str]:
     return found | {column: spec.pii for column, spec in contract(part.bronze).columns.items()}
 
 
-def withheld(judged: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
+def withheld(judged: DataFrame, part: RecordType, conf: PrivacyConf) -> DataFrame:
     """`judged` records without what could still hold a plain id; as they are where ids stay plain.
 
     A rejected record keeps its pseudonyms and numbers and no words; a reason the column it is about and no value. A value in an id
@@ -144,9 +144,11 @@ def withheld(judged: DataFrame, part: Part, conf: PrivacyConf) -> DataFrame:
             told = told.withColumn(name, F.when(F.col("_rule").isNull(), F.col(name)))
     for name in made.personal("id", "name"):
         plain = F.col(name).isNotNull() & ~F.col(name).rlike(FORM)
-        told = told.withColumns({
-            "_reason": F.when(F.col("_rule").isNull() & plain, F.lit(f"{name}: {WITHHELD}")).otherwise(F.col("_reason")),
-            "_rule": F.when(F.col("_rule").isNull() & plain, F.lit("not_pseudonymised")).otherwise(F.col("_rule")),
-            name: F.when(~plain, F.col(name)),
-        })
+        told = told.withColumns(
+            {
+                "_reason": F.when(F.col("_rule").isNull() & plain, F.lit(f"{name}: {WITHHELD}")).otherwise(F.col("_reason")),
+                "_rule": F.when(F.col("_rule").isNull() & plain, F.lit("not_pseudonymised")).otherwise(F.col("_rule")),
+                name: F.when(~plain, F.col(name)),
+            }
+        )
     return told

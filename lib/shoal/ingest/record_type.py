@@ -19,7 +19,7 @@ Make = Callable[[IngestConf], dict[str, Column]]
 
 
 @dataclass(frozen=True)
-class Also:
+class DerivedTable:
     """A further silver table that the records of a part give rows of.
 
     made(conf): the row's silver columns, or one column, array<struct of silver columns>: each of its elements is a row.
@@ -34,7 +34,7 @@ class Also:
 
 
 @dataclass(frozen=True)
-class Part:
+class RecordType:
     """One kind of record of a source.
 
     bronze and silver: its tables. file: the name or names of its files in a folder of several parts, where `*` stands for
@@ -68,7 +68,7 @@ class Part:
     file: str | tuple[str, ...] | None = None
     keeps_newest: bool = True
     checked: Callable[[IngestConf], Column] | None = None
-    also: tuple[Also, ...] = ()
+    also: tuple[DerivedTable, ...] = ()
     records_of: RecordsOf | None = None
     pages: frozenset[str] = frozenset()
     shaped: Shaped | None = None

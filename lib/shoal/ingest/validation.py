@@ -12,18 +12,18 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import IngestConf
 from shoal.ingest.contract_checks import fault_of, fault_of_rows
 from shoal.ingest.fields import fault, typed
-from shoal.ingest.record_type import Also, Part
+from shoal.ingest.record_type import DerivedTable, RecordType
 from shoal.lake.contract import Contract, contract
 
 _FORM = ("_file", "_line", "raw", "_fault")
 
 
-def silver_columns(part: Part | Also) -> list[str]:
+def silver_columns(part: RecordType | DerivedTable) -> list[str]:
     """The silver columns that a record gives, `source` and `run_id` left out."""
     return [name for name in contract(part.silver).columns if name not in ("source", "run_id")]
 
 
-def with_fields(records: DataFrame, part: Part, conf: IngestConf, as_of: date) -> DataFrame:
+def with_fields(records: DataFrame, part: RecordType, conf: IngestConf, as_of: date) -> DataFrame:
     """The part's `records` with typed fields in place of their texts, and `_fault`: what is wrong with a record's form or first
     bad field."""
     if part.null is not None:
@@ -37,7 +37,7 @@ def with_fields(records: DataFrame, part: Part, conf: IngestConf, as_of: date) -
     return fielded.where(part.takes()) if part.takes else fielded
 
 
-def with_verdict(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
+def with_verdict(fielded: DataFrame, part: RecordType, conf: IngestConf) -> DataFrame:
     """`fielded` as bronze's columns with `_rule` and `_reason`: the first rule a record breaks, null where it is sound.
 
     Bronze's columns are silver's, or the fields where the part says so: a record is sound where each row that it
@@ -61,7 +61,7 @@ def as_bronze(judged: DataFrame, batch_id: str, source: str, at: datetime) -> Da
     return judged.withColumns({"_batch_id": F.lit(batch_id), "_source": F.lit(source), "_ingested_at": F.lit(at)})
 
 
-def as_quarantine(rejects: DataFrame, source: str, part: Part) -> DataFrame:
+def as_quarantine(rejects: DataFrame, source: str, part: RecordType) -> DataFrame:
     """Rejected bronze rows as rows of ops.quarantine."""
     return rejects.select(
         F.col("_batch_id").alias("batch_id"), F.lit(source).alias("source"), F.lit(part.name).alias("part"),
@@ -70,7 +70,7 @@ def as_quarantine(rejects: DataFrame, source: str, part: Part) -> DataFrame:
     )  # fmt: skip
 
 
-def silver_of(bronze: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
+def silver_of(bronze: DataFrame, part: RecordType, conf: IngestConf) -> DataFrame:
     """Rows of the part's bronze table as _file, _line and the columns of its silver table."""
     columns = silver_columns(part)
     if not part.fields_in_bronze:
@@ -80,7 +80,7 @@ def silver_of(bronze: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
     return bronze.select("_file", "_line", *[values[n].cast(made.columns[n].type).alias(n) for n in columns])
 
 
-def rows_of(sources: Sequence[tuple[DataFrame, Also]], conf: IngestConf) -> DataFrame:
+def rows_of(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf) -> DataFrame:
     """The rows that records of bronze tables give one further silver table, each key once: the last record's by file and line
     where the newest is kept, else the first's. The outputs are of one table, and all keep the newest or none. One shuffle by key.
     """
@@ -94,7 +94,7 @@ def rows_of(sources: Sequence[tuple[DataFrame, Also]], conf: IngestConf) -> Data
     return chosen.select(*[name if name in made.key else F.col("_others")[name].alias(name) for name in columns])
 
 
-def _derived(bronze: DataFrame, also: Also, conf: IngestConf) -> DataFrame:
+def _derived(bronze: DataFrame, also: DerivedTable, conf: IngestConf) -> DataFrame:
     """The rows of one output, with the record's _file and _line and the row's _place in the record."""
     made, columns = contract(also.silver), silver_columns(also)
     found = bronze.where(also.where()) if also.where else bronze
@@ -105,7 +105,7 @@ def _derived(bronze: DataFrame, also: Also, conf: IngestConf) -> DataFrame:
     return found.select("_file", "_line", F.lit(0).alias("_place"), *_typed(made, value))
 
 
-def _judged_by_all(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFrame:
+def _judged_by_all(fielded: DataFrame, part: RecordType, conf: IngestConf) -> DataFrame:
     """`_FORM` and `_fields`, with the fault of the first output that a record's rows do not fit."""
     outputs: dict[str, Column] = {"_out": _row(part, part.made(conf))}
     for i, also in enumerate(part.also):
@@ -115,11 +115,11 @@ def _judged_by_all(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFram
     fields = F.struct(*[field.name for field in part.fields]).alias("_fields")
     frame = fielded.select(*_FORM, fields, *_named(outputs))
     kept = frame.columns
-    every: tuple[Part | Also, ...] = (part, *part.also)
+    every: tuple[RecordType | DerivedTable, ...] = (part, *part.also)
     for i, output in enumerate(every):
         at = f"_out{i - 1}" if i else "_out"
         columns = silver_columns(output)
-        if isinstance(output, Also) and isinstance(output.made(conf), Column):
+        if isinstance(output, DerivedTable) and isinstance(output.made(conf), Column):
             frame = frame.withColumn("_fault", F.coalesce("_fault", fault_of_rows(contract(output.silver), columns, at)))
             continue
         wide = frame.select(*kept, *[F.col(at)[name].alias(name) for name in columns])
@@ -128,18 +128,18 @@ def _judged_by_all(fielded: DataFrame, part: Part, conf: IngestConf) -> DataFram
     return frame
 
 
-def _checks(output: Part | Also, conf: IngestConf) -> list[Column]:
+def _checks(output: RecordType | DerivedTable, conf: IngestConf) -> list[Column]:
     """The faults of an output's row, whose silver columns stand under their names."""
-    own = [output.checked(conf)] if isinstance(output, Part) and output.checked else []
+    own = [output.checked(conf)] if isinstance(output, RecordType) and output.checked else []
     return [fault_of(contract(output.silver), silver_columns(output)), *own]
 
 
-def _row(output: Part | Also, values: dict[str, Column]) -> Column:
+def _row(output: RecordType | DerivedTable, values: dict[str, Column]) -> Column:
     """An output's row as a struct."""
     return F.struct(*_typed(contract(output.silver), {name: values[name] for name in silver_columns(output)}))
 
 
-def _rows(also: Also, value: Column) -> Column:
+def _rows(also: DerivedTable, value: Column) -> Column:
     """An output's rows as an array of structs; a cast of the array would go by position, not by name."""
     made, columns = contract(also.silver), silver_columns(also)
     return F.transform(value, lambda row: F.struct(*_typed(made, {name: row[name] for name in columns})))

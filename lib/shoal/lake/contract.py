@@ -98,9 +98,7 @@ class Contract(BaseModel):
 
     def struct(self) -> StructType:
         """The table's schema in contract order, with nullability and comments; needs a running Spark."""
-        return StructType(
-            [StructField(n, self.data_type(n), c.null, {"comment": c.comment}) for n, c in self.columns.items()]
-        )
+        return StructType([StructField(n, self.data_type(n), c.null, {"comment": c.comment}) for n, c in self.columns.items()])
 
     def constraints(self) -> dict[str, str]:
         """Every CHECK of the table, name to SQL: a column's is named after the column, the table's by their own names."""
@@ -164,9 +162,7 @@ def contract(name: str) -> Contract:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
         # YAML reads the bare key `null` as its null value.
-        said["columns"] = {
-            n: {"null" if k is None else k: v for k, v in c.items()} for n, c in said["columns"].items()
-        }
+        said["columns"] = {n: {"null" if k is None else k: v for k, v in c.items()} for n, c in said["columns"].items()}
         made = Contract.model_validate(said)
     except (ValidationError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UsageError(f"{path.name}: {' '.join(str(error).split())[:400]}") from None

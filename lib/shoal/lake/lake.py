@@ -73,13 +73,13 @@ class Run:
     rows_in: dict[str, int] = field(default_factory=dict)
     rows_out: dict[str, int] = field(default_factory=dict)
     input_versions: dict[str, int] = field(default_factory=dict)
-    facts: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     # Whether an error may name people, so that only its class is kept.
     withholds_message: bool = False
 
-    def note(self, **facts: object) -> None:
+    def note(self, **tags: object) -> None:
         """Record a choice of the run (`engine="local"`); values are kept as text."""
-        self.facts.update({name: str(value) for name, value in facts.items()})
+        self.tags.update({name: str(value) for name, value in tags.items()})
 
     def wrote(self, name: str, rows: int) -> None:
         """Add to the count of rows written to a table."""
@@ -168,22 +168,22 @@ class Lake:
         """`read`, or None where the table does not exist."""
         return self.read(name, on, before) if self.exists(name) else None
 
-    def written(self, name: str) -> DataFrame:
+    def read_current(self, name: str) -> DataFrame:
         """The rows of a table as they are now, what this run wrote included; not recorded as an input."""
         reader = self.spark.read.format("delta")
         rows = reader.table(self.sql_name(name)) if self.settings.lake.catalog else reader.load(self.path(name))
         return _of_today(contract(name), rows)
 
-    def added(self, name: str, version: int) -> DataFrame:
+    def read_commit(self, name: str, version: int) -> DataFrame:
         """The rows that the commit `version`, an append, has added; not recorded as an input.
 
-        From that commit's files alone: `written` would first look for them in the whole log, some Spark jobs a query. With a
-        catalog or more than 100 files, and where the commit is not in the log any more, these are the rows of `written`: the
+        From that commit's files alone: `read_current` would first look for them in the whole log, some Spark jobs a query. With a
+        catalog or more than 100 files, and where the commit is not in the log any more, these are the rows of `read_current`: the
         caller still says which ones it means.
         """
         files = None if self.settings.lake.catalog else self._files_of(name, version)
         if files is None:
-            return self.written(name)
+            return self.read_current(name)
         frame = self._log(name).createDataFrame(self._snapshot(name), files, False, self.spark._jvm.scala.Option.empty())
         return _of_today(contract(name), DataFrame(frame, self.spark))
 
@@ -208,7 +208,7 @@ class Lake:
             listed.add(file)
         return jvm.org.apache.spark.api.python.PythonUtils.toSeq(listed)
 
-    def inserted(self, name: str, since: int) -> DataFrame | None:
+    def inserts_since(self, name: str, since: int) -> DataFrame | None:
         """The rows added to a table after version `since`, up to the version this run reads; None where that cannot be
         known, because rows were changed or removed, files were vacuumed away, or there are over 10,000 commits since.
 
@@ -296,29 +296,29 @@ class Lake:
         self.create(name)
         self._commit(name, lambda: self._save(name, self._writer(rows.coalesce(1)).mode("append")))
 
-    def insert_new(self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None) -> int:
+    def insert_if_absent(self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None) -> int:
         """Add the rows whose key the table does not have, and return how many these are. Rows that it has stay.
 
         With `txn` and an earlier attempt that came to its end: nothing is written, and that attempt's rows are the count.
         """
         return self._merge(name, rows, unique, update=False, txn=txn)
 
-    def insert_absent(self, name: str, rows: DataFrame, at: int, txn: Txn | None = None, renew: bool = False) -> int:
+    def append_known_new(self, name: str, rows: DataFrame, at: int, txn: Txn | None = None, renew: bool = False) -> int:
         """Add rows whose keys are unique and not in version `at` of the table (-1: there was none), as the caller has found, and
         return how many; `txn` as above.
 
-        Where nobody has written since, that spares the search through the table that `insert_new` makes; else, and with a
-        catalog, where nobody can be kept out for the moment of the commit, this is `insert_new`, or `merge` with `renew`.
+        Where nobody has written since, that spares the search through the table that `insert_if_absent` makes; else, and with a
+        catalog, where nobody can be kept out for the moment of the commit, this is `insert_if_absent`, or `upsert` with `renew`.
         """
         with self.sole_writer(name):
             if self.settings.lake.catalog or self.version(name) != at:
-                return (self.merge if renew else self.insert_new)(name, rows, unique=True, txn=txn)
+                return (self.upsert if renew else self.insert_if_absent)(name, rows, unique=True, txn=txn)
             if txn is None:
                 return self.append(name, rows, unique=True)
             self.append_once(name, rows, txn)
             return self._wrote(name, self._metric(name, "numOutputRows", txn=txn))
 
-    def merge(
+    def upsert(
         self, name: str, rows: DataFrame, unique: bool = False, txn: Txn | None = None, gone: DataFrame | None = None
     ) -> int:
         """Add the rows whose key is new, put the others over the old ones, and return how many rows these are; `txn` as above.
@@ -327,7 +327,7 @@ class Lake:
         """
         return self._merge(name, rows, unique, update=True, txn=txn, gone=gone)
 
-    def remove_copies(self, name: str, rows: DataFrame, on: Sequence[str], other: str, where: str) -> int:
+    def delete_duplicates(self, name: str, rows: DataFrame, on: Sequence[str], other: str, where: str) -> int:
         """Remove the rows that equal one of `rows` in all columns `on` and differ from it in `other`; returns how many.
 
         `where` is SQL over the table, known to hold for them, that spares the reading of other files. Nulls equal nothing.
@@ -338,7 +338,7 @@ class Lake:
         keys = rows.select(*on, other).alias("s")
         return self._in_place(name, lambda: self._delta(name).alias("t").merge(keys, copies).whenMatchedDelete(), "Deleted")
 
-    def remove(self, name: str, keys: DataFrame) -> int:
+    def delete(self, name: str, keys: DataFrame) -> int:
         """Remove the rows whose key is in `keys` (the contract's key columns), and return how many they were.
 
         By MERGE: the values that are looked for stay out of the log, where those of a DELETE would stand.
@@ -349,7 +349,7 @@ class Lake:
         merge = lambda: self._delta(name).alias("t").merge(wanted, same).whenMatchedDelete()  # noqa: E731
         return self._wrote(name, self._in_place(name, merge, "Deleted"))
 
-    def rewrite(self, name: str, rows: DataFrame, columns: Sequence[str]) -> int:
+    def update(self, name: str, rows: DataFrame, columns: Sequence[str]) -> int:
         """Put the `columns` of `rows` over the rows whose key is in `rows` under `_old_<key>`, and return how many changed.
 
         The key may be among what changes; CHECKs hold as for every write.
@@ -408,7 +408,7 @@ class Lake:
         with self._session(**quiet, **local, **{_METADATA: self._metadata()}):
             self._commit(name, lambda: self._delta(name).vacuum(hours))
 
-    def forget(self, name: str) -> None:
+    def purge_history(self, name: str) -> None:
         """Leave of a table's past nothing: rows marked as deleted, files of earlier versions, change data, the log before now.
 
         Nobody else may read or write the table meanwhile. With a catalog the log is the platform's: its retention is set to a
@@ -721,9 +721,7 @@ class Lake:
         ready = ready.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             groups = ready.groupBy(*made.key).agg(F.count(F.lit(1)).alias("_n"))
-            seen = _translated(
-                made.name, lambda: groups.agg(F.sum("_n").alias("rows"), F.max("_n").alias("most")).collect()[0]
-            )
+            seen = _translated(made.name, lambda: groups.agg(F.sum("_n").alias("rows"), F.max("_n").alias("most")).collect()[0])
             count = int(seen["rows"] or 0)
             if (seen["most"] or 0) > 1:
                 twice = groups.where("_n > 1").orderBy(*made.key).limit(1).collect()[0]

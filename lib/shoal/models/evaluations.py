@@ -22,14 +22,14 @@ BASELINES = ("random", "popularity", "genre_popularity", "mean", "bias")
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluationResult:
     """What an evaluation found: model -> slice -> metric -> mean with `users`, their number; per model the settings it chose."""
 
     metrics: Mapping[str, Mapping[str, Metrics]]
     settings: Mapping[str, Mapping[str, Any]]
 
 
-def judged(said: Mapping[str, Any]) -> Judged:
+def judged(said: Mapping[str, Any]) -> EvaluationResult:
     """From what the command prints: models, slices, curves, new_items, ratings, settings."""
     found: dict[str, dict[str, Metrics]] = {}
     for model, metrics in said["models"].items():
@@ -43,16 +43,16 @@ def judged(said: Mapping[str, Any]) -> Judged:
         # Their units are ratings, not users.
         if "all" in slices:
             slices["all"] = {name: value for name, value in slices["all"].items() if name not in ("rmse", "mae")}
-    return Judged(found, said["settings"])
+    return EvaluationResult(found, said["settings"])
 
 
-def evaluation_rows(found: Judged) -> list[tuple[Any, ...]]:
+def evaluation_rows(found: EvaluationResult) -> list[tuple[Any, ...]]:
     """Rows as `metric_rows` gives them; none is the champion's."""
     return metric_rows(EVALUATION, found.metrics, lambda model: "baseline" if model in BASELINES else "evaluation")
 
 
 def keep(
-    spark: SparkSession, settings: Settings, root: str, as_of: date, found: Judged, params: Mapping[str, object]
+    spark: SparkSession, settings: Settings, root: str, as_of: date, found: EvaluationResult, params: Mapping[str, object]
 ) -> str:
     """Replace the day's rows of the task, record a run a model, and return the run's id in ops.runs.
 

@@ -10,24 +10,24 @@ from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.models.registry import Model, champion
 from shoal.recommend.candidates.als import AlsModel, from_pipeline
-from shoal.recommend.candidates.trained import Trained, trained_of
+from shoal.recommend.candidates.trained import RecommenderSpec, trained_of
 
 MODEL = "shoal_recommender"
 
 
 @dataclass(frozen=True)
-class Served:
+class Champion:
     """The champion, what its training decided, and its factors."""
 
     model: Model
-    trained: Trained
+    trained: RecommenderSpec
     als: AlsModel
 
 
-def served(lake: Lake) -> Served:
+def served(lake: Lake) -> Champion:
     """The champion of MODEL. Raises SkippedError where the lake has none. Cost: reads its folder; the factors stay files."""
     model = champion(lake, MODEL)
     if model is None:
         raise SkippedError(f"no champion of {MODEL} in this lake: run train_recommender first")
     trained = trained_of(model.params)
-    return Served(model, trained, from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained.als))
+    return Champion(model, trained, from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained.als))

@@ -238,9 +238,7 @@ def _experiment(lake: Lake, client: MlflowClient) -> str:
     return str(client.create_experiment(name, (lake.root / "mlruns").as_uri() if is_embedded else None))
 
 
-def _fingerprint(
-    lake: Lake, name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]
-) -> str:
+def _fingerprint(lake: Lake, name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
     """What makes two trainings the same. Sums of doubles depend on the order of partitions, hence the six digits."""
     rounded = {key: f"{value:.6g}" for key, value in metrics.items()}
     facts = [name, dict(params), rounded, dict(tags), lake.run.input_versions]
@@ -312,7 +310,7 @@ def _log_files(client: MlflowClient, run: Any, files: Path, signature: ModelSign
 
 
 def _model(lake: Lake, client: MlflowClient, name: str, version: Any, is_champion: bool) -> Model:
-    """The version with its run's facts and the path of its files."""
+    """The version with its run's tags and the path of its files."""
     run = client.get_run(version.run_id)
     metrics = {key.replace("_at_", "@"): value for key, value in run.data.metrics.items()}
     folder = _files_of(lake, client, version)

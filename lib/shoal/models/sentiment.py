@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 from shoal.conf.sections import TrainSentimentConf
 from shoal.lake.lake import Lake
-from shoal.mine.text.classifier import Classifier, Plan, Training, judge_classifier
+from shoal.mine.text.classifier import Classifier, Plan, Training, evaluate_classifier
 from shoal.mine.text.saved import load_classifier, save_classifier
 from shoal.models.registry import Model, champion, register
 
@@ -26,15 +26,13 @@ def plan_of(conf: TrainSentimentConf) -> Plan:
     return Plan(**conf.model_dump())
 
 
-def register_classifier(
-    lake: Lake, texts: DataFrame, training: Training, plan: Plan, params: Mapping[str, object]
-) -> Model:
+def register_classifier(lake: Lake, texts: DataFrame, training: Training, plan: Plan, params: Mapping[str, object]) -> Model:
     """Register the classifier; it becomes champion where its macro-F1 is at least the present champion's on the same
     held-out rows of `texts`. `params` are recorded beside the settings.
     """
 
     def judge(rival: Model) -> float:
-        return judge_classifier(texts, load_classifier(rival.folder)[0], plan).macro_f1
+        return evaluate_classifier(texts, load_classifier(rival.folder)[0], plan).macro_f1
 
     found = {**training.quality.named(), **{f"baseline_{k}": v for k, v in training.baseline.named().items()}}
     with tempfile.TemporaryDirectory(prefix="shoal-sentiment-") as folder:

@@ -56,7 +56,7 @@ def open_request(lake: Lake) -> Request | None:
     """The request that is not finished, or None. Collects its people, at most privacy.max_people."""
     if not lake.exists(REQUESTS):
         return None
-    rows = lake.written(REQUESTS).collect()
+    rows = lake.read_current(REQUESTS).collect()
     if not rows:
         return None
     people = tuple(sorted(row["person_id"] for row in rows))
@@ -75,7 +75,7 @@ def ask_for(lake: Lake, people: Sequence[str]) -> Request:
     receipt = known.receipt if known else secrets.token_hex(32)
     fields = "person_id string, request_id string, receipt string, requested_at timestamp"
     rows = [(person, request_id, receipt, lake.run.started_at) for person in sorted(set(people))]
-    lake.insert_new(REQUESTS, lake.spark.createDataFrame(rows, fields))
+    lake.insert_if_absent(REQUESTS, lake.spark.createDataFrame(rows, fields))
     request = open_request(lake)
     assert request is not None  # noqa: S101 - just written
     return request
@@ -106,7 +106,7 @@ def erase(lake: Lake, request: Request) -> None:
         changed: dict[str, int] = {}
         for name in tables_of_people():
             if any(name in counts for counts in removed.values()):
-                lake.remove(name, found[name])
+                lake.delete(name, found[name])
             if name == "gold.recommendations" and "silver.items" in found:
                 take_out_titles(lake, found["silver.items"])
             count = take_out_names(lake, name, names)
@@ -116,7 +116,7 @@ def erase(lake: Lake, request: Request) -> None:
         files, models = remove_files(lake, names), retire(lake, lambda file: file_names(file, terms))
         for name in tables_of_people():
             if lake.exists(name):
-                lake.forget(name)
+                lake.purge_history(name)
         write_down(lake, request, removed, changed, (files, len(models)))
         lake.run.note(request=request.request_id, people=len(request.people), files_removed=files, models_retired=len(models))
     finally:
@@ -144,7 +144,7 @@ def take_out_names(lake: Lake, name: str, names: Names) -> int:
     paths = [n for n in texts if n.startswith("_") or (made.layer == "ops" and not made.columns[n].erase_when)]
     words = [n for n in texts if n not in paths]
     flags = [F.expr(made.columns[n].erase_when or "false") for n in words]
-    rows = lake.written(name)
+    rows = lake.read_current(name)
     columns = [*dict.fromkeys([*made.key, *words, *paths, *labels])]
     types = {n: made.columns[n].type for n in columns}
     given = rows.select(*columns, F.array(*flags).cast("array<boolean>").alias("_erase_when"))
@@ -156,10 +156,10 @@ def take_out_names(lake: Lake, name: str, names: Names) -> int:
         counts = {row["_erase"]: row["count"] for row in found.groupBy("_erase").count().collect()}
         changed = 0
         if counts.get(False):
-            changed += lake.rewrite(name, found.where("not _erase"), [*words, *paths, *labels])
+            changed += lake.update(name, found.where("not _erase"), [*words, *paths, *labels])
         if counts.get(True):
             gone = found.where("_erase").select(*[F.col(f"_old_{k}").alias(k) for k in made.key])
-            changed += lake.remove(name, gone)
+            changed += lake.delete(name, gone)
         return changed
     finally:
         found.unpersist()
@@ -171,13 +171,13 @@ def take_out_titles(lake: Lake, items: DataFrame) -> int:
     if not lake.exists("gold.recommendations"):
         return 0
     key = contract("gold.recommendations").key
-    mine = lake.written("silver.items").join(items, "item_id", "left_semi")
+    mine = lake.read_current("silver.items").join(items, "item_id", "left_semi")
     titles = mine.select(called(F.col("title"), F.col("text")).alias("_called")).where("_called != ''")
-    rows = lake.written("gold.recommendations").withColumn("_called", named_in(F.col("reason")))
+    rows = lake.read_current("gold.recommendations").withColumn("_called", named_in(F.col("reason")))
     met = rows.join(titles.distinct(), "_called")
     reason = F.expr(f"concat(left(reason, length(reason) - length(_called) - 1), '{ERASED}.')").alias("reason")
     changed = met.select(*[F.col(k).alias(f"_old_{k}") for k in key], reason)
-    return lake.rewrite("gold.recommendations", changed, ["reason"])
+    return lake.update("gold.recommendations", changed, ["reason"])
 
 
 def other_files(lake: Lake) -> list[Path]:
@@ -220,7 +220,7 @@ def write_down(
     """A row of ops.erasures a person. Counts that an earlier, killed run wrote stay where they are larger."""
     known: dict[str, dict[str, int]] = {}
     if lake.exists("ops.erasures"):
-        mine = lake.written("ops.erasures").where(F.col("request_id") == request.request_id)
+        mine = lake.read_current("ops.erasures").where(F.col("request_id") == request.request_id)
         known = {row["person_hash"]: row["rows_removed"] for row in mine.collect()}
     rows = []
     for person in request.people:
@@ -233,4 +233,4 @@ def write_down(
             lake.run.started_at if ended else None,
         ))  # fmt: skip
     columns = [(n, c.type) for n, c in contract("ops.erasures").columns.items() if n != "run_id"]
-    lake.merge("ops.erasures", lake.spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns)))
+    lake.upsert("ops.erasures", lake.spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns)))

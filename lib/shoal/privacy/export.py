@@ -30,7 +30,7 @@ def export_person(lake: Lake, user: str, known: str) -> Iterator[str]:
         first = False
         mine = rows_of_people(lake, name, people)
         if mine is not None:
-            rows = lake.written(name).join(mine.select(*made.key).distinct(), made.key, "left_semi")
+            rows = lake.read_current(name).join(mine.select(*made.key).distinct(), made.key, "left_semi")
             for number, row in enumerate(rows.select(*made.columns).orderBy(*made.key).toLocalIterator()):
                 line = json.dumps(row.asDict(recursive=True), default=_plain, ensure_ascii=False)
                 yield f"{',' if number else ''}\n{line}"

@@ -19,7 +19,7 @@ def mark_of_lake(lake: Lake) -> str | None:
     return None
 
 
-def refuse_mixing(lake: Lake) -> None:
+def check_pseudonymisation(lake: Lake) -> None:
     """Raise UsageError where this run would bring plain ids into a pseudonymised lake, pseudonyms into a plain one, or
     pseudonyms under another key."""
     wanted, there = key_check_value(lake.settings.privacy), mark_of_lake(lake)
@@ -32,7 +32,7 @@ def refuse_mixing(lake: Lake) -> None:
     raise UsageError(f"{KEY} is not the key that this lake was made with; its pseudonyms would not join with those there")
 
 
-def known_as(lake: Lake, ids: Sequence[str]) -> list[str]:
+def to_lake_ids(lake: Lake, ids: Sequence[str]) -> list[str]:
     """The ids as the lake knows them: pseudonyms in a pseudonymised lake. Raises UsageError without its key."""
     there = mark_of_lake(lake)
     if there in (None, PLAIN):

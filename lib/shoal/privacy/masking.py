@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shoal.conf.pseudonym_key import WITHHELD
 from shoal.privacy.pseudonyms import FORM, pseudonym
 
 # A text to one with pseudonyms for the names that it holds.
 NamesOf = Callable[[str], str]
-WITHHELD = "(withheld: the lake is pseudonymised)"
 PEOPLE_NAMES = ("user_id", "owner_id", "author_id", "src_id", "dst_id", "other_id", "username", "sender_name")
 # What of a user's object stays, besides its names and ids under pseudonyms.
 PERSON_IDS = ("id", "id_str", "username", "screen_name")
@@ -130,5 +130,3 @@ def masked_json(text: str, change: Callable[[str], str], of_person: Callable[[st
         return node
 
     return walked(value)
-
-

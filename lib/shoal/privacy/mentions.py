@@ -47,7 +47,6 @@ class Names:
         """Every name, loud or not, between anything that is no letter and no digit."""
         return re.compile(rf"(?<![^\W_])(?:{_any(self.stand_ins)})(?![^\W_])")
 
-
     def in_terms(self) -> Names:
         """These names and what a text model's tokens make of loud ones: all in lower case, without signs, and those parts that
         are no plain words (`zq7741` of `person-zq7741`; not `ann` of `ann-lee`)."""

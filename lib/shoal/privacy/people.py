@@ -38,7 +38,7 @@ def people_of(lake: Lake, ids: Sequence[str]) -> DataFrame:
 
 def own_rows(lake: Lake, made: Contract, people: DataFrame, columns: Sequence[str]) -> DataFrame:
     """`columns` and `person` of the rows that a person's id or name stands in; a row of two persons comes twice."""
-    rows, frames = lake.written(made.name), []
+    rows, frames = lake.read_current(made.name), []
     for name in made.personal("id", "name"):
         spec = made.columns[name]
         some = rows.where(spec.pii_when) if spec.pii_when else rows
@@ -57,7 +57,7 @@ def rows_of_people(lake: Lake, name: str, people: DataFrame) -> DataFrame | None
         return None
     frames = [own_rows(lake, made, people, made.key)] if made.personal("id", "name") else []
     for each in made.erased_with:
-        rows = lake.written(name)
+        rows = lake.read_current(name)
         rows = (rows.where(each.when) if each.when else rows).select(*dict.fromkeys([*made.key, *each.by]))
         for parent in parents(each.table):
             theirs = rows_of_people(lake, parent, people)

@@ -22,7 +22,7 @@ def pseudonym(key: bytes, value: str) -> str:
     return "p_" + hmac.new(key, value.strip().encode(), hashlib.sha256).hexdigest()
 
 
-def hider(conf: PrivacyConf) -> Callable[[str], str] | None:
+def pseudonymiser(conf: PrivacyConf) -> Callable[[str], str] | None:
     """The function from an id to its pseudonym; None where ids stay plain. Raises UsageError without a key."""
     if not conf.pseudonymise:
         return None

@@ -35,11 +35,11 @@ from pyspark.sql import SparkSession
 from shoal import __version__
 from shoal.conf.home import home
 from shoal.conf.loading import load, section_name
+from shoal.conf.pseudonym_key import WITHHELD
 from shoal.conf.sections import Section, Settings
 from shoal.errors import ShoalError, SkippedError, TransientError, UsageError, one_line
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run, storage_error
-from shoal.privacy.masking import WITHHELD
 from shoal.spark.session import spark_session
 
 DEFAULT_LAKE = "lake"
@@ -73,7 +73,7 @@ class Job:
         """The tables that the docstring lists under `Reads:` or `Writes:`."""
         return list(dict.fromkeys(_TABLE.findall(self._part(heading))))
 
-    def rests_on(self, other: Job) -> bool:
+    def depends_on(self, other: Job) -> bool:
         """Whether this job reads a table or a model that `other` writes, by the docstrings of both."""
         if _EVERY_TABLE.search(self._part("Reads")):
             return True
@@ -98,7 +98,7 @@ class Result:
     seconds: float
     rows_in: dict[str, int]
     rows_out: dict[str, int]
-    facts: dict[str, str]
+    tags: dict[str, str]
     message: str | None = None
     exit_code: int = 0
 
@@ -283,7 +283,7 @@ def execute(
     message = None if error is None else one_line(error)
     row |= {
         "status": status, "ended_at": utc_now(), "seconds": seconds, "rows_in": run.rows_in, "rows_out": run.rows_out,
-        "input_versions": run.input_versions, "facts": run.facts,
+        "input_versions": run.input_versions, "tags": run.tags,
         "message": WITHHELD if message and run.withholds_message else message,
         "error_class": type(error.__cause__ or error).__name__ if status == "failed" and error else None,
     }  # fmt: skip
@@ -294,9 +294,7 @@ def execute(
         late = _as_shoal(unwritten, job.name)
         message = f"{message or 'the job is done'}; its row in ops.runs could not be written: {one_line(late)}"
         status, code = "failed", code or late.exit_code
-    return Result(
-        run.run_id, job.name, job.stage, as_of, status, seconds, run.rows_in, dict(run.rows_out), run.facts, message, code
-    )
+    return Result(run.run_id, job.name, job.stage, as_of, status, seconds, run.rows_in, dict(run.rows_out), run.tags, message, code)
 
 
 def _as_shoal(error: BaseException, job: str) -> ShoalError:
@@ -319,7 +317,7 @@ def _killed_row(mark: dict[str, str]) -> dict[str, Any]:
     return {
         **mark, "as_of": date.fromisoformat(mark["as_of"]), "started_at": datetime.fromisoformat(mark["started_at"]),
         "status": "killed", "ended_at": None, "seconds": None, "rows_in": {}, "rows_out": {}, "input_versions": {},
-        "facts": {}, "error_class": None, "message": "the process ended without a word; the next run found its lock",
+        "tags": {}, "error_class": None, "message": "the process ended without a word; the next run found its lock",
     }  # fmt: skip
 
 

@@ -18,15 +18,15 @@ def events_to_count(lake: Lake, table: str, conf: FeaturesConf, as_of: date) -> 
     """The events of a new snapshot of `table` at `as_of`, with the snapshot it carries forward where there is one.
 
     An earlier snapshot can be carried forward where its run succeeded with these settings and this code, and silver has only
-    gained rows since, at most features.whole_above_new_rows; these are persisted, for each count reads them and the caller lets
-    them go. Records the choice in the run's facts (`snapshot`: whole, or from which day). Raises SkippedError where there is no
+    gained rows since, at most features.full_refresh_above_new_rows; these are persisted, for each count reads them and the caller
+    lets them go. Records the choice in the run's tags (`snapshot`: whole, or from which day). Raises SkippedError where there is no
     silver.interactions.
     """
     events = lake.read(INTERACTIONS, before=as_of)
     found = None
-    if lake.run.rows_in[INTERACTIONS] >= conf.whole_below_rows and lake.exists("ops.runs") and lake.exists(table):
+    if lake.run.rows_in[INTERACTIONS] >= conf.full_refresh_below_rows and lake.exists("ops.runs") and lake.exists(table):
         found = _earlier(lake, table, as_of)
-    added = lake.inserted(INTERACTIONS, found[1]) if found else None
+    added = lake.inserts_since(INTERACTIONS, found[1]) if found else None
     if found is None or added is None:
         lake.run.note(snapshot="whole")
         return Events(events)
@@ -37,7 +37,7 @@ def events_to_count(lake: Lake, table: str, conf: FeaturesConf, as_of: date) -> 
     previous = lake.read(table, on=day).where(F.col("run_id") == run_id)
     new = later.unionByName(late).persist()
     # Their pairs and days are sent to every task.
-    if new.count() > conf.whole_above_new_rows:
+    if new.count() > conf.full_refresh_above_new_rows:
         new.unpersist()
         lake.run.note(snapshot="whole")
         return Events(events)

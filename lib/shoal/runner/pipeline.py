@@ -88,14 +88,14 @@ def run_pipeline(
 ) -> list[Step]:
     """Run `jobs` and return how each ended, in their order; after the first that failed none is begun.
 
-    A job waits for those before it that write what it reads (`Job.rests_on`); of those that wait for nothing the first begins,
-    `lake.jobs_at_once` at a time. A job that is done is passed over, unless one that it waits for has run. `starting` and `ended`
-    are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels what Spark is doing
+    A job waits for those before it that write what it reads (`Job.depends_on`); of those that wait for nothing the first begins,
+    `lake.max_parallel_jobs` at a time. A job that is done is passed over, unless one that it waits for has run. `starting` and
+    `ended` are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels what Spark is doing
     and waits for nobody: a job that its process leaves in the middle is found by the next run, as after a kill.
     """
     lake = Lake(spark, root, settings, Run("pipeline", "pipeline"))
     done = {} if force else done_before(lake, jobs, settings, as_of)
-    rests_on = {job.name: [other.name for other in jobs[:n] if job.rests_on(other)] for n, job in enumerate(jobs)}
+    depends_on = {job.name: [other.name for other in jobs[:n] if job.depends_on(other)] for n, job in enumerate(jobs)}
     waiting = list(jobs)
     running: set[str] = set()
     ends: SimpleQueue[tuple[Job, Result | BaseException]] = SimpleQueue()
@@ -113,13 +113,13 @@ def run_pipeline(
 
     def begin() -> None:
         """Fill the free places, passing over what is done."""
-        while len(running) < settings.lake.jobs_at_once and not any(map(_has_failed, steps.values())):
-            job = next((job for job in waiting if all(name in steps for name in rests_on[job.name])), None)
+        while len(running) < settings.lake.max_parallel_jobs and not any(map(_has_failed, steps.values())):
+            job = next((job for job in waiting if all(name in steps for name in depends_on[job.name])), None)
             if job is None:
                 return
             waiting.remove(job)
             starting(job)
-            if job.name in done and not any(map(_has_run, (steps[name] for name in rests_on[job.name]))):
+            if job.name in done and not any(map(_has_run, (steps[name] for name in depends_on[job.name]))):
                 keep(job, done[job.name])
             else:
                 running.add(job.name)

@@ -69,8 +69,10 @@ def write_films(spark: SparkSession, conf: WorldConf, folder: Path) -> int:
     items = tables.items_with_truth(spark, conf)
     film, number = imdb_id(F.col("item_id")), F.substring("item_id", 2, 20).cast("bigint")
     ratings = tables.events(spark, conf).where("event = 'rating'")
-    words = tables.texts_with_truth(spark, conf).groupBy(F.col("author_id").alias("user_id"), "item_id").agg(
-        F.min("text").alias("text")
+    words = (
+        tables.texts_with_truth(spark, conf)
+        .groupBy(F.col("author_id").alias("user_id"), "item_id")
+        .agg(F.min("text").alias("text"))
     )
     reviews = ratings.join(words, ["user_id", "item_id"], "left").select(
         F.col("event_id").alias("review_id"), "user_id", film.alias("imdb_id"), F.col("value").alias("rating"), "text",

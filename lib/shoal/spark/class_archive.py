@@ -1,8 +1,8 @@
 """Java's archive of the classes that a session loads, made once at set-up: `python -m shoal.spark.class_archive`.
 
 From an archive a session's classes are mapped; without one each is found in its jar, read and checked (Java's documentation, "Class
-Data Sharing", dynamic archives). It holds what an ingest of a small file used. Java itself sees whether an archive is of this very Java and these
-very jars, and goes on without one that is not.
+Data Sharing", dynamic archives). It holds what an ingest of a small file used. Java itself checks that an archive is of this very
+Java and these very jars, and goes on without one that is not.
 """
 
 from __future__ import annotations
@@ -67,7 +67,18 @@ def _run_session(folder: Path, archive: Path) -> None:
     """
     source = folder / "ratings.csv"
     source.write_text("user_id,item_id,rating,timestamp\nu1,i1,4.0,1700000000\nu2,i1,3.5,1700000100\n")
-    command = [sys.executable, "-m", "shoal", "ingest", "--source", "ratings", "--input", str(source), "--lake", str(folder / "lake")]
+    command = [
+        sys.executable,
+        "-m",
+        "shoal",
+        "ingest",
+        "--source",
+        "ratings",
+        "--input",
+        str(source),
+        "--lake",
+        str(folder / "lake"),
+    ]
     # Java inherits the pipes: they close when its archive is written, after Python's end.
     environment = os.environ | {ARCHIVE_AT_EXIT: str(archive)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=600)

@@ -1,4 +1,4 @@
-"""A Kafka of one node on this machine, for tests, for trying the stream, for measuring it: `python -m testing.kafka_broker start FOLDER`.
+"""A Kafka of one node on this machine, for tests and benchmarks: `python -m shoal.testing.kafka_broker start FOLDER`.
 
 Not for production. Its jars are brought once, at set-up, beside the virtual environment's other shared files and not among
 Spark's own, which have another Scala. It listens on free loopback ports, keeps everything in the folder it is given, and is
@@ -110,7 +110,8 @@ def start(folder: str | Path, security: Security | None = None) -> Broker:
     """
     root = Path(folder).resolve()
     if running_in(root) is not None:
-        raise UsageError(f"{root}: a broker runs in this folder already; `python -m testing.kafka_broker stop {root}` ends it")
+        stop = f"python -m shoal.testing.kafka_broker stop {root}"
+        raise UsageError(f"{root}: a broker runs in this folder already; `{stop}` ends it")
     bring()
     root.mkdir(parents=True, exist_ok=True)
     for attempt in (1, 2, 3):

@@ -88,9 +88,7 @@ def link(name: str) -> zipfile.ZipInfo:
         (link("a"), "'a': a symbolic link"),
     ],
 )
-def test_a_name_that_leads_outside_is_refused_and_nothing_lands(
-    tmp_path: Path, name: str | zipfile.ZipInfo, says: str
-) -> None:
+def test_a_name_that_leads_outside_is_refused_and_nothing_lands(tmp_path: Path, name: str | zipfile.ZipInfo, says: str) -> None:
     given = make(tmp_path / "a.zip", ("good.json", b"[]"), (name, b"/etc/passwd"))
     with pytest.raises(InputError) as told:
         unpack(given, tmp_path / "lake", conf())

@@ -88,9 +88,7 @@ def test_folder_matches_by_name_file_by_file_in_name_order(spark: SparkSession, 
     assert rows_of(spark, tmp_path, ["a", "b"]) == [("a1", "b1", None), ("a2", "b2", "c2")]
 
 
-def test_parts_hold_every_record_once_and_in_order(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_hold_every_record_once_and_in_order(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MIN_PART_BYTES", 300)
     path = tmp_path / "a.csv"
     with path.open("w", newline="") as out:

@@ -21,8 +21,12 @@ OLD: dict[str, Any] = {
         {
             "participants": ["ann", "bob"],
             "conversation": [
-                {"sender": "bob", "created_at": "2020-01-02T10:00:00.123456+00:00", "text": "Grüße 😀",
-                 "likes": [{"username": "ann"}]},
+                {
+                    "sender": "bob",
+                    "created_at": "2020-01-02T10:00:00.123456+00:00",
+                    "text": "Grüße 😀",
+                    "likes": [{"username": "ann"}],
+                },
                 {"sender": "ann", "created_at": "2020-01-02T10:01:00+00:00", "link": "https://www.instagram.com/p/Zz-9/"},
                 {"sender": "ann", "created_at": "2020-01-02T10:02:00+00:00", "media": "https://cdn.test/1.jpg"},
             ],

@@ -17,7 +17,13 @@ def conf(*sets: str) -> StreamEventsConf:
 
 
 def test_open_options_come_from_settings() -> None:
-    sets = ("kafka.security.protocol=SASL_SSL", "kafka.fetch.max.wait.ms=7", "group=g", "starting_offsets=latest", "max_offsets=7")
+    sets = (
+        "kafka.security.protocol=SASL_SSL",
+        "kafka.fetch.max.wait.ms=7",
+        "group=g",
+        "starting_offsets=latest",
+        "max_offsets_per_trigger=7",
+    )
     assert source_options(conf(*sets), {}, False) == {
         "kafka.security.protocol": "SASL_SSL", "kafka.fetch.max.wait.ms": "7", "kafka.bootstrap.servers": "h:9092",
         "kafka.group.id": "g", "subscribe": "t",

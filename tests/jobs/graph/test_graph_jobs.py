@@ -60,20 +60,20 @@ def test_ranks_are_networkxs_on_both_graphs(spark: SparkSession, lake: Lake) -> 
         ranked = sorted((r["rank"], -r["score"]) for r in rows if r["kind"] == kind)
         assert [rank for rank, _ in ranked] == list(range(1, len(ranked) + 1))
         assert ranked == sorted(ranked, key=lambda pair: pair[1])
-    assert lake.run.facts == {"engine_engagement": "local", "engine_follows": "local"}
+    assert lake.run.tags == {"engine_engagement": "local", "engine_follows": "local"}
 
 
 def test_communities_and_network_and_a_rerun(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     fill_follows(spark, lake)
-    run(lake, "rank_nodes", "find_communities", "build_network")
+    run(lake, "rank_nodes", "find_communities", "build_user_graph")
     members = {r["node_id"]: r["community_id"] for r in lake.read("gold.communities", on=DAY).collect()}
     assert set(members) == set("abcdef")
     summary = lake.read("gold.community_summary", on=DAY).collect()
     assert sum(r["nodes"] for r in summary) == 6
     assert {m for r in summary for m in r["top_members"]} == set("abcdef")
     assert sum(r["modularity"] for r in summary) == pytest.approx(summary[0]["total_modularity"])
-    network = {r["node_id"]: r for r in lake.read("features.network", on=DAY).collect()}
+    network = {r["node_id"]: r for r in lake.read("features.user_graph", on=DAY).collect()}
     assert {n: (r["in_degree"], r["out_degree"], r["triangles"]) for n, r in network.items()} == {
         "a": (1, 2, 1), "b": (1, 1, 1), "c": (1, 1, 1), "d": (2, 1, 1), "e": (1, 1, 1), "f": (1, 1, 1),
     }  # fmt: skip
@@ -81,8 +81,8 @@ def test_communities_and_network_and_a_rerun(spark: SparkSession, make_lake: Cal
     assert sum(r["page_rank"] for r in network.values()) == pytest.approx(1.0)
 
     again = make_lake(run_id="run-2")
-    run(again, "rank_nodes", "find_communities", "build_network")
-    after = {r["node_id"]: r for r in again.read("features.network", on=DAY).collect()}
+    run(again, "rank_nodes", "find_communities", "build_user_graph")
+    after = {r["node_id"]: r for r in again.read("features.user_graph", on=DAY).collect()}
     assert {n: {**r.asDict(), "run_id": ""} for n, r in after.items()} == {
         n: {**r.asDict(), "run_id": ""} for n, r in network.items()
     }
@@ -90,14 +90,14 @@ def test_communities_and_network_and_a_rerun(spark: SparkSession, make_lake: Cal
 
 def test_without_ranks_or_communities_the_network_has_nulls(spark: SparkSession, lake: Lake) -> None:
     fill_follows(spark, lake)
-    run(lake, "build_network")
-    rows = lake.read("features.network", on=DAY).collect()
+    run(lake, "build_user_graph")
+    rows = lake.read("features.user_graph", on=DAY).collect()
     assert {(r["page_rank"], r["community_id"]) for r in rows} == {(None, None)}
 
 
 def test_nothing_to_rank_is_skipped(lake: Lake) -> None:
     with pytest.raises(SkippedError, match="no event and no follow"):
         run(lake, "rank_nodes")
-    for name in ("find_communities", "build_network"):
+    for name in ("find_communities", "build_user_graph"):
         with pytest.raises(SkippedError, match=r"silver\.follows does not exist"):
             run(lake, name)

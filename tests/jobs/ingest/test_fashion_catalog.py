@@ -48,7 +48,7 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
     first, other = picture(world, "shop/pictures/p1.jpg", 40, 30), picture(world, "shop/pictures/other.png", 7, 9)
     broken = world.file(b"\xff\xd8\xff no picture", "shop/pictures/p4.jpeg")
     empty = world.file(b"", "shop/pictures/p5.png")
-    result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_per.EUR=1.1")
+    result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_exchange_rates.EUR=1.1")
     assert result.status == "succeeded", result.message
     items = ["item_id", "kind", "title", "text", "hashtags", "categories", "price_usd", "image_count", "source"]
     assert world.rows("silver.items", *items) == [
@@ -77,7 +77,7 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
     rows = world.rows("ops.quarantine", "file", "line", "reason")
     reasons = {(Path(file).name, line): reason for file, line, reason in rows}
     assert reasons["products.csv", 4] == (
-        "currency: found 'XAU', expected USD, EUR; --set usd_per.CODE=RATE gives another's worth in US dollars"
+        "currency: found 'XAU', expected USD, EUR; --set usd_exchange_rates.CODE=RATE gives another's worth in US dollars"
     )
     assert sorted(world.counts()) == [
         ("events.jsonl", 6, 3, 0, 3), ("other.png", 1, 1, 0, 0), ("p1.jpg", 1, 1, 0, 0), ("p4.jpeg", 1, 1, 0, 0),

@@ -30,10 +30,10 @@ def lines(*objects: object) -> str:
 def test_posts_with_hidden_likes_printed_places_and_the_webs_nested_form(world: World) -> None:
     world.file(
         ",owner_id,owner_username,shortcode,type,caption,comments,likes,created_at,location,imageUrl,followers\n"
-        "0,36,ann,C1,Image,\"Fall 🍂\nSecond, #Fall \"\"q\"\"\",\"1,234\",12.3k,1672873444.0,"
+        '0,36,ann,C1,Image,"Fall 🍂\nSecond, #Fall ""q""","1,234",12.3k,1672873444.0,'
         "\"{'id': '2', 'name': \"\"Ann's Bar, NY\"\", 's': 'x'}\",https://x.test/1.jpg,1.2M\n"
         "1,36,ann,C2,Video,Hidden,-1,-1,1672873444,None,,1.2M\n"
-        "2,36,ann,C3,Sidecar,,nan,5,1672873444,,i/3.JPG,\"1 200 000\"\n",
+        '2,36,ann,C3,Sidecar,,nan,5,1672873444,,i/3.JPG,"1 200 000"\n',
         "in/posts.csv",
     )
     node = {
@@ -44,7 +44,7 @@ def test_posts_with_hidden_likes_printed_places_and_the_webs_nested_form(world: 
     world.file(lines({"node": node}), "in/nodes.jsonl")
     world.file(json.dumps({"GraphImages": [{**node, "shortcode": "C5"}], "GraphProfileInfo": {}}), "in/whole.json")
     result = world.ingest(world.folder / "in", "instagram_influencers")
-    assert (result.status, result.facts["rejected"]) == ("succeeded", "0"), result.message
+    assert (result.status, result.tags["rejected"]) == ("succeeded", "0"), result.message
     columns = ("item_id", "owner_id", "text", "is_video", "image_count", "location", "created_at")
     nested = ("77", "Nested #Sun", True, 0, "Porto", TIME)
     assert world.rows("silver.items", *columns) == [
@@ -54,7 +54,7 @@ def test_posts_with_hidden_likes_printed_places_and_the_webs_nested_form(world: 
         ("C4", *nested),
         ("C5", *nested),
     ]
-    assert world.rows("silver.item_counts", "item_id", "likes", "comments") == [
+    assert world.rows("silver.item_engagement", "item_id", "likes", "comments") == [
         ("C1", 12_300, 1_234), ("C3", 5, None), ("C4", 70, 7), ("C5", 70, 7),
     ]  # fmt: skip
     assert world.rows("silver.users", "user_id", "username", "followers") == [("36", "ann", 1_200_000), ("77", "gina", None)]
@@ -110,7 +110,7 @@ def test_tweets_in_pages_a_line_whole_texts_and_retweets(world: World) -> None:
         ("6", "7", "Found", []),
     ]
     # The retweets of a retweet are those of the tweet that it repeats.
-    assert world.rows("silver.item_counts", "item_id", "likes", "shares") == [
+    assert world.rows("silver.item_engagement", "item_id", "likes", "shares") == [
         ("1", 3, 5), ("1050118621198921728", None, 284), ("2", 3, None), ("3", 3, 5), ("6", None, 284),
     ]  # fmt: skip
     assert world.rows("silver.users", "user_id", "username", "followers") == [("11", "ann", 10), ("7", "bob", None)]
@@ -129,10 +129,10 @@ def test_old_films_beside_casts_and_records_that_a_line_break_broke(world: World
         "adult,id,imdb_id,title\nFalse,862,tt0114709,Toy Story\n - Written,1997-08-20,0,False\nFalse,863,0,B\n",
         "in/movies_metadata.csv",
     )
-    world.file("tconst\ttitleType\tprimaryTitle\tstartYear\tgenres\ntt1\tshort\t\"Rolling\t1894\t\\N\n", "in/title.basics.tsv")
+    world.file('tconst\ttitleType\tprimaryTitle\tstartYear\tgenres\ntt1\tshort\t"Rolling\t1894\t\\N\n', "in/title.basics.tsv")
     world.file("nconst\tprimaryName\nnm1\tFred\n", "in/name.basics.tsv")
     result = world.ingest(world.folder / "in", "media_reviews")
-    assert (result.status, result.facts.get("files_of_no_part")) == ("succeeded", "2"), result.message
+    assert (result.status, result.tags.get("files_of_no_part")) == ("succeeded", "2"), result.message
     assert world.rows("silver.items", "item_id", "kind", "title", "text", "categories") == [
         ("tmdb-19995", "film", "Avatar", 'A "big" one', ["Action"]),
         ("tmdb-862", "film", "Toy Story", None, []),
@@ -157,9 +157,9 @@ def test_prices_with_thousands_signs_and_decimal_commas(world: World) -> None:
         'u1,p3,"35,90",1,10%,EUR,2023-11-15\nu2,p3,€ 20,3,12.5% off,,2023-11-16\nu2,p1,10,1,110%,USD,2023-11-17\n',
         "shop/purchases.csv",
     )
-    result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_per.EUR=2")
+    result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_exchange_rates.EUR=2")
     assert result.status == "succeeded", result.message
-    assert (result.facts["files_of_no_part"], result.facts["zip_files_unread"]) == ("1", "1")
+    assert (result.tags["files_of_no_part"], result.tags["zip_files_unread"]) == ("1", "1")
     assert world.rows("silver.items", "item_id", "price_usd") == [("p1", 1299.0), ("p2", 2598.0), ("p3", 71.8)]
     assert world.rows("silver.interactions", "item_id", "value") == [
         ("p1", 2499.0),
@@ -167,7 +167,11 @@ def test_prices_with_thousands_signs_and_decimal_commas(world: World) -> None:
         ("p3", 64.62),  # 35.90, less a tenth, at 2 dollars
     ]
     assert world.rows("ops.quarantine", "line", "rule", "reason") == [
-        (5, "currency", "currency: found 'GBP', expected USD, EUR; --set usd_per.CODE=RATE gives another's worth in US dollars"),
+        (
+            5,
+            "currency",
+            "currency: found 'GBP', expected USD, EUR; --set usd_exchange_rates.CODE=RATE gives another's worth in US dollars",
+        ),
         (5, "type", "discount: found '110%', expected a price as 1299, 1,299.00, 1.299,00 or € 12, or 10%"),
         (6, "type", "price: found 'free', expected a price as 1299, 1,299.00, 1.299,00 or € 12"),
     ]
@@ -186,10 +190,10 @@ def test_names_and_words_of_known_data_sets(world: World) -> None:
         "timestamp,visitorid,event,itemid,transactionid\n1433221332,257597,addtocart,355908,\n1433221333,257597,transaction,355908,7\n",
         "events/events.csv",
     )
-    assert world.ingest(world.folder / "events", "events").facts["rejected"] == "1"
+    assert world.ingest(world.folder / "events", "events").tags["rejected"] == "1"
     review = {"overall": 5.0, "reviewTime": "11 9, 2012", "reviewerID": "A1", "asin": "B0", "unixReviewTime": 1352419200}
     world.file(lines(review), "amazon.jsonl")
-    assert world.ingest(world.folder / "amazon.jsonl", "ratings").facts["rejected"] == "0"
+    assert world.ingest(world.folder / "amazon.jsonl", "ratings").tags["rejected"] == "0"
     assert world.rows("silver.interactions", "user_id", "item_id", "event", "value", "occurred_at") == [
         ("257597", "355908", "purchase", None, datetime(2015, 6, 2, 5, 2, 13)),
         ("257597", "355908", "save", None, datetime(2015, 6, 2, 5, 2, 12)),
@@ -230,7 +234,7 @@ def test_an_archive_in_two_parts_is_of_one_person_and_who_is_gone_takes_no_messa
     rest = {name: value for name, value in NEW.items() if name not in talks}
     write_zip(rest, world.folder / "parts" / "instagram-ann-2024-01-01-part2.zip")
     result = world.ingest(world.folder / "parts", "instagram_export")
-    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "14", "0"), result.message
+    assert (result.status, result.tags["ingested"], result.tags["rejected"]) == ("succeeded", "14", "0"), result.message
     users = {row[0] for row in world.rows("silver.users", "user_id")}
     assert {"ann", "Bob"} < users
     assert not {"Ann Müller", mojibake("Ann Müller"), ""} & users

@@ -41,7 +41,7 @@ def test_every_form_of_the_world_is_the_world_and_the_pipeline_goes_through(spar
         )  # fmt: skip
         assert result.status == "succeeded", (source, result.message)
         # A shop's views are Twitter's views again, under the same ids: duplicates.
-        landed, again = (int(result.facts[name]) for name in ("ingested", "duplicates"))
+        landed, again = (int(result.tags[name]) for name in ("ingested", "duplicates"))
         assert (source, landed + again, again > 0) == (source, written, source == "fashion_catalog")
 
     events = tables.events(spark, CONF)

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.loading import load
-from shoal.ingest.record_type import Part
+from shoal.ingest.record_type import RecordType
 from shoal.ingest.sources.general import BLOCKS, MODERATION, PROFILES
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
@@ -61,7 +61,7 @@ def world(spark: SparkSession, tmp_path: Path) -> World:
 
 def test_sound_rows_reach_silver_with_their_provenance_in_bronze(world: World) -> None:
     result = world.ingest(world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,2023-11-14T22:13:20+01:00\n"))
-    assert result.facts["ingested"] == "2"
+    assert result.tags["ingested"] == "2"
     assert world.rows("silver.interactions", "user_id", "item_id", "event", "value", "occurred_at", "source") == [
         ("u1", "i1", "rating", 4.0, datetime(2023, 11, 14, 22, 13, 20), "ratings"),
         ("u2", "i1", "rating", 0.5, datetime(2023, 11, 14, 21, 13, 20), "ratings"),
@@ -149,8 +149,8 @@ def test_columns_are_matched_by_name_whatever_their_order_and_case(world: World)
     second = world.file("\ufeffuid,item_id,rating,timestamp,note\nu2,i1,1,1700000000,hello\n", "b.csv")
     world.ingest(second, "ratings", "column.user_id=uid")
     assert world.rows("silver.interactions", "user_id", "item_id", "value") == [("u1", "i1", 4.0), ("u2", "i1", 1.0)]
-    facts = dict(world.rows("ops.runs", "run_id", "facts"))
-    assert "note" in [f.get("ratings_columns_left_raw") for f in facts.values()]
+    tags = dict(world.rows("ops.runs", "run_id", "tags"))
+    assert "note" in [f.get("ratings_columns_left_raw") for f in tags.values()]
 
 
 def test_a_file_of_milliseconds_or_far_years_is_refused_in_one_line(world: World) -> None:
@@ -180,7 +180,7 @@ def test_duplicates_in_a_file_and_across_files(world: World) -> None:
 def test_a_file_of_the_same_content_is_passed_over(world: World) -> None:
     world.ingest(world.file(HEAD + "u,i,4,1700000000\n", "a.csv"))
     again = world.ingest(world.file(HEAD + "u,i,4,1700000000\n", "copy/b.csv"))
-    assert (again.status, again.facts["files"], again.facts["files_ingested_before"]) == ("succeeded", "0", "1")
+    assert (again.status, again.tags["files"], again.tags["files_ingested_before"]) == ("succeeded", "0", "1")
     assert len(world.rows("bronze.ratings", "raw")) == 1
 
 
@@ -236,7 +236,7 @@ def test_a_zipped_file_that_breaks_off_gives_what_came_before_and_a_reject(world
     assert result.status == "succeeded", result.message
     rejected = world.quarantined()
     assert rejected[-1][1] == "cut_off" and len(rejected) <= 2  # a line cut in its middle, and the end that is missing
-    assert 1000 < int(result.facts["ingested"]) < 5000
+    assert 1000 < int(result.tags["ingested"]) < 5000
 
 
 def test_texts_of_every_script_and_size_come_through(world: World) -> None:
@@ -274,7 +274,7 @@ def test_events_and_edges_take_the_names_people_give_them(world: World) -> None:
 
 
 @pytest.mark.parametrize("part", [BLOCKS, PROFILES, MODERATION], ids=lambda part: part.name)
-def test_fields_of_blocks_profiles_and_moderation_are_the_columns_of_their_tables(part: Part) -> None:
+def test_fields_of_blocks_profiles_and_moderation_are_the_columns_of_their_tables(part: RecordType) -> None:
     columns = [field.name for field in part.fields]
     for table, own in ((part.silver, {"source", "run_id"}), (part.bronze, {"run_id"})):
         assert [n for n in contract(table).columns if n not in own and n not in PROVENANCE] == columns
@@ -305,7 +305,7 @@ def test_files_of_another_age_are_read_where_their_form_is_named(world: World) -
     text = "v1,v2\n" + "".join(f"ham,caf\u00e9 \u00a3{n}\n" for n in range(20))
     sms = world.file(text.encode("latin-1"), "spam.csv")
     result = world.ingest(sms, "texts", "encoding=windows-1252", "column.text=v2", "column.label=v1", "split_bytes=40")
-    assert result.facts["ingested"] == "20"
+    assert result.tags["ingested"] == "20"
     assert world.rows("silver.texts", "text") == sorted((f"caf\u00e9 \u00a3{n}",) for n in range(20))
     snap = world.file("# Directed graph\n# 2 nodes\nFromNodeId\tToNodeId\n0\t1\n# more\n1\t2\n", "graph.txt")
     names = ("column.src_id=FromNodeId", "column.dst_id=ToNodeId")
@@ -319,14 +319,17 @@ def test_files_of_another_age_are_read_where_their_form_is_named(world: World) -
 @pytest.mark.slow
 def test_movielens_lands_whole(world: World, data: Path) -> None:
     result = world.ingest(data / "movielens_latest_small", "movielens")
-    assert (result.facts["ingested"], result.facts["duplicates"], result.facts["rejected"]) == ("124003", "0", "0")
+    assert (result.tags["ingested"], result.tags["duplicates"], result.tags["rejected"]) == ("124003", "0", "0")
     lake = Lake(world.spark, world.root, load(), Run("reader"))
     ratings = lake.read("silver.interactions").agg(F.count("*"), F.countDistinct("user_id"), F.sum("value")).collect()
     assert [tuple(row) for row in ratings] == [(100836, 610, 353083.0)]
     film = lake.read("silver.items").where("item_id = '1'").select("title", "kind", "categories").collect()[0]
     assert (film["title"], film["kind"]) == ("Toy Story (1995)", "film")
     assert film["categories"] == ["Adventure", "Animation", "Children", "Comedy", "Fantasy"]
-    assert lake.read("silver.item_links").where("item_id = '1'").select("imdb_id", "tmdb_id").collect()[0] == ("tt0114709", "862")
+    assert lake.read("silver.item_external_ids").where("item_id = '1'").select("imdb_id", "tmdb_id").collect()[0] == (
+        "tt0114709",
+        "862",
+    )
     assert lake.read("silver.texts").where("kind = 'tag'").count() == 3683
 
 
@@ -346,7 +349,7 @@ def test_an_event_that_brings_the_id_of_a_rating_keeps_it_whenever_it_was(world:
 def broken_off(world: World, path: Path | str, at: str, *given: str) -> None:
     """An ingest that dies before it writes the table."""
     with pytest.MonkeyPatch.context() as patched:
-        for how in ("append", "insert_absent"):
+        for how in ("append", "append_known_new"):
             whole = getattr(Lake, how)
 
             def dies(lake: Lake, name: str, *others: Any, whole: Callable[..., Any] = whole, **named: Any) -> Any:
@@ -363,7 +366,7 @@ def test_what_a_batch_brought_is_counted_however_often_it_was_broken_off(world: 
     path = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,1700000001\n")
     for _ in range(2):
         broken_off(world, path, "ops.ingest_files")
-    assert world.ingest(path).facts["ingested"] == "2"
+    assert world.ingest(path).tags["ingested"] == "2"
     assert world.counts() == [("ratings.csv", 2, 2, 0, 0)]
     assert len(world.rows("silver.interactions", "event_id")) == 2
 

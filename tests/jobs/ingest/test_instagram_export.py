@@ -24,7 +24,7 @@ def old(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A lake with the folder of 2020."""
     world = World(spark, tmp_path_factory.mktemp("old"))
     result = world.ingest(write_folder(OLD, world.folder / "me"), SOURCE)
-    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "14", "0"), result.message
+    assert (result.status, result.tags["ingested"], result.tags["rejected"]) == ("succeeded", "14", "0"), result.message
     return world
 
 
@@ -33,7 +33,7 @@ def new(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A lake with the .zip of 2022."""
     world = World(spark, tmp_path_factory.mktemp("new"))
     result = world.ingest(write_zip(NEW, world.folder / "ann.zip"), SOURCE)
-    assert (result.status, result.facts["ingested"], result.facts["rejected"]) == ("succeeded", "13", "0"), result.message
+    assert (result.status, result.tags["ingested"], result.tags["rejected"]) == ("succeeded", "13", "0"), result.message
     return world
 
 
@@ -118,7 +118,7 @@ def test_an_archive_lies_below_the_lake_by_its_content(new: World) -> None:
 
 def test_the_same_archive_again_is_passed_over(new: World) -> None:
     result = new.ingest(new.folder / "ann.zip", SOURCE)
-    assert (result.facts["files"], result.facts["files_ingested_before"]) == ("0", "11")
+    assert (result.tags["files"], result.tags["files_ingested_before"]) == ("0", "11")
 
 
 def test_broken_files_are_quarantined_and_the_rest_lands(spark: SparkSession, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_the_same_bytes_in_the_archives_of_two_people_are_of_both(spark: SparkSe
     assert result.status == "succeeded", result.message
     assert world.rows("silver.interactions", "user_id", "event") == [("ann", "like"), ("bob", "like")]
     assert world.rows("silver.users", "user_id") == [("ann",), ("bob",), ("cat",)]
-    assert world.ingest(tmp_path / "in", SOURCE).facts["files"] == "0"
+    assert world.ingest(tmp_path / "in", SOURCE).tags["files"] == "0"
 
 
 def spoiled(seed: int) -> Iterator[bytes]:

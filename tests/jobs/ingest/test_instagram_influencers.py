@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from shoal.conf.sections import IngestConf
-from shoal.ingest.record_type import Also
+from shoal.ingest.record_type import DerivedTable
 from shoal.runner.execute import find_job
 
 from tests.jobs.ingest.test_ingest_files import World
@@ -43,7 +43,7 @@ def test_a_post_is_an_item_a_user_counts_a_text_and_a_picture(world: World) -> N
     assert world.rows("silver.users", "user_id", "username", "followers", "following", "source") == [
         ("11", "ann", 1_200_000, 300, "instagram_influencers")
     ]
-    assert world.rows("silver.item_counts", "item_id", "observed_at", "likes", "comments", "shares", "views") == [
+    assert world.rows("silver.item_engagement", "item_id", "observed_at", "likes", "comments", "shares", "views") == [
         ("Ab-1", TIME, 12_300, 1_234, None, None), ("Ab-2", TIME, 5, None, None, None),
     ]  # fmt: skip
     assert world.rows("silver.texts", "text_id", "kind", "author_id", "item_id", "text", "created_at") == [
@@ -86,7 +86,7 @@ def test_every_form_and_both_styles_of_names_are_the_same_rows(world: World, spa
     assert world.rows("silver.items", "item_id", "owner_id", "is_video", "created_at") == [
         (item, owner, True, TIME) for item, owner in owners.items()
     ]
-    assert world.rows("silver.item_counts", "item_id", "observed_at", "likes") == [
+    assert world.rows("silver.item_engagement", "item_id", "observed_at", "likes") == [
         (item, TIME, 12_345_678 if item == "h" else 1234) for item in owners
     ]
     assert world.rows("silver.users", "user_id", "followers") == [(owner, 1234) for owner in owners.values()]
@@ -96,10 +96,13 @@ def test_every_form_and_both_styles_of_names_are_the_same_rows(world: World, spa
 
 def test_a_run_that_died_between_its_tables_is_finished_by_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = world.file(json.dumps([POST, {**POST, "shortcode": "Ab-2", "followers": 7}]), "posts.json")
-    job, tables = find_job("ingest_files"), ("silver.items", "silver.users", "silver.item_counts", "silver.texts", "silver.images")
+    job, tables = (
+        find_job("ingest_files"),
+        ("silver.items", "silver.users", "silver.item_engagement", "silver.texts", "silver.images"),
+    )
     whole = sys.modules[job.run.__module__].rows_of
 
-    def dies(sources: Sequence[tuple[DataFrame, Also]], conf: IngestConf) -> DataFrame:
+    def dies(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf) -> DataFrame:
         if sources[0][1].silver == "silver.texts":
             raise OSError("killed")
         return whole(sources, conf)

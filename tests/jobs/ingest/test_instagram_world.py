@@ -18,6 +18,7 @@ from tests.jobs.ingest.test_ingest_files import World
 pytestmark = pytest.mark.slow
 CONF = WorldConf(users=30, items=40, events=900, texts=80, days=30, seed=5)
 
+
 @pytest.fixture(scope="module")
 def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A lake with the world's posts and the archives of all its users, one of them zipped."""
@@ -58,4 +59,6 @@ def test_counts_are_the_worlds(world: World) -> None:
     likes = tables.likes(spark, CONF).groupBy("item_id").agg(F.count(F.lit(1)).alias("n"))
     posts = tables.items_with_truth(spark, CONF).where("kind = 'post'")
     expected = posts.join(likes, "item_id", "left").select("item_id", F.coalesce("n", F.lit(0)), "created_at")
-    assert world.rows("silver.item_counts", "item_id", "likes", "observed_at") == sorted(map(tuple, expected.collect()), key=repr)
+    assert world.rows("silver.item_engagement", "item_id", "likes", "observed_at") == sorted(
+        map(tuple, expected.collect()), key=repr
+    )

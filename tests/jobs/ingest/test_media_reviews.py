@@ -61,7 +61,7 @@ def test_metadata_alone_lands_and_imdb_and_tmdb_are_one(world: World) -> None:
         ("tt0114709", "film", "Toy Story", "Toys live.", ["jealousy"], ["Adventure", "Animation"], datetime(1995, 1, 1),
          "media_reviews"),
     ]  # fmt: skip
-    assert world.rows("silver.item_scores", "item_id", "catalogue", "rating", "votes", "popularity") == [
+    assert world.rows("silver.item_external_ratings", "item_id", "catalogue", "rating", "votes", "popularity") == [
         ("tt0114709", "imdb", 8.3, 1_000_000, None),
         ("tt0114709", "tmdb", 7.7, 5415, 21.9),
     ]
@@ -90,8 +90,8 @@ def test_one_film_is_one_item_whatever_came_first(world: World, first: str) -> N
     assert world.rows("silver.items", *COLUMNS) == expected
     assert world.rows("silver.interactions", "user_id", "item_id", "value") == [("7", "1", 4.0), ("u9", "1", 9.0)]
     assert world.rows("silver.texts", "author_id", "item_id", "text") == [("u9", "1", "Fine film")]
-    assert world.rows("silver.item_scores", "item_id", "catalogue") == [("1", "imdb"), ("1", "tmdb")]
-    ids = [row[0] for row in world.rows("silver.item_links", "item_id")]
+    assert world.rows("silver.item_external_ratings", "item_id", "catalogue") == [("1", "imdb"), ("1", "tmdb")]
+    ids = [row[0] for row in world.rows("silver.item_external_ids", "item_id")]
     assert ids == ["1", "6", "tmdb-862", "tmdb-949", "tt0000002", "tt0114709"]
     if first == "movielens":
         # A later movies.csv goes over the row; what IMDb and TMDb know is filled in again.

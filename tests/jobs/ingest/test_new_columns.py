@@ -44,7 +44,7 @@ def test_an_unknown_column_is_kept_raw_and_told(spark: SparkSession, tmp_path: P
     path = tmp_path / "r.csv"
     path.write_text("user_id,item_id,rating,timestamp,mood\nu,i,4,1700000000,glad\n", encoding="utf-8")
     result = ingest(spark, tmp_path / "lake", path)
-    assert (result.status, result.facts["ratings_columns_left_raw"]) == ("succeeded", "mood")
+    assert (result.status, result.tags["ratings_columns_left_raw"]) == ("succeeded", "mood")
     rows = Lake(spark, tmp_path / "lake", load(), Run("r")).read("bronze.ratings").select("raw").collect()
     assert [row["raw"] for row in rows] == ["u,i,4,1700000000,glad"]
 
@@ -68,15 +68,13 @@ def test_unknown_names_in_json_lines_are_kept_raw_and_told_once(spark: SparkSess
     path = tmp_path / "r.jsonl"
     path.write_text(LINES, encoding="utf-8")
     result = ingest(spark, tmp_path / "lake", path)
-    assert (result.status, result.facts["ratings_columns_left_raw"]) == ("succeeded", ", mood, weather")
+    assert (result.status, result.tags["ratings_columns_left_raw"]) == ("succeeded", ", mood, weather")
     rows = Lake(spark, tmp_path / "lake", load(), Run("r")).read("bronze.ratings").orderBy("_line").select("raw").collect()
     assert [row["raw"] for row in rows] == LINES.splitlines()
-    assert result.facts["ingested"] == "3"
+    assert result.tags["ingested"] == "3"
 
 
-def test_json_lines_with_unknown_names_are_refused_as_other_files_are(
-    spark: SparkSession, tmp_path: Path, refusing: None
-) -> None:
+def test_json_lines_with_unknown_names_are_refused_as_other_files_are(spark: SparkSession, tmp_path: Path, refusing: None) -> None:
     """Few or many of the records, and whatever share of rejects is taken."""
     path = tmp_path / "r.jsonl"
     path.write_text(LINES, encoding="utf-8")
@@ -94,7 +92,7 @@ def test_json_lines_with_unknown_names_are_refused_as_other_files_are(
     ]
     # Put right, the file goes in.
     path.write_text(LINES.splitlines()[0] + "\n", encoding="utf-8")
-    assert ingest(spark, tmp_path / "lake", path).facts["ingested"] == "1"
+    assert ingest(spark, tmp_path / "lake", path).tags["ingested"] == "1"
 
 
 def test_a_message_with_unknown_names_is_kept_or_rejected_as_the_contract_says() -> None:
@@ -122,7 +120,7 @@ def test_two_thousand_small_files_lose_nothing_and_hold_no_more_than_their_names
     result = ingest(spark, tmp_path / "lake", folder)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert (result.status, result.message) == ("succeeded", None)
-    assert [result.facts[k] for k in ("files", "ingested", "rejected")] == ["2000", "2000", "2000"]
+    assert [result.tags[k] for k in ("files", "ingested", "rejected")] == ["2000", "2000", "2000"]
     lake = Lake(spark, tmp_path / "lake", load(), Run("r"))
     assert lake.read("ops.ingest_files").where(F.expr("records = 2 and ingested = 1 and rejected = 1")).count() == 2000
     # ru_maxrss is in KiB: what the driver's Python came to hold of 2,000 files.

@@ -111,16 +111,16 @@ def test_a_folder_that_grows(flow: Flow) -> None:
     first = flow.run()
     assert (first.status, first.message) == ("succeeded", None)
     wanted = {"batches": "1", "files": "2", "records": "9", "ingested": "4", "duplicates": "1", "rejected": "4"}
-    assert {name: first.facts[name] for name in wanted} == wanted
-    assert first.facts["events_columns_left_raw"] == "mood, weather"
-    assert {"batch_seconds", "longest_batch_seconds", "rows_per_second"} < set(first.facts)
+    assert {name: first.tags[name] for name in wanted} == wanted
+    assert first.tags["events_columns_left_raw"] == "mood, weather"
+    assert {"batch_seconds", "longest_batch_seconds", "rows_per_second"} < set(first.tags)
     assert flow.ids() == ["e1", "e2", "e3", "e9"]
     faults = [("a.jsonl", 3, "bad_json"), ("a.jsonl", 6, "duplicate_key"), ("a.jsonl", 7, "type"), ("b.csv", 3, "range")]
     assert flow.quarantined() == faults
     assert flow.rows("silver.interactions", "item_id", "event", "source")[0] == ("i", "like", "events_stream")
 
     nothing = flow.run()
-    assert (nothing.status, nothing.facts["batches"], nothing.facts["records"]) == ("succeeded", "0", "0")
+    assert (nothing.status, nothing.tags["batches"], nothing.tags["records"]) == ("succeeded", "0", "0")
 
     shutil.copy(flow.input / "a.jsonl", flow.input / "copy.jsonl")
     os.utime(flow.file("late.jsonl", event(5), event(0)), (1_600_000_000, 1_600_000_000))
@@ -179,13 +179,13 @@ def test_activity_lands_as_from_files_and_a_batch_that_is_done_again_changes_not
     # Killed before Spark's own commit: the last batch is done again.
     (flow.checkpoint() / "commits" / "1").unlink()
     (flow.checkpoint() / "commits" / ".1.crc").unlink()
-    assert flow.run().facts["batches"] == "1"
+    assert flow.run().tags["batches"] == "1"
     assert (told(flow.lake()), flow.totals()) == (found, (14, 8, 2, 4))
 
 
 def test_a_stream_that_began_with_poison_goes_on(flow: Flow) -> None:
     flow.file("a.jsonl", "broken")
-    assert flow.run().facts["rejected"] == "1"
+    assert flow.run().tags["rejected"] == "1"
     flow.file("b.jsonl", event(1))
     second = flow.run()
     assert (second.status, second.message, flow.ids()) == ("succeeded", None, ["e1"])
@@ -221,9 +221,9 @@ def test_a_topic(flow: Flow, kafka: str) -> None:
     flow.topic(kafka, "whole")
     flow.send(0, event(5), event(1), *POISON)
     flow.send(1, event(3), event(5), event(3, user_id="another"))
-    first = flow.run("max_offsets=6")
-    assert (first.status, first.message, first.facts["lag_offsets"]) == ("succeeded", None, "0")
-    assert int(first.facts["batches"]) >= 2
+    first = flow.run("max_offsets_per_trigger=6")
+    assert (first.status, first.message, first.tags["lag_offsets"]) == ("succeeded", None, "0")
+    assert int(first.tags["batches"]) >= 2
     assert flow.ids() == ["e1", "e3", "e5"]
     poison = [("whole/0", 2 + i, rule) for i, rule in enumerate(RULES)]
     assert flow.quarantined() == [*poison, ("whole/1", 2, "duplicate_key")]
@@ -235,14 +235,14 @@ def test_a_topic(flow: Flow, kafka: str) -> None:
     older = flow.root / "older"
     shutil.copytree(flow.checkpoint(), older)
     flow.send(0, event(0), event(5))
-    assert flow.run().facts["ingested"] == "1"
+    assert flow.run().tags["ingested"] == "1"
     newest = flow.checkpoint()
     newest.rename(flow.root / "newest")
     older.rename(newest)
     assert "it is an older copy" in (flow.run().message or "")
     shutil.rmtree(newest)
     (flow.root / "newest").rename(newest)
-    assert flow.run().facts["batches"] == "0"
+    assert flow.run().tags["batches"] == "0"
 
     assert flow.run(replay=True).status == "succeeded"
     assert flow.ids() == ["e0", "e1", "e3", "e5"]
@@ -286,9 +286,9 @@ def test_replay_is_a_flag_of_the_command_and_of_the_file() -> None:
 def test_a_stream_without_an_end_looks_again_and_ends_when_it_is_told(flow: Flow) -> None:
     flow.file("a.jsonl", event(1))
     result = flow.run("trigger=1", "run_seconds=6")
-    assert (result.status, result.facts["ingested"]) == ("succeeded", "1")
+    assert (result.status, result.tags["ingested"]) == ("succeeded", "1")
     flow.file("b.jsonl", event(2))
-    assert flow.run("trigger=1", "run_seconds=6").facts["ingested"] == "1"
+    assert flow.run("trigger=1", "run_seconds=6").tags["ingested"] == "1"
     assert flow.ids() == ["e1", "e2"]
 
 
@@ -309,7 +309,7 @@ def test_three_kills_in_mid_batch_lose_and_double_nothing(flow: Flow, kafka: str
         # Commit 0 makes a table, commit 1 is the first batch's.
         kill_when(start(*command), lambda table=table: commit(table, 1).exists())
         assert not commit("ops/stream_batches", 1).exists(), "the batch was killed too late to be in its middle"
-    finished = flow.run("max_offsets=300")
+    finished = flow.run("max_offsets_per_trigger=300")
     assert finished.status == "succeeded", finished.message
     assert flow.ids() == sorted(f"e{i}" for i in range(900))
     assert flow.places() == sorted([("killed/0", i) for i in range(456)] + [("killed/1", i) for i in range(500)], key=repr)

@@ -74,7 +74,7 @@ def test_a_folder_of_all_kinds_reaches_every_table(world: World) -> None:
     texts = ["text_id", "kind", "author_id", "item_id", "conversation_id", "created_at"]
     assert world.rows("silver.texts", *texts)[0] == ("1000000000000000001", "tweet", "8", *["1000000000000000001"] * 2, TIME)
     assert len(world.rows("silver.texts", "text_id")) == 4
-    assert world.rows("silver.item_counts", "item_id", "observed_at", "likes", "comments", "shares", "views") == [
+    assert world.rows("silver.item_engagement", "item_id", "observed_at", "likes", "comments", "shares", "views") == [
         ("1000000000000000001", TIME, 9, 1, 3, 100),
         (BIG, TIME, 11, None, 5, None),
     ]
@@ -121,7 +121,7 @@ def test_tables_of_two_accounts_and_an_hour_of_tweets_lose_no_row(world: World, 
     assert {rule for _, rule, _ in world.quarantined()} == {"bad_encoding"}
     tweet = ("920061541986250758", "BarackObama", datetime(2017, 10, 16, 22, 59))
     assert tweet in world.rows("silver.items", "item_id", "owner_id", "created_at")
-    counts = world.rows("silver.item_counts", "item_id", "likes", "comments", "shares", "views")
+    counts = world.rows("silver.item_engagement", "item_id", "likes", "comments", "shares", "views")
     assert ("920061541986250758", 641842, 17064, 89916, None) in counts
     hashed = ("901656917105369088", "u2fa2660d36b2", ["mayweathervmcgregor"], datetime(2017, 8, 27, 0, 5, 35))
     assert hashed in world.rows("silver.items", "item_id", "owner_id", "hashtags", "created_at")

@@ -24,7 +24,7 @@ TEXTS = "text_id string, kind string, text string, label string, created_at time
 def put_texts(lake: Lake, rows: list[tuple[str, str, str, str | None, datetime, str]]) -> None:
     frame = lake.spark.createDataFrame(rows, TEXTS)
     nothing = F.lit(None).cast("string")
-    lake.merge("silver.texts", frame.withColumns(dict.fromkeys(("author_id", "item_id", "conversation_id"), nothing)))
+    lake.upsert("silver.texts", frame.withColumns(dict.fromkeys(("author_id", "item_id", "conversation_id"), nothing)))
 
 
 @pytest.fixture

@@ -49,16 +49,16 @@ def test_small_files_become_one_old_rows_go_and_a_reader_of_before_still_reads(
     settings = load(sets=["optimize.tables=[silver.interactions, ops.quarantine]"])
     result = optimized(spark, settings, lake)
     assert result.status == "succeeded", result.message
-    assert (result.facts["files_before"], result.facts["files_after"]) == ("5", "2")
-    assert result.facts["silver.interactions"].startswith("files 4 -> 1, bytes ")
-    assert result.facts["rows_too_old"] == "1"
-    assert "1 rows too old" in result.facts["ops.quarantine"]
+    assert (result.tags["files_before"], result.tags["files_after"]) == ("5", "2")
+    assert result.tags["silver.interactions"].startswith("files 4 -> 1, bytes ")
+    assert result.tags["rows_too_old"] == "1"
+    assert "1 rows too old" in result.tags["ops.quarantine"]
     after = make_lake(run_id="after")
     assert sorted(r["event_id"] for r in after.read("silver.interactions").collect()) == ["e0", "e1", "e2", "e3"]
     assert sorted(r["line"] for r in after.read("ops.quarantine").collect()) == [1, 2]
     assert sorted(r["event_id"] for r in before.collect()) == ["e0", "e1", "e2", "e3"]
     again = optimized(spark, settings, lake)
-    assert (again.facts["files_before"], again.facts["files_after"], again.facts["rows_too_old"]) == ("2", "2", "0")
+    assert (again.tags["files_before"], again.tags["files_after"], again.tags["rows_too_old"]) == ("2", "2", "0")
 
 
 def test_a_lake_without_tables_is_a_reason_to_skip(spark: SparkSession, settings: Settings, lake: Lake) -> None:

@@ -47,7 +47,7 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lak
     """A lake with a little of everything; the recommendations are of an earlier day."""
     lake = Lake(spark, tmp_path_factory.mktemp("filled"), load(), Run("run-1", "test"))
     at = datetime(2024, 3, 31, 23, 0)
-    lake.merge(
+    lake.upsert(
         "silver.interactions",
         rows(
             spark, "silver.interactions",
@@ -57,9 +57,9 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lak
         ),
     )  # fmt: skip
     title = "<script>alert(1)</script> & Sons"
-    lake.merge("silver.items", rows(spark, "silver.items", {"item_id": "i", "title": title}))
+    lake.upsert("silver.items", rows(spark, "silver.items", {"item_id": "i", "title": title}))
     pairs = [{"src_id": a, "dst_id": b} for a, b in (("u", "v"), ("v", "w"), ("w", "u"))]
-    lake.merge("silver.follows", rows(spark, "silver.follows", *pairs))
+    lake.upsert("silver.follows", rows(spark, "silver.follows", *pairs))
     lake.replace("features.items", rows(spark, "features.items", {"item_id": "i", "event_count": 2, "popularity": 1.5}), on=DAY)
     lake.replace("features.users", rows(spark, "features.users", {"user_id": "u"}, {"user_id": "v"}), on=DAY)
     listed = {"user_id": "u", "rank": 1, "item_id": "i", "score": 0.5, "source": "als", "reason": "because"}
@@ -107,7 +107,7 @@ def text_of(page: str) -> str:
 
 def test_the_page_shows_what_the_tables_hold(filled: Lake, written: list[tuple[Result, str]]) -> None:
     result, page = written[0]
-    assert result.facts == {"report": str(filled.root / "reports" / "2024-03-31" / "report.html")}
+    assert result.tags == {"report": str(filled.root / "reports" / "2024-03-31" / "report.html")}
     assert result.rows_out == {}
     assert_sufficient_to_itself(page)
     text = text_of(page)
@@ -137,7 +137,7 @@ def test_the_same_tables_give_the_same_page(filled: Lake, written: list[tuple[Re
 
 
 def test_a_missing_part_tells_what_its_job_said(spark: SparkSession, lake: Lake, job: Job, settings: Settings) -> None:
-    lake.merge("silver.items", rows(spark, "silver.items", {"item_id": "i", "title": "One"}))
+    lake.upsert("silver.items", rows(spark, "silver.items", {"item_id": "i", "title": "One"}))
     skipped = execute(spark, find_job("build_users"), settings, lake.root, DAY)
     assert skipped.status == "skipped"
     result = execute(spark, job, settings, lake.root, DAY)

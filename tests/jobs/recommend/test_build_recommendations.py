@@ -16,11 +16,19 @@ from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
 from shoal.recommend.candidates.blend import PARTS
 from shoal.recommend.candidates.preferences import preferences
-from shoal.recommend.ranking.lists import fill_lists
+from shoal.recommend.ranking.lists import backfill_lists
 from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_items
 from shoal.runner.execute import find_job
 
-from jobs.recommend.build_recommendations import REASONS, Known, arms_to_explore, asked_users, cold_lists, put, with_reason
+from jobs.recommend.build_recommendations import (
+    REASONS,
+    Known,
+    arms_to_explore,
+    asked_users,
+    cold_start_candidates,
+    put,
+    with_reason,
+)
 
 DAY = date(2024, 3, 1)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
@@ -211,9 +219,9 @@ def test_strangers_get_what_those_they_follow_like_then_their_community_then_the
     blocks = spark.createDataFrame([("p", "maker")], "user_id string, blocked_id string")
     known = replace(known, blocked=blocked_items(items, blocks))
     strangers = spark.createDataFrame([("s",), ("t",), ("v",), ("p",), ("q",)], "user_id string")
-    lists = cold_lists(known, strangers, DAY, lake)
+    lists = cold_start_candidates(known, strangers, DAY, lake)
     found: dict[str, list[tuple[str, str]]] = {}
-    for row in fill_lists(lists, 3).orderBy("user_id", "rank").collect():
+    for row in backfill_lists(lists, 3).orderBy("user_id", "rank").collect():
         found.setdefault(row["user_id"], []).append((row["item_id"], row["source"]))
     # s has had x, so of a's and b's y; then z of the community; w has three likes of all. v is nobody's.
     assert found == {
@@ -241,7 +249,7 @@ def test_the_lists_of_some_users_leave_those_of_others_as_they_are(spark: SparkS
     # One commit: a run that is killed leaves no list of two halves.
     assert (part.version("gold.recommendations"), part.run.rows_out) == (before + 1, {"gold.recommendations": 2})
     columns = ["user_id", "rank", "run_id"]
-    found = lake.written("gold.recommendations").select(*columns).orderBy(*columns).collect()
+    found = lake.read_current("gold.recommendations").select(*columns).orderBy(*columns).collect()
     # a's list is shorter than before, b has none any more, c was not asked for.
     assert [tuple(row) for row in found] == [("a", 1, "part"), ("c", 1, "run-1"), ("new", 1, "part")]
 
@@ -278,9 +286,9 @@ def test_arms_to_explore_are_of_the_last_day_before_and_go_by_the_rules(
     found = arms_to_explore(lake, allowed, conf, DAY)
     assert found is not None
     assert [tuple(row) for row in found.collect()] == [("x", 0.25)]
-    assert lake.run.facts["explored"] == "thompson of 2024-02-28"
+    assert lake.run.tags["explored"] == "thompson of 2024-02-28"
     assert arms_to_explore(lake, allowed, conf.model_copy(update={"explore_policy": "ucb1"}), DAY) is None
-    assert lake.run.facts["explored"] == "nothing: no arm of men before 2024-03-01 that the rules let through"
+    assert lake.run.tags["explored"] == "nothing: no arm of men before 2024-03-01 that the rules let through"
 
 
 def test_without_a_champion_the_job_is_skipped(spark: SparkSession, lake: Lake) -> None:

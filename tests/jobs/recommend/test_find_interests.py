@@ -16,7 +16,7 @@ DAY = date(2024, 3, 1)
 END = datetime(2024, 3, 2)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
 ITEMS = "item_id string, hashtags array<string>, categories array<string>"
-SETTINGS = InterestSettings(long_days=30.0, short_days=3.0, item_topics=3, topics=2)
+SETTINGS = InterestSettings(long_half_life_days=30.0, short_half_life_days=3.0, item_topics=3, topics=2)
 
 
 def events(spark: SparkSession, *rows: tuple[str, str, str, float]) -> DataFrame:
@@ -73,7 +73,7 @@ def test_the_job_writes_the_same_twice(spark: SparkSession, lake: Lake) -> None:
     lake.append("silver.items", made.withColumns(blank | {"kind": F.lit("post"), "source": F.lit("test")}))
     for _ in range(2):
         job.run(lake, lake.settings.interests, DAY)
-        rows = lake.written("gold.user_interests").orderBy("rank").collect()
+        rows = lake.read_current("gold.user_interests").orderBy("rank").collect()
         assert [(r["user_id"], r["rank"], r["topic"], r["long_term"], r["events"]) for r in rows] == [
             ("u1", 1, "sea", 0.5, 1), ("u1", 2, "sun", 0.5, 1)
         ]  # fmt: skip

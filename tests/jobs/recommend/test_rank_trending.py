@@ -17,7 +17,7 @@ DAY = date(2024, 3, 1)
 END = datetime(2024, 3, 2)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
 VERDICTS = "item_id string, decided_at timestamp, verdict string, source string"
-SETTINGS = TrendSettings({"post": 10.0, "film": 100.0}, other_hours=20.0, items=2)
+SETTINGS = TrendSettings({"post": 10.0, "film": 100.0}, default_half_life_hours=20.0, items=2)
 WEIGHTS = {"view": 0.0, "like": 1.0, "share": 2.0}
 
 
@@ -67,8 +67,8 @@ def test_a_planted_rise_stands_out_of_the_noise(spark: SparkSession) -> None:
     aged = [(f"i{item}", float(age)) for item in range(100) for age in rng.uniform(0, 20, rng.poisson(120))]
     aged += [("i7", 5.0)] * 60
     shown = events(spark, *[(f"u{n}", item, "like", age) for n, (item, age) in enumerate(aged)])
-    rule = TrendSettings({"post": 10.0}, other_hours=10.0, items=100)
-    changes = {r["item_id"]: r["acceleration"] for r in trending(shown, None, F.lit(END), rule, None).collect()}
+    rule = TrendSettings({"post": 10.0}, default_half_life_hours=10.0, items=100)
+    changes = {r["item_id"]: r["trend_z_score"] for r in trending(shown, None, F.lit(END), rule, None).collect()}
     assert changes.pop("i7") > 3 > max(changes.values())
     # Beyond 1.96 are 5 of 100 by chance.
     assert 1 <= sum(abs(change) > 1.96 for change in changes.values()) <= 12
@@ -82,7 +82,7 @@ def test_the_job_writes_the_same_twice(spark: SparkSession, lake: Lake) -> None:
     job = find_job("rank_trending")
     for _ in range(2):
         job.run(lake, lake.settings.trending, DAY)
-        rows = lake.written("gold.trending").orderBy("rank").collect()
+        rows = lake.read_current("gold.trending").orderBy("rank").collect()
         # Half-life 48 hours: a 2^(-1/48); b 2 x 2^(-47/48).
         assert [(r["kind"], r["rank"], r["item_id"], round(r["score"], 4), r["users"]) for r in rows] == [
             ("other", 1, "b", 1.0145, 1), ("other", 2, "a", 0.9857, 1)

@@ -121,7 +121,7 @@ def test_the_job_names_nobody_and_writes_the_same_twice(spark: SparkSession, lak
     lake.append("silver.follows", spark.createDataFrame(made, fields))
     for _ in range(2):
         job.run(lake, lake.settings.follows.model_copy(update={"walk_steps": 1}), DAY)
-        found = lake.written("gold.follow_recommendations").orderBy("user_id").collect()
+        found = lake.read_current("gold.follow_recommendations").orderBy("user_id").collect()
         # d follows e after the day; in the ring of three each is met through the third. Nobody joins f and g.
         assert [(r["user_id"], r["rank"], r["recommended_id"], r["common"], r["source"], r["reason"]) for r in found] == [
             ("a", 1, "d", 1, "contacts", "Follows you. 1 contact in common."),

@@ -29,7 +29,7 @@ def show(spark: SparkSession, lake: Lake, *rows: tuple[str, str, bool, int], cam
 
 def arms(lake: Lake) -> list[tuple[object, ...]]:
     columns = ["context", "item_id", "pulls", "rewards", "mean_reward", "epsilon_greedy", "ucb1", "thompson"]
-    rows = lake.written("gold.bandit_arms").select(*columns).orderBy("context", "item_id").collect()
+    rows = lake.read_current("gold.bandit_arms").select(*columns).orderBy("context", "item_id").collect()
     return [tuple(round(v, 4) if isinstance(v, float) else v for v in row) for row in rows]
 
 

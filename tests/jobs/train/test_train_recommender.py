@@ -53,15 +53,11 @@ def train(lake: Lake, as_of: date = DAY) -> None:
 
 def metric_rows(lake: Lake, as_of: date = DAY) -> dict[tuple[str, str, str], tuple[float | None, int, str, bool]]:
     rows = lake.read("ops.model_metrics", on=as_of).collect()
-    return {
-        (r["model"], r["slice"], r["metric"]): (r["value"], r["units"], r["model_version"], r["is_champion"]) for r in rows
-    }
+    return {(r["model"], r["slice"], r["metric"]): (r["value"], r["units"], r["model_version"], r["is_champion"]) for r in rows}
 
 
 @pytest.mark.slow
-def test_training_measures_registers_and_is_the_same_when_run_again(
-    spark: SparkSession, make_lake: Callable[..., Lake]
-) -> None:
+def test_training_measures_registers_and_is_the_same_when_run_again(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     rows = tastes(datetime(2024, 2, 29, 12))
     future = [("u00", "1-00", "like", None, datetime(2024, 3, 2))]  # after as_of: must not count
@@ -84,18 +80,18 @@ def test_training_measures_registers_and_is_the_same_when_run_again(
     assert model.metrics["ndcg@10"] == pytest.approx(value)
     assert (trained_of(model.params).serves, trained_of(model.params).experts) == ("als", ())
     assert (model.folder / "pipeline" / "metadata").is_dir()
-    assert lake.run.facts["model_version"] == "shoal_recommender/1"
+    assert lake.run.tags["model_version"] == "shoal_recommender/1"
 
     again = make_lake(run_id="run-2")
     train(again)
     assert metric_rows(again) == found
-    assert again.run.facts["model_version"] == "shoal_recommender/1"  # nothing changed: no new version
+    assert again.run.tags["model_version"] == "shoal_recommender/1"  # nothing changed: no new version
 
     # A day later with other settings: judged against the champion's settings on the same split, and worse.
     worse = again.settings.train_recommender.model_copy(update={"ranks": [1], "search_iter": 1, "max_iter": 1})
     later = make_lake(run_id="run-3")
     find_job("train_recommender").run(later, worse, date(2024, 3, 2))
-    assert (later.run.facts["model_version"], later.run.facts["is_champion"]) == ("shoal_recommender/2", "False")
+    assert (later.run.tags["model_version"], later.run.tags["is_champion"]) == ("shoal_recommender/2", "False")
     kept = champion(later, "shoal_recommender")
     assert kept is not None and kept.version == "1"
     assert not any(row[3] for row in metric_rows(later, date(2024, 3, 2)).values())

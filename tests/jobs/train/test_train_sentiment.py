@@ -23,7 +23,7 @@ def test_without_labels_to_learn_from_the_stage_is_skipped(lake: Lake, settings:
     frame = lake.spark.createDataFrame(rows, "text_id string, text string, label string, created_at timestamp")
     nothing = F.lit(None).cast("string")
     frame = frame.withColumns(dict.fromkeys(("author_id", "item_id", "conversation_id"), nothing))
-    lake.merge("silver.texts", frame.withColumns({"kind": F.lit("tweet"), "source": F.lit("test")}))
+    lake.upsert("silver.texts", frame.withColumns({"kind": F.lit("tweet"), "source": F.lit("test")}))
     with pytest.raises(SkippedError, match="no labelled text in silver.texts up to 2024-03-01"):
         train.run(lake, settings.train_sentiment, DAY)
     with pytest.raises(SkippedError, match="have the label 'good'; expected at least two labels"):

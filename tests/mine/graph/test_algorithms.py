@@ -30,14 +30,14 @@ def test_page_rank_is_networkxs(spark: SparkSession, conf: GraphConf, engine: st
 def test_label_propagation_is_the_definition(spark: SparkSession, conf: GraphConf, engine: str) -> None:
     edges = given(engine)
     labels = oracles.values(algorithms.label_propagation(oracles.frame(spark, edges), conf, engine))
-    assert labels == oracles.label_propagation(edges, conf.label_rounds, str)
+    assert labels == oracles.label_propagation(edges, conf.label_propagation_max_iter, str)
 
 
 def test_integer_ids_break_ties_by_number(spark: SparkSession, conf: GraphConf, engine: str) -> None:
     edges = [(str(int(a[1:]) - 3), str(int(b[1:]) - 3), w) for a, b, w in given(engine)]  # from -3 on
     labels = oracles.values(algorithms.label_propagation(oracles.frame(spark, edges), conf, engine))
-    assert labels == oracles.label_propagation(edges, conf.label_rounds, int)
-    assert labels != oracles.label_propagation(edges, conf.label_rounds, str)
+    assert labels == oracles.label_propagation(edges, conf.label_propagation_max_iter, int)
+    assert labels != oracles.label_propagation(edges, conf.label_propagation_max_iter, str)
 
 
 def test_components_are_networkxs_named_by_their_first_node(spark: SparkSession, conf: GraphConf, engine: str) -> None:
@@ -59,7 +59,7 @@ def test_triangles_are_networkxs(spark: SparkSession, conf: GraphConf, engine: s
 def test_a_star_swaps_its_labels_until_the_cap(spark: SparkSession, conf: GraphConf, rounds: int) -> None:
     """The middle and its leaves exchange labels for ever; both engines stop as if they had run all rounds."""
     star = [("a", leaf, 1.0) for leaf in "bcd"]
-    capped = conf.model_copy(update={"label_rounds": rounds})
+    capped = conf.model_copy(update={"label_propagation_max_iter": rounds})
     expected = {"a": "b", "b": "a", "c": "a", "d": "a"} if rounds % 2 else {"a": "a", "b": "b", "c": "b", "d": "b"}
     assert oracles.label_propagation(star, rounds, str) == expected
     for engine in ("local", "spark"):
@@ -104,7 +104,7 @@ def test_seeded_graphs_agree_one_by_one(spark: SparkSession, conf: GraphConf) ->
         table = oracles.frame(spark, edges)
         assert oracles.values(algorithms.page_rank(table, conf, "local")) == pytest.approx(oracles.page_rank(edges), abs=1e-6)
         labels = oracles.values(algorithms.label_propagation(table, conf, "local"))
-        assert labels == oracles.label_propagation(edges, conf.label_rounds, int)
+        assert labels == oracles.label_propagation(edges, conf.label_propagation_max_iter, int)
 
 
 def test_engines_agree_on_a_graph_of_several_blocks_and_partitions(

@@ -33,7 +33,7 @@ def check(spark: SparkSession, conf: GraphConf, graph: nx.Graph, engine: str) ->
 
     found = algorithms.label_propagation(table, conf, engine)
     labels = oracles.values(found)
-    assert labels == oracles.label_propagation(edges, conf.label_rounds, order)
+    assert labels == oracles.label_propagation(edges, conf.label_propagation_max_iter, order)
     parts = [{n for n, label in labels.items() if label == one} for one in set(labels.values())]
     assert modularity(table, found) == pytest.approx(nx.community.modularity(graph, parts), abs=1e-12)
 

@@ -133,9 +133,7 @@ def test_folders_that_are_no_model_are_one_line(training: Training, tmp_path: Pa
         ([("... " * (i + 1), "x" if i % 2 else "y") for i in range(60)], "no text has a word"),
     ],
 )
-def test_what_cannot_be_learned_from_is_one_line(
-    spark: SparkSession, rows: list[tuple[str | None, str]], expected: str
-) -> None:
+def test_what_cannot_be_learned_from_is_one_line(spark: SparkSession, rows: list[tuple[str | None, str]], expected: str) -> None:
     frame = spark.createDataFrame([(*row, None) for row in rows], "text string, label string, group string").coalesce(1)
     with pytest.raises(InputError, match=expected):
         train_classifier(frame, PLAN)

@@ -12,8 +12,7 @@ from shoal.publish.report.glossary import TERMS, glossary_part, shown_name
 from shoal.publish.report.models import evaluation_blocks, metric_bars, models_part
 
 ROWS = (
-    "task string, model string, model_version string, slice string, metric string, value double, units bigint, "
-    "is_champion boolean"
+    "task string, model string, model_version string, slice string, metric string, value double, units bigint, is_champion boolean"
 )
 
 
@@ -75,9 +74,10 @@ def test_where_lower_is_better_the_lowest_comes_first() -> None:
 
 
 def test_an_earlier_day_is_named(metrics: DataFrame, day: date, absent: Callable[[str], Missing]) -> None:
-    assert "They are of 1 March 2024: nothing was trained on 31 March 2024." in models_part(
-        metrics, date(2024, 3, 1), day, absent
-    ).lead
+    assert (
+        "They are of 1 March 2024: nothing was trained on 31 March 2024."
+        in models_part(metrics, date(2024, 3, 1), day, absent).lead
+    )
 
 
 def test_without_metrics_the_part_says_so(metrics: DataFrame, day: date, absent: Callable[[str], Missing]) -> None:

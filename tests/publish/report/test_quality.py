@@ -51,9 +51,7 @@ def test_the_part_shows_rules_and_files(spark: SparkSession, quarantine: DataFra
     assert came.rows[0][4].under == "0.1%"
 
 
-def test_nothing_refused_and_nothing_ingested(
-    spark: SparkSession, quarantine: DataFrame, absent: Callable[[str], Missing]
-) -> None:
+def test_nothing_refused_and_nothing_ingested(spark: SparkSession, quarantine: DataFrame, absent: Callable[[str], Missing]) -> None:
     files = spark.createDataFrame([("events", "events", "e.csv", 1, 0, 0, 0, 0, datetime(2024, 3, 31))], FILES)
     part = quality_part(quarantine.limit(0), files, absent)
     assert Prose("Every record was accepted.") in part.blocks

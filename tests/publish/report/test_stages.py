@@ -18,7 +18,7 @@ def run(run_id: str, job: str, minute: int, **more: Any) -> dict[str, Any]:
     return {
         "run_id": run_id, "job": job, "stage": "features", "as_of": date(2024, 3, 31), "status": "succeeded",
         "started_at": started, "ended_at": started, "seconds": 2.0, "rows_in": {"silver.interactions": 1000},
-        "rows_out": {"features.users": 10}, "input_versions": {}, "facts": {}, "conf_hash": "c", "code_version": "v",
+        "rows_out": {"features.users": 10}, "input_versions": {}, "tags": {}, "conf_hash": "c", "code_version": "v",
         "error_class": None, "message": None,
     } | more  # fmt: skip
 
@@ -28,7 +28,7 @@ def runs(spark: SparkSession) -> DataFrame:
     made = contract("ops.runs")
     rows = [
         run("r1", "build_users", 1, status="failed", message="no room", rows_out={}),
-        run("r2", "build_users", 2, seconds=6.0, facts={"engine": "<b>local</b>"}),
+        run("r2", "build_users", 2, seconds=6.0, tags={"engine": "<b>local</b>"}),
         run("r3", "train_sentiment", 3, stage="train", status="skipped", message="no labelled text", rows_out={}, rows_in={}),
         run("i1", "ingest_files", 0, stage="ingest", rows_out={"silver.items": 5, "bronze.items": 5}),
         run("i2", "ingest_files", 4, stage="ingest"),

@@ -60,9 +60,7 @@ def test_explicit_als_recovers_a_planted_matrix_of_rank_two(spark: SparkSession)
 
 def test_implicit_als_finds_the_group_a_user_belongs_to(spark: SparkSession) -> None:
     # Two groups of ten users and ten items; each user knows eight items of its own group.
-    rows = [
-        (f"{group}{u}", f"{group}{i}", 1.0, None) for group in "ab" for u in range(10) for i in range(10) if (u + i) % 5
-    ]
+    rows = [(f"{group}{u}", f"{group}{i}", 1.0, None) for group in "ab" for u in range(10) for i in range(10) if (u + i) % 5]
     preferences = frame(spark, rows)
     lists = list_als(fitted(preferences, IMPLICIT), preferences, None, 2, 256, with_reason=True).collect()
     assert len(lists) == 40

@@ -28,7 +28,7 @@ from shoal.recommend.candidates.content import ContentSettings, labels_of
 from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
 from shoal.recommend.candidates.transitions import FollowingSettings
-from shoal.recommend.evaluation.evaluate import judge_lists
+from shoal.recommend.evaluation.evaluate import evaluate_lists
 from shoal.recommend.protocol.split import test_part as held_out_part
 from shoal.recommend.protocol.split import training_part, with_time_split
 from shoal.recommend.ranking.history_top_k import History
@@ -102,7 +102,7 @@ def test_the_blend_is_no_worse_than_its_best_part_on_held_out_time(spark: SparkS
     settings = replace(SETTINGS, experts=("next",))
     ways = {"blend": fit_experts(train, settings), **{part: [one] for part, one in zip(NOMINATING, alone, strict=True)}}
     lists = [list_blend(train, users, settings, ex, 3).withColumn("model", F.lit(name)) for name, ex in ways.items()]
-    judged = judge_lists(reduce(DataFrame.unionByName, lists), test, train, list(ways), 3)
+    judged = evaluate_lists(reduce(DataFrame.unionByName, lists), test, train, list(ways), 3)
     ndcg = {name: judged[name]["all"]["ndcg@3"] or 0.0 for name in ways}
     assert ndcg["blend"] >= max(ndcg.values()), ndcg
     # So that this is worth anything, parts differ.

@@ -12,9 +12,9 @@ from shoal.errors import InputError
 from shoal.recommend.candidates.als import with_numbers
 from shoal.recommend.candidates.ratings import (
     RatingSettings,
+    evaluate_ratings,
     fit_biases,
     fit_ratings,
-    judge_ratings,
     rating_errors,
     with_predicted_ratings,
 )
@@ -43,9 +43,10 @@ def test_factors_find_what_biases_cannot(spark: SparkSession) -> None:
     pairs = [(u, i) for u in range(30) for i in range(20) if rng.random() < 0.7]
     rows = [(f"u{u}", f"i{i}", 5.0 if u % 2 == i % 2 else 1.0, 1.0, None) for u, i in pairs]
     train = with_numbers(spark.createDataFrame(rows, COLUMNS)).persist()
-    test = spark.createDataFrame([("u0", "i0", 5.0), ("u0", "i1", 1.0), ("u1", "i1", 5.0)],
-                                 "user_id string, item_id string, value double")
-    errors, chosen = judge_ratings(train, test, replace(SETTINGS, reg_params=(5.0, 0.01)))
+    test = spark.createDataFrame(
+        [("u0", "i0", 5.0), ("u0", "i1", 1.0), ("u1", "i1", 5.0)], "user_id string, item_id string, value double"
+    )
+    errors, chosen = evaluate_ratings(train, test, replace(SETTINGS, reg_params=(5.0, 0.01)))
     assert chosen["reg_param"] == 0.01
     rmse = {name: each["rmse"] or math.inf for name, each in errors.items()}
     assert rmse["als"] < 0.5

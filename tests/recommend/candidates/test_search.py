@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als import with_numbers
 from shoal.recommend.candidates.search import SearchSpace, Trial, search_als
-from shoal.recommend.evaluation.evaluate import Protocol, evaluate_models
+from shoal.recommend.evaluation.evaluate import EvaluationProtocol, evaluate_models
 
 SPACE = SearchSpace("auto", [4, 1], [0.1], [1.0], search_iter=3, max_iter=6, seed=42)
 COLUMNS = "user_id string, item_id string, weight double, value double, occurred_at timestamp"
@@ -71,11 +71,9 @@ def test_models_are_judged_side_by_side(spark: SparkSession) -> None:
     train = tastes(spark, rated=False).persist()
     # Each user's first unseen item of the own group is test; one user is unknown.
     known = {(r["user_id"], r["item_id"]) for r in train.collect()}
-    held_out = [
-        (f"u{u}", next(f"{u % 3}-{i}" for i in range(15) if (f"u{u}", f"{u % 3}-{i}") not in known)) for u in range(45)
-    ]
+    held_out = [(f"u{u}", next(f"{u % 3}-{i}" for i in range(15) if (f"u{u}", f"{u % 3}-{i}") not in known)) for u in range(45)]
     test = spark.createDataFrame([*held_out, ("stranger", "0-1")], "user_id string, item_id string")
-    protocol = Protocol(5, replace(SPACE, ranks=[4]), 0.2, 256)
+    protocol = EvaluationProtocol(5, replace(SPACE, ranks=[4]), 0.2, 256)
     found = evaluate_models(train, test, ["random", "popularity", "als"], protocol)
     metrics = {model: slices["all"] for model, slices in found.metrics.items()}
     assert found.metrics["als"]["no_history"]["users"] == 1
@@ -95,4 +93,4 @@ def test_models_are_judged_side_by_side(spark: SparkSession) -> None:
 def test_an_unknown_model_is_refused(spark: SparkSession) -> None:
     train = tastes(spark, rated=False)
     with pytest.raises(UsageError, match="--model magic: no such model; there are random, popularity, als"):
-        evaluate_models(train, train, ["magic"], Protocol(5, SPACE, 0.2, 256))
+        evaluate_models(train, train, ["magic"], EvaluationProtocol(5, SPACE, 0.2, 256))

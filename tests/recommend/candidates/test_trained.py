@@ -8,7 +8,7 @@ import pytest
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsSettings
 from shoal.recommend.candidates.blend import PARTS, Expert
-from shoal.recommend.candidates.trained import Trained, trained_of
+from shoal.recommend.candidates.trained import RecommenderSpec, trained_of
 
 ALS = AlsSettings("implicit", 8, 0.1, 1.0, 5, 42)
 
@@ -18,7 +18,7 @@ def recorded(experts: object) -> dict[str, str]:
 
 
 def test_what_is_recorded_is_read_back() -> None:
-    trained = Trained(ALS, (Expert("next", tuple(float(n) for n in range(len(PARTS))), -7.5, True),), "blend")
+    trained = RecommenderSpec(ALS, (Expert("next", tuple(float(n) for n in range(len(PARTS))), -7.5, True),), "blend")
     params = {name: str(value) for name, value in trained.named().items()}
     assert trained_of(params) == trained
 

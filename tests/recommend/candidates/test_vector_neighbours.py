@@ -12,7 +12,7 @@ from shoal.errors import InputError
 from shoal.recommend.candidates import vector_neighbours
 from shoal.recommend.candidates.vector_neighbours import VectorSettings, in_parts, nearest_vectors
 
-EXACT = VectorSettings(neighbours=3, exact_items=10_000, bands=16, bucket=40, user_block=16, seed=7)
+EXACT = VectorSettings(neighbours=3, exact_items=10_000, bands=16, bucket=40, user_batch_size=16, seed=7)
 HASHED = replace(EXACT, exact_items=0)
 
 

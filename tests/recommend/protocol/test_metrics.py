@@ -9,7 +9,7 @@ import pytest
 from pyspark.ml.evaluation import RankingEvaluator
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import UsageError
-from shoal.recommend.evaluation.evaluate import judge_lists
+from shoal.recommend.evaluation.evaluate import evaluate_lists
 from shoal.recommend.protocol.metrics import coverage, mean_metrics, novelty, user_metrics
 
 LISTS = "model string, user_id string, rank int, item_id string"
@@ -83,7 +83,7 @@ def test_every_model_has_a_row_and_coverage_counts_the_catalogue(spark: SparkSes
     test = spark.createDataFrame([("u", "a"), ("v", "b")], PAIRS)
     train = spark.createDataFrame([("u", i) for i in "aabcd"], PAIRS)
     models = ["one", "other", "silent"]
-    found = {k: judge_lists(lists, test, train, models, k) for k in (1, 2)}
+    found = {k: evaluate_lists(lists, test, train, models, k) for k in (1, 2)}
     assert {m: (found[1][m]["all"]["coverage@1"], found[2][m]["all"]["coverage@2"]) for m in models} == {
         "one": (0.5, 0.5),  # a and b of a, b, c, d; "new" is not in the catalogue
         "other": (0.25, 0.25),
@@ -101,7 +101,7 @@ def test_slices_are_users_by_the_length_of_their_history(spark: SparkSession) ->
     lists = lists_of(spark, {("m", "new"): ["a"], ("m", "short"): ["a"]})
     test = spark.createDataFrame([("new", "a"), ("short", "b"), ("long", "a")], PAIRS)
     train = spark.createDataFrame([("short", f"{n}") for n in range(19)] + [("long", f"{n}") for n in range(20)], PAIRS)
-    found = judge_lists(lists, test, train, ["m"], 1)["m"]
+    found = evaluate_lists(lists, test, train, ["m"], 1)["m"]
     assert {part: (r["users"], r["recall@1"]) for part, r in found.items()} == {
         "all": (3, pytest.approx(1 / 3)), "no_history": (1, 1.0), "short_history": (1, 0.0), "long_history": (1, 0.0),
     }  # fmt: skip
@@ -110,7 +110,7 @@ def test_slices_are_users_by_the_length_of_their_history(spark: SparkSession) ->
 def test_nobody_to_judge_gives_null_never_zero(spark: SparkSession) -> None:
     lists = lists_of(spark, {("m", "u"): ["a"]})
     nobody = spark.createDataFrame([], PAIRS)
-    found = judge_lists(lists, nobody, spark.createDataFrame([("u", "a")], PAIRS), ["m"], 1)["m"]
+    found = evaluate_lists(lists, nobody, spark.createDataFrame([("u", "a")], PAIRS), ["m"], 1)["m"]
     assert list(found) == ["all"]
     assert [found["all"][m] for m in ("users", "ndcg@1", "map@1", "coverage@1")] == [0, None, None, 1.0]
     assert mean_metrics(user_metrics(lists, nobody, [1], ["m"]), by=()).first()["ndcg@1"] is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
-from shoal.recommend.ranking.lists import best_of_groups, fill_lists, lacking, list_groups
+from shoal.recommend.ranking.lists import backfill_lists, best_of_groups, list_groups, users_below_k
 
 
 def lists_of(spark: SparkSession, rows: list[tuple[str, int, str]], source: str) -> DataFrame:
@@ -13,10 +13,10 @@ def lists_of(spark: SparkSession, rows: list[tuple[str, int, str]], source: str)
 def test_later_lists_fill_what_is_left_and_repeat_nothing(spark: SparkSession) -> None:
     first = lists_of(spark, [("u", 1, "a"), ("u", 2, "b")], "first")
     second = lists_of(spark, [("u", 1, "b"), ("u", 2, "c"), ("u", 3, "d"), ("v", 5, "x")], "second")
-    found = [tuple(row) for row in fill_lists([first, second], 3).orderBy("user_id", "rank").collect()]
+    found = [tuple(row) for row in backfill_lists([first, second], 3).orderBy("user_id", "rank").collect()]
     assert found == [("u", 1, "a", "first"), ("u", 2, "b", "first"), ("u", 3, "c", "second"), ("v", 1, "x", "second")]
     users = spark.createDataFrame([("u",), ("v",), ("w",)], "user_id string")
-    assert {row["user_id"] for row in lacking(users, fill_lists([first, second], 3), 3).collect()} == {"v", "w"}
+    assert {row["user_id"] for row in users_below_k(users, backfill_lists([first, second], 3), 3).collect()} == {"v", "w"}
 
 
 def test_groups_add_up_and_what_was_seen_is_left_out(spark: SparkSession) -> None:

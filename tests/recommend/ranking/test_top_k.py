@@ -87,7 +87,7 @@ def test_spark_lists_equal_brute_force_with_string_ties(spark: SparkSession) -> 
     seen_pairs = [(f"u{u}", f"i{i}") for u in range(0, 30, 2) for i in range(u, 60, 3)]
     seen_pairs += [("u0", "unknown item"), ("unknown user", "i1"), ("u0", "i0")]  # the last one is there twice
     seen = spark.createDataFrame(seen_pairs, "user_id string, item_id string")
-    rows = rank_top_k(user_factors, item_factors, seen, k=7, user_block=4).collect()
+    rows = rank_top_k(user_factors, item_factors, seen, k=7, user_batch_size=4).collect()
     pairs = set(seen_pairs)
     for n in range(30):
         scores = {f"i{i}": float(users[n] @ factors[i]) for i in range(60) if (f"u{n}", f"i{i}") not in pairs}

@@ -182,9 +182,7 @@ def _fault(member: zipfile.ZipInfo, conf: IngestConf) -> str | None:
     return None
 
 
-def _unpack_members(
-    given: str, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], folder: Path, conf: IngestConf
-) -> None:
+def _unpack_members(given: str, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], folder: Path, conf: IngestConf) -> None:
     """Write the files of the archive below `folder`. What an entry says of its size is not believed: written bytes count."""
     total = 0
     for member in members:

@@ -87,9 +87,7 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def document_records(
-    stretch: Stretch, names: Sequence[str], records_of: RecordsOf, max_bytes: int
-) -> Iterator[pa.RecordBatch]:
+def document_records(stretch: Stretch, names: Sequence[str], records_of: RecordsOf, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """The records of a document, with `batch_schema(names)`: raw is the record's JSON, _line its number in the file, from 1. Of a
     file of form pages each line is a document; one of them is held at a time.
 

@@ -219,9 +219,7 @@ def _common_form(files: Sequence[Path], path: Path) -> str:
     return "parquet" if "parquet" in forms else "text"
 
 
-def _renames(
-    found: Sequence[str], columns: Sequence[str], known: Mapping[str, Sequence[str]], path: Path
-) -> dict[str, str]:
+def _renames(found: Sequence[str], columns: Sequence[str], known: Mapping[str, Sequence[str]], path: Path) -> dict[str, str]:
     """The file's name -> ours for each known column that is there; its own name goes before its aliases."""
     renames: dict[str, str] = {}
     for name, spellings in known.items():
@@ -270,9 +268,7 @@ def _read_parquet(spark: SparkSession, files: Sequence[Path], path: Path) -> Dat
         raise InputError(f"{path}: the Parquet files do not go together: {one_line(error)}") from None
 
 
-def _read_text(
-    spark: SparkSession, files: Sequence[Path], columns: Sequence[str], known: Mapping[str, Sequence[str]]
-) -> DataFrame:
+def _read_text(spark: SparkSession, files: Sequence[Path], columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> DataFrame:
     """The rows of text files, all columns strings."""
     surveys = _survey_files(spark, files)
     for file, found in zip(files, surveys, strict=True):

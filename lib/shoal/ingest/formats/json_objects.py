@@ -62,9 +62,7 @@ def json_record(raw: str, columns: Sequence[str | None], left: Left, shaped: Sha
     return object_record(raw, value, columns, left, shaped)
 
 
-def object_record(
-    raw: str, value: dict[str, Any], columns: Sequence[str | None], left: Left, shaped: Shaped | None = None
-) -> Row:
+def object_record(raw: str, value: dict[str, Any], columns: Sequence[str | None], left: Left, shaped: Shaped | None = None) -> Row:
     """The record of a JSON object whose text is `raw`, as `json_record` makes it.
 
     Of two of the object's names that are one to `plain`, the first counts; of a column's names, the first with a value.

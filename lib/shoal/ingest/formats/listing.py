@@ -144,9 +144,7 @@ _SCHEMA = (
 _COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
 
 
-def survey_row(
-    path: str, conf: IngestConf, documents: bool = False, pages: frozenset[str] = frozenset()
-) -> tuple[object, ...]:
+def survey_row(path: str, conf: IngestConf, documents: bool = False, pages: frozenset[str] = frozenset()) -> tuple[object, ...]:
     """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty.
 
     A file of Windows-1252 is cut as one of UTF-8: line breaks, quotes and an ASCII delimiter are the same bytes in both.

@@ -96,9 +96,7 @@ def survey(path: str, shown: str, form: str, part_bytes: int) -> Survey:
     return Survey(header, rows, cuts if cuts[-1] == end else [*cuts, end], lines.bad_bytes, error)
 
 
-def read_part(
-    path: str, form: str, start: int, end: int, header: Sequence[str], names: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
+def read_part(path: str, form: str, start: int, end: int, header: Sequence[str], names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows between two cuts of a surveyed file, as Arrow batches of string columns `names`.
 
     Null where the file lacks the column, where a CSV or TSV field is empty and where a JSON object lacks the name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shoal.errors import UsageError
-from shoal.ingest.record_type import Part
+from shoal.ingest.record_type import RecordType
 from shoal.ingest.sources import (
     fashion_catalog,
     general,
@@ -15,7 +15,7 @@ from shoal.ingest.sources import (
     twitter_activity,
 )
 
-SOURCES: dict[str, tuple[Part, ...]] = {
+SOURCES: dict[str, tuple[RecordType, ...]] = {
     "ratings": (general.RATINGS,),
     "events": (general.EVENTS,),
     "items": (general.ITEMS,),
@@ -34,13 +34,13 @@ SOURCES: dict[str, tuple[Part, ...]] = {
 }
 
 # Forms of messages, and what each message is one of; parts of a form have the same fields.
-STREAMED: dict[str, tuple[Part, ...]] = {
+STREAMED: dict[str, tuple[RecordType, ...]] = {
     "events": (general.EVENTS,),
     "twitter_activity": (twitter_activity.ACTIVITY, twitter_activity.FOLLOWS),
 }
 
 
-def parts_of(source: str) -> tuple[Part, ...]:
+def parts_of(source: str) -> tuple[RecordType, ...]:
     """The parts of a source. Raises UsageError, naming those there are, for another name."""
     if source not in SOURCES:
         raise UsageError(f"--source {source}: no such source; there are {', '.join(SOURCES)}")

@@ -15,7 +15,7 @@ from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, told
 from shoal.ingest.formats.documents import listed_in
 from shoal.ingest.formats.listing import PICTURES
-from shoal.ingest.record_type import Also, Part, event_id_from, hashtags_of
+from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of
 from shoal.ingest.sources.general import ITEM, TIME, USER, named_event, rating_in_range
 from shoal.ingest.sources.instagram_influencers import status_of
 
@@ -28,12 +28,30 @@ PRODUCT_FIELDS = (
     Field("title", "text", False, ("name", "product_name", "prod_name", "product_display_name")),
     Field("description", "text", False, ("text", "detail_desc", "body")),
     Field("brand", "text", False, ("brand_name", "manufacturer")),
-    Field("category", "list", False, ("categories", "product_type", "product_type_name", "article_type", "product_category",
-                                        "sub_category", "main_category")),
+    Field(
+        "category",
+        "list",
+        False,
+        ("categories", "product_type", "product_type_name", "article_type", "product_category", "sub_category", "main_category"),
+    ),
     Field("colour", "text", False, ("color", "base_colour", "colour_group_name")),
     # What it sells for comes before what it is said to have cost.
-    Field("price", "price", False, ("price_usd", "selling_price", "sale_price", "discounted_price", "current_price", "list_price",
-                                     "retail_price", "actual_price", "mrp")),
+    Field(
+        "price",
+        "price",
+        False,
+        (
+            "price_usd",
+            "selling_price",
+            "sale_price",
+            "discounted_price",
+            "current_price",
+            "list_price",
+            "retail_price",
+            "actual_price",
+            "mrp",
+        ),
+    ),
     Field("currency", "currency", False, ("currency_code",), people="nobody"),
     Field("image_path", "text", False, ("image", "image_url", "picture", "filename"), people="nobody"),
     Field("created_at", "time", False, ("published_at", "added_at", "timestamp")),
@@ -66,7 +84,7 @@ def products_of(document: object, path: str) -> Iterator[object]:
 
 def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:
     """What one unit of a record's currency is worth in US dollars; null where no rate is set. None named: US dollars."""
-    rates = {"USD": 1.0, **{name.upper(): rate for name, rate in conf.usd_per.items()}}
+    rates = {"USD": 1.0, **{name.upper(): rate for name, rate in conf.usd_exchange_rates.items()}}
     named = F.coalesce(F.upper(F.trim(currency)), F.lit(""))
     # Conditions, not a map: with two maps in one expression Spark 3.5 made a value null that was none.
     worth = F.when(named == "", 1.0)
@@ -78,8 +96,8 @@ def _usd_per(conf: IngestConf, currency: str = "currency") -> Column:
 def _unknown_currency(conf: IngestConf) -> Column:
     """Rule `currency`: a price in a currency without a rate; it would be a number that means nothing, or be lost."""
     found = F.concat(F.lit("currency: found '"), F.substring("_fields.currency", 1, 60), F.lit("', expected USD"))
-    rates = "".join(f", {name}" for name in sorted(conf.usd_per))
-    reason = F.concat(found, F.lit(f"{rates}; --set usd_per.CODE=RATE gives another's worth in US dollars"))
+    rates = "".join(f", {name}" for name in sorted(conf.usd_exchange_rates))
+    reason = F.concat(found, F.lit(f"{rates}; --set usd_exchange_rates.CODE=RATE gives another's worth in US dollars"))
     unknown = _usd_per(conf, "_fields.currency").isNull()
     return F.when(F.col("_fields.price").isNotNull() & unknown, told("currency", reason))
 
@@ -166,15 +184,16 @@ def _is_looked_at() -> Column:
 
 
 PARTS = (
-    Part(
+    RecordType(
         "products", "bronze.products", "silver.items", PRODUCT_FIELDS, _items, is_optional=True, records_of=products_of,
         checked=_unknown_currency,
         excluding=(*_EVENTS, *_PICTURES, "customers*", "users*", "images.csv", "readme*", "license*"),
-        also=(Also("silver.images", _images_of_products, lambda: F.col("image_path").isNotNull(), keeps_newest=False),),
+        also=(DerivedTable("silver.images", _images_of_products, lambda: F.col("image_path").isNotNull(), keeps_newest=False),),
     ),
-    Part(
+    RecordType(
         "events", "bronze.shop_events", "silver.interactions", EVENT_FIELDS, _events, _EVENTS, False, holds_fields=True,
         checked=_fault_of_event,
     ),
-    Part("pictures", "bronze.pictures", "silver.images", PICTURE_FIELDS, _images, _PICTURES, holds_fields=True, of_pictures=True),
+    RecordType("pictures", "bronze.pictures", "silver.images", PICTURE_FIELDS, _images, _PICTURES, holds_fields=True,
+    of_pictures=True),
 )  # fmt: skip

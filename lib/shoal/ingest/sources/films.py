@@ -1,7 +1,7 @@
 """One film, one item: which ids of IMDb and TMDb are a film that another source has, and what they add to it.
 
-silver.item_links says which ids belong together, whatever came first. A catalogue's id gives way to another source's, which has
-the events; TMDb's gives way to IMDb's.
+silver.item_external_ids says which ids belong together, whatever came first. A catalogue's id gives way to another source's, which
+has the events; TMDb's gives way to IMDb's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CATALOGUES = "media_reviews"
 
 
 def same_films(links: DataFrame) -> DataFrame:
-    """One row per catalogue id that is another item's film: item_id, kept_id. Of `links`, the rows of silver.item_links.
+    """One row per catalogue id that is another item's film: item_id, kept_id. Of `links`, the rows of silver.item_external_ids.
 
     A film is the same by imdb_id, else by tmdb_id; a row of TMDb with both ids lets IMDb's row be found by TMDb's id. Where several
     items of another source have the id, the shortest, then smallest, is kept. Three joins on the ids.

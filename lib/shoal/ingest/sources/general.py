@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, told
-from shoal.ingest.record_type import Part, event_id_from, hashtags_of, id_from
+from shoal.ingest.record_type import RecordType, event_id_from, hashtags_of, id_from
 
 USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id", "member_id", "account_id",
                                      "viewer_id", "listener_id", "reader_id", "buyer_id"))  # fmt: skip
@@ -126,7 +126,7 @@ def _profiles(conf: IngestConf) -> dict[str, Column]:
 RATING = Field("rating", "number", True, ("score", "stars", "value", "overall", "star_rating", "user_rating", "book_rating",
                                           "review_score", "rating_score"))  # fmt: skip
 RATING_FIELDS = (USER, ITEM, RATING, TIME)
-RATINGS = Part(
+RATINGS = RecordType(
     "ratings",
     "bronze.ratings",
     "silver.interactions",
@@ -137,7 +137,7 @@ RATINGS = Part(
     rating_in_range,
     key_from="occurred_at",
 )
-EVENTS = Part(
+EVENTS = RecordType(
     "events",
     "bronze.events",
     "silver.interactions",
@@ -145,8 +145,25 @@ EVENTS = Part(
         Field("event_id", "id", False, ("id",)),
         USER,
         ITEM,
-        Field("event", "word", True, ("event_type", "type", "action", "kind", "event_name", "interaction_type", "interaction",
-                                      "behavior_type", "behavior", "behaviour", "activity_type", "activity")),
+        Field(
+            "event",
+            "word",
+            True,
+            (
+                "event_type",
+                "type",
+                "action",
+                "kind",
+                "event_name",
+                "interaction_type",
+                "interaction",
+                "behavior_type",
+                "behavior",
+                "behaviour",
+                "activity_type",
+                "activity",
+            ),
+        ),
         Field("value", "number", False, ("rating", "amount", "price")),
         TIME,
     ),
@@ -154,7 +171,7 @@ EVENTS = Part(
     keeps_newest=False,
     checked=rating_in_range,
 )
-ITEMS = Part(
+ITEMS = RecordType(
     "items",
     "bronze.items",
     "silver.items",
@@ -175,7 +192,7 @@ ITEMS = Part(
     ),
     _items,
 )
-TEXTS = Part(
+TEXTS = RecordType(
     "texts",
     "bronze.texts",
     "silver.texts",
@@ -185,30 +202,59 @@ TEXTS = Part(
         Field("author_id", "id", False, ("user_id", "author", "user", "sender", "sender_name")),
         Field("item_id", "id", False, ("product_id", "movie_id", "post_id")),
         Field("conversation_id", "id", False, ("thread_id",)),
-        Field("text", "text", True, ("content", "body", "review", "tweet", "comment", "message", "caption", "sms", "review_text",
-                                     "review_body", "tweet_text", "full_text", "comment_text", "message_text")),
-        Field("label", "text", False, ("sentiment", "class", "category", "target", "airline_sentiment", "sentiment_label",
-                                       "polarity")),
-        Field("created_at", "time", False, ("timestamp", "time", "date", "sent_at", "tweet_created", "published_at", "posted_at",
-                                            "review_date")),
+        Field(
+            "text",
+            "text",
+            True,
+            (
+                "content",
+                "body",
+                "review",
+                "tweet",
+                "comment",
+                "message",
+                "caption",
+                "sms",
+                "review_text",
+                "review_body",
+                "tweet_text",
+                "full_text",
+                "comment_text",
+                "message_text",
+            ),
+        ),
+        Field(
+            "label", "text", False, ("sentiment", "class", "category", "target", "airline_sentiment", "sentiment_label", "polarity")
+        ),
+        Field(
+            "created_at",
+            "time",
+            False,
+            ("timestamp", "time", "date", "sent_at", "tweet_created", "published_at", "posted_at", "review_date"),
+        ),
     ),
     _texts,
 )
-EDGES = Part(
+EDGES = RecordType(
     "edges",
     "bronze.edges",
     "silver.follows",
     (
-        Field("src_id", "id", True, ("src", "source", "from", "node_1", "id_1", "follower", "follower_id", "from_id",
-                                    "from_node_id", "u")),
-        Field("dst_id", "id", True, ("dst", "target", "to", "node_2", "id_2", "followee", "followed_id", "to_id",
-                                    "to_node_id", "v")),
+        Field(
+            "src_id",
+            "id",
+            True,
+            ("src", "source", "from", "node_1", "id_1", "follower", "follower_id", "from_id", "from_node_id", "u"),
+        ),
+        Field(
+            "dst_id", "id", True, ("dst", "target", "to", "node_2", "id_2", "followee", "followed_id", "to_id", "to_node_id", "v")
+        ),
         Field("weight", "number"),
         Field("followed_at", "time", False, ("created_at", "timestamp", "time")),
     ),
     _edges,
 )
-BLOCKS = Part(
+BLOCKS = RecordType(
     "blocks",
     "bronze.blocks",
     "silver.blocks",
@@ -219,7 +265,7 @@ BLOCKS = Part(
     ),
     _blocks,
 )
-PROFILES = Part(
+PROFILES = RecordType(
     "profiles",
     "bronze.profiles",
     "silver.profiles",
@@ -232,7 +278,7 @@ PROFILES = Part(
     ),
     _profiles,
 )
-MODERATION = Part(
+MODERATION = RecordType(
     "moderation",
     "bronze.moderation",
     "silver.moderation",

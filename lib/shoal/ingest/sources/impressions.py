@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field
-from shoal.ingest.record_type import Also, Part
+from shoal.ingest.record_type import DerivedTable, RecordType
 from shoal.ingest.sources.general import TIME
 
 FIELDS = (
@@ -66,9 +66,9 @@ def _is_click_of_somebody() -> Column:
 
 
 PARTS = (
-    Part(
+    RecordType(
         "impressions", "bronze.impressions", "silver.impressions", FIELDS, _impressions, keeps_newest=False, is_optional=True,
         excluding=("item_context*", "readme*", "license*"),
-        also=(Also("silver.interactions", _clicks, _is_click_of_somebody, keeps_newest=False),),
+        also=(DerivedTable("silver.interactions", _clicks, _is_click_of_somebody, keeps_newest=False),),
     ),
 )  # fmt: skip

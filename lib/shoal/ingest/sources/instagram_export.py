@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, Hide
 from shoal.ingest.formats.archives import LABEL, label_of, owner_in
-from shoal.ingest.record_type import Also, Part, event_id_from, hashtags_of
+from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of
 from shoal.ingest.sources.instagram_influencers import status_of
 
 SOURCE = "instagram_export"
@@ -49,7 +49,6 @@ _TIME = re.compile(r"[\dT:+.-]+")
 _MADE = re.compile("[0-9a-f]{32}")
 _WITHHELD_LINK = "https://www.instagram.com/"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
 
 
 # -- what a pseudonymised lake keeps
@@ -514,6 +513,7 @@ def _new_profile(said: dict[str, Any]) -> dict[str, Any]:
 
 # -- the silver columns of the records
 
+
 def _texts(conf: IngestConf) -> dict[str, Column]:
     return {
         "text_id": F.col("record_id"), "kind": F.col("kind"), "author_id": F.col("user_id"), "item_id": F.col("item_id"),
@@ -616,8 +616,8 @@ def _names_item() -> Column:
 
 
 # A name alone does not go over what is known of a user or an item.
-_USERS = Also("silver.users", _people, keeps_newest=False)
-_OTHERS = Also("silver.items", _item_of_other, _names_item, keeps_newest=False)
+_USERS = DerivedTable("silver.users", _people, keeps_newest=False)
+_OTHERS = DerivedTable("silver.items", _item_of_other, _names_item, keeps_newest=False)
 _BRONZE = "bronze.instagram_export"
 _CONTENT = ("posts_*.json", "archived_posts.json", "stories.json", "reels.json", "igtv_videos.json", "profile_photos.json",
             "other_content.json")  # fmt: skip
@@ -628,42 +628,43 @@ _TIES = ("connections.json", "followers_and_following/blocked_accounts.json", "f
 _OF_PERSON: Any = {"depends_on": owner_id_of, "hidden_path": hidden_path, "names_in": owner_names}
 
 PARTS = (
-    Part(
+    RecordType(
         "profile", _BRONZE, "silver.users", FIELDS, _profile, ("profile.json", "personal_information.json"),
         records_of=profile_of, **_OF_PERSON, is_optional=True, holds_fields=True,
     ),
-    Part(
+    RecordType(
         "messages", _BRONZE, "silver.texts", FIELDS, _texts,
         ("messages.json", *(f"messages/{folder}/*/message_*.json" for folder in sorted(_THREADS))),
         records_of=messages_of, **_OF_PERSON,
-        also=(_USERS, Also("silver.interactions", _events_of_message, keeps_newest=False)),
+        also=(_USERS, DerivedTable("silver.interactions", _events_of_message, keeps_newest=False)),
     ),
-    Part(
+    RecordType(
         "likes", _BRONZE, "silver.interactions", FIELDS, _events, ("likes.json", "likes/liked_*.json"), False,
         records_of=likes_of, **_OF_PERSON, also=(_USERS, _OTHERS),
     ),
-    Part(
+    RecordType(
         "saved", _BRONZE, "silver.interactions", FIELDS, _events, ("saved.json", "saved/saved_posts.json"), False,
         records_of=saved_of, **_OF_PERSON, also=(_USERS, _OTHERS),
     ),
-    Part(
+    RecordType(
         "comments", _BRONZE, "silver.texts", FIELDS, _texts, ("comments.json", "comments/*comments*.json"),
         records_of=comments_of, **_OF_PERSON, excluding=("comments_allowed*",),
-        also=(_USERS, _OTHERS, Also("silver.interactions", _events, _names_item, keeps_newest=False)),
+        also=(_USERS, _OTHERS, DerivedTable("silver.interactions", _events, _names_item, keeps_newest=False)),
     ),
-    Part(
+    RecordType(
         "posts", _BRONZE, "silver.items", FIELDS, _items,
         ("media.json", *(f"{folder}/{name}" for folder in ("content", "media") for name in _CONTENT)),
         records_of=posts_of, **_OF_PERSON,
-        also=(_USERS, Also("silver.texts", _captions, lambda: F.trim("text") != ""), Also("silver.images", _images)),
+        also=(_USERS, DerivedTable("silver.texts", _captions, lambda: F.trim("text") != ""), DerivedTable("silver.images",
+        _images)),
     ),
-    Part(
+    RecordType(
         "follows", _BRONZE, "silver.follows", FIELDS, _follows,
         (*_TIES, "followers_and_following/followers*.json", "followers_and_following/following.json"),
         records_of=ties_of, **_OF_PERSON, also=(_USERS,), takes=_is_no_block,
     ),
     # The same files, the other records.
-    Part(
+    RecordType(
         "blocks", _BRONZE, "silver.blocks", FIELDS, _blocks, _TIES,
         records_of=ties_of, **_OF_PERSON, holds_fields=True, takes=_is_block,
     ),

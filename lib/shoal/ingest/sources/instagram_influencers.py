@@ -12,7 +12,7 @@ from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import NOTHING, Field
 from shoal.ingest.formats.documents import listed_in
 from shoal.ingest.formats.names import by_plain, plain
-from shoal.ingest.record_type import Also, Part, hashtags_of, id_from
+from shoal.ingest.record_type import DerivedTable, RecordType, hashtags_of, id_from
 
 FIELDS = (
     Field("shortcode", "id", True, ("code", "post_id")),
@@ -163,17 +163,17 @@ def status_of(path: Column) -> Column:
 
 
 PARTS = (
-    Part(
+    RecordType(
         "posts",
         "bronze.instagram_posts",
         "silver.items",
         FIELDS,
         _items,
         also=(
-            Also("silver.users", _users, _is_described),
-            Also("silver.item_counts", _counts, _is_counted),
-            Also("silver.texts", _texts, lambda: F.trim("caption") != ""),
-            Also("silver.images", _images, lambda: F.col("image_url").isNotNull()),
+            DerivedTable("silver.users", _users, _is_described),
+            DerivedTable("silver.item_engagement", _counts, _is_counted),
+            DerivedTable("silver.texts", _texts, lambda: F.trim("caption") != ""),
+            DerivedTable("silver.images", _images, lambda: F.col("image_url").isNotNull()),
         ),
         records_of=posts_of,
         shaped=post_shaped,

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, told
-from shoal.ingest.record_type import Also, Part, id_from
+from shoal.ingest.record_type import DerivedTable, RecordType, id_from
 from shoal.ingest.sources.general import EVENTS, ITEM, TIME, USER, made_ratings, rating_in_range
 
 SOURCE = "media_reviews"
@@ -147,7 +147,7 @@ def _score_of_title(conf: IngestConf) -> dict[str, Column]:
 
 
 def _tmdb_item() -> Column:
-    """A film's id of its own: IMDb's and TMDb's rows of a film are brought together by item_links, whatever comes first."""
+    """A film's id of its own: IMDb's and TMDb's rows of a film are brought together by item_external_ids, whatever comes first."""
     return F.concat(F.lit("tmdb-"), "tmdb_id")
 
 
@@ -195,32 +195,34 @@ def _is_scored() -> Column:
 
 
 # What is there is not gone over: metadata fills what is missing.
-TITLES = Also("silver.items", _title, keeps_newest=False)
-FILMS = Also("silver.items", _tmdb_film, keeps_newest=False)
+TITLES = DerivedTable("silver.items", _title, keeps_newest=False)
+FILMS = DerivedTable("silver.items", _tmdb_film, keeps_newest=False)
 
 PARTS = (
-    Part(
+    RecordType(
         "reviews", "bronze.reviews", "silver.texts", REVIEW_FIELDS, _texts, keeps_newest=False, is_optional=True,
         checked=_rating_of_review_in_range, excluding=_OTHERS, takes=_is_for_reviews,
-        also=(Also("silver.interactions", _ratings, lambda: F.col("rating").isNotNull(), keeps_newest=False),),
+        also=(DerivedTable("silver.interactions", _ratings, lambda: F.col("rating").isNotNull(), keeps_newest=False),),
     ),
     # A rating without words: the same files, the other records.
-    Part(
+    RecordType(
         "ratings", "bronze.ratings", "silver.interactions", REVIEW_FIELDS, _ratings, None, False, rating_in_range,
         excluding=_OTHERS, takes=_is_bare_rating,
     ),
     replace(EVENTS, name="interactions", file=_EVENTS),
-    Part(
-        "titles", "bronze.imdb_titles", "silver.item_links", BASICS_FIELDS, _link_of_title, _BASICS, also=(TITLES,), null=_NULL,
+    RecordType(
+        "titles", "bronze.imdb_titles", "silver.item_external_ids", BASICS_FIELDS, _link_of_title, _BASICS, also=(TITLES,),
+        null=_NULL,
         has_quotes=False,
     ),
-    Part(
-        "title_ratings", "bronze.item_scores", "silver.item_scores", SCORE_FIELDS, _score_of_title, _RATINGS, null=_NULL,
+    RecordType(
+        "title_ratings", "bronze.item_external_ratings", "silver.item_external_ratings", SCORE_FIELDS, _score_of_title,
+        _RATINGS, null=_NULL,
         has_quotes=False,
     ),
-    Part(
-        "films", "bronze.tmdb_films", "silver.item_links", TMDB_FIELDS, _link_of_film, _TMDB, records_of=films_of,
+    RecordType(
+        "films", "bronze.tmdb_films", "silver.item_external_ids", TMDB_FIELDS, _link_of_film, _TMDB, records_of=films_of,
         pages=frozenset({"results"}), checked=_wrong_ids, excluding=("*credits*", "*keywords*"),
-        also=(FILMS, Also("silver.item_scores", _score_of_film, _is_scored)),
+        also=(FILMS, DerivedTable("silver.item_external_ratings", _score_of_film, _is_scored)),
     ),
 )  # fmt: skip

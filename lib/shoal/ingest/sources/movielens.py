@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field
-from shoal.ingest.record_type import Part, id_from
+from shoal.ingest.record_type import RecordType, id_from
 from shoal.ingest.sources.general import RATING_FIELDS, TIME, USER, made_ratings, rating_in_range
 
 MOVIE = Field("item_id", "id", True, ("movie_id",))
@@ -46,7 +46,7 @@ def _ratings(conf: IngestConf) -> dict[str, Column]:
 
 
 PARTS = (
-    Part(
+    RecordType(
         "ratings",
         "bronze.ratings",
         "silver.interactions",
@@ -57,7 +57,7 @@ PARTS = (
         rating_in_range,
         key_from="occurred_at",
     ),
-    Part(
+    RecordType(
         "movies",
         "bronze.items",
         "silver.items",
@@ -65,8 +65,15 @@ PARTS = (
         _movies,
         "movies.csv",
     ),
-    Part("tags", "bronze.texts", "silver.texts", (USER, MOVIE, Field("text", "text", True, ("tag",)), TIME), _tags, "tags.csv"),
-    Part(
-        "links", "bronze.links", "silver.item_links", (MOVIE, Field("imdb_id", "id"), Field("tmdb_id", "id")), _links, "links.csv"
+    RecordType(
+        "tags", "bronze.texts", "silver.texts", (USER, MOVIE, Field("text", "text", True, ("tag",)), TIME), _tags, "tags.csv"
+    ),
+    RecordType(
+        "links",
+        "bronze.links",
+        "silver.item_external_ids",
+        (MOVIE, Field("imdb_id", "id"), Field("tmdb_id", "id")),
+        _links,
+        "links.csv",
     ),
 )

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, told
-from shoal.ingest.record_type import Also, Part, event_id_from, hashtags_of, id_from
+from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, id_from
 from shoal.ingest.sources.general import EDGES
 
 SOURCE = "twitter_activity"
@@ -260,24 +260,24 @@ def _follows(conf: IngestConf) -> dict[str, Column]:
     return pair | {"weight": F.lit(1.0), "followed_at": F.col("occurred_at")}
 
 
-ACTIVITY = Part(
+ACTIVITY = RecordType(
     "activity", "bronze.events", "silver.interactions", ACTIVITY_FIELDS, _events, _ACTIVITY, False, _rounded_ids, takes=_is_event
 )
 # A follow is no event with an item: the same files, the other records.
-FOLLOWS = Part("follows", "bronze.edges", "silver.follows", ACTIVITY_FIELDS, _follows, _ACTIVITY, takes=_is_follow)
+FOLLOWS = RecordType("follows", "bronze.edges", "silver.follows", ACTIVITY_FIELDS, _follows, _ACTIVITY, takes=_is_follow)
 
 PARTS = (
-    Part(
+    RecordType(
         "tweets", "bronze.tweets", "silver.items", FIELDS, _items, checked=_rounded_ids, records_of=tweets_of, is_optional=True,
         pages=_PAGE | {"statuses"}, shaped=tweet_shaped,
         excluding=(*_ACTIVITY, *_EDGES, *_PROSE),
         also=(
-            Also("silver.texts", _texts, lambda: F.trim("text") != ""),
-            Also("silver.item_counts", _counts, _is_counted),
-            Also("silver.users", _users),
+            DerivedTable("silver.texts", _texts, lambda: F.trim("text") != ""),
+            DerivedTable("silver.item_engagement", _counts, _is_counted),
+            DerivedTable("silver.users", _users),
         ),
     ),
     ACTIVITY,
     FOLLOWS,
-    Part("followers", "bronze.edges", "silver.follows", EDGES.fields, EDGES.made, _EDGES),
+    RecordType("followers", "bronze.edges", "silver.follows", EDGES.fields, EDGES.made, _EDGES),
 )  # fmt: skip

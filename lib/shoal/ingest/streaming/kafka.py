@@ -84,7 +84,7 @@ def source_options(conf: StreamEventsConf, environ: Mapping[str, str], earliest:
         "kafka.bootstrap.servers": conf.bootstrap_servers,
         "subscribe": conf.topic,
         "startingOffsets": "earliest" if earliest else conf.starting_offsets,
-        "maxOffsetsPerTrigger": str(conf.max_offsets),
+        "maxOffsetsPerTrigger": str(conf.max_offsets_per_trigger),
         # What the topic no longer has and we have not read is lost: an error, never silence.
         "failOnDataLoss": "true",
     }

@@ -51,15 +51,15 @@ def label_propagation(edges: DataFrame, conf: GraphConf, engine: str) -> DataFra
 
     CDLP of LDBC Graphalytics (v1.0, section 2.3.4) on the undirected graph, with weights: every node starts with its own id;
     in each round all nodes at once take the label of greatest summed weight among their neighbours, the smallest by id
-    order (shoal.mine.graph.node_index) where sums tie within 1e-9; until nothing changes, or conf.label_rounds rounds. A self
-    loop is one vote of the node for its own label. Parts of a graph that are nearly bipartite, such as stars, swap two
-    labels for ever: there the cap decides which is seen.
+    order (shoal.mine.graph.node_index) where sums tie within 1e-9; until nothing changes, or conf.label_propagation_max_iter
+    rounds. A self loop is one vote of the node for its own label. Parts of a graph that are nearly bipartite, such as stars, swap
+    two labels for ever: there the cap decides which is seen.
     """
     if _known(engine) == "local":
-        return local_engine.label_propagation(edges, conf.label_rounds, conf.local_max_edges)
+        return local_engine.label_propagation(edges, conf.label_propagation_max_iter, conf.local_max_edges)
     if engine == "graphframes":
-        return graphframes_engine.label_propagation(edges, conf.label_rounds)
-    return spark_engine.label_propagation(edges, conf.label_rounds)
+        return graphframes_engine.label_propagation(edges, conf.label_propagation_max_iter)
+    return spark_engine.label_propagation(edges, conf.label_propagation_max_iter)
 
 
 def connected_components(edges: DataFrame, conf: GraphConf, engine: str) -> DataFrame:

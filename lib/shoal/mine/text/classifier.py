@@ -107,16 +107,12 @@ def train_classifier(texts: DataFrame, plan: Plan) -> Training:
         finally:
             features.unpersist()
         priors = tuple(shares[name] / train_rows for name in labels)
-        classifier = Classifier(
-            PipelineModel([*stages.stages, *vectors.stages, fitted]), labels, priors, plan.max_text_length
-        )
+        classifier = Classifier(PipelineModel([*stages.stages, *vectors.stages, fitted]), labels, priors, plan.max_text_length)
         scored = _predicted(fitted.transform(vectors.transform(test)), labels, _probabilities())
         most_frequent = max(labels, key=lambda name: shares[name])
         always = test.select("label", F.lit(most_frequent).alias("predicted_label"), _doubles(priors).alias("probabilities"))
         dropped = terms.count() - rows
-        return Training(
-            classifier, quality(scored, labels), quality(always, labels), settings, rows, dropped, train_rows
-        )
+        return Training(classifier, quality(scored, labels), quality(always, labels), settings, rows, dropped, train_rows)
     finally:
         terms.unpersist()
 
@@ -136,7 +132,7 @@ def score_texts(rows: DataFrame, text: Column, classifier: Classifier) -> DataFr
     return _predicted(scored, classifier.labels, given).select("row.*", "predicted_label", "probabilities")
 
 
-def judge_classifier(texts: DataFrame, classifier: Classifier, plan: Plan) -> Quality:
+def evaluate_classifier(texts: DataFrame, classifier: Classifier, plan: Plan) -> Quality:
     """The quality of any classifier on the rows that `train_classifier(texts, plan)` holds out.
 
     A classifier trained with the same ratio and seed on an earlier state of the texts has not seen them either, because the

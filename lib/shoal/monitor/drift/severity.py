@@ -97,9 +97,7 @@ def judge_categories(counts: CategoryCounts, reference: int, rules: Rules) -> li
     """PSI, chi-square, Jensen-Shannon over non-null values; difference of null shares; share of rows in new categories."""
     n, m = counts.present(reference), counts.present(0)
     absent = _absent(n, m, "value")
-    nulls = _judge_share(
-        NULL_SHARE, counts.nulls[reference], counts.nulls[0], counts.rows[reference], counts.rows[0], rules
-    )
+    nulls = _judge_share(NULL_SHARE, counts.nulls[reference], counts.nulls[0], counts.rows[reference], counts.rows[0], rules)
     if absent:
         others = [unjudged(metric, absent) for metric in (PSI, CHI_SQUARE, JENSEN_SHANNON)]
         return [*others, nulls, unjudged(NEW_CATEGORIES, absent)]

@@ -73,8 +73,7 @@ def communities_part(
         "Communities",
         f"{words} of {plural(all_of['nodes'], 'node')}{modularity}.{alone}{old}",
         blocks,
-        f"{words}; the largest has {plural(rows[0]['nodes'], 'member')} ({share(rows[0]['nodes'] / all_of['nodes'])})"
-        f"{modularity}.",
+        f"{words}; the largest has {plural(rows[0]['nodes'], 'member')} ({share(rows[0]['nodes'] / all_of['nodes'])}){modularity}.",
         frozenset({"modularity", "conductance"}),
     )
 

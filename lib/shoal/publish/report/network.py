@@ -208,9 +208,7 @@ def _label_size(axes: Axes, width: int, height: int) -> tuple[float, float]:
     return (220 if width == WIDE else 150) * (right - left) / width, 32 * (high - low) / height
 
 
-def apart(
-    places: Mapping[str, Sequence[float]], size: tuple[float, float], rounds: int = 200
-) -> dict[str, tuple[float, float]]:
+def apart(places: Mapping[str, Sequence[float]], size: tuple[float, float], rounds: int = 200) -> dict[str, tuple[float, float]]:
     """The places moved up and down, as little as it takes, so that boxes of `size` (width, height) on them do not overlap."""
     moved = {name: [float(place[0]), float(place[1])] for name, place in places.items()}
     names = sorted(moved, key=lambda n: (moved[n][1], n))

@@ -123,9 +123,7 @@ def histogram(
     return draw(name, paint)
 
 
-def steps(
-    name: str, edges: Sequence[float], series: Sequence[tuple[str, Sequence[float]]], x_label: str, y_label: str
-) -> Markup:
+def steps(name: str, edges: Sequence[float], series: Sequence[tuple[str, Sequence[float]]], x_label: str, y_label: str) -> Markup:
     """Outlines of histograms with common edges over each other: the first filled, the others as lines. Shares, 0..1."""
 
     def paint(axes: Axes) -> None:
@@ -147,9 +145,7 @@ def steps(
     return draw(name, paint, height=270)
 
 
-def cumulative(
-    name: str, series: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, y_label: str
-) -> Markup:
+def cumulative(name: str, series: Sequence[tuple[str, Sequence[tuple[float, float]]]], x_label: str, y_label: str) -> Markup:
     """Curves through (value, share of rows up to there), in order; the first as a broad band, the others as lines."""
 
     def paint(axes: Axes) -> None:
@@ -167,9 +163,7 @@ def cumulative(
     return draw(name, paint, height=270)
 
 
-def paired_bars(
-    name: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], x_label: str
-) -> Markup:
+def paired_bars(name: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], x_label: str) -> Markup:
     """Horizontal bars, one group a label, one bar a series. Shares, 0..1."""
 
     def paint(axes: Axes) -> None:

@@ -132,9 +132,7 @@ def _with_titles(rows: DataFrame, titles: DataFrame | None, order: Sequence[str]
     return [row.asDict() for row in named.orderBy(*order).limit(most).collect()]
 
 
-def _list_table(
-    user: str, source: str, rows: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]
-) -> Table:
+def _list_table(user: str, source: str, rows: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]) -> Table:
     said = "; ".join(_event(row) for row in lately)
     cells = [
         [

@@ -67,9 +67,7 @@ def profiles_of(profiles: DataFrame, columns: Sequence[tuple[str, str]]) -> list
     return [row.asDict() for row in rows.limit(3 * PICTURES).collect()]
 
 
-def shifts_part(
-    drift: DataFrame | None, profiles: DataFrame | None, made_on: date | None, as_of: date, absent: Absent
-) -> Part:
+def shifts_part(drift: DataFrame | None, profiles: DataFrame | None, made_on: date | None, as_of: date, absent: Absent) -> Part:
     """`drift`, `profiles`: ops.drift and ops.profiles of the day `made_on`."""
     columns = worst_columns(drift) if drift is not None else []
     if drift is None or not columns:

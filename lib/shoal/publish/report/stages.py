@@ -33,7 +33,7 @@ def runs_of_day(runs: DataFrame, as_of: date) -> list[dict[str, Any]]:
     other files. The latest MOST_RUNS (60) of them, in order of their start, are collected. One small shuffle.
     """
     own = F.when(F.col("stage") == "ingest", F.col("run_id")).otherwise(F.lit(""))
-    fields = ("run_id", "stage", "status", "started_at", "seconds", "rows_in", "rows_out", "facts", "message", "code_version")
+    fields = ("run_id", "stage", "status", "started_at", "seconds", "rows_in", "rows_out", "tags", "message", "code_version")
     order = F.struct("started_at", "run_id")
     last = (
         runs.where(F.col("as_of") == F.lit(as_of))
@@ -87,7 +87,7 @@ def stages_part(found: Sequence[Mapping[str, Any]]) -> Part:
 
 def _row(row: Mapping[str, Any], total: float) -> list[Cell]:
     attempts = f" · run {row['attempts']} times" if row["attempts"] > 1 else ""
-    facts = [f"{name}: {shortened(value, 60)}" for name, value in sorted((row["facts"] or {}).items())]
+    facts = [f"{name}: {shortened(value, 60)}" for name, value in sorted((row["tags"] or {}).items())]
     more = [f"and {len(facts) - _MOST_FACTS} more"] * (len(facts) > _MOST_FACTS)
     rows_in, rows_out = row["rows_in"] or {}, row["rows_out"] or {}
     return [

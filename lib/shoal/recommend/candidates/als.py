@@ -184,16 +184,14 @@ def _need_checkpoints(spark: SparkSession) -> None:
     if context.getCheckpointDir() is not None:
         return
     if not str(context.master).startswith("local"):
-        raise UsageError(
-            f"max_iter above {CHECKPOINT_ROUNDS}: the cluster has no checkpoint folder; call setCheckpointDir first"
-        )
+        raise UsageError(f"max_iter above {CHECKPOINT_ROUNDS}: the cluster has no checkpoint folder; call setCheckpointDir first")
     folder = tempfile.mkdtemp(prefix="shoal-als-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     context.setCheckpointDir(Path(folder).as_uri())
 
 
 def list_als(
-    model: AlsModel, preferences: DataFrame, users: DataFrame | None, k: int, user_block: int, with_reason: bool = False
+    model: AlsModel, preferences: DataFrame, users: DataFrame | None, k: int, user_batch_size: int, with_reason: bool = False
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score, best first; `because_item_id` where asked for.
 
@@ -208,4 +206,4 @@ def list_als(
     weight = F.col("weight") if settings.is_implicit else F.coalesce("value", F.lit(0.0))
     seen = preferences.select("user_id", "item_id", weight.alias("weight"))
     reason = als_reason(settings.reg_param, settings.alpha if settings.is_implicit else None) if with_reason else None
-    return rank_top_k(user_factors, model.item_factors, seen, k, user_block, reason)
+    return rank_top_k(user_factors, model.item_factors, seen, k, user_batch_size, reason)

@@ -98,9 +98,7 @@ def _nearest(others: Ints, found: Doubles | Floats, neighbours: int) -> tuple[In
     return others[best], found[best].astype(np.float32)
 
 
-def similarity(
-    settings: NeighbourSettings, shared: Doubles, own: float, theirs: Doubles, total: int, mean: float
-) -> Doubles:
+def similarity(settings: NeighbourSettings, shared: Doubles, own: float, theirs: Doubles, total: int, mean: float) -> Doubles:
     """How alike: `shared` users of an item with `own` users and others with `theirs`, of `total`; for `walk`, shared paths; for
     `bm25`, the sum of shared users' idf, `mean` being the mean number of users of an item."""
     if settings.kind == "bm25":

@@ -42,7 +42,7 @@ def decayed_popularity(
     return counted.groupBy(*by).agg(stable_sum(amount).alias("score"))
 
 
-def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, user_block: int) -> DataFrame:
+def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, user_batch_size: int) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score: the best-scored items that the user has not seen.
 
     `scores`: item_id, score (double, unique ids; null and NaN scores are left out); `users`: user_id, unique; `seen`:
@@ -59,7 +59,7 @@ def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, u
     factors = np.array([[-placed[item][0]] for item in ids], np.float32).reshape(len(ids), 1)
     items = Items(pa.array(ids, pa.string()), factors, np.abs(factors[:, 0]).astype(np.float64))
     user_factors = users.select("user_id", F.array(F.lit(1.0).cast("float")).alias("features"))
-    lists = rank_top_k(user_factors, items, seen, k, user_block).drop("score")
+    lists = rank_top_k(user_factors, items, seen, k, user_batch_size).drop("score")
     known = [(item, score) for item, (_, score) in placed.items()]
     scored = users.sparkSession.createDataFrame(known, "item_id string, score double")
     return lists.join(F.broadcast(scored), "item_id").select("user_id", "rank", "item_id", "score")

@@ -127,7 +127,7 @@ def rating_errors(predicted: DataFrame, columns: Sequence[str]) -> dict[str, dic
     return {name: {"rmse": row[f"rmse {name}"], "mae": row[f"mae {name}"], "ratings": row["_n"]} for name in columns}
 
 
-def judge_ratings(
+def evaluate_ratings(
     train: DataFrame, test: DataFrame, settings: RatingSettings
 ) -> tuple[dict[str, dict[str, float | None]], dict[str, float]]:
     """{"mean", "bias" and "als": errors on `test`}, and the settings that were chosen inside `train`.

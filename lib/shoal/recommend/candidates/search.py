@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als import AlsSettings, fit_als, list_als
-from shoal.recommend.protocol.metrics import judge_one
+from shoal.recommend.protocol.metrics import evaluate_split
 from shoal.recommend.protocol.split import test_part, training_part, with_validation_split
 
 
@@ -48,7 +48,7 @@ def search_als(
     space: SearchSpace,
     k: int,
     validation_ratio: float,
-    user_block: int,
+    user_batch_size: int,
     tell: Callable[[Trial], None] | None = None,
 ) -> tuple[AlsSettings, list[Trial]]:
     """The settings with the best NDCG@k on `validation_ratio` of each user's preferences, and all trials in order.
@@ -88,7 +88,7 @@ def search_als(
             return only
 
         def judge(settings: AlsSettings) -> Trial:
-            trial = Trial(settings, _validate(settings, known, held_out, k, user_block))
+            trial = Trial(settings, _validate(settings, known, held_out, k, user_batch_size))
             if tell is not None:
                 tell(trial)
             return trial
@@ -120,7 +120,7 @@ def _one_after_the_other(
 
 
 def _validate(
-    settings: AlsSettings, known: DataFrame, held_out: DataFrame, k: int, user_block: int
+    settings: AlsSettings, known: DataFrame, held_out: DataFrame, k: int, user_batch_size: int
 ) -> dict[str, float | None]:
     """Mean metrics of one fit over the validation users."""
-    return judge_one(list_als(fit_als(known, settings), known, held_out, k, user_block), held_out, k)
+    return evaluate_split(list_als(fit_als(known, settings), known, held_out, k, user_batch_size), held_out, k)

@@ -16,7 +16,7 @@ _LISTED = ("whole", "recent_2", "recent_5", "recent_20", "als", "log_popularity"
 
 
 @dataclass(frozen=True)
-class Trained:
+class RecommenderSpec:
     """ALS' settings, the blend's experts (none where ALS is explicit), and which of the two serves."""
 
     als: AlsSettings
@@ -29,7 +29,7 @@ class Trained:
         return {**self.als.named(), "serves": self.serves, "experts": json.dumps(experts)}
 
 
-def trained_of(params: Mapping[str, str]) -> Trained:
+def trained_of(params: Mapping[str, str]) -> RecommenderSpec:
     """What `named` recorded; a part that the model did not know weighs nothing. Raises InputError where something is missing,
     is no number, or is a part that is not known."""
     try:
@@ -37,7 +37,7 @@ def trained_of(params: Mapping[str, str]) -> Trained:
         experts = tuple(Expert(name, by_part(weights), float(base), bool(learned)) for name, weights, base, learned in read)
     except (TypeError, ValueError) as error:
         raise InputError(f"the recorded experts of a recommender: {error}; train it again") from None
-    return Trained(settings_of(params), experts, params.get("serves", "als"))
+    return RecommenderSpec(settings_of(params), experts, params.get("serves", "als"))
 
 
 def by_part(weights: Mapping[str, float] | list[float]) -> tuple[float, ...]:

@@ -82,9 +82,7 @@ def ends_of(users: npt.NDArray[np.int64]) -> Ints:
     return np.repeat(last, np.diff(np.concatenate([[0], last])))
 
 
-def followed(
-    items: Ints, ends: Ints, kernel: npt.NDArray[np.float64], width: int, chunk: int = CHUNK
-) -> Iterator[pa.RecordBatch]:
+def followed(items: Ints, ends: Ints, kernel: npt.NDArray[np.float64], width: int, chunk: int = CHUNK) -> Iterator[pa.RecordBatch]:
     """Pieces of the sums: kernel[d - 1] for every event and the one d places after it, before its user's end; `chunk` pairs are
     made at once."""
     by_item = np.argsort(items, kind="stable")

@@ -37,13 +37,13 @@ MAX_BITS = 40
 class VectorSettings:
     """`neighbours`: kept an item; `exact_items`: up to so many items all pairs are looked at; above, `bands` codes of so many bits
     that a bucket has a quarter of `bucket` items in the mean; a bucket of more than `bucket` is cut into parts of that size.
-    `user_block`: items ranked at once; `seed`: of the planes."""
+    `user_batch_size`: items ranked at once; `seed`: of the planes."""
 
     neighbours: int
     exact_items: int
     bands: int
     bucket: int
-    user_block: int
+    user_batch_size: int
     seed: int
 
 
@@ -110,7 +110,7 @@ def exact_pairs(units: DataFrame, settings: VectorSettings) -> DataFrame:
     """Each item's nearest of all others: item_id, similar_item_id, similarity. Cost: that of `rank_top_k`, items^2 products."""
     asked = units.withColumnRenamed("item_id", "user_id")
     itself = units.select(F.col("item_id").alias("user_id"), "item_id")
-    ranked = rank_top_k(asked, units, itself, settings.neighbours, settings.user_block)
+    ranked = rank_top_k(asked, units, itself, settings.neighbours, settings.user_batch_size)
     return ranked.selectExpr("user_id as item_id", "item_id as similar_item_id", "score as similarity")
 
 
@@ -170,8 +170,8 @@ def _bucket_pairs(rows: pa.Table, settings: VectorSettings) -> Iterator[pa.Recor
             continue
         part = np.ascontiguousarray(vectors[start:end])
         items = Items(names.slice(start, end - start), part, np.linalg.norm(part.astype(np.float64), axis=1))
-        for first in range(0, len(part), settings.user_block):
-            block = part[first : first + settings.user_block]
+        for first in range(0, len(part), settings.user_batch_size):
+            block = part[first : first + settings.user_batch_size]
             own = np.arange(first, first + len(block))
             best, scores = top_k_of_block(block, items, _itself(own), min(settings.neighbours, len(part)))
             asked, listed = np.nonzero(best >= 0)

@@ -27,7 +27,7 @@ from shoal.recommend.evaluation.distances import content_vectors, intra_list_div
 from shoal.recommend.protocol.metrics import (
     USER_METRICS,
     coverage,
-    judge_one,
+    evaluate_split,
     mean_metrics,
     novelty,
     user_metrics,
@@ -44,7 +44,7 @@ Metrics = dict[str, "float | None"]
 
 
 @dataclass(frozen=True)
-class Beyond:
+class ModelSettings:
     """Settings: EASE (`ease_l2`: values to choose among), neighbours, walks, the blend, content, personalised PageRank (`dampings`:
     values to choose among)."""
 
@@ -59,7 +59,7 @@ class Beyond:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class EvaluationProtocol:
     """How models are trained and judged: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
     columns of `content.content_terms`), which the model content needs; `depth`: make lists longer than k;
@@ -68,8 +68,8 @@ class Protocol:
     k: int
     space: SearchSpace
     validation_ratio: float
-    user_block: int
-    beyond: Beyond | None = None
+    user_batch_size: int
+    beyond: ModelSettings | None = None
     items: DataFrame | None = None
     depth: int = 0
     follows: DataFrame | None = None
@@ -79,7 +79,7 @@ class Protocol:
         """How long lists are made."""
         return max(self.k, self.depth)
 
-    def needed(self) -> Beyond:
+    def needed(self) -> ModelSettings:
         """`beyond`. Raises UsageError where the protocol has none."""
         if self.beyond is None:
             raise UsageError("this protocol has settings for random, popularity and als only")
@@ -89,8 +89,8 @@ class Protocol:
 @dataclass(frozen=True)
 class Evaluation:
     """`metrics`: model -> slice -> metric -> mean (None where no user counts); `lists`: model, user_id, rank, item_id,
-    score, `Protocol.length` rows a user (cached; the caller unpersists it); `settings`: those that a model chose; `trials`:
-    its search; `left_out`: model -> why.
+    score, `EvaluationProtocol.length` rows a user (cached; the caller unpersists it); `settings`: those that a model chose;
+    `trials`: its search; `left_out`: model -> why.
     """
 
     metrics: dict[str, dict[str, Metrics]]
@@ -111,7 +111,12 @@ Tell = Callable[[Trial], None]
 
 
 def evaluate_models(
-    train: DataFrame, test: DataFrame, names: Sequence[str], protocol: Protocol, tell: Tell | None = None, leave_out: bool = False
+    train: DataFrame,
+    test: DataFrame,
+    names: Sequence[str],
+    protocol: EvaluationProtocol,
+    tell: Tell | None = None,
+    leave_out: bool = False,
 ) -> Evaluation:
     """Train each named model on `train` (numbered preferences) and judge its lists of k unseen items for every user of `test`.
 
@@ -147,7 +152,7 @@ def evaluate_models(
             made[name] = rows.select(F.lit(name).alias("model"), "user_id", "rank", "item_id", "score")
         names = list(made)
         lists = reduce(DataFrame.unionByName, made.values()).persist()
-        metrics = judge_lists(lists, test, train, names, protocol.k)
+        metrics = evaluate_lists(lists, test, train, names, protocol.k)
         told = protocol.items is not None and protocol.beyond is not None
         vectors = content_vectors(described(protocol), protocol.needed().content) if told else user_vectors(train)
         for model, value in diversity_of(lists, vectors, protocol.k, names).items():
@@ -168,7 +173,7 @@ def diversity_of(lists: DataFrame, vectors: DataFrame, k: int, names: Sequence[s
     return {row["model"]: row[f"intra_list_diversity@{k}"] for row in found}
 
 
-def judge_lists(
+def evaluate_lists(
     lists: DataFrame, test: DataFrame, train: DataFrame, models: Sequence[str], k: int
 ) -> dict[str, dict[str, Metrics]]:
     """model -> slice -> metric -> mean; the slice all first, always there: without a test user its means are None, its
@@ -193,26 +198,22 @@ def judge_lists(
     return found
 
 
-def _random(
-    train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell
-) -> DataFrame:
+def _random(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     return list_random(train, users, train, protocol.length, protocol.space.seed)
 
 
-def _popularity(
-    train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell
-) -> DataFrame:
-    return list_popular(popularity(train), users, train, protocol.length, protocol.user_block)
+def _popularity(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
+    return list_popular(popularity(train), users, train, protocol.length, protocol.user_batch_size)
 
 
-def _als(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _als(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """Searched inside `train`, then fitted on all of it. A user that `train` does not have gets no list."""
-    best, _ = search_als(train, protocol.space, protocol.k, protocol.validation_ratio, protocol.user_block, tell)
+    best, _ = search_als(train, protocol.space, protocol.k, protocol.validation_ratio, protocol.user_batch_size, tell)
     chosen["als"] = best.named()
-    return list_als(fit_als(train, best), train, users, protocol.length, protocol.user_block)
+    return list_als(fit_als(train, best), train, users, protocol.length, protocol.user_batch_size)
 
 
-def _ease(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _ease(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """`l2` is searched inside `train`, then EASE fitted on all of it."""
     settings = protocol.needed().ease
     placed = with_places(train, settings.max_history)
@@ -221,7 +222,7 @@ def _ease(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen
     return list_ease(placed, users, fit_ease(placed, best), protocol.length)
 
 
-def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: Protocol) -> float:
+def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: EvaluationProtocol) -> float:
     """The best of `ease_l2` by NDCG on validation data; the first where there is none."""
     values = protocol.needed().ease_l2
 
@@ -232,7 +233,10 @@ def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: Protocol) -
 
 
 def _best_value(
-    train: DataFrame, values: Sequence[float], lists: Callable[[DataFrame, DataFrame], Iterator[DataFrame]], protocol: Protocol
+    train: DataFrame,
+    values: Sequence[float],
+    lists: Callable[[DataFrame, DataFrame], Iterator[DataFrame]],
+    protocol: EvaluationProtocol,
 ) -> float:
     """The value whose list is best by NDCG on validation data inside `train`; the first where there is none. `lists`: from
     preferences with places and users, a list for each of `values`, in their order."""
@@ -244,31 +248,31 @@ def _best_value(
         placed, users = with_places(known, protocol.needed().ease.max_history), held_out.select("user_id").distinct()
         found = {}
         for value, listed in zip(values, lists(placed, users), strict=True):
-            found[value] = judge_one(listed, held_out, protocol.k).get(f"ndcg@{protocol.k}") or 0.0
+            found[value] = evaluate_split(listed, held_out, protocol.k).get(f"ndcg@{protocol.k}") or 0.0
     finally:
         split.unpersist()
     return max(found, key=lambda value: found[value])
 
 
-def _from_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, settings: NeighbourSettings) -> DataFrame:
+def _from_neighbours(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, settings: NeighbourSettings) -> DataFrame:
     placed = with_places(train, protocol.needed().ease.max_history)
     return list_item_neighbours(placed, users, catalogue_of(placed, MAX_ITEMS), settings, protocol.length)
 
 
-def _item_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _item_neighbours(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     return _from_neighbours(train, users, protocol, protocol.needed().neighbours)
 
 
-def _user_neighbours(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _user_neighbours(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     beyond = protocol.needed()
     return list_user_neighbours(train, users, beyond.neighbours, beyond.ease.max_history, protocol.length)
 
 
-def _graph(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _graph(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     return _from_neighbours(train, users, protocol, protocol.needed().walk)
 
 
-def _pagerank(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _pagerank(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """`damping` is searched inside `train`, then all of it is walked."""
     beyond, follows = protocol.needed(), protocol.follows
 
@@ -283,29 +287,29 @@ def _pagerank(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Ch
     return list_pagerank(walk_graph(placed, best.follow_weight, follows), placed, users, best, protocol.length)
 
 
-def _content(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _content(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """All items that are described, new ones among them, by ALS' users and factors made of terms."""
     als = fit_als(train, protocol.needed().blend.als)
     factors = content_factors(described(protocol), als.item_factors, protocol.needed().content)
     asked = als.user_factors.join(users, "user_id", "left_semi")
-    return rank_top_k(asked, factors, train.select("user_id", "item_id"), protocol.length, protocol.user_block)
+    return rank_top_k(asked, factors, train.select("user_id", "item_id"), protocol.length, protocol.user_batch_size)
 
 
-def described(protocol: Protocol) -> DataFrame:
+def described(protocol: EvaluationProtocol) -> DataFrame:
     """The protocol's items. Raises UsageError where it has none."""
     if protocol.items is None:
         raise UsageError("model content: what are the items about? name a file of them: --items FILE")
     return protocol.items
 
 
-def judge_new_items(train: DataFrame, test: DataFrame, protocol: Protocol) -> dict[str, Metrics]:
+def evaluate_new_items(train: DataFrame, test: DataFrame, protocol: EvaluationProtocol) -> dict[str, Metrics]:
     """Model -> metric -> mean over the users of `test` who have an item there that nobody has in `train`, where only such items
     are ranked and sought: `content`, `genre_popularity` (see `candidates.content`), `random`. Means are None where there
     is no such item.
 
     `train`: numbered preferences; `test`: user_id, item_id. Cost: an ALS fit, three lists, one evaluation pass.
     """
-    k, block = protocol.k, protocol.user_block
+    k, block = protocol.k, protocol.user_batch_size
     items = described(protocol)
     new = items.join(train.select("item_id").distinct(), "item_id", "left_anti").persist()
     try:
@@ -329,12 +333,12 @@ def judge_new_items(train: DataFrame, test: DataFrame, protocol: Protocol) -> di
     return {name: {m: v for m, v in found.get(name, nobody).items() if m != "model"} for name in made}
 
 
-def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chosen, tell: Tell) -> DataFrame:
+def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """The experts learn inside `train`; the parts are then fitted on all of it, with what items are about where that is known.
     ALS' lists where no two users share an item."""
     settings = protocol.needed().blend
     if not can_blend(train, settings):
-        return list_als(fit_als(train, settings.als), train, users, protocol.length, protocol.user_block)
+        return list_als(fit_als(train, settings.als), train, users, protocol.length, protocol.user_batch_size)
     content = labels_of(protocol.items, settings.content)
     # Each fit reads it; the last is done before the lists are made.
     kept = content.persist() if content is not None else None
@@ -351,7 +355,7 @@ def _blend(train: DataFrame, users: DataFrame, protocol: Protocol, chosen: Chose
             kept.unpersist()
 
 
-MODELS: dict[str, Callable[[DataFrame, DataFrame, Protocol, Chosen, Tell], DataFrame]] = {
+MODELS: dict[str, Callable[[DataFrame, DataFrame, EvaluationProtocol, Chosen, Tell], DataFrame]] = {
     "random": _random,
     "popularity": _popularity,
     "als": _als,

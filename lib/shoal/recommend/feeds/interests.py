@@ -21,8 +21,8 @@ _MOST_HALF_LIVES = 1000.0
 class InterestSettings:
     """Half-lives of the two memories, topics of an item that count, topics kept a user and kind."""
 
-    long_days: float
-    short_days: float
+    long_half_life_days: float
+    short_half_life_days: float
     item_topics: int
     topics: int
 
@@ -46,11 +46,11 @@ def interests(
 ) -> DataFrame:
     """One row per user, kind of topic and rank: user_id, topic_kind, rank, topic, long_term, short_term, events.
 
-    An event gives its weight, halved every long_days (short_days) before `end`, to its item's topics in equal parts. long_term
-    and short_term are a topic's share of all that the user's events gave to topics of the kind: 0 to 1, they sum to 1 over the
-    user's topics of a kind before the first `topics` are kept. Order: the mean of both shares, ties by topic. `events`: how many
-    events met the topic. Events of weight 0, after `end` or without a time do not count; a user none of whose items has a topic
-    has no row.
+    An event gives its weight, halved every long_half_life_days (short_half_life_days) before `end`, to its item's topics in equal
+    parts. long_term and short_term are a topic's share of all that the user's events gave to topics of the kind: 0 to 1, they sum
+    to 1 over the user's topics of a kind before the first `topics` are kept. Order: the mean of both shares, ties by topic.
+    `events`: how many events met the topic. Events of weight 0, after `end` or without a time do not count; a user none of whose
+    items has a topic has no row.
 
     `events`: user_id, item_id, event, occurred_at; `items`: item_id, unique, hashtags, categories. Cost: events are summed by user
     and item before they meet the topics; one more shuffle by user, kind and topic, one by user and kind.
@@ -63,7 +63,9 @@ def interests(
         return F.sum(F.col("_weight") * F.pow(F.lit(2.0), -halves))
 
     met = counted.groupBy("user_id", "item_id").agg(
-        decayed(settings.long_days).alias("long"), decayed(settings.short_days).alias("short"), F.count(F.lit(1)).alias("events")
+        decayed(settings.long_half_life_days).alias("long"),
+        decayed(settings.short_half_life_days).alias("short"),
+        F.count(F.lit(1)).alias("events"),
     )
     given = met.join(topics_of(items, settings.item_topics), "item_id")
     sums = [F.sum(F.col(name) * F.col("part")).alias(name) for name in ("long", "short")]

@@ -22,19 +22,19 @@ OTHER = "other"
 class TrendSettings:
     """Hours of a window by kind of item, those of a kind that is not named, and how many items of a kind are kept."""
 
-    window_hours: Mapping[str, float]
-    other_hours: float
+    half_life_hours: Mapping[str, float]
+    default_half_life_hours: float
     items: int
 
     def longest(self) -> float:
         """Hours before the end after which no event counts, whatever its kind."""
-        return HALF_LIVES * max(self.other_hours, *self.window_hours.values())
+        return HALF_LIVES * max(self.default_half_life_hours, *self.half_life_hours.values())
 
 
 def window_of(kind: Column, settings: TrendSettings) -> Column:
     """The hours of a kind's window."""
-    hours = F.lit(float(settings.other_hours))
-    for name, amount in sorted(settings.window_hours.items()):
+    hours = F.lit(float(settings.default_half_life_hours))
+    for name, amount in sorted(settings.half_life_hours.items()):
         hours = F.when(kind == name, F.lit(float(amount))).otherwise(hours)
     return hours
 
@@ -42,10 +42,10 @@ def window_of(kind: Column, settings: TrendSettings) -> Column:
 def trending(
     events: DataFrame, items: DataFrame | None, end: Column, settings: TrendSettings, event_weights: Mapping[Any, float] | None
 ) -> DataFrame:
-    """One row per kind and rank: kind, rank, item_id, score, acceleration, window_hours, events, previous_events, users.
+    """One row per kind and rank: kind, rank, item_id, score, trend_z_score, half_life_hours, events, previous_events, users.
 
     score: sum over the item's events of weight * 2 ** (-age / window), ages up to 20 windows, before `end`. events and users:
-    of the last window; previous_events: of the one before. acceleration: (events - previous_events) / sqrt(events +
+    of the last window; previous_events: of the one before. trend_z_score: (events - previous_events) / sqrt(events +
     previous_events), in standard deviations of the difference of two Poisson counts of one rate. Only items with an event in the
     last window are listed, the `items` best of each kind by score, ties by item_id. An item that `items` does not know is of
     kind `other`. Events after `end` or without a time do not count.
@@ -60,9 +60,9 @@ def trending(
     else:
         known = recent.join(items.select("item_id", "kind"), "item_id", "left")
     kinds = known.withColumn("kind", F.coalesce("kind", F.lit(OTHER)))
-    windows = kinds.withColumn("window_hours", window_of(F.col("kind"), settings))
-    counted = ["kind", "window_hours", "item_id"]
-    passed = F.col("_age") / F.col("window_hours")
+    windows = kinds.withColumn("half_life_hours", window_of(F.col("kind"), settings))
+    counted = ["kind", "half_life_hours", "item_id"]
+    passed = F.col("_age") / F.col("half_life_hours")
     amount = F.when(passed <= HALF_LIVES, event_weight(event_weights) * F.pow(F.lit(2.0), -passed))
     pairs = windows.groupBy(*counted, "user_id").agg(
         F.sum(amount).alias("amount"), F.count_if(passed <= 1).alias("now"),
@@ -76,5 +76,5 @@ def trending(
     change = (F.col("events") - F.col("previous_events")) / F.sqrt(F.col("events") + F.col("previous_events"))
     ranked = totals.where("events > 0 and score > 0").select("*", place).where(F.col("rank") <= settings.items)
     return ranked.select(
-        "kind", "rank", "item_id", "score", change.alias("acceleration"), "window_hours", "events", "previous_events", "users"
+        "kind", "rank", "item_id", "score", change.alias("trend_z_score"), "half_life_hours", "events", "previous_events", "users"
     )

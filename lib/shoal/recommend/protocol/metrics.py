@@ -120,7 +120,7 @@ def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFra
     return per_user.groupBy(*by).agg(F.count(F.lit(1)).alias("users"), *means)
 
 
-def judge_one(lists: DataFrame, held_out: DataFrame, k: int) -> dict[str, float | None]:
+def evaluate_split(lists: DataFrame, held_out: DataFrame, k: int) -> dict[str, float | None]:
     """Metric -> mean over the users of `held_out`, for one model's lists (user_id, rank, item_id); None where nobody counts.
 
     Cost: that of `user_metrics`; collects one row.

@@ -71,9 +71,7 @@ def rerank(lists: DataFrame, about: DataFrame, k: int, settings: RerankSettings)
     return lists.join(places, ["user_id", "rank"]).withColumn("rank", F.col("_rank")).select(*lists.columns)
 
 
-def choose(
-    scores: Doubles, marks: list[frozenset[str]], shares: Doubles, k: int, settings: RerankSettings
-) -> list[int]:
+def choose(scores: Doubles, marks: list[frozenset[str]], shares: Doubles, k: int, settings: RerankSettings) -> list[int]:
     """The places of the items chosen, in their new order. `marks`: `o:<owner>` and `c:<category>` of each item."""
     value = (1 - settings.diversity) * (_scaled(scores) + settings.novelty * _surprise(shares))
     nearest: Doubles = np.zeros(len(scores))

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from shoal.recommend.ranking.sums import stable_sum
 
 
-def fill_lists(lists: Sequence[DataFrame], k: int) -> DataFrame:
+def backfill_lists(lists: Sequence[DataFrame], k: int) -> DataFrame:
     """One row per user and rank 1..k: each user's first list, then what the later lists have and it has not.
 
     `lists`: frames of the same columns, user_id, rank and item_id among them; an item stands where it stands first. Empty lists
@@ -45,7 +45,7 @@ def best_of_groups(scores: DataFrame, n: int) -> DataFrame:
     return scores.withColumn("_place", F.row_number().over(order)).where(F.col("_place") <= n).drop("_place")
 
 
-def lacking(users: DataFrame, lists: DataFrame, k: int) -> DataFrame:
+def users_below_k(users: DataFrame, lists: DataFrame, k: int) -> DataFrame:
     """The users with fewer than k rows in `lists`: user_id. One shuffle of each frame by user."""
     counts = lists.groupBy("user_id").agg(F.count(F.lit(1)).alias("_rows"))
     found = users.select("user_id").distinct().join(counts, "user_id", "left")

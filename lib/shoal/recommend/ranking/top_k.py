@@ -5,8 +5,8 @@ picks the candidates, and only these are scored again in float64, in a fixed ord
 exact (the top k by the float64 product of the given factors, ties by item id) and does not depend on how users lie in
 blocks and partitions, which the float32 product alone would not give: its last bits change with the shape of the block.
 
-Memory of a worker: the item factors once, what the users of one Arrow batch have seen, and a block of `user_block` x ITEM_BLOCK
-scores, whatever the catalogue's size.
+Memory of a worker: the item factors once, what the users of one Arrow batch have seen, and a block of `user_batch_size` x
+ITEM_BLOCK scores, whatever the catalogue's size.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ MAX_FACTOR = 1e15
 
 @dataclass(frozen=True)
 class Items:
-    """The catalogue on a worker: ids in string order, one float32 row of factors each, and the rows' Euclidean lengths.
-    """
+    """The catalogue on a worker: ids in string order, one float32 row of factors each, and the rows' Euclidean lengths."""
 
     ids: pa.StringArray
     factors: Floats
@@ -86,7 +85,7 @@ def rank_top_k(
     item_factors: DataFrame | Items,
     seen: DataFrame | None,
     k: int,
-    user_block: int,
+    user_batch_size: int,
     reason: Reason | None = None,
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank (int), item_id, score (double), best first; `because_item_id` with
@@ -99,13 +98,13 @@ def rank_top_k(
     smaller item_id in string order. A user with fewer than k unseen items has a shorter list, one without any has no
     row; so do empty frames.
 
-    Raises UsageError for k or user_block below 1; InputError where the item factors are over 2 GiB, of different
+    Raises UsageError for k or user_batch_size below 1; InputError where the item factors are over 2 GiB, of different
     lengths, or hold null, NaN, infinity or numbers beyond 1e15; the same fault in the users' fails the Spark job that
     computes the result. Cost: collects the item factors (bound enforced) and broadcasts them; one shuffle of `seen`,
     one of the user factors; 2 x users x items x rank float32 operations.
     """
-    if k < 1 or user_block < 1:
-        raise UsageError(f"k {k}, user_block {user_block}; expected whole numbers from 1 on")
+    if k < 1 or user_batch_size < 1:
+        raise UsageError(f"k {k}, user_batch_size {user_batch_size}; expected whole numbers from 1 on")
     schema = "user_id string, rank int, item_id string, score double" + (", because_item_id string" if reason else "")
     items = item_factors if isinstance(item_factors, Items) else collect_items(item_factors)
     spark = user_factors.sparkSession
@@ -119,8 +118,8 @@ def rank_top_k(
         for batch in batches:
             # For the whole batch: each call makes an index of the catalogue's ids.
             seen = seen_of_users(batch.column("_seen_ids"), batch.column("_seen_weights"), shared.value)
-            for start in range(0, batch.num_rows, user_block):
-                block = batch.slice(start, user_block)
+            for start in range(0, batch.num_rows, user_batch_size):
+                block = batch.slice(start, user_batch_size)
                 yield _block_lists(block, seen.part(start, start + block.num_rows), shared.value, k, reason)
 
     return users.select("user_id", "features", "_seen_ids", "_seen_weights").mapInArrow(list_items, schema)
@@ -246,9 +245,7 @@ def seen_lists(seen: DataFrame) -> DataFrame:
     """One row per user: the seen item ids and their weights, as two arrays of the same order."""
     weight = F.col("weight").cast("double") if "weight" in seen.columns else F.lit(1.0)
     lists = seen.groupBy("user_id").agg(F.collect_list(F.struct("item_id", weight.alias("weight"))).alias("_seen"))
-    return lists.select(
-        "user_id", F.col("_seen.item_id").alias("_seen_ids"), F.col("_seen.weight").alias("_seen_weights")
-    )
+    return lists.select("user_id", F.col("_seen.item_id").alias("_seen_ids"), F.col("_seen.weight").alias("_seen_weights"))
 
 
 def _nothing_seen() -> dict[str, Column]:
@@ -290,8 +287,7 @@ def seen_of_users(ids: pa.ListArray, weights: pa.ListArray, items: Items) -> See
 
 
 def matrix_of(column: pa.ListArray, rank: int, name: str) -> Floats:
-    """The rows of an array column as one float32 matrix. Raises InputError for a null, another length, NaN or infinity.
-    """
+    """The rows of an array column as one float32 matrix. Raises InputError for a null, another length, NaN or infinity."""
     lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy()
     if (lengths != rank).any():
         raise InputError(f"{name}: {int(lengths[lengths != rank][0])} numbers in a row; expected {rank} (-1: a null row)")

@@ -3,7 +3,7 @@
 Reads:  silver.follows    pairs up to as_of; a pair without a time always counts
         gold.node_ranks   the day's PageRank on follows; may be missing
         gold.communities  the day's labels; may be missing
-Writes: features.network  one row per user in a pair; replaces as_of
+Writes: features.user_graph  one row per user in a pair; replaces as_of
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shoal.runner.execute import run_job
 
 
 def build(edges: DataFrame, triangles: DataFrame, ranks: DataFrame, communities: DataFrame) -> DataFrame:
-    """The rows of features.network; a user without a rank or a community has null there."""
+    """The rows of features.user_graph; a user without a rank or a community has null there."""
     page_rank = ranks.where("kind = 'follows'").select("node_id", F.col("score").alias("page_rank"))
     return (
         degrees(edges)
@@ -43,7 +43,7 @@ def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
     lake.run.note(engine=engine)
     ranks = lake.read("gold.node_ranks", on=as_of, missing_ok=True)
     communities = lake.read("gold.communities", on=as_of, missing_ok=True)
-    lake.replace("features.network", build(edges, triangle_count(edges, conf, engine), ranks, communities), on=as_of)
+    lake.replace("features.user_graph", build(edges, triangle_count(edges, conf, engine), ranks, communities), on=as_of)
     edges.unpersist()
 
 
