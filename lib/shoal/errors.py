@@ -36,7 +36,7 @@ class ContractError(ShoalError):
 
 
 class SkippedError(ShoalError):
-    """A stage that has nothing to work on: said, recorded as skipped, and no failure (exit code 0)."""
+    """A stage without input: reported, recorded as skipped, no failure (exit code 0)."""
 
     exit_code = 0
 

@@ -1,4 +1,4 @@
-"""Words, links and JSON without the people in them: pseudonyms in the place of names, contact details taken out."""
+"""Texts, links and JSON without the people in them: names become pseudonyms, contact details are removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PERSON_COUNTS = ("created_at", "followers_count", "friends_count", "following_co
 _PLAIN = re.compile(r"[\d,.]+[kmb]?|[\dTZ:+. -]+|[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d? [\d:]+ [+-]\d{4} \d{4}")
 _STATUS = re.compile(r"/status(?:es)?/(\d+)")
 _MENTION = re.compile(r"(?<!\w)@(\w(?:[\w.-]*\w)?)")
-# A page of a person, or of a post below it; Instagram's own pages are nobody's.
+# A page of a person, or of a post below it; Instagram's own pages belong to no person.
 _PAGE = re.compile(
     r"(?i)\b((?:instagram|twitter|x|facebook)\.com/(?:_u/|stories/)?)"
     r"(?!(?:p|reels?|tv|explore|i|_u|stories|direct|accounts|hashtag)(?![\w.]))([\w.]*\w)"
@@ -41,7 +41,7 @@ def mask(key: bytes, text: str, named: NamesOf | None = None) -> str:
 
 
 def names_replaced(key: bytes, ids: Mapping[str, str], min_length: int) -> NamesOf:
-    """A function that puts pseudonyms in the place of whole names in a text. `ids`: the names, each with the id it stands for.
+    """Return a function that replaces whole names in a text by pseudonyms. `ids`: the names, each with the id it stands for.
 
     Names shorter than `min_length` are found as they are written, others in any case; one without two characters and a letter, as
     "4", is found nowhere. The longest name counts where one holds another.
@@ -97,8 +97,8 @@ def ids_in_json(text: str, hide: Callable[[str], str]) -> Any:
     def walked(node: Any) -> Any:
         if isinstance(node, list):
             return [walked(each) for each in node]
-        told = node if isinstance(node, str) else json.dumps(node, ensure_ascii=False)
-        return node if node is None or not told.strip() else hide(told)
+        text = node if isinstance(node, str) else json.dumps(node, ensure_ascii=False)
+        return node if node is None or not text.strip() else hide(text)
 
     return walked(value)
 

@@ -1,4 +1,4 @@
-"""People named in words: found as whole words and taken out, or told. Python, because it is text; Arrow batches at the edges."""
+"""People named in texts: found as whole words, then removed or replaced. Plain Python over Arrow batches."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def replaced(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def masked(words: re.Pattern[str]) -> Callable[[str], str]:
-    """A function that puts ERASED in the place of names, the @ before one kept."""
+    """Return a function that replaces names by ERASED; an @ before a name stays."""
     return lambda text: words.sub(lambda found: "@" * found[0].startswith("@") + ERASED, text)
 
 
 def renamed(paths: re.Pattern[str], stand_ins: Mapping[str, str]) -> Callable[[str], str]:
-    """A function that puts each person's stand-in in the place of their name."""
+    """Return a function that replaces each person's name by their stand-in."""
     by_lower = {name.lower(): stand_in for name, stand_in in stand_ins.items()}
     return lambda text: paths.sub(lambda found: by_lower[found[0].lower()], text)
 

@@ -1,7 +1,7 @@
 """Items of the world: owner, topic, time, price and taste, as functions of an item's number (numpy, no state).
 
 An item's number is 0..items-1: consecutive within a community, the most popular of each first. The public id shows another
-number, `public_numbers`, so that an id tells nothing about popularity.
+number, `public_numbers`, so that an id carries no information about popularity.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def _write(rows: DataFrame, folder: Path, form: str) -> int:
 
 
 def tweets(spark: SparkSession, conf: WorldConf) -> DataFrame:
-    """One row per post of the world, as the API's second version tells of a tweet, with Twitter's own time. One shuffle by item."""
+    """One row per post of the world, in the format of the API's version 2, with Twitter's own time format. One shuffle by item."""
     names = {"like": "like_count", "comment": "reply_count", "share": "retweet_count", "view": "impression_count"}
     counts = tables.events(spark, conf).groupBy("item_id").agg(*[
         F.count_if(F.col("event") == event).alias(name)
@@ -42,8 +42,8 @@ def tweets(spark: SparkSession, conf: WorldConf) -> DataFrame:
 def activity(spark: SparkSession, conf: WorldConf) -> DataFrame:
     """One row per like, share, comment, save, click or view of the world, in Twitter's words."""
     words = {"share": "retweet", "comment": "reply", "save": "bookmark", "like": "like", "click": "click", "view": "view"}
-    said = F.create_map(*[F.lit(each) for pair in words.items() for each in pair])[F.col("event")]
-    rows = tables.events(spark, conf).withColumn("type", said).where("type is not null")
+    event_type = F.create_map(*[F.lit(each) for pair in words.items() for each in pair])[F.col("event")]
+    rows = tables.events(spark, conf).withColumn("type", event_type).where("type is not null")
     when = F.unix_timestamp("occurred_at").alias("created_at")
     return rows.select("event_id", "type", "user_id", F.col("item_id").alias("tweet_id"), when)
 
@@ -107,11 +107,11 @@ def write_shop(spark: SparkSession, conf: WorldConf, folder: Path) -> int:
         F.concat(F.lit("pictures/"), "item_id", F.lit(".png")).alias("image"),
     )  # fmt: skip
     events = tables.events(spark, conf).where("event in ('view', 'purchase')").join(products.select("item_id"), "item_id")
-    said = events.select(
+    shop_events = events.select(
         "event_id", "user_id", F.col("item_id").alias("product_id"), "event", F.col("value").alias("price"),
         F.unix_timestamp("occurred_at").alias("timestamp"),
     )  # fmt: skip
-    written = _write(rows, folder / "products", "csv") + _write(said, folder / "events", "json")
+    written = _write(rows, folder / "products", "csv") + _write(shop_events, folder / "events", "json")
     pictured = products.select("item_id").orderBy("item_id").limit(PICTURES).collect()
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     for place, row in enumerate(pictured):
@@ -136,11 +136,11 @@ def decisions(spark: SparkSession, conf: WorldConf) -> DataFrame:
     """One row per decision of the world's moderators up to the end of its last day: item_id, verdict, decided_at. Each spam post is
     removed two hours after it was made; one in fifteen of the other posts too, by mistake, and restored a day later."""
     posts = tables.items_with_truth(spark, conf).where("kind = 'post'")
-    told = posts.where(F.col("is_spam") | (F.crc32("item_id") % 15 == 0))
-    said = F.struct(F.lit("removed").alias("verdict"), F.expr("created_at + interval 2 hours").alias("decided_at"))
+    decided = posts.where(F.col("is_spam") | (F.crc32("item_id") % 15 == 0))
+    removal = F.struct(F.lit("removed").alias("verdict"), F.expr("created_at + interval 2 hours").alias("decided_at"))
     unsaid = F.struct(F.lit("restored").alias("verdict"), F.expr("created_at + interval 26 hours").alias("decided_at"))
-    each = F.when(F.col("is_spam"), F.array(said)).otherwise(F.array(said, unsaid))
-    rows = told.select("item_id", F.explode(each).alias("_one")).select("item_id", "_one.*")
+    each = F.when(F.col("is_spam"), F.array(removal)).otherwise(F.array(removal, unsaid))
+    rows = decided.select("item_id", F.explode(each).alias("_one")).select("item_id", "_one.*")
     return rows.where(F.to_date("decided_at") <= F.lit(conf.as_of))
 
 

@@ -57,7 +57,7 @@ def person_archives(spark: SparkSession, conf: WorldConf, users: Sequence[str]) 
     """The archive of each of `users`: file name to JSON document, in the layout of 2022 and later.
 
     Likes, saved posts, comments, own posts, follows, whom they have blocked, and messages that share a post (the world's
-    shares, each sent to whom the user follows first; none where the user follows nobody). Collects what is of these users: raises
+    shares, each sent to whom the user follows first; none where the user follows no account). Collects what is of these users: raises
     ValueError where that is more than MOST_ROWS rows of one kind.
     """
     wanted = F.broadcast(spark.createDataFrame([(user,) for user in users], "user_id string"))
@@ -130,8 +130,8 @@ def _archive(user: str, rows: dict[str, list[Any]]) -> dict[str, Any]:
     blocked = [pair for pair in rows["blocks"] if pair["src"] == user]
     if blocked:
         # As Instagram has it: the name is the title.
-        said = [_follow(pair["dst"], pair["blocked_at"]) | {"title": pair["dst"]} for pair in blocked]
-        files["connections/followers_and_following/blocked_accounts.json"] = {"relationships_blocked_users": said}
+        blocks = [_follow(pair["dst"], pair["blocked_at"]) | {"title": pair["dst"]} for pair in blocked]
+        files["connections/followers_and_following/blocked_accounts.json"] = {"relationships_blocked_users": blocks}
     shares = [event for event in mine if event["event"] == "share"]
     if followed and shares:
         friend = followed[0]["dst"]
@@ -189,5 +189,5 @@ def _value(value: str, timestamp: int = 0) -> dict[str, Any]:
 
 
 def _follow(user: str, when: int) -> dict[str, Any]:
-    said = {"href": f"https://www.instagram.com/{user}", "value": user, "timestamp": when}
-    return {"title": "", "media_list_data": [], "string_list_data": [said]}
+    entry = {"href": f"https://www.instagram.com/{user}", "value": user, "timestamp": when}
+    return {"title": "", "media_list_data": [], "string_list_data": [entry]}

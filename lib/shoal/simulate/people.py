@@ -1,7 +1,7 @@
 """People of the world: communities, tastes and who follows whom, as functions of a user's number (numpy, no state).
 
 A user's number is 0..users-1 and is what the public id shows; seeded permutations give the user's rank by activity, the rank by
-followers and the slot, which places the user in a community. None of the three tells anything about another.
+followers and the slot, which places the user in a community. The three are independent.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def follower_counts(conf: WorldConf, communities: Communities, users: Longs) -> 
     """How many followers each user has outside and inside the community.
 
     The sum is bounded Pareto over the users; the share outside is mu, rounded at random. What does not fit (a community has
-    fewer members, the world outside too) is left out.
+    fewer members, the world outside too) is dropped.
     """
     ranks = permute(conf.seed, "followers", users, conf.users)
     total = round(conf.users * conf.follows_per_user)
@@ -105,7 +105,7 @@ def follower_counts(conf: WorldConf, communities: Communities, users: Longs) -> 
 
 
 def followers_of_users(conf: WorldConf, communities: Communities, users: Longs) -> Follows:
-    """All follows of the given users by others: nobody follows anybody twice or themselves."""
+    """All follows of the given users by others: no pair twice, no user follows themselves."""
     outside, inside = follower_counts(conf, communities, users)
     target, place = repeat_with_place(users, outside + inside)
     return followers_at_places(conf, communities, target, place)

@@ -1,6 +1,6 @@
 """Lines spoiled on purpose, as the field spoils them, and how many.
 
-The ways: `missing_key` (the id is left out), `time_in_milliseconds` (a unix time in milliseconds where an ISO time belongs),
+The ways: `missing_key` (the id is missing), `time_in_milliseconds` (a unix time in milliseconds where an ISO time belongs),
 `text_in_number` ("n/a" in a number column), `duplicate_key` (the line is there twice; the second counts as spoiled).
 """
 
@@ -36,7 +36,7 @@ def mark_spoiled(rows: DataFrame, conf: WorldConf, stream: str, key: list[str], 
 
 
 def spoiled_key(column: str) -> Column:
-    """The key column, left out where the line is spoiled so."""
+    """Return the key column, null where the line is spoiled that way."""
     return F.when(_is_spoiled("missing_key"), None).otherwise(F.col(column)).alias(column)
 
 

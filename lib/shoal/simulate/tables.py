@@ -191,7 +191,7 @@ def texts_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | Non
 def follows(spark: SparkSession, conf: WorldConf, partitions: int | None = None) -> DataFrame:
     """One row per directed pair: src follows dst. weight in (0, 1] (within a community on the average twice that across).
 
-    src, dst, weight, followed_at. No pair occurs twice, nobody follows themselves.
+    src, dst, weight, followed_at. No pair occurs twice; no user follows themselves.
     """
     planted = people.plant_communities(conf)
 

@@ -1,4 +1,4 @@
-"""What a simulated world is made of: sizes, dates and every planted parameter, checked.
+"""The parameters of a simulated world: sizes, dates and every planted parameter, checked.
 
 The same `WorldConf` always gives the same world. docs/simulate.md explains each parameter and how to measure it back.
 """

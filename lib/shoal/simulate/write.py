@@ -42,7 +42,7 @@ def write_world(
     """Write a world's raw files and its truth; returns what <truth>/world.json says: planted parameters and row counts.
 
     Each folder is written beside its place and moved there when whole; an old folder of the same name is replaced, so the same
-    command again gives the same rows. A raw folder without rows is left out. Rows go from the tasks to the files; the driver
+    command again gives the same rows. A raw folder without rows is not written. Rows go from the tasks to the files; the driver
     holds the file names and at most 20,000 communities. `report` is called with folder and rows as each one is done.
     Raises OSError where a folder cannot be written. `output` and `truth` must be on a disk that driver and tasks share.
     """

@@ -1,6 +1,6 @@
 """A Kafka of one node on this machine, for tests and benchmarks: `python -m shoal.testing.kafka_broker start FOLDER`.
 
-Not for production. Its jars are brought once, at set-up, beside the virtual environment's other shared files and not among
+Not for production. Its jars are fetched once, at set-up, beside the virtual environment's other shared files and not among
 Spark's own, which have another Scala. It listens on free loopback ports, keeps everything in the folder it is given, and is
 stopped by the id of the process that was started, never by name.
 """
@@ -58,7 +58,7 @@ def bring() -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on at this moment."""
+    """Return loopback ports that are free at this moment."""
     held = [socket.socket() for _ in range(count)]
     try:
         for one in held:
@@ -118,12 +118,12 @@ def start(folder: str | Path, security: Security | None = None) -> Broker:
         names = ("PLAINTEXT", *(LISTENERS if security else ()))
         *ports, controller_port = free_ports(len(names) + 1)
         addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)}
-        said = properties(root, addresses, f"127.0.0.1:{controller_port}")
+        given = properties(root, addresses, f"127.0.0.1:{controller_port}")
         if security:
-            said |= secured_properties(root, security)
+            given |= secured_properties(root, security)
         settings = root / "server.properties"
         settings.touch(mode=0o600)
-        settings.write_text("".join(f"{k}={v}\n" for k, v in said.items()))
+        settings.write_text("".join(f"{k}={v}\n" for k, v in given.items()))
         if not (root / "data" / "meta.properties").is_file():
             _format(root, settings, cluster_id(), scram_arguments(security) if security else [])
         broker = _launch(root, settings, list(addresses.values()))
@@ -197,9 +197,9 @@ def running_in(folder: str | Path) -> Broker | None:
 def _is_ours(pid: int, root: Path) -> bool:
     """Whether that process is the Kafka of that folder: the id may be another process's by now."""
     command = ["ps", "-ww", "-o", "state=,command=", "-p", str(pid)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    given = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     # A child that has ended and has not been asked yet is a zombie (Z): its command is gone or in brackets.
-    return not said.startswith("Z") and "kafka.Kafka" in said and str(root / "server.properties") in said
+    return not given.startswith("Z") and "kafka.Kafka" in given and str(root / "server.properties") in given
 
 
 def stop(folder: str | Path) -> bool:
