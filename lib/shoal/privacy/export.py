@@ -17,7 +17,7 @@ def export_person(lake: Lake, user: str, known: str) -> Iterator[str]:
     person's rows, sorted by key, with all columns in the contract's order. A table that was not made or has no such row is there
     with an empty list. `known` is the id as the lake knows it.
 
-    Lists of other people (a community's top members) belong to other people and are not exported. Rows come one partition at a time.
+    Lists of other people (a community's top members) are not exported: they are theirs. Rows come one partition at a time.
     """
     people = people_of(lake, [known])
     yield f'{{"user_id": {json.dumps(user, ensure_ascii=False)}, "tables": {{'

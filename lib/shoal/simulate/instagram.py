@@ -57,7 +57,7 @@ def person_archives(spark: SparkSession, conf: WorldConf, users: Sequence[str]) 
     """The archive of each of `users`: file name to JSON document, in the layout of 2022 and later.
 
     Likes, saved posts, comments, own posts, follows, whom they have blocked, and messages that share a post (the world's
-    shares, each sent to whom the user follows first; none where the user follows no account). Collects what is of these users: raises
+    shares, each sent to whom the user follows first; none where there is no such account). Collects what is of these users: raises
     ValueError where that is more than MOST_ROWS rows of one kind.
     """
     wanted = F.broadcast(spark.createDataFrame([(user,) for user in users], "user_id string"))
