@@ -25,9 +25,11 @@ def position_of_share(share: Doubles, tail: float, span: float) -> Doubles:
     """The inverse of `share_above`: a uniform draw in gives a position in, drawn in proportion to the value there."""
     power, offset = 1.0 - 1.0 / tail, 1.0 / (span**tail - 1.0)
     if abs(power) < 1e-9:
-        return offset * np.expm1(share * np.log1p(1.0 / offset))
-    base = offset**power
-    position = (base + share * ((1.0 + offset) ** power - base)) ** (1.0 / power) - offset
+        position = offset * np.expm1(share * np.log1p(1.0 / offset))
+    else:
+        base = offset**power
+        position = (base + share * ((1.0 + offset) ** power - base)) ** (1.0 / power) - offset
+    # Rounding differs by processor: the last position may come out just above 1.
     return np.clip(position, 0.0, np.nextafter(1.0, 0.0))
 
 
