@@ -121,7 +121,7 @@ def test_a_delimiter_of_several_letters(tmp_path: Path, also: bytes) -> None:
     expected = [(1, None, "1", 'Star Wars: "A" (1977)' + also.decode()), (2, None, "2", None), (3, "field_count", None, None),
                 (4, None, "4", ":c")]  # fmt: skip
     for chunk in (4, 4 << 20):
-        rows = read(tmp_path / "f.dat", data, chunk=chunk, limits=replace(LIMITS, has_quotes=False), delimiter="::")
+        rows = read(tmp_path / "f.dat", data, chunk=chunk, limits=replace(LIMITS, quote=None), delimiter="::")
         assert short(rows) == expected
         assert "".join(row["raw"] for row in rows[:2]) == '1::Star Wars: "A" (1977)' + also.decode() + "2::"
 

@@ -15,9 +15,8 @@ from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, told
 from shoal.ingest.formats.documents import listed_in
 from shoal.ingest.formats.listing import PICTURES
-from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of
+from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, status_of
 from shoal.ingest.sources.general import ITEM, TIME, USER, named_event, rating_in_range
-from shoal.ingest.sources.instagram_influencers import status_of
 
 SOURCE = "fashion_catalog"
 _EVENTS = ("*event*", "*purchase*", "*transaction*", "*order*", "*browse*", "events/*")

@@ -178,10 +178,10 @@ ITEMS = RecordType(
     (
         _ITEM_OF_ITS_OWN,
         Field("kind", "word", False, ("type",)),
-        Field("owner_id", "id", False, ("author_id", "user_id", "seller_id")),
+        Field("owner_id", "id", False, ("author_id", "user_id", "seller_id", "owner", "author", "brand")),
         Field("title", "text", False, ("name",)),
         Field("text", "text", False, ("caption", "body", "description", "overview")),
-        Field("hashtags", "list", False, ("tags",)),
+        Field("hashtags", "list", False, ("tags", "keywords")),
         Field("categories", "list", False, ("genres", "category")),
         Field("is_video", "flag"),
         Field("image_count", "whole"),
@@ -249,7 +249,7 @@ EDGES = RecordType(
         Field(
             "dst_id", "id", True, ("dst", "target", "to", "node_2", "id_2", "followee", "followed_id", "to_id", "to_node_id", "v")
         ),
-        Field("weight", "number"),
+        Field("weight", "number", False, ("value", "w")),
         Field("followed_at", "time", False, ("created_at", "timestamp", "time")),
     ),
     _edges,
