@@ -248,4 +248,7 @@ def test_real_files(spark: SparkSession, data: Path) -> None:
         "amazon_fine_food_5k/Reviews.csv": 5003,
     }
     aliases = {"text": ["tweet", "Text"]}
-    assert {n: read_rows(spark, data / n, ["text"], aliases=aliases).count() for n in expected} == expected
+    # One byte of the second file is not UTF-8.
+    western = load("local", ["ingest.encoding=windows-1252"]).ingest
+    found = {n: read_rows(spark, data / n, ["text"], aliases=aliases, conf=western).count() for n in expected}
+    assert found == expected

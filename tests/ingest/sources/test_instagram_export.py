@@ -214,3 +214,10 @@ def test_labels_are_lower_case_and_each_once() -> None:
         assert all(word == word.lower() for word in words)
     assert "" in GONE
     assert said_in({"title": "bob", "string_list_data": []}).user == "bob"
+    saved = {
+        "title": "dan",
+        "string_map_data": {"Saved on": {"href": "https://www.instagram.com/p/Dd-1/", "timestamp": 1578096000}},
+    }
+    (record,) = saved_of({"saved_saved_media": [saved]}, "/x/instagram-ann-2023-12-01/saved/saved_posts.json")
+    assert isinstance(record, dict)
+    assert (record["item_id"], record["other_id"], record["occurred_at"]) == ("Dd-1", "dan", "2020-01-04T00:00:00+00:00")

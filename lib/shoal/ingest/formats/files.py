@@ -297,7 +297,7 @@ def _look_through(
 ) -> list[Seen]:
     """What each stretch holds, in the order of the files. Raises InputError for the first fault, and where there is no record."""
     # Of a JSON object only its names are looked at.
-    columns: Columns = {survey.path: headers.get(survey.path, ("_=_",)) for survey in surveys}
+    columns: Columns = {survey.path: headers.get(survey.path, ("x=x",)) for survey in surveys}
     schema = "index int, rows long, in_order boolean, line long, rule string, reason string, names array<string>"
 
     def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -345,10 +345,11 @@ def _seen_in(stretch: Stretch, conf: IngestConf) -> Seen:
         if len({plain(name) for name in value}) < len(value):
             twice = next(name for name in value if by_plain(value)[plain(name)] != name)
             raise ValueError(f"the names {by_plain(value)[plain(twice)]!r} and {twice!r} are one; rename one of them")
-        seen.names.update(dict.fromkeys(value))
-        if len(seen.names) > MAX_COLUMNS:
+        # An object may be looked at twice.
+        if len(seen.names.keys() | value.keys()) > MAX_COLUMNS:
             raise ValueError(f"more than {MAX_COLUMNS:,} names so far; expected objects of the same few")
-        return {"_": None}
+        seen.names.update(dict.fromkeys(value))
+        return {"x": None}
 
     last = 0
     looked = Stretch(**{**vars(stretch), "shaped": noted if stretch.form != "csv" else None})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -74,6 +75,13 @@ def is_utf8_name(path: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def unreadable_names(folder: str) -> list[str]:
+    """The files below a folder, as text, that a stream cannot read: Java does not see a name that is not UTF-8. No hidden ones."""
+    root = Path(folder)
+    found = (file for file in root.rglob("*") if not is_hidden(file.relative_to(root)) and not is_utf8_name(str(file)))
+    return sorted(shown_path(str(file)) for file in found if file.is_file())
 
 
 def literal_path(path: str) -> str:
@@ -296,9 +304,10 @@ def _cuts(stretch: Stretch, limits: Limits, split_bytes: int, size: int) -> list
     cuts = []
     start, line, at, at_line = stretch.start, stretch.line, stretch.start, stretch.line
     for _, found, _ in chunks(stretch, limits):
+        # The first record of the chunk that begins far enough behind the last cut, again and again.
+        while (place := int(np.searchsorted(found.starts, start + split_bytes - at))) < len(found.starts):
+            cuts.append((start, at + int(found.starts[place]), line))
+            start, line = at + int(found.starts[place]), at_line + int(found.line[place])
         at += found.skipped + 1 if found.skipped else found.consumed
         at_line += found.lines
-        if at - start >= split_bytes and at < size:
-            cuts.append((start, at, line))
-            start, line = at, at_line
     return [*cuts, (start, size, line)]

@@ -1,8 +1,8 @@
 """The archive that X, once Twitter, gives a person who asks for their data: a folder or the .zip, its data in data/*.js.
 
 Each file is `window.YTD.<name>.part<N> = [...]`, an array of objects that wrap one thing each; the same with the assignment cut
-away is read too. The functions here take them apart into records of one flat form, FIELDS: all parts share a bronze table, whose raw
-text is the object as the archive has it. The archive is of one person, the owner: account.js names them, tweets and likes do not.
+away is read too. The functions here take them apart into records of one flat form, FIELDS: all parts share a bronze table, whose
+raw text is the object as the archive has it. The archive is of one person, the owner, whom account.js names.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from shoal.ingest.fields import Field, Hide
 from shoal.ingest.formats.documents import ORIGINAL, document_of
 from shoal.ingest.formats.listing import shown_path
 from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of
+from shoal.ingest.sources.general import item_of
 from shoal.ingest.sources.twitter_activity import TIME_FORMS, without_entities
 
 SOURCE = "twitter_archive"
@@ -93,7 +94,7 @@ def made_at(path: str) -> str | None:
 
 
 def hidden_path(path: str, hide: Hide) -> str:
-    """What a pseudonymised lake calls a file of an archive: its own name, which all archives share, below a pseudonym of the place."""
+    """What a pseudonymised lake calls a file: its own name, which all archives share, below a pseudonym of the place."""
     return f"{hide(shown_path(str(root_of(path))))}/{Path(path).name}"
 
 
@@ -109,12 +110,17 @@ def hidden_events(value: str, hide: Hide) -> str:
         user, item = each.get("user_id"), each.get("item_id")
         return {
             "user_id": hide(user) if isinstance(user, str) and user.strip() else None,
-            "item_id": item if isinstance(item, str) and item.isdecimal() else None,
+            "item_id": _hidden_item(item, hide) if isinstance(item, str) else None,
             "event": each.get("event") if each.get("event") in ("comment", "share", "like") else None,
             "at": each.get("at") if re.fullmatch(r"[\dT:+.Z-]+", str(each.get("at"))) else None,
         }  # fmt: skip
 
     return json.dumps([shown(each) for each in rows])
+
+
+def _hidden_item(item: str, hide: Hide) -> str | None:
+    """A tweet's id as it is, the pseudonym of a message's, as its text has it; None for anything else."""
+    return hide(item) if item.startswith("dm-") else item if item.isdecimal() else None
 
 
 FIELDS = (
@@ -142,8 +148,8 @@ _EVENT = "user_id string, item_id string, event string, at string"
 
 
 def unwrapped(document: object, *names: str) -> Iterator[tuple[Any, Any]]:
-    """(thing, element) of an array of objects that wrap one thing each under one of `names`; the element itself where it has none of
-    them. TypeError for what is no array."""
+    """(thing, element) of an array of objects that wrap one thing each under one of `names`; the element itself where it has none.
+    TypeError for what is no array."""
     if not isinstance(document, list):
         raise TypeError(f"found a JSON {type(document).__name__}, expected an array")
     for element in document:
@@ -236,8 +242,8 @@ def messages_of(document: object, path: str) -> Iterator[object]:
                 # A digest: the id of a conversation of two is their ids.
                 thread = hashlib.md5(str(talk["conversationId"]).encode(), usedforsecurity=False).hexdigest()
                 when, number = message.get("createdAt"), str(message["id"])
-                likes = [{"user_id": r.get("senderId"), "item_id": number, "event": "like", "at": r.get("createdAt") or when}
-                         for r in _dicts(message.get("reactions"))]  # fmt: skip
+                likes = [{"user_id": r.get("senderId"), "item_id": f"dm-{number}", "event": "like",
+                          "at": r.get("createdAt") or when} for r in _dicts(message.get("reactions"))]  # fmt: skip
                 yield {"record_id": f"dm-{number}", "kind": "message", "user_id": message["senderId"],
                        "other_id": message.get("recipientId"), "conversation_id": thread, "text": message.get("text"),
                        "occurred_at": when, "events": likes, ORIGINAL: element}  # fmt: skip
@@ -274,7 +280,7 @@ def time_of_id(number: Any) -> str | None:
     """When a tweet was written, by its id; None where ids did not tell yet, or for what is no id.
 
     >>> time_of_id("1050118621198921728"), time_of_id("20")
-    ('2018-10-10T20:19:24.004000+00:00', None)
+    ('2018-10-10T20:19:24.211000+00:00', None)
     """
     if not isinstance(number, str) or not re.fullmatch(r"\d{11,19}", number) or int(number) < _FIRST_ID:
         return None
@@ -290,15 +296,12 @@ def _profile(conf: IngestConf) -> dict[str, Column]:
 
 
 def _item(conf: IngestConf) -> dict[str, Column]:
-    nothing = F.lit(None)
-    given = F.transform("hashtags", lambda tag: F.lower(tag))
+    given = F.transform("hashtags", F.lower)
     found = F.when(F.size("hashtags") > 0, given).otherwise(hashtags_of(without_entities("text")))
-    return {
-        "item_id": F.col("item_id"), "kind": F.lit("tweet"), "owner_id": F.col("user_id"), "title": nothing, "text": F.col("text"),
-        "hashtags": F.coalesce(found, F.array().cast("array<string>")), "categories": F.array().cast("array<string>"),
-        "is_video": nothing, "image_count": nothing, "image_path": nothing, "location": nothing, "price_usd": nothing,
-        "created_at": F.col("occurred_at"),
-    }  # fmt: skip
+    return item_of({
+        "item_id": F.col("item_id"), "kind": F.lit("tweet"), "owner_id": F.col("user_id"), "text": F.col("text"),
+        "hashtags": F.coalesce(found, F.array().cast("array<string>")), "created_at": F.col("occurred_at"),
+    })  # fmt: skip
 
 
 def _liked(conf: IngestConf) -> dict[str, Column]:
@@ -338,7 +341,8 @@ def _events(conf: IngestConf) -> Column:
         key = F.md5(F.concat_ws("\u001f", F.lit(SOURCE), each["user_id"], each["item_id"], each["event"], each["at"]))
         return F.struct(
             key.alias("event_id"), each["user_id"].alias("user_id"), each["item_id"].alias("item_id"),
-            each["event"].alias("event"), F.lit(None).cast("double").alias("value"), each["at"].cast("timestamp").alias("occurred_at"),
+            each["event"].alias("event"), F.lit(None).cast("double").alias("value"),
+            each["at"].cast("timestamp").alias("occurred_at"),
         )  # fmt: skip
 
     known = F.transform(F.from_json("events", f"array<struct<{_EVENT}>>"), row)
