@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shoal.ingest.formats import archives, listing
 from shoal.ingest.formats.archives import LABEL
@@ -37,6 +37,7 @@ KEYS = st.sampled_from(sorted({
 ANYTHING = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=25)
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_any_document_is_records_or_of_a_wrong_shape(document: object) -> None:
     for records_of in (*(part.records_of for part in PARTS), posts_of):

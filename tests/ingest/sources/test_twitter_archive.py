@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shoal.ingest.formats.documents import ORIGINAL, WRONG_SHAPE, document_records
 from shoal.ingest.formats.listing import list_files
@@ -193,6 +193,7 @@ KEYS = st.sampled_from(["tweet", "like", "follower", "account", "dmConversation"
 ANYTHING = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=20)
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_any_document_is_records_or_of_a_wrong_shape(document: object) -> None:
     for part in PARTS:
