@@ -225,7 +225,8 @@ def survey_row(path: str, conf: IngestConf, documents: bool = False, pages: froz
     try:
         size, digest = Path(path).stat().st_size, _sha256(path)
         if form == "parquet":
-            schema = pq.read_schema(path)
+            with Path(path).open("rb") as file:
+                schema = pq.read_schema(file)
             return path, form, "", size, digest, schema.names, [0], [-1], [1], schema.remove_metadata().to_string(), None
         if form == "picture":
             # Two products may have the same picture: a picture is its name and its content.
