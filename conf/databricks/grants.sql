@@ -166,6 +166,19 @@ ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `username` SET MASK `shoal`.`
 ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `user` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`bronze`.`tweets` ALTER COLUMN `people` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- bronze.twitter_archive
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `_file` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `raw` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `_reason` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `record_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `username` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `other_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `conversation_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `text` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `people` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`bronze`.`twitter_archive` ALTER COLUMN `events` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- silver.blocks
 ALTER TABLE `shoal`.`silver`.`blocks` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`silver`.`blocks` ALTER COLUMN `blocked_id` SET MASK `shoal`.`ops`.`mask_string`;

@@ -21,6 +21,7 @@ Cost of a batch: one pass over it for bronze, two over its new bronze rows, a sh
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import time
@@ -40,7 +41,7 @@ from shoal.errors import ContractError, InputError, ShoalError, TransientError, 
 from shoal.ingest.columns import columns_of, json_pairs, refuse_unknown, takes_unknown
 from shoal.ingest.duplicates import duplicates_in_silver, duplicates_within, is_any_in, repeated, with_hashes
 from shoal.ingest.fields import refuse_unknown_pattern
-from shoal.ingest.formats.listing import Survey, form_of, survey_files
+from shoal.ingest.formats.listing import Survey, form_of, survey_files, unreadable_names
 from shoal.ingest.formats.messages import read_messages
 from shoal.ingest.formats.reading import read_records, seen_names
 from shoal.ingest.pseudonymise import hide_people, withheld
@@ -57,6 +58,7 @@ from shoal.runner.execute import run_job
 # Schema of Spark's binaryFile; `content` is never asked for, so that a file is only listed.
 _LISTING = "path string, modificationTime timestamp, length long, content binary"
 EVENTS = "events"
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -469,6 +471,15 @@ def translated(text: str, conf: StreamEventsConf, stream: Stream) -> ShoalError 
     return refusal(text, conf) if conf.source == "kafka" else None
 
 
+def note_unreadable(lake: Lake, conf: StreamEventsConf) -> None:
+    """Name the files of the folder whose names are not UTF-8 in the run's tags and the log: Spark does not see them."""
+    names = unreadable_names(conf.input) if conf.source == "files" and conf.input else []
+    if names:
+        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        lake.run.note(unreadable_files=f"{len(names)}: {shown}; the name is not UTF-8, rename the file")
+        LOG.warning("%s: the name is not UTF-8, and Spark does not see the file; rename it", shown)
+
+
 def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False) -> None:
     """Bring what the stream has, from where it was left."""
     name = stream_name(conf)
@@ -493,6 +504,7 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
             if conf.source == "kafka":
                 records = read_messages(arrived, pairs, names, ingest, seen, not takes_unknown(part))
             else:
+                note_unreadable(lake, conf)
                 records = read_files(lake, arrived, part, ingest, seen)
             load_batch(lake, stream, records, number, as_of, counts)
             if seen.value:
@@ -501,6 +513,7 @@ def run(lake: Lake, conf: StreamEventsConf, as_of: date, *, replay: bool = False
             failed.append(error)
             raise
 
+    note_unreadable(lake, conf)
     query = started(read_stream(lake, conf, stream), conf, stream, load)
     try:
         follow(query, conf)

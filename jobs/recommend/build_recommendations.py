@@ -35,7 +35,8 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import RecommendConf
 from shoal.errors import SkippedError
 from shoal.features.snapshots import end_of
-from shoal.ingest.formats.files import FORMS, read_rows
+from shoal.ingest.formats.files import read_rows
+from shoal.ingest.formats.listing import FORMS
 from shoal.ingest.sources.general import USER
 from shoal.lake.contract import contract_names
 from shoal.lake.lake import Lake

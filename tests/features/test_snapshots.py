@@ -69,6 +69,22 @@ def test_item_popularity_halves_with_the_half_life(spark: SparkSession, events: 
     assert (items["i3"]["event_count"], items["i3"]["popularity"], items["i3"]["recency_days"]) == (0, 0.0, None)
 
 
+def test_events_without_a_time_count_and_have_no_age(spark: SparkSession) -> None:
+    rows = [("u1", "i1", "rating", 4.0, None), ("u1", "i2", "like", None, None), ("u2", "i1", "like", None, None),
+            ("u2", "i1", "view", None, at(9, 12))]  # fmt: skip
+    untimed = Events(spark.createDataFrame(rows, SCHEMA))
+    users = by_id(user_snapshot(spark, untimed, DAY), "user_id")
+    names = ("event_count", "distinct_items", "active_days", "first_event_at", "recency_days", "events_per_day")
+    assert [users["u1"][name] for name in names] == [2, 2, 0, None, None, None]
+    assert [users["u2"][name] for name in names] == [2, 1, 1, at(9, 12), 1.5, 1.0]
+    items = by_id(
+        item_snapshot(spark, untimed, spark.createDataFrame([], "item_id string, created_at timestamp"), DAY, 1.5), "item_id"
+    )
+    assert {i: (row["event_count"], row["popularity"], row["last_event_at"]) for i, row in items.items()} == {
+        "i1": (3, 0.5, at(9, 12)), "i2": (1, 0.0, None),
+    }  # fmt: skip
+
+
 def test_a_carried_snapshot_equals_the_whole_one(spark: SparkSession, events: DataFrame) -> None:
     """The earlier snapshot of 9 March had not seen the late first rating; everything else of that day it had."""
     catalogue = spark.createDataFrame([("i9", at(1))], "item_id string, created_at timestamp")

@@ -21,7 +21,7 @@ from shoal.conf.pseudonym_key import key_from_environment
 from shoal.errors import UsageError
 from shoal.ingest.pseudonymise import hide_people
 from shoal.ingest.sources.catalogue import parts_of
-from shoal.ingest.sources.instagram_export import hidden_media, hidden_path
+from shoal.ingest.sources.instagram_export.hiding import hidden_media, hidden_path
 from shoal.lake.lake import Lake, Run
 from shoal.privacy.masking import mask, names_replaced
 from shoal.privacy.pseudonyms import pseudonym

@@ -13,12 +13,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.cli.graph import ALIASES as EDGE_ALIASES
-from shoal.cli.options import AsOfOption, EnvOption, SetOption
+from shoal.cli.options import AsOfOption, EnvOption, SetOption, with_file_settings
 from shoal.conf.loading import load, section_name
-from shoal.conf.sections import EvaluateRecommenderConf, Settings
+from shoal.conf.sections import EvaluateRecommenderConf, IngestConf, Settings
 from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import check_output, read_rows, refuse_faults, write_rows
-from shoal.ingest.sources.general import ITEM, RATING, USER
+from shoal.ingest.sources.general import ITEM, ITEMS, RATING, USER
 from shoal.models.evaluations import judged, keep
 from shoal.recommend.candidates.als import AlsSettings, with_numbers
 from shoal.recommend.candidates.blend import asked_experts
@@ -51,15 +51,7 @@ ALIASES = {
     # No `date`: where it is in a form that nobody named, a file would be refused whose order nobody asked for.
     "timestamp": ("occurred_at", "time"),
 }
-ITEM_ALIASES = {
-    "item_id": ALIASES["item_id"],
-    "title": ("name",),
-    "text": ("description", "overview", "caption"),
-    "categories": ("genres", "category"),
-    "hashtags": ("tags", "keywords"),
-    "owner_id": ("owner", "brand", "author"),
-    "price_usd": ("price",),
-}
+ITEM_ALIASES = {field.name: field.aliases for field in ITEMS.fields}
 
 
 @evaluate_app.callback()
@@ -107,14 +99,14 @@ def recommender(
     if recommendations is not None:
         check_output(recommendations)
     day = parse_as_of(as_of)
-    settings = load(env, sets or [], section_name(EvaluateRecommenderConf))
+    settings = load(env, with_file_settings(sets), section_name(EvaluateRecommenderConf))
     conf: EvaluateRecommenderConf = settings.section(EvaluateRecommenderConf)
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
-    learned = with_numbers(preferences(read_events(spark, train))).persist()
-    held_out = read_events(spark, test).select("user_id", "item_id", "value").persist()
+    learned = with_numbers(preferences(read_events(spark, train, settings.ingest))).persist()
+    held_out = read_events(spark, test, settings.ingest).select("user_id", "item_id", "value").persist()
     space = SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
-    about = read_items(spark, items).persist() if items is not None else None
-    led = read_follows(spark, follows).persist() if follows is not None else None
+    about = read_items(spark, items, settings.ingest).persist() if items is not None else None
+    led = read_follows(spark, follows, settings.ingest).persist() if follows is not None else None
     protocol = protocol_of(settings, space, k or conf.k, about, led)
     names = list(MODELS) if model == "all" else list(dict.fromkeys([model, *BASELINES]))
     if model == "all" and about is None:
@@ -190,22 +182,22 @@ def ratings_of(conf: EvaluateRecommenderConf) -> RatingSettings:
     )  # fmt: skip
 
 
-def read_follows(spark: SparkSession, path: Path) -> DataFrame:
+def read_follows(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
     """src_id, dst_id: the rows of a file of edges, whose columns may be called as `shoal graph` knows them. Raises InputError for a
     row without an id."""
-    rows = read_rows(spark, path, ["src", "dst"], (), EDGE_ALIASES)
+    rows = read_rows(spark, path, ["src", "dst"], (), EDGE_ALIASES, conf)
     refuse_faults(rows, path, {name: (F.col(name).isNull(), "an id") for name in ("src", "dst")})
     return rows.select(F.col("src").alias("src_id"), F.col("dst").alias("dst_id"))
 
 
-def read_items(spark: SparkSession, path: Path) -> DataFrame:
+def read_items(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
     """One row per item of a file: item_id and the columns of `content_terms`, null where the file has none.
 
     categories and hashtags: values between vertical bars, or a JSON array. Of an item with several rows the first by its text
     counts. Raises InputError for a row without an item and for a price that is no number.
     """
     lists = ["categories", "hashtags"]
-    rows = read_rows(spark, path, ["item_id"], ["title", "text", *lists, "kind", "owner_id", "price_usd"], ITEM_ALIASES)
+    rows = read_rows(spark, path, ["item_id"], ["title", "text", *lists, "kind", "owner_id", "price_usd"], ITEM_ALIASES, conf)
     price = F.col("price_usd").cast("double")
     is_no_price = F.col("price_usd").isNotNull() & price.isNull()
     seen = rows.agg(F.count_if(F.col("item_id").isNull()).alias("ids"), F.count_if(is_no_price).alias("prices")).collect()[0]
@@ -223,7 +215,7 @@ def read_items(spark: SparkSession, path: Path) -> DataFrame:
     )
 
 
-def read_events(spark: SparkSession, path: Path) -> DataFrame:
+def read_events(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
     """The events of a file: user_id, item_id, value (double, null without a rating), occurred_at (null without a time).
 
     Columns go by our names or ALIASES. A number in the time column is unix seconds, or milli- or microseconds by its
@@ -231,13 +223,13 @@ def read_events(spark: SparkSession, path: Path) -> DataFrame:
     without a user or item, ratings that are no finite number, times that are none. Cost: one pass over the file for the
     check.
     """
-    rows = checked_rows(spark, path)
+    rows = checked_rows(spark, path, conf)
     return rows.select("user_id", "item_id", F.col("_value").alias("value"), F.col("_occurred_at").alias("occurred_at"))
 
 
-def checked_rows(spark: SparkSession, path: Path) -> DataFrame:
+def checked_rows(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
     """The rows of a file of events as they stand there, and `_value`, `_occurred_at` as `read_events` gives them. Raises as it."""
-    rows = read_rows(spark, path, ["user_id", "item_id"], ["rating", "timestamp"], ALIASES)
+    rows = read_rows(spark, path, ["user_id", "item_id"], ["rating", "timestamp"], ALIASES, conf)
     value, occurred_at = F.col("rating").cast("double"), _time(F.col("timestamp"))
     is_number = value.isNotNull() & ~F.isnan(value) & (F.abs(value) < F.lit(float("inf")))
     faults = {

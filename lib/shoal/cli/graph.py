@@ -12,11 +12,12 @@ import typer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.cli.options import EnvOption, SetOption
+from shoal.cli.options import EnvOption, SetOption, with_file_settings
 from shoal.conf.loading import load, section_name
 from shoal.conf.sections import GraphConf
 from shoal.errors import InputError
 from shoal.ingest.formats.files import check_output, read_rows, write_rows
+from shoal.ingest.sources.general import EDGES
 from shoal.mine.graph.algorithms import choose_engine, connected_components, label_propagation, leiden, louvain, page_rank
 from shoal.mine.graph.degrees import degrees
 from shoal.mine.graph.edges import clean_edges, refuse_faults, with_reverse
@@ -26,14 +27,11 @@ from shoal.spark.session import spark_session
 graph_app = typer.Typer(help="Rank the nodes of a graph, or find its communities.", rich_markup_mode=None)
 
 # How public edge lists name their columns.
-ALIASES = {
-    "src": ("source", "src_id", "from", "node_1", "id_1", "from_id", "from_node_id", "u"),
-    "dst": ("target", "dst_id", "to", "node_2", "id_2", "to_id", "to_node_id", "v"),
-    "weight": ("value", "w"),
-}
+_NAMES = {field.name: field.aliases for field in EDGES.fields}
+ALIASES = {"src": ("src_id", *_NAMES["src_id"]), "dst": ("dst_id", *_NAMES["dst_id"]), "weight": _NAMES["weight"]}
 
 EdgesOption = Annotated[
-    Path, typer.Option(help="Edges: src, dst, optionally weight; CSV, TSV, JSON lines or Parquet.", metavar="FILE")
+    Path, typer.Option(help="Edges: src, dst, optionally weight; CSV, TSV, text, JSON or Parquet.", metavar="FILE")
 ]
 OutputOption = Annotated[Path, typer.Option(help="One row a node: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
 
@@ -73,7 +71,8 @@ def rank(
     """Write node,score, best first, ties by node.
 
     Edges lead from src to dst unless --undirected; weights of parallel edges add up. PageRank sums to 1.
-    Columns may also be called source/target, from/to, node_1/node_2, id_1/id_2.
+    Columns may also be called source/target, from/to, node_1/node_2, id_1/id_2. A file in another form is described by the
+    settings of ingest: --set comment="#" --set header="[src, dst]" for the graphs of SNAP.
 
     Example: shoal graph rank --edges follows.csv --output ranks.csv
     """
@@ -129,9 +128,9 @@ def communities(
 
 def _start(edges: Path, env: str, sets: list[str] | None) -> tuple[GraphConf, DataFrame]:
     """The settings, and the edges of the file: src, dst, weight."""
-    settings = load(env, sets or [], section_name(GraphConf))
+    settings = load(env, with_file_settings(sets), section_name(GraphConf))
     spark = spark_session("shoal-graph", env, settings.spark)
-    rows = read_rows(spark, edges, ["src", "dst"], ["weight"], ALIASES).select("src", "dst", "weight")
+    rows = read_rows(spark, edges, ["src", "dst"], ["weight"], ALIASES, settings.ingest).select("src", "dst", "weight")
     number = F.col("weight").cast("double")
     # A text that is no number becomes NaN, which is refused below; an empty field is an edge of weight 1.
     weight = F.when(F.col("weight").isNull(), F.lit(1.0)).otherwise(F.coalesce(number, F.lit(float("nan"))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Optional
 
 import typer
@@ -17,4 +18,17 @@ AsOfOption = Annotated[
     Optional[str],
     typer.Option("--as-of", metavar="YYYY-MM-DD", help="The day to run for; nothing after it counts. Default: today, UTC."),
 ]
-__all__ = ["DEFAULT_LAKE", "AsOfOption", "EnvOption", "LakeOption", "SetOption"]
+# Settings of ingest that say how a file is written: a command that reads a file takes them without the section's name.
+FILE_SETTINGS = ("delimiter", "encoding", "header", "comment", "quote", "escape", "null", "column", "max_record_bytes")
+
+
+def with_file_settings(sets: Sequence[str] | None) -> list[str]:
+    """`--set` pairs with those of FILE_SETTINGS under ingest, where they are.
+
+    >>> with_file_settings(["delimiter=;", "column.src=a", "damping=0.8"])
+    ['ingest.delimiter=;', 'ingest.column.src=a', 'damping=0.8']
+    """
+    return [f"ingest.{pair}" if pair.partition("=")[0].split(".")[0].strip() in FILE_SETTINGS else pair for pair in sets or []]
+
+
+__all__ = ["DEFAULT_LAKE", "AsOfOption", "EnvOption", "LakeOption", "SetOption", "with_file_settings"]

@@ -12,9 +12,9 @@ import typer
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from shoal.cli.options import EnvOption, SetOption
+from shoal.cli.options import EnvOption, SetOption, with_file_settings
 from shoal.conf.loading import load, section_name
-from shoal.conf.sections import EvaluatePoliciesConf, Settings
+from shoal.conf.sections import EvaluatePoliciesConf, IngestConf, Settings
 from shoal.errors import InputError, UsageError
 from shoal.experiment.bandits import count_arms, with_propensities
 from shoal.experiment.off_policy import (
@@ -32,21 +32,18 @@ from shoal.experiment.off_policy import (
     weigh,
 )
 from shoal.ingest.formats.files import read_rows, refuse_faults
+from shoal.ingest.sources.impressions import FIELDS
 from shoal.lake.lake import Lake, Run
 from shoal.mine.graph.checkpoints import release
 from shoal.mine.graph.node_index import number_rows
 from shoal.recommend.candidates.configured import bandit_settings
 from shoal.spark.session import spark_session
 
-ALIASES = {
-    "item_id": ("item", "arm", "action"),
-    "position": ("slot",),
-    "click": ("is_click", "clicked", "reward"),
-    "propensity_score": ("propensity", "action_prob", "pscore"),
-    "timestamp": ("occurred_at", "time"),
-    "user_id": ("user", "uid"),
-    "campaign": (),
-    "policy": ("behavior_policy",),
+_NAMES = {field.name: field.aliases for field in FIELDS}
+ALIASES = _NAMES | {
+    "click": ("is_click", *_NAMES["is_click"]),
+    "propensity_score": ("propensity", *_NAMES["propensity"]),
+    "timestamp": ("occurred_at", *_NAMES["occurred_at"]),
 }
 COMPARED = "compared"
 LogOption = Annotated[
@@ -80,16 +77,16 @@ def policies(
     """
     if (log is None) == (lake is None):
         raise UsageError("expected one of --log FILE and --lake DIR")
-    settings = load(env, sets or [], section_name(EvaluatePoliciesConf))
+    settings = load(env, with_file_settings(sets), section_name(EvaluatePoliciesConf))
     spark = spark_session("shoal-evaluate-policies", env, settings.spark)
-    shown = read_log(spark, log) if log is not None else read_impressions(spark, lake or "", settings)
-    shown, other = only(shown, policy, campaign), read_log(spark, compare) if compare is not None else None
+    shown = read_log(spark, log, settings.ingest) if log is not None else read_impressions(spark, lake or "", settings)
+    shown, other = only(shown, policy, campaign), read_log(spark, compare, settings.ingest) if compare is not None else None
     if other is not None and campaign is not None:
         other = other.withColumn("campaign", F.lit(campaign))
     sys.stdout.write(json.dumps(evaluate_log(shown, other, settings)) + "\n")
 
 
-def read_log(spark: SparkSession, path: Path) -> DataFrame:
+def read_log(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
     """The rounds of a file: impression_id (place in the file), user_id, item_id, position (1 where there is no such column),
     is_click, propensity, occurred_at, campaign, policy; null where there is no such column.
 
@@ -97,7 +94,7 @@ def read_log(spark: SparkSession, path: Path) -> DataFrame:
     Cost: one pass over the file for the check.
     """
     optional = ["position", "timestamp", "user_id", "campaign", "policy"]
-    rows = read_rows(spark, path, ["item_id", "click", "propensity_score"], optional, ALIASES)
+    rows = read_rows(spark, path, ["item_id", "click", "propensity_score"], optional, ALIASES, conf)
     click, propensity = F.col("click").cast("boolean"), F.col("propensity_score").cast("double")
     position, occurred_at = F.coalesce("position", F.lit("1")).cast("int"), F.col("timestamp").cast("timestamp")
     faults = {

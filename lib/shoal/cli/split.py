@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.cli.evaluate import checked_rows
-from shoal.cli.options import EnvOption
+from shoal.cli.options import EnvOption, SetOption, with_file_settings
 from shoal.conf.loading import load
 from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import check_output, write_rows
@@ -41,6 +41,7 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawing.")] = 42,
     env: EnvOption = "local",
+    sets: SetOption = None,
 ) -> None:
     """Cut a file of events into a training and a test file, the same way every time.
 
@@ -52,7 +53,7 @@ def split(
     """
     if last is not None and how != "last":
         raise UsageError(f"--last {last}: goes with --how last, found --how {how}")
-    settings = load(env)
+    settings = load(env, with_file_settings(sets))
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -61,7 +62,7 @@ def split(
     for file in files.values():
         check_output(file)
     spark = spark_session("shoal-evaluate-split", env, settings.spark)
-    rows = checked_rows(spark, source)
+    rows = checked_rows(spark, source, settings.ingest)
     events = rows.withColumn("occurred_at", F.col("_occurred_at"))
     if how != "random" and not has_times(events):
         raise InputError(f"{source}: no time in any row; --how {how} needs a column timestamp, --how random does not")

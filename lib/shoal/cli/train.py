@@ -11,7 +11,7 @@ import typer
 from pyspark.sql import Observation, SparkSession
 from pyspark.sql import functions as F
 
-from shoal.cli.options import DEFAULT_LAKE, EnvOption, LakeOption, SetOption
+from shoal.cli.options import DEFAULT_LAKE, EnvOption, LakeOption, SetOption, with_file_settings
 from shoal.conf.loading import load, section_name
 from shoal.conf.sections import Settings, TrainSentimentConf
 from shoal.errors import InputError, UsageError
@@ -26,7 +26,7 @@ from shoal.spark.session import spark_session
 train_app = typer.Typer(help="Train a model on a file.", rich_markup_mode=None)
 score_app = typer.Typer(help="Score a file with a model.", rich_markup_mode=None)
 
-InputOption = Annotated[Path, typer.Option("--input", help="CSV, TSV, JSON lines or Parquet.", metavar="FILE")]
+InputOption = Annotated[Path, typer.Option("--input", help="CSV, TSV, text, JSON or Parquet.", metavar="FILE")]
 TextOption = Annotated[str, typer.Option(help="Name of the column with the texts.", metavar="C")]
 
 
@@ -69,7 +69,7 @@ def train_sentiment(
         check_model_output(model)
     settings, spark = _start("train", env, sets)
     plan = plan_of(settings.section(TrainSentimentConf))
-    rows = read_rows(spark, input_path, list(dict.fromkeys(wanted)))
+    rows = read_rows(spark, input_path, list(dict.fromkeys(wanted)), conf=settings.ingest)
     texts = rows.select(
         F.col(quoted(text_column)).alias("text"),
         F.col(quoted(label_column)).alias("label"),
@@ -112,7 +112,7 @@ def score_sentiment(
     if model is not None and not (model / "model.json").is_file():
         raise InputError(f"--model {model}: no model there (no model.json); `shoal train sentiment --model DIR` makes one")
     settings, spark = _start("score", env, sets)
-    rows = read_rows(spark, input_path, [text_column])
+    rows = read_rows(spark, input_path, [text_column], conf=settings.ingest)
     if model is not None:
         classifier, about = load_classifier(model)
         version = str(about["version"])
@@ -143,7 +143,7 @@ def score_sentiment(
 
 
 def _start(verb: str, env: str, sets: list[str] | None) -> tuple[Settings, SparkSession]:
-    settings = load(env, sets or [], section_name(TrainSentimentConf))
+    settings = load(env, with_file_settings(sets), section_name(TrainSentimentConf))
     return settings, spark_session(f"shoal-{verb}-sentiment", env, settings.spark)
 
 

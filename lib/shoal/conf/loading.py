@@ -47,7 +47,9 @@ def load(env: str = "local", sets: Iterable[str] = (), job_section: str | None =
 
 
 # Settings that are letters: to YAML `#` is nothing, and `:` a mistake.
-_LETTERS = ("delimiter", "comment", "timestamp_format")
+_LETTERS = ("delimiter", "comment", "timestamp_format", "quote", "escape", "null")
+# Of these, settings that a word can switch off.
+_NO_LETTER = ("quote", "escape", "comment", "null", "timestamp_format")
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -92,7 +94,8 @@ def _put(settings: dict[str, Any], path: list[str], value: str) -> None:
             raise UsageError(f"--set {'.'.join(path)}: {part} is a value, it has no keys of its own")
     as_text = path[0] == "spark" or {"column", "kafka"} & set(path[:-1]) or path[-1] in _LETTERS
     try:
-        at[path[-1]] = value if as_text else yaml.safe_load(value)
+        no_letter = path[-1] in _NO_LETTER and value.lower() in ("none", "null")
+        at[path[-1]] = None if no_letter else value if as_text else yaml.safe_load(value)
     except yaml.YAMLError:
         raise UsageError(f"--set {'.'.join(path)}={value}: not a YAML value") from None
 

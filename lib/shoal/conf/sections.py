@@ -23,6 +23,10 @@ class LakeConf(Section):
     max_parallel_jobs: int = Field(ge=1, le=16)
 
 
+# One ASCII character that is no letter, digit or blank.
+_MARK = r"^[!-/:-@\[-`{-~]$"
+
+
 class IngestConf(Section):
     """How files become rows."""
 
@@ -31,9 +35,13 @@ class IngestConf(Section):
     encoding: Literal["utf-8", "windows-1252"]
     header: list[str] | None
     comment: str | None = Field(pattern=r"^[!-~]$")
+    quote: str | None = Field(pattern=_MARK)
+    escape: str | None = Field(pattern=_MARK)
+    null: str | None = Field(min_length=1)
     column: dict[str, str]
     timestamp_unit: Literal["s", "ms"]
     timestamp_format: str | None = Field(min_length=1)
+    allow_missing_time: bool
     rating_min: float
     rating_max: float
     usd_exchange_rates: dict[str, PositiveFloat]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError
 from shoal.ingest.fields import match_columns, refuse_unknown_renames
+from shoal.ingest.formats.json_objects import PLAIN
 from shoal.ingest.formats.listing import Survey
 from shoal.ingest.formats.names import plain
 from shoal.ingest.record_type import RecordType
@@ -20,7 +21,9 @@ def json_pairs(part: RecordType, conf: IngestConf) -> tuple[str, ...]:
     pairs = []
     for field in part.fields:
         names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
-        pairs += [f"{plain(name)}={field.name}" for name in names]
+        # An object is no text; of an optional field it may be more than that, as the author of a tweet.
+        end = PLAIN if field.kind == "text" and field.required else ""
+        pairs += [f"{plain(name)}={field.name}{end}" for name in names]
     return tuple(dict.fromkeys(pairs))
 
 

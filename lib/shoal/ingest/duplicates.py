@@ -59,7 +59,8 @@ def where_keys_may_be(silver: DataFrame, sound: DataFrame, source: str, column: 
     `source`: within their times, and all of other sources, which may bring keys of their own. Cost: a job over the column."""
     first, last = sound.select(F.unix_micros(column).alias("_at")).agg(F.min("_at"), F.max("_at")).collect()[0]
     within = F.col(column).between(*[F.timestamp_micros(F.lit(end)) for end in (first, last)])
-    return silver.where(within | (F.col("source") != source))
+    # A record without a time has a key that another one without a time may have.
+    return silver.where(within | F.col(column).isNull() | (F.col("source") != source))
 
 
 def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -> bool:

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, UsageError
-from shoal.ingest.formats.listing import Survey
+from shoal.ingest.formats.listing import Survey, shown_path
 from shoal.ingest.formats.names import by_plain, plain
 
 # How pandas and Python write nothing.
@@ -81,9 +81,14 @@ def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field],
         free = [n for n in names if n not in matched.values()]
         if free:
             matched[field.name] = free[0]
-        elif field.required:
+        elif is_required(field, conf):
             raise InputError(_missing(survey, field.name, found))
     return matched
+
+
+def is_required(field: Field, conf: IngestConf) -> bool:
+    """Whether a record must have a value: an event's time may be missing where allow_missing_time says so."""
+    return field.required and not (conf.allow_missing_time and field.name == "occurred_at")
 
 
 def refuse_unknown_renames(wanted: Sequence[Field], conf: IngestConf) -> None:
@@ -110,13 +115,15 @@ def refuse_unknown_pattern(spark: SparkSession, conf: IngestConf) -> None:
 
 def _missing(survey: Survey, name: str, found: Sequence[str]) -> str:
     """The line about a column that is not there; a header of one name with another delimiter in it says so."""
-    head = f"{survey.path}:1: no column {name}; found {', '.join(found)[:300]}"
+    head = f"{shown_path(survey.path)}:1: no column {name}; found {', '.join(found)[:300]}"
     if len(found) == 1:
         other = next((d for d in (";", "\t", "|", ",") if d != survey.delimiter and d in found[0]), None)
         if other:
             shown = "tab" if other == "\t" else other
             return f"{head}; the delimiter looks like {shown!r}: --set delimiter='{shown}'"
-    return f"{head}; name it with --set column.{name.split(maxsplit=1)[0]}=NAME"
+    ours = name.split(maxsplit=1)[0]
+    untimed = ", or, where events have no time, --set allow_missing_time=true" if ours == "occurred_at" else ""
+    return f"{head}; name it with --set column.{ours}=NAME{untimed}"
 
 
 def typed(field: Field, conf: IngestConf) -> Column:
@@ -266,7 +273,7 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
     bare = F.trim(text)
     blank = text.isNull() | (F.lower(bare).isin(*_NO_COUNT) if field.kind == "count" else bare == "")
     checks = F.when(F.lit(False), told("", F.lit("")))
-    if field.required:
+    if is_required(field, conf):
         checks = checks.when(blank, told("required", F.lit(f"{field.name}: empty, expected a value")))
     if field.kind == "id":
         checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))

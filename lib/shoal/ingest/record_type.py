@@ -122,3 +122,8 @@ def event_id_from(source: str, event: Column) -> Column:
 def hashtags_of(text: Column) -> Column:
     """The hashtags in a text, without #, in lower case, each once, in order; letters and digits of every script."""
     return F.array_distinct(F.transform(F.regexp_extract_all(text, F.lit(r"#([\p{L}\p{N}_]+)"), F.lit(1)), F.lower))
+
+
+def status_of(path: Column) -> Column:
+    """A picture's status before anybody looked at it: remote where its path is a URL, else listed."""
+    return F.when(path.rlike("(?i)^https?://"), "remote").otherwise("listed")

@@ -33,7 +33,9 @@ def events_to_count(lake: Lake, table: str, conf: FeaturesConf, as_of: date) -> 
     day, version, run_id = found
     since, until = F.lit(end_of(day)), F.lit(end_of(as_of))
     later = events.where(F.col("occurred_at") >= since)
-    late = added.where((F.col("occurred_at") < since) & (F.col("occurred_at") < until)).select(*later.columns)
+    # An event without a time counts as always known.
+    at = F.col("occurred_at")
+    late = added.where(at.isNull() | ((at < since) & (at < until))).select(*later.columns)
     previous = lake.read(table, on=day).where(F.col("run_id") == run_id)
     new = later.unionByName(late).persist()
     # Their pairs and days are sent to every task.

@@ -19,7 +19,8 @@ from shoal.ingest.formats.messages import message_batches, message_record
 from shoal.ingest.formats.parsing import Stretch, records
 from shoal.ingest.formats.splitting import Limits
 
-PAIRS, NAMES = ("userid=user", "id=user", "value=value"), ("user", "value", "absent")
+# The value is a text: an object is none.
+PAIRS, NAMES = ("userid=user", "id=user", "value=value!"), ("user", "value", "absent")
 # What a value may be: numbers as they are written, escapes, half a surrogate pair, values with values in them.
 VALUES = ["1", "-0", "1.50", "1e400", "NaN", "true", "null", '""', '" x"', r'"\u00e9"', r'"\ud800"', '"\U0001f600"', '[1, "a"]',
           '{"b": 1.0}', str(10**30)]  # fmt: skip
@@ -109,3 +110,32 @@ def test_columns_of_objects_that_are_alike() -> None:
         ([2, 3], [[None, None], ["true", None], [None, None]]),
     ]
     assert (singly, left.names) == ([4], set())
+
+
+@pytest.mark.parametrize(
+    ("text", "refuse", "rule", "reason"),
+    [
+        (
+            '{"tweet": {"id": 1}, "note": 2}',
+            False,
+            "no_known_name",
+            "found an object with tweet, note; expected at least one known name",
+        ),
+        ("{}", False, "no_known_name", "found an object with no name; expected at least one known name"),
+        (
+            '{"tweet": 1}',
+            True,
+            "unknown_column",
+            "unknown column tweet; its table takes none (unknown_columns: refuse in the contract)",
+        ),
+        ('{"id": 1, "Value": {"a": 1}}', False, "type", "value: found an object under 'Value', expected a text"),
+        ('{"id": {"a": 1}, "value": [1]}', False, None, None),
+    ],
+)
+def test_an_object_that_is_not_understood_is_never_a_text(text: str, refuse: bool, rule: str | None, reason: str | None) -> None:
+    assert json_record(text, PAIRS, Left(refuse))[1:3] == (rule, reason)
+    alike, singly = read_alike(pa.array([text] * 3), PAIRS, NAMES, Left(refuse))
+    assert [[column.to_pylist() for column in group.columns[:2]] for group in alike] == (
+        [] if rule == "type" else [[[rule] * 3, [reason] * 3]]
+    )
+    assert singly == ([0, 1, 2] if rule == "type" else [])

@@ -25,13 +25,13 @@ LIMITS = Limits(max_bytes=1000, max_lines=50, width=2)
 
 def read(
     path: Path, data: bytes, form: str = "csv", chunk: int = 4 << 20, limits: Limits = LIMITS, delimiter: str = ",",
-    encoding: str = "utf-8", comment: str | None = None,
+    encoding: str = "utf-8", comment: str | None = None, null: str | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The records of `data` with columns a and b, in the order of the file."""
     path.write_bytes(data)
     columns = ("a", "b") if form == "csv" else ("a=a", "b=b")
     with patch.object(parsing, "CHUNK_BYTES", chunk):
-        stretch = Stretch(str(path), form, delimiter, 0, -1, 1, columns, encoding=encoding, comment=comment)
+        stretch = Stretch(str(path), form, delimiter, 0, -1, 1, columns, encoding=encoding, comment=comment, null=null)
         batches = list(records(stretch, ["a", "b"], limits))
     return sorted((row for batch in batches for row in batch.to_pylist()), key=lambda row: row["_line"])
 
@@ -121,7 +121,7 @@ def test_a_delimiter_of_several_letters(tmp_path: Path, also: bytes) -> None:
     expected = [(1, None, "1", 'Star Wars: "A" (1977)' + also.decode()), (2, None, "2", None), (3, "field_count", None, None),
                 (4, None, "4", ":c")]  # fmt: skip
     for chunk in (4, 4 << 20):
-        rows = read(tmp_path / "f.dat", data, chunk=chunk, limits=replace(LIMITS, has_quotes=False), delimiter="::")
+        rows = read(tmp_path / "f.dat", data, chunk=chunk, limits=replace(LIMITS, quote=None), delimiter="::")
         assert short(rows) == expected
         assert "".join(row["raw"] for row in rows[:2]) == '1::Star Wars: "A" (1977)' + also.decode() + "2::"
 
@@ -200,3 +200,47 @@ def test_stretches_of_a_large_file_give_the_records_of_the_whole(tmp_path: Path)
         expected.append((line, str(i), f"text {i}\nmore, {i}" if i % 3 == 0 else "plain"))
         line += 2 if i % 3 == 0 else 1
     assert found == expected
+
+
+BACKSLASH = Limits(1000, 50, 2, escape="\\")
+
+
+@pytest.mark.parametrize(
+    ("data", "limits", "null", "expected"),
+    [
+        # Quotes escaped by a backslash, as Book-Crossing and MySQL write them; the doubled quote stays one.
+        (b'"say \\"hi\\"",2\n3,4\n', BACKSLASH, None, [(1, None, 'say "hi"', "2"), (2, None, "3", "4")]),
+        (b'"a ""b"" \\\\",2\n', BACKSLASH, None, [(1, None, 'a "b" \\', "2")]),
+        (b'"\\"a\\", b",2\n', BACKSLASH, None, [(1, None, '"a", b', "2")]),
+        (b'"a\\"\nb",2\n3,4\n', BACKSLASH, None, [(1, None, 'a"\nb', "2"), (3, None, "3", "4")]),
+        # A field that ends in the escape: the record has its fields when the escape is read as a letter.
+        (b'"C:\\","2"\n3,4\n', BACKSLASH, None, [(1, None, "C:\\", "2"), (2, None, "3", "4")]),
+        (b'1,"C:\\"\n3,4\n', BACKSLASH, None, [(1, None, "1", "C:\\"), (2, None, "3", "4")]),
+        (b'C:\\new,"\\n"\n', BACKSLASH, None, [(1, None, "C:\\new", "\\n")]),
+        (b'"x\\"y,2\n3,4\n', BACKSLASH, None, [(1, "unclosed_quote", None, None), (2, None, "3", "4")]),
+        # Without the setting a backslash is a letter.
+        (b'"say \\"hi\\"",2\n', LIMITS, None, [(1, "bad_quote", None, None)]),
+        # Quotes that are letters.
+        (b'"Weird Al" Y,2\n"Heroes,"(q)"\n', Limits(1000, 50, 2, None), None, [
+            (1, None, '"Weird Al" Y', "2"), (2, None, '"Heroes', '"(q)"')]),
+        (b"'a,b',2\n'it''s',\"x\n", Limits(1000, 50, 2, "'"), None, [(1, None, "a,b", "2"), (2, None, "it's", '"x')]),
+        # A text for nothing, quoted or not, also in a record that is read by itself.
+        (b'\\N,2\n"\\N",""\n1,"x\ny"\n', LIMITS, "\\N", [(1, None, None, "2"), (2, None, None, None), (3, None, "1", "x\ny")]),
+    ],
+)  # fmt: skip
+def test_quotes_escapes_and_nothing_as_they_are_set(
+    tmp_path: Path, data: bytes, limits: Limits, null: str | None, expected: list[tuple[int, str | None, str | None, str | None]]
+) -> None:
+    for chunk in (3, 7, 1 << 20):
+        assert short(read(tmp_path / "f.csv", data, chunk=chunk, limits=limits, null=null)) == expected, chunk
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(values=st.lists(st.tuples(*[st.text(st.sampled_from('a,"\\\n'), max_size=5)] * 2), min_size=1, max_size=5))
+def test_what_is_escaped_is_read_back(tmp_path: Path, values: list[tuple[str, str]]) -> None:
+    def written(value: str) -> str:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    data = "".join(",".join(map(written, row)) + "\n" for row in values).encode()
+    rows = read(tmp_path / "f.csv", data, chunk=5, limits=BACKSLASH)
+    assert [(row["_rule"], row["a"], row["b"]) for row in rows] == [(None, a or None, b or None) for a, b in values]

@@ -81,11 +81,15 @@ NEW: dict[str, Any] = {
         ]
     },
     "your_instagram_activity/saved/saved_posts.json": {
-        "saved_saved_media": [
-            {"title": "dan", "string_map_data": {
-                "Saved on": {"href": "https://www.instagram.com/p/Dd-1/", "timestamp": 1578096000}}},
+        # The form of late 2025, in the language of the account.
+        "": [
+            {"timestamp": 1578096000, "media": [], "fbid": "17", "label_values": [
+                {"label": "URL", "value": "https://www.instagram.com/p/Dd-1/", "href": "https://www.instagram.com/p/Dd-1/"},
+                {"label": "Bildunterschrift", "value": ""},
+                {"title": "Inhaber", "dict": [{"title": "", "dict": [
+                    {"label": "Name", "value": "Dan"}, {"label": "Benutzername", "value": "dan"}]}]}]},
         ]
-    },
+    }[""],
     "your_instagram_activity/comments/post_comments_1.json": [
         {"media_list_data": [{"uri": ""}], "string_map_data": {
             "Comment": {"href": "", "value": mojibake("Très joli"), "timestamp": 0},

@@ -97,7 +97,10 @@ def test_tweets_in_pages_a_line_whole_texts_and_retweets(world: World) -> None:
     whole = {"full_text": "Whole &amp; #Emoji"}
     cut = {"id": 1050118621198921728, "text": "Cut…", "truncated": True, "extended_tweet": whole, **old}
     repeat = {"id_str": "5", "text": "RT @bob: Cut…", "retweeted_status": cut, **old}
-    world.file(lines(cut, repeat, {"delete": {}}), "in/v1.jsonl")
+    world.file(lines(cut, repeat, {"delete": {}}, {"id": 8, "text": {"not": "a text"}}), "in/v1.jsonl")
+    # The archive of a person with the assignment cut away.
+    archived = {"id_str": "7", "full_text": "Rest &amp; soup #Sea", "created_at": old["created_at"], "favorite_count": "3"}
+    world.file(json.dumps([{"tweet": archived}, {"note": archived}], indent=1), "in/tweets_stripped.json")
     world.file(json.dumps({"statuses": [{"id_str": "6", "full_text": "Found", **old}], "search_metadata": {}}), "in/search.json")
     result = world.ingest(world.folder / "in", "twitter_activity")
     assert result.status == "succeeded", result.message
@@ -108,14 +111,18 @@ def test_tweets_in_pages_a_line_whole_texts_and_retweets(world: World) -> None:
         ("3", "11", "Cut…", []),
         ("5", "7", "RT @bob: Cut…", []),
         ("6", "7", "Found", []),
+        ("7", None, "Rest &amp; soup #Sea", ["sea"]),
     ]
     # The retweets of a retweet are those of the tweet that it repeats.
     assert world.rows("silver.item_engagement", "item_id", "likes", "shares") == [
-        ("1", 3, 5), ("1050118621198921728", None, 284), ("2", 3, None), ("3", 3, 5), ("6", None, 284),
+        ("1", 3, 5), ("1050118621198921728", None, 284), ("2", 3, None), ("3", 3, 5), ("6", None, 284), ("7", 3, None),
     ]  # fmt: skip
     assert world.rows("silver.users", "user_id", "username", "followers") == [("11", "ann", 10), ("7", "bob", None)]
-    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(3, "required")]
-    assert world.counts() == [("search.json", 1, 1, 0, 0), ("v1.jsonl", 3, 2, 0, 1), ("v2.jsonl", 3, 3, 0, 0)]
+    # What has none of the known names, or an object where the text belongs, is no tweet.
+    assert [(line, rule) for line, rule, _ in world.quarantined()] == [(2, "no_known_name"), (3, "no_known_name"), (4, "type")]
+    assert world.counts() == [
+        ("search.json", 1, 1, 0, 0), ("tweets_stripped.json", 2, 1, 0, 1), ("v1.jsonl", 4, 2, 0, 2), ("v2.jsonl", 3, 3, 0, 0),
+    ]  # fmt: skip
 
 
 def test_old_films_beside_casts_and_records_that_a_line_break_broke(world: World) -> None:
@@ -175,53 +182,6 @@ def test_prices_with_thousands_signs_and_decimal_commas(world: World) -> None:
         (5, "type", "discount: found '110%', expected a price as 1299, 1,299.00, 1.299,00 or € 12, or 10%"),
         (6, "type", "price: found 'free', expected a price as 1299, 1,299.00, 1.299,00 or € 12"),
     ]
-
-
-def test_names_and_words_of_known_data_sets(world: World) -> None:
-    """Headers as REES46, Retailrocket, Amazon (2018), the airline tweets and Flipkart have them."""
-    world.file(
-        "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\n"
-        "2019-10-01 00:00:00 UTC,view,44600062,2103,,shiseido,35.79,541312140,72d7\n"
-        "2019-10-01 00:00:01 UTC,cart,44600062,2103,,shiseido,35.79,541312140,72d7\n"
-        "2019-10-01 00:00:02 UTC,remove_from_cart,44600062,2103,,shiseido,35.79,541312140,72d7\n",
-        "events/2019-Oct.csv",
-    )
-    world.file(
-        "timestamp,visitorid,event,itemid,transactionid\n1433221332,257597,addtocart,355908,\n1433221333,257597,transaction,355908,7\n",
-        "events/events.csv",
-    )
-    assert world.ingest(world.folder / "events", "events").tags["rejected"] == "1"
-    review = {"overall": 5.0, "reviewTime": "11 9, 2012", "reviewerID": "A1", "asin": "B0", "unixReviewTime": 1352419200}
-    world.file(lines(review), "amazon.jsonl")
-    assert world.ingest(world.folder / "amazon.jsonl", "ratings").tags["rejected"] == "0"
-    assert world.rows("silver.interactions", "user_id", "item_id", "event", "value", "occurred_at") == [
-        ("257597", "355908", "purchase", None, datetime(2015, 6, 2, 5, 2, 13)),
-        ("257597", "355908", "save", None, datetime(2015, 6, 2, 5, 2, 12)),
-        ("541312140", "44600062", "save", 35.79, datetime(2019, 10, 1, 0, 0, 1)),
-        ("541312140", "44600062", "view", 35.79, datetime(2019, 10, 1)),
-        ("A1", "B0", "rating", 5.0, datetime(2012, 11, 9)),
-    ]
-    world.file(
-        "tweet_id,airline_sentiment,airline,name,text,tweet_created\n"
-        '570306133677760513,neutral,Virgin America,cairdin,"@VirginAmerica What, said",2015-02-24 11:35:52 -0800\n',
-        "Tweets.csv",
-    )
-    world.ingest(world.folder / "Tweets.csv", "texts")
-    assert world.rows("silver.texts", "text_id", "label", "text", "created_at") == [
-        ("570306133677760513", "neutral", "@VirginAmerica What, said", datetime(2015, 2, 24, 19, 35, 52)),
-    ]  # fmt: skip
-    world.file(
-        '_id,actual_price,brand,category,pid,selling_price,title\n1f,"2,999",York,Clothing,TKPFCZ9EA7H5FYZH,921,Track Pants\n',
-        "flipkart.csv",
-    )
-    world.ingest(world.folder / "flipkart.csv", "fashion_catalog")
-    assert world.rows("silver.items", "item_id", "price_usd") == [("TKPFCZ9EA7H5FYZH", 921.0)]
-
-
-def test_a_song_has_its_own_id_where_its_artist_has_one_too(world: World) -> None:
-    world.file("id,artist_id,name\ns1,a1,Song\n", "songs.csv")
-    world.ingest(world.folder / "songs.csv", "items")
-    assert world.rows("silver.items", "item_id", "title") == [("s1", "Song")]
 
 
 def test_an_archive_in_two_parts_is_of_one_person_and_who_is_gone_takes_no_message_along(world: World) -> None:

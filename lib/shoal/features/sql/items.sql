@@ -29,6 +29,7 @@ new_events as (
     count_if(event = 'purchase') as purchase_count,
     count_if(event = 'rating') as rating_count,
     coalesce(sum(value) filter (where event = 'rating'), 0D) as rating_sum,
+    -- An event without a time has no age, and no part in what is popular now.
     sum(
       cast(round(pow(2, 40 - (unix_micros(:end) - unix_micros(occurred_at)) / (86400e6 * :half_life_days))) as bigint)
     ) / pow(2, 40) as popularity,

@@ -8,7 +8,8 @@ with pairs as (
   select user_id, item_id from {events} group by user_id, item_id
 ),
 days as (
-  select user_id, to_date(occurred_at) as day from {events} group by user_id, to_date(occurred_at)
+  -- An event without a time is of no day.
+  select user_id, to_date(occurred_at) as day from {events} where occurred_at is not null group by user_id, to_date(occurred_at)
 ),
 -- The few new pairs go to the many old events, not the other way round, and as one number each: half the time of two texts.
 -- Another pair of the same number does no harm, since what is new is told by the texts below.

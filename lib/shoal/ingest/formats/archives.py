@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, TransientError, UsageError
-from shoal.ingest.formats.files import is_hidden
+from shoal.ingest.formats.listing import is_hidden
 
 _BLOCK = 1 << 20
 # A hidden file that says what the archive was called: its name may name the person whose it is.

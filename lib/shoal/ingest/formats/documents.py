@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from io import BufferedIOBase
@@ -21,16 +22,22 @@ from shoal.ingest.formats.parsing import KEPT_BYTES, Stretch, open_bytes, slow_b
 # `records_of(document, path)` gives a document's records: flat objects, whose values become fields as those of a line do.
 RecordsOf = Callable[[object, str], Iterator[object]]
 _BOM = b"\xef\xbb\xbf"
+# What stands before the JSON in a file of an archive of X.
+ASSIGNMENT = re.compile(rb"(?:\xef\xbb\xbf)?\s*window\.YTD\.[\w.$-]+\s*=\s*")
+# A record's own key for what it came from, an object or array: that is kept as the record's raw text, and no field.
+ORIGINAL = "_original"
 # Records a batch: those of a document of any size go to the JVM in pieces.
 _BATCH_RECORDS = 4096
 
 
 def is_document(path: str, max_bytes: int) -> bool:
-    """Whether a .json file is one document: not where its first line is a whole JSON object and more lines follow.
+    """Whether a .json file is one document: not where its first line is a whole JSON object and more lines follow. A .js file is.
 
     Other endings are none. Reads one line, and of that at most `max_bytes`; a file that cannot be unzipped is a document, and
     is told to be broken when it is read.
     """
+    if path.lower().removesuffix(".gz").endswith(".js"):
+        return True
     if not path.lower().removesuffix(".gz").endswith(".json"):
         return False
     try:
@@ -88,8 +95,8 @@ def _is_object(line: bytes) -> bool:
 
 
 def document_records(stretch: Stretch, names: Sequence[str], records_of: RecordsOf, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """The records of a document, with `batch_schema(names)`: raw is the record's JSON, _line its number in the file, from 1. Of a
-    file of form pages each line is a document; one of them is held at a time.
+    """The records of a document, with `batch_schema(names)`: raw is the JSON of the record, or of its ORIGINAL, _line its
+    number in the file, from 1. Of a file of form pages each line is a document; one of them is held at a time.
 
     A document that is larger than `max_bytes`, cannot be unzipped, is not UTF-8, no JSON or of another shape than `records_of`
     expects is one rejected record (rule record_too_long, cut_off, bad_encoding or bad_json); none of it lands.
@@ -129,6 +136,17 @@ def _rows_of_pages(stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> I
         yield "", "cut_off", f"the zipped file breaks off here: {error}; what came before is read", None
 
 
+def document_of(data: bytes) -> Any:
+    """The JSON document in the bytes of a file. Raises ValueError where they are none."""
+    return json.loads(_json_of(data.removeprefix(_BOM)).decode("utf-8"), parse_constant=str)
+
+
+def _json_of(data: bytes) -> bytes:
+    """The JSON of a document, without the assignment that stands before it in a file of an archive of X."""
+    found = ASSIGNMENT.match(data)
+    return data[found.end() :].rstrip().removesuffix(b";") if found else data
+
+
 def _rows_in(data: bytes, stretch: Stretch, records_of: RecordsOf, max_bytes: int) -> Iterator[Row]:
     """(raw, rule, reason, fields) a record of one document."""
     head = data[:KEPT_BYTES].decode("utf-8", "backslashreplace")
@@ -137,7 +155,7 @@ def _rows_in(data: bytes, stretch: Stretch, records_of: RecordsOf, max_bytes: in
         yield head, "record_too_long", f"{size}; split it, or give one object a line in a .jsonl file", None
         return
     try:
-        document = json.loads(data.decode("utf-8"), parse_constant=str)
+        document = document_of(data)
         # All of it first: a document of a wrong shape lands whole or not at all.
         found = list(records_of(document, stretch.path))
     except UnicodeDecodeError as error:
@@ -151,8 +169,9 @@ def _rows_in(data: bytes, stretch: Stretch, records_of: RecordsOf, max_bytes: in
         yield head, "bad_json", f"not a document as expected of {Path(stretch.path).name}: {type(error).__name__} {told}", None
         return
     for record in found:
+        original = record.pop(ORIGINAL, record) if isinstance(record, dict) else record
         # Half a surrogate pair is no character; UTF-8 cannot hold it.
-        raw = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+        raw = json.dumps(original, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
         if isinstance(record, dict):
             yield object_record(raw, record, stretch.columns, stretch.left, stretch.shaped)
         else:

@@ -1,22 +1,21 @@
-"""Plain files in and out: `read_rows` gives the rows of CSV, TSV, JSON lines or Parquet files, `write_rows` one file of rows.
+"""Plain files in and out: `read_rows` gives the rows of CSV, TSV, JSON or Parquet files, `write_rows` one file of rows.
 
-A text file is looked through once before anything is computed from it, so that a fault ends in one line that names the
-file and the line, and so that the file is parsed in parts, in parallel, and still in its own order.
+Files are read as ingest reads them, with its settings, by its parser; but a file with a fault is refused, in one line that names
+the file and the line, where ingest puts the record in quarantine. So text is looked through once before anything is computed.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
-import logging
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
@@ -24,26 +23,35 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from shoal.conf.loading import load
+from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, TransientError, UsageError, one_line
+from shoal.ingest.formats.json_objects import Left
+from shoal.ingest.formats.listing import Survey, are_few, list_files, literal_path, shown_path, survey_files
 from shoal.ingest.formats.names import by_plain, plain
-from shoal.ingest.formats.records import DELIMITERS, Survey, read_part, survey
+from shoal.ingest.formats.parsing import Stretch
+from shoal.ingest.formats.reading import Columns, TextReading, each_stretch, stretches_of
 
-LOG = logging.getLogger(__name__)
-
-# The last suffix decides the form; `.gz` may follow a form of text.
-FORMS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-}
-MAX_FILES = 10_000
+# What is written: the last suffix decides the form; `.gz` may follow a form of text.
+FORMS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
+         ".parquet": "parquet"}  # fmt: skip
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 # Parts of a text file: small enough that two cores share a megabyte, large enough that a task is worth starting.
 MIN_PART_BYTES, MAX_PART_BYTES, PARTS = 256 << 10, 16 << 20, 16
+# Names that JSON objects may have together: objects whose names are ids, millions of them, are no table.
+MAX_COLUMNS = 10_000
 NESTED = (T.StructType, T.ArrayType, T.MapType)
+
+
+@dataclass
+class Seen:
+    """What a look through a stretch found: records, whether their lines ascend, the first fault as (line, rule, reason), and the
+    names of its JSON objects."""
+
+    rows: int = 0
+    in_order: bool = True
+    fault: tuple[int, str, str] | None = None
+    names: dict[str, None] = field(default_factory=dict)
 
 
 def read_rows(
@@ -52,42 +60,50 @@ def read_rows(
     columns: Sequence[str],
     optional: Sequence[str] = (),
     aliases: Mapping[str, Sequence[str]] | None = None,
+    conf: IngestConf | None = None,
 ) -> DataFrame:
     """The rows of a file, or of all files of a folder, in the order of the file and of the file names.
 
     Columns: those of the file in its order. `columns` and `optional` are strings under these names, whether the file
     has the name itself or one of its `aliases`, where it has any also without regard to case, `_`, `-` and blanks; an
     optional column that is nowhere is null, and comes last. All others
-    stay as they are: strings from CSV, TSV and JSON lines, their own type from Parquet. In a folder, columns are matched
+    stay as they are: strings from text files, their own type from Parquet. In a folder, columns are matched
     by name, file by file; one that a file lacks is null there.
 
-    CSV and TSV: a header line; fields quoted by `"`, with `""` for a quote inside, also over several lines; an empty
-    field is null; a column without a name is called `_c<position from 0>`; blank lines are no rows. JSON lines: one
-    object a line; numbers keep their digits, nested values become JSON. Text is UTF-8 with or without BOM, lines end in
-    LF or CRLF, `.gz` may follow; a byte that is no UTF-8 is read as Windows-1252, with a warning; NUL becomes U+FFFD.
+    Endings, delimiter, encoding, header, comment, quote, escape, null and renamed columns: those of ingest, by `conf` (the shipped
+    settings without it). An empty field is null; a column without a name is called `_c<position from 0>`; blank lines and comments
+    are no rows. JSON: one object a line, or a document that is an array of objects; numbers keep their digits, nested values become
+    JSON. NUL is removed.
 
     Raises InputError, one line, for: nothing at `path`, an unknown ending, Parquet among text, no bytes, a header
-    without rows, a missing or doubled column, a record with too few or too many fields, a quote that is never closed, a
-    line that is no JSON object, a file that is no Parquet or no gzip.
+    without rows, a missing or doubled column, and any record that ingest would reject for its form. Raises UsageError for a
+    rename of a column that is not asked for.
 
-    Cost: text is parsed twice: once in a task a file before the result is returned, once, in parts of 256 KiB to 16 MiB
-    (a gzipped file in one), where the result is used. Collects one small record a file, at most 10,000.
+    Cost: text is parsed twice: once before the result is returned, once, in parts of 256 KiB to 16 MiB
+    (a gzipped file in one), where the result is used. Collects one small record a part.
     """
-    root = Path(path)
-    files = _input_files(root)
-    known = {name: (name, *(aliases or {}).get(name, ())) for name in (*columns, *optional)}
-    is_parquet = _common_form(files, root) == "parquet"
-    frame = _read_parquet(spark, files, root) if is_parquet else _read_text(spark, files, columns, known)
-    renames = _renames(frame.columns, columns, known, root)
+    conf = conf or load().ingest
+    files = list_files(str(path), conf.max_files)
+    total = sum(Path(file).stat().st_size for file in files)
+    conf = conf.model_copy(update={"split_bytes": min(max(total // PARTS, MIN_PART_BYTES), MAX_PART_BYTES)})
+    surveys = [s for s in survey_files(spark, files, conf, documents=True) if s.bytes and (s.form != "csv" or s.header)]
+    if not surveys:
+        raise InputError(f"{path}: the file is empty; expected a header line and rows")
+    known = _spellings([*columns, *optional], aliases or {}, conf)
+    is_parquet = {survey.form == "parquet" for survey in surveys}
+    if len(is_parquet) > 1:
+        raise InputError(f"{path}: the folder mixes Parquet with text; expected one of them")
+    frame = _read_parquet(spark, surveys, path) if True in is_parquet else _read_text(spark, surveys, columns, known, conf)
+    renames = _renames(frame.columns, columns, known, path)
     selected: list[Column] = []
-    for field in frame.schema.fields:
-        column = F.col(quoted(field.name))
-        if field.name in renames:
-            column = F.to_json(column) if isinstance(field.dataType, NESTED) else column.cast("string")
-        selected.append(column.alias(renames.get(field.name, field.name)))
+    for found in frame.schema.fields:
+        column = F.col(quoted(found.name))
+        if found.name in renames:
+            column = F.to_json(column) if isinstance(found.dataType, NESTED) else column.cast("string")
+        selected.append(column.alias(renames.get(found.name, found.name)))
     absent = [F.lit(None).cast("string").alias(name) for name in optional if name not in renames.values()]
     rows = frame.select(*selected, *absent)
-    if is_parquet and rows.isEmpty():
+    if True in is_parquet and rows.isEmpty():
         raise InputError(f"{path}: there are columns but no row; expected at least one row")
     return rows
 
@@ -174,52 +190,15 @@ def write_rows(df: DataFrame, path: str | Path) -> None:
         whole.unlink(missing_ok=True)
 
 
-def _input_files(path: Path) -> list[Path]:
-    """The files that `path` means, by name; in a folder, empty files and those named `.x` or `_x` are none."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: cannot be read: permission denied")
-    if path.is_file():
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: the file is empty; expected a header line and rows")
-        return [path]
-    if not path.is_dir():
-        raise InputError(f"{path}: neither a file nor a folder")
-    found = sorted(file for file in path.rglob("*") if file.is_file() and not is_hidden(file.relative_to(path)))
-    if not found:
-        raise InputError(f"{path}: the folder has no file; expected .csv, .tsv, .jsonl or .parquet files")
-    if len(found) > MAX_FILES:
-        raise InputError(f"{path}: the folder has {len(found)} files; at most {MAX_FILES} are read at once")
-    filled = [file for file in found if file.stat().st_size > 0]
-    if not filled:
-        raise InputError(f"{path}: every file in the folder is empty; expected a header line and rows")
-    return filled
+def _spellings(names: Sequence[str], aliases: Mapping[str, Sequence[str]], conf: IngestConf) -> dict[str, Sequence[str]]:
+    """Our names with those that a file may have for them, the first choice first: a rename alone, else our own and the aliases."""
+    other = [name for name in conf.column if name not in names]
+    if other:
+        raise UsageError(f"--set column.{other[0]}: no such column is read here; there are {', '.join(names)}")
+    return {name: (conf.column[name],) if name in conf.column else (name, *aliases.get(name, ())) for name in names}
 
 
-def is_hidden(path: Path) -> bool:
-    """Whether a part of the path, which is one inside a folder, starts with `.` or `_`, as Spark's and Delta's own files do."""
-    return any(part[0] in "._" for part in path.parts)
-
-
-def _local(path: Path) -> str:
-    """The path as Hadoop reads it: with its scheme, or another default file system would be asked; not percent-encoded."""
-    return f"file://{path.resolve()}"
-
-
-def _common_form(files: Sequence[Path], path: Path) -> str:
-    """parquet where all files are, else text; a folder of both is refused."""
-    try:
-        forms = {form_of(file) for file in files}
-    except UsageError as error:
-        raise InputError(str(error)) from None
-    if "parquet" in forms and len(forms) > 1:
-        others = ", ".join(sorted(forms - {"parquet"}))
-        raise InputError(f"{path}: the folder mixes Parquet with {others}; expected one of them")
-    return "parquet" if "parquet" in forms else "text"
-
-
-def _renames(found: Sequence[str], columns: Sequence[str], known: Mapping[str, Sequence[str]], path: Path) -> dict[str, str]:
+def _renames(found: Sequence[str], columns: Sequence[str], known: Mapping[str, Sequence[str]], path: str | Path) -> dict[str, str]:
     """The file's name -> ours for each known column that is there; its own name goes before its aliases."""
     renames: dict[str, str] = {}
     for name, spellings in known.items():
@@ -248,73 +227,146 @@ def _missing_column(path: str | Path, name: str, spellings: Sequence[str], found
     """One line: the column, what there is, and the delimiter where that is the likely cause."""
     also = f" (or {', '.join(spellings[1:])})" if len(spellings) > 1 else ""
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
-    other = next((mark for mark in (";", "\t", "|", ",") if len(found) == 1 and mark in found[0]), None)
-    hint = f"; the delimiter seems to be {other!r}, expected a comma in .csv and a tab in .tsv" if other else ""
+    other = next((mark for mark in (";", "\t", "|", ",", " ") if len(found) == 1 and mark in found[0]), None)
+    hint = f"; the delimiter looks like {other!r}: --set delimiter={other!r}" if other else ""
     return f"{path}: no column {name!r}{also}; found {shown}{hint}"
 
 
-def _read_parquet(spark: SparkSession, files: Sequence[Path], path: Path) -> DataFrame:
+def _read_parquet(spark: SparkSession, surveys: Sequence[Survey], path: str | Path) -> DataFrame:
     """The rows of Parquet files, columns matched by name."""
-    for file in files:
-        try:
-            pq.read_schema(file)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{file}: not a whole Parquet file: {one_line(error)}") from None
     try:
-        # Spark would take `*`, `[` and the like in a name for a pattern.
-        names = [re.sub(r"([\\*?\[\]{}])", r"\\\1", _local(file)) for file in files]
-        return spark.read.option("mergeSchema", "true").parquet(*names)
+        return spark.read.option("mergeSchema", "true").parquet(*[literal_path(survey.path) for survey in surveys])
     except PySparkException as error:
         raise InputError(f"{path}: the Parquet files do not go together: {one_line(error)}") from None
 
 
-def _read_text(spark: SparkSession, files: Sequence[Path], columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> DataFrame:
+def _read_text(
+    spark: SparkSession, surveys: Sequence[Survey], columns: Sequence[str], known: Mapping[str, Sequence[str]], conf: IngestConf
+) -> DataFrame:
     """The rows of text files, all columns strings."""
-    surveys = _survey_files(spark, files)
-    for file, found in zip(files, surveys, strict=True):
-        if found.error is not None:
-            raise InputError(found.error)
-        # JSON lines leave fields out where they are null; a CSV file without the column is another file.
-        for name in columns if form_of(file) != "jsonl" else ():
-            if _spelled(found.header, known[name]) is None:
-                raise InputError(_missing_column(file, name, known[name], found.header))
-        if found.bad_bytes:
-            LOG.warning("%s: %d bytes are no UTF-8 and are read as Windows-1252", file, found.bad_bytes)
-    if not any(found.rows for found in surveys):
-        raise InputError(f"{files[0]}: a header but no row; expected at least one row")
-    names = list(dict.fromkeys(name for found in surveys for name in found.header))
-    parts = [
-        (str(file.resolve()), form_of(file), start, end, found.header)
-        for file, found in zip(files, surveys, strict=True)
-        for start, end in zip(found.cuts, found.cuts[1:], strict=False)
-    ]
+    headers = {survey.path: _column_names(survey) for survey in surveys if survey.form == "csv"}
+    for file, header in headers.items():
+        # JSON objects have no name where its value is null; a CSV file without the column is another file.
+        for name in columns:
+            if _spelled(header, known[name]) is None:
+                raise InputError(_missing_column(shown_path(file), name, known[name], header))
+    seen = _look_through(spark, surveys, {file: tuple(header) for file, header in headers.items()}, conf)
+    in_objects = by_plain(name for each in seen for name in each.names)
+    names = list(dict.fromkeys([*(name for header in headers.values() for name in header), *in_objects.values()]))
+    # Columns are numbered on the way: a name may be any text.
+    number = {name: f"_{place}" for place, name in enumerate(names)}
+    pairs = tuple(f"{theirs}={number[ours]}" for theirs, ours in in_objects.items())
+    given: Columns = {
+        survey.path: tuple(map(number.get, headers[survey.path])) if survey.form == "csv" else pairs for survey in surveys
+    }
+    schema = T.StructType([T.StructField("_index", T.IntegerType()), T.StructField("_line", T.LongType())])
+    for name in number.values():
+        schema = schema.add(name, T.StringType())
+    reading, numbered = TextReading(conf, objects_of), list(number.values())
 
-    def parse(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for index in batch.column(0).to_pylist():
-                path, form, start, end, header = parts[index]
-                yield from read_part(path, form, start, end, header, names)
+    def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for index, stretch in each_stretch(batches, reading, Left()):
+            for found in reading.batches(stretch, numbered):
+                of_file = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
+                yield pa.RecordBatch.from_arrays([of_file, found.column(0), *found.columns[4:]], names=schema.names)
 
-    schema = T.StructType([T.StructField(name, T.StringType()) for name in names])
-    return spark.range(0, len(parts), 1, len(parts)).mapInArrow(parse, schema)
+    rows = stretches_of(spark, surveys, given, sum(len(s.stretches) for s in surveys)).mapInArrow(parsed, schema)
+    if not all(each.in_order for each in seen):
+        rows = rows.sortWithinPartitions("_index", "_line")
+    return rows.select(*[F.translate(place, "\0", "").alias(name) for name, place in number.items()])
 
 
-def _survey_files(spark: SparkSession, files: Sequence[Path]) -> list[Survey]:
-    """The survey of each file, in their order; a task a file."""
-    wanted = [(str(file.resolve()), str(file), form_of(file)) for file in files]
-    total = sum(file.stat().st_size for file in files)
-    part_bytes = min(max(total // PARTS, MIN_PART_BYTES), MAX_PART_BYTES)
+def objects_of(document: object, path: str) -> Iterator[object]:
+    """The objects of a JSON document: the elements of an array, else the document itself."""
+    return iter(document if isinstance(document, list) else [document])
+
+
+def _column_names(survey: Survey) -> list[str]:
+    """The names of a file's columns, `_c<position>` for one without; InputError where two differ in case only."""
+    names = [name or f"_c{position}" for position, name in enumerate(survey.header)]
+    seen: set[str] = set()
+    for name in names:
+        if name.casefold() in seen:
+            raise InputError(f"{survey.shown}:1: two columns are called {name!r} (case does not count); rename one of them")
+        seen.add(name.casefold())
+    return names
+
+
+def _look_through(
+    spark: SparkSession, surveys: Sequence[Survey], headers: Mapping[str, tuple[str, ...]], conf: IngestConf
+) -> list[Seen]:
+    """What each stretch holds, in the order of the files. Raises InputError for the first fault, and where there is no record."""
+    # Of a JSON object only its names are looked at.
+    columns: Columns = {survey.path: headers.get(survey.path, ("x=x",)) for survey in surveys}
+    schema = "index int, rows long, in_order boolean, line long, rule string, reason string, names array<string>"
 
     def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for index in batch.column(0).to_pylist():
-                path, shown, form = wanted[index]
-                found = survey(path, shown, form, part_bytes)
-                yield pa.RecordBatch.from_pydict({"index": [index], "found": [json.dumps(asdict(found))]})
+        for index, stretch in each_stretch(batches, TextReading(conf), Left()):
+            seen = _seen_in(stretch, conf)
+            line, rule, reason = seen.fault or (None, None, None)
+            row = {"index": index, "rows": seen.rows, "in_order": seen.in_order, "line": line, "rule": rule, "reason": reason}
+            types = pa.schema([("index", pa.int32()), ("rows", pa.int64()), ("in_order", pa.bool_()), ("line", pa.int64()),
+                               ("rule", pa.string()), ("reason", pa.string()), ("names", pa.list_(pa.string()))])  # fmt: skip
+            yield pa.RecordBatch.from_pylist([{**row, "names": list(seen.names)}], schema=types)
 
-    tasks = spark.range(0, len(wanted), 1, min(len(wanted), 200)).mapInArrow(look, "index long, found string")
-    found = {row["index"]: row["found"] for row in tasks.collect()}
-    return [Survey(**json.loads(found[index])) for index in range(len(wanted))]
+    if are_few([survey.path for survey in surveys]):
+        found = [(i, _seen_in(stretch, conf)) for i, survey in enumerate(surveys) for stretch in _whole(survey, columns, conf)]
+    else:
+        rows = stretches_of(spark, surveys, columns, sum(len(s.stretches) for s in surveys)).mapInArrow(look, schema).collect()
+        found = [
+            (row["index"], Seen(row["rows"], row["in_order"], (row["line"], row["rule"], row["reason"]) if row["rule"] else None,
+                                dict.fromkeys(row["names"])))
+            for row in rows
+        ]  # fmt: skip
+    faults = sorted((index, *seen.fault) for index, seen in found if seen.fault)
+    if faults:
+        index, line, rule, reason = faults[0]
+        hint = "; of another encoding: --set encoding=windows-1252" if rule == "bad_encoding" else ""
+        raise InputError(f"{surveys[index].shown}:{line}: {reason}{hint}")
+    if not any(seen.rows for _, seen in found):
+        raise InputError(f"{surveys[0].shown}: a header but no row; expected at least one row")
+    return [seen for _, seen in found]
+
+
+def _whole(survey: Survey, columns: Columns, conf: IngestConf) -> Iterator[Stretch]:
+    """The stretches of a file."""
+    for start, end, line in survey.stretches:
+        yield Stretch(
+            survey.path, survey.form, survey.delimiter, start, end, line, columns[survey.path], encoding=conf.encoding,
+            comment=conf.comment, null=conf.null,
+        )  # fmt: skip
+
+
+def _seen_in(stretch: Stretch, conf: IngestConf) -> Seen:
+    """What a stretch holds."""
+    seen = Seen()
+
+    def noted(value: dict[str, Any]) -> dict[str, Any]:
+        if len({plain(name) for name in value}) < len(value):
+            twice = next(name for name in value if by_plain(value)[plain(name)] != name)
+            raise ValueError(f"the names {by_plain(value)[plain(twice)]!r} and {twice!r} are one; rename one of them")
+        # An object may be looked at twice.
+        if len(seen.names.keys() | value.keys()) > MAX_COLUMNS:
+            raise ValueError(f"more than {MAX_COLUMNS:,} names so far; expected objects of the same few")
+        seen.names.update(dict.fromkeys(value))
+        return {"x": None}
+
+    last = 0
+    looked = Stretch(**{**vars(stretch), "shaped": noted if stretch.form != "csv" else None})
+    for batch in TextReading(conf, objects_of).batches(looked, []):
+        lines = batch.column(0).to_numpy()
+        seen.rows += len(lines)
+        seen.in_order &= bool(len(lines) == 0 or (lines[0] > last and np.all(np.diff(lines) > 0)))
+        last = int(lines[-1]) if len(lines) else last
+        if batch.column(2).null_count < len(lines):
+            bad = [(row["_line"], row["_rule"], row["_reason"]) for row in batch.to_pylist() if row["_rule"] is not None]
+            seen.fault = min([*bad, *([seen.fault] if seen.fault else [])])
+    return seen
+
+
+def _local(path: Path) -> str:
+    """The path as Hadoop writes it: with its scheme, or another default file system would be asked; not percent-encoded."""
+    return f"file://{path.resolve()}"
 
 
 def _write_parts(df: DataFrame, folder: Path, form: str, is_gzip: bool) -> None:

@@ -27,6 +27,9 @@ MOST_NAMES, NAME_LENGTH = 50, 60
 _FEW_ALIKE = 20
 _NOTHING = pa.scalar(None, pa.string())
 
+# The end of a pair `theirs=ours` whose value must be plain: an object is no text.
+PLAIN = "!"
+
 # Raw text, rule, reason, fields.
 Row = tuple[str, "str | None", "str | None", "dict[str, str | None] | None"]
 # Our column, and those of an object's names that may hold it, the first choice first.
@@ -52,7 +55,7 @@ class Alike:
 
 def json_record(raw: str, columns: Sequence[str | None], left: Left, shaped: Shaped | None = None) -> Row:
     """A JSON object: its values as text, arrays and objects as JSON. `columns` are pairs `theirs=ours`, the first choice of a
-    column first, theirs as `plain` makes it."""
+    column first, theirs as `plain` makes it; a pair that ends in PLAIN takes no object."""
     try:
         value = _DECODER.decode(raw)
     except (ValueError, RecursionError) as error:
@@ -74,12 +77,14 @@ def object_record(raw: str, value: dict[str, Any], columns: Sequence[str | None]
             told = " ".join(str(error).split())[:200]
             return raw, "bad_json", f"not an object as expected: {type(error).__name__} {told}", None
     plan, unknown = _plan_of(tuple(value), columns)
-    refusal = _refusal(unknown, left)
-    if refusal is not None:
-        return raw, "unknown_column", refusal, None
+    refused = _refusal(plan, unknown, left)
+    if refused is not None:
+        return raw, *refused, None
     found: dict[str, str | None] = {}
     for ours, theirs in plan:
         for name in theirs:
+            if isinstance(value[name], dict) and _is_plain(ours, columns):
+                return raw, "type", f"{ours}: found an object under {name[:NAME_LENGTH]!r}, expected a text", None
             text = _json_text(value[name])
             if text is not None:
                 found[ours] = text
@@ -95,7 +100,7 @@ def read_alike(
 
     Nearly all objects of a file have the same few names. A third of the time of one by one.
     """
-    groups: dict[tuple[str, ...], tuple[list[int], list[tuple[Any, ...]]]] = {}
+    groups: dict[tuple[str, ...], tuple[list[str], list[int], list[tuple[Any, ...]]]] = {}
     singly: list[int] = []
     # `decode` without its looks for blanks at both ends, half its time.
     scan: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
@@ -113,11 +118,14 @@ def read_alike(
         spelled = tuple(value)
         group = groups.get(spelled)
         if group is None:
-            group = groups[spelled] = ([], [])
-        group[0].append(place)
-        group[1].append(tuple(value.values()))
+            group = groups[spelled] = (_plain_names(spelled, columns), [], [])
+        if any(type(value[name]) is dict for name in group[0]):
+            singly.append(place)
+            continue
+        group[1].append(place)
+        group[2].append(tuple(value.values()))
     alike = []
-    for spelled, (places, rows) in groups.items():
+    for spelled, (_, places, rows) in groups.items():
         if len(places) < _FEW_ALIKE:
             singly += places
         else:
@@ -130,9 +138,9 @@ def _columns_of(
 ) -> list[pa.Array]:
     """Rule, reason and fields of objects of the names `spelled`, whose values are the `rows`."""
     plan, unknown = _plan_of(spelled, columns)
-    refusal, nothing = _refusal(unknown, left), pa.nulls(len(rows), pa.string())
-    if refusal is not None:
-        told = [pa.repeat(pa.scalar(text), len(rows)) for text in ("unknown_column", refusal)]
+    refused, nothing = _refusal(plan, unknown, left), pa.nulls(len(rows), pa.string())
+    if refused is not None:
+        told = [pa.repeat(pa.scalar(text), len(rows)) for text in refused]
         return [*told, *[nothing] * len(names)]
     values = dict(zip(spelled, zip(*rows, strict=True), strict=True))
     fields = {ours: reduce(pc.coalesce, [_texts_of(values[name]) for name in theirs]) for ours, theirs in plan}
@@ -148,16 +156,29 @@ def _texts_of(values: Sequence[Any]) -> pa.Array:
     return pc.if_else(pc.equal(found, ""), _NOTHING, found)
 
 
-def _refusal(unknown: Sequence[str], left: Left) -> str | None:
-    """Why an object with names that nothing is made of is rejected; None where it is not: they are noted then."""
-    if not unknown:
+def _refusal(plan: Plan, unknown: Sequence[str], left: Left) -> tuple[str, str] | None:
+    """(rule, reason) of an object that is rejected for its names; None where it is not, and then `left` notes the unknown ones."""
+    if not unknown and plan:
         return None
     shown = [name[:NAME_LENGTH].encode("utf-8", "replace").decode("utf-8") for name in unknown[:MOST_NAMES]]
-    if left.is_refused:
-        return f"unknown column {', '.join(shown)[:300]}; its table takes none (unknown_columns: refuse in the contract)"
+    if unknown and left.is_refused:
+        reason = f"unknown column {', '.join(shown)[:300]}; its table takes none (unknown_columns: refuse in the contract)"
+        return "unknown_column", reason
+    if not plan:
+        return "no_known_name", f"found an object with {', '.join(shown)[:300] or 'no name'}; expected at least one known name"
     if len(left.names) < MOST_NAMES:
         left.names.update(shown[: MOST_NAMES - len(left.names)])
     return None
+
+
+def _plain_names(spelled: tuple[str, ...], columns: Sequence[str | None]) -> list[str]:
+    """Those of an object's names whose value may be no object."""
+    return [name for ours, theirs in _plan_of(spelled, columns)[0] if _is_plain(ours, columns) for name in theirs]
+
+
+def _is_plain(ours: str, columns: Sequence[str | None]) -> bool:
+    """Whether a column takes texts, numbers and lists only."""
+    return any(pair is not None and pair.endswith(f"={ours}{PLAIN}") for pair in columns)
 
 
 def _plan_of(names: tuple[str, ...], columns: Sequence[str | None]) -> tuple[Plan, tuple[str, ...]]:
@@ -167,7 +188,7 @@ def _plan_of(names: tuple[str, ...], columns: Sequence[str | None]) -> tuple[Pla
     if found is None:
         if len(plans) >= _PLANS:
             plans.clear()
-        known = {(pair or "=").partition("=")[0] for pair in columns}
+        known = {(pair or "=").rpartition("=")[0] for pair in columns}
         found = plans[names] = _plan(names, columns), tuple(name for name in names if plain(name) not in known)
     return found
 
@@ -183,7 +204,7 @@ def _plan(names: tuple[str, ...], columns: Sequence[str | None]) -> Plan:
     spelled = by_plain(names)
     plan: dict[str, list[str]] = {}
     for pair in columns:
-        theirs, _, ours = (pair or "=").partition("=")
+        theirs, _, ours = (pair or "=").removesuffix(PLAIN).rpartition("=")
         if theirs in spelled:
             plan.setdefault(ours, []).append(spelled[theirs])
     return tuple((ours, tuple(theirs)) for ours, theirs in plan.items())

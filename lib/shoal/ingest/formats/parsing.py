@@ -33,8 +33,9 @@ class Stretch:
     """Part of a file: bytes `start` to `end` (-1: its end), whose first line is number `line` (from 1).
 
     `columns` are the file's columns in order, under our names (None: not wanted); `form` is csv or jsonl. `left` says what
-    becomes of other names of JSON objects, `shaped` is done to these objects first. In an `encoding` other than UTF-8, each byte is
-    a character. A line that starts with `comment` is none of the records.
+    becomes of other names of JSON objects, `shaped` is applied to these objects first. In an `encoding` other than UTF-8, each
+    byte is a character. A line that starts with `comment` is no record. `null` is a text of a delimited field without a value,
+    besides the empty one.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Stretch:
     shaped: Shaped | None = None
     encoding: str = "utf-8"
     comment: str | None = None
+    null: str | None = None
 
 
 def batch_schema(names: Sequence[str]) -> pa.Schema:
@@ -185,7 +187,7 @@ def _read_chunk(
         odd[:] = True
     even = np.flatnonzero(~odd & ~_is_comment(stretch, data, found.starts))
     if len(even) and separator is not None:
-        yield from _read_together(stretch, data, found, even, numbers[even], names, schema, limits.has_quotes, separator)
+        yield from _read_together(stretch, data, found, even, numbers[even], names, schema, limits.quote, separator)
     elif len(even):
         raw = _texts_at(data, found, even)
         alike, singly = read_alike(raw, stretch.columns, names, stretch.left, stretch.shaped)
@@ -202,7 +204,7 @@ def _read_chunk(
             reason = f"a record of {length:,} bytes; expected at most {limits.max_bytes:,}; the first {_kept(limits):,} are kept"
             rows.append((int(numbers[i]), head, "record_too_long", reason, None))
             continue
-        row = _slow_record(stretch, data[found.starts[i] : found.ends[i]], bool(found.unclosed[i]), first, limits.has_quotes)
+        row = _slow_record(stretch, data[found.starts[i] : found.ends[i]], bool(found.unclosed[i]), first, limits)
         if row is not None:
             rows.append((int(numbers[i]), *row))
     if rows:
@@ -235,7 +237,7 @@ def _is_utf8(data: bytes) -> bool:
 
 def _read_together(
     stretch: Stretch, data: bytes, found: Cut, even: Any, numbers: Any, names: Sequence[str], schema: pa.Schema,
-    has_quotes: bool, separator: str,
+    quote: str | None, separator: str,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """Lines whose quotes, if any, pair up within the line: all at once, by Arrow's reader. `numbers` are those of `even`;
     `separator`: see `_separator`."""
@@ -259,11 +261,11 @@ def _read_together(
         pa.BufferReader(joined),
         pacsv.ReadOptions(use_threads=False, block_size=len(data) + 2, column_names=[str(i) for i in range(width)]),
         pacsv.ParseOptions(
-            delimiter=separator, quote_char='"' if has_quotes else False, newlines_in_values=False,
+            delimiter=separator, quote_char=quote or False, newlines_in_values=False,
             invalid_row_handler=is_wrong,
         ),
         pacsv.ConvertOptions(
-            check_utf8=False, strings_can_be_null=True, quoted_strings_can_be_null=True, null_values=[""],
+            check_utf8=False, strings_can_be_null=True, quoted_strings_can_be_null=True, null_values=_nothing(stretch),
             column_types={str(i): pa.string() for i in range(width)},
         ),
     ).combine_chunks()  # fmt: skip
@@ -307,7 +309,12 @@ def _joined(data: bytes, found: Cut, even: Any) -> bytes:
     return b"\n" + np.frombuffer(data, np.uint8)[int(begins[0]) : found.consumed][mask].tobytes()
 
 
-def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has_quotes: bool) -> Row | None:
+def _nothing(stretch: Stretch) -> list[str]:
+    """The texts of a field without a value."""
+    return ["", *([stretch.null] if stretch.null else [])]
+
+
+def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, limits: Limits) -> Row | None:
     """One record by itself: (raw, rule, reason, fields); None for a blank line. `first`: of the stretch."""
     data = data.removesuffix(b"\r").removeprefix(_BOM if stretch.start == 0 and first else b"")
     if not (data.strip(b"\r") if stretch.form == "csv" else data.strip()):
@@ -317,16 +324,29 @@ def _slow_record(stretch: Stretch, data: bytes, unclosed: bool, first: bool, has
     except UnicodeDecodeError as error:
         bad = data[error.start : error.end].hex()
         return data.decode("utf-8", "backslashreplace"), "bad_encoding", f"byte 0x{bad} at {error.start}; expected UTF-8", None
-    if unclosed:
-        return raw, "unclosed_quote", 'a quote opens and is never closed; expected a closing "', None
     if stretch.form == "jsonl":
         return json_record(raw, stretch.columns, stretch.left, stretch.shaped)
-    values = fields(raw, stretch.delimiter) if has_quotes else raw.split(stretch.delimiter)
+    values = None if unclosed else _values(raw, stretch, limits)
+    if values is None and limits.escape is not None:
+        # A field may end in the escape as a letter: "C:\"; where the record then has its fields, that is how it was written.
+        literal = fields(raw, stretch.delimiter, limits.quote or "")
+        values = literal if literal is not None and len(literal) == len(stretch.columns) else None
+    if values is None and unclosed:
+        return raw, "unclosed_quote", f"a quote opens and is never closed; expected a closing {limits.quote}", None
     if values is None:
         return raw, "bad_quote", "text follows a closing quote; expected the delimiter, or the quote doubled", None
     if len(values) != len(stretch.columns):
         return raw, "field_count", _field_count(len(values), len(stretch.columns)), None
-    return raw, None, None, {n: v or None for n, v in zip(stretch.columns, values, strict=True) if n is not None}
+    empty = _nothing(stretch)
+    pairs = zip(stretch.columns, values, strict=True)
+    return raw, None, None, {name: None if value in empty else value for name, value in pairs if name is not None}
+
+
+def _values(raw: str, stretch: Stretch, limits: Limits) -> list[str] | None:
+    """The values of a delimited record; None where its quotes do not match."""
+    if limits.quote is None:
+        return raw.split(stretch.delimiter)
+    return fields(raw, stretch.delimiter, limits.quote, limits.escape)
 
 
 def _field_count(found: int, expected: int) -> str:

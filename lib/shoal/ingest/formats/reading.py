@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
 
 import pyarrow as pa
@@ -16,11 +18,11 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError
 from shoal.ingest.formats.documents import RecordsOf, document_records
-from shoal.ingest.formats.json_objects import MOST_NAMES, Left, Shaped
-from shoal.ingest.formats.listing import Survey
-from shoal.ingest.formats.parsing import Stretch, batch_schema, records
+from shoal.ingest.formats.json_objects import MOST_NAMES, PLAIN, Left, Shaped
+from shoal.ingest.formats.listing import Survey, is_utf8_name, limits_of, literal_path
+from shoal.ingest.formats.parsing import Stretch, batch_schema, records, slow_batch
 from shoal.ingest.formats.pictures import picture_records
-from shoal.ingest.formats.splitting import Limits, can_quote
+from shoal.ingest.formats.splitting import Limits
 
 Columns = dict[str, "tuple[str | None, ...]"]
 
@@ -60,63 +62,95 @@ def read_records(
     such records are rejected (rule unknown_column). A task reads about ingest.split_bytes, of one large file or of many small ones.
     Narrow.
     """
-    text = [s for s in surveys if s.form != "parquet"]
-    frames = [_read_text(spark, text, columns, names, conf, records_of, has_quotes, seen, refuse, shaped)] if text else []
+    by_spark = {survey.path for survey in surveys if survey.form == "parquet" and is_utf8_name(survey.path)}
+    text = [survey for survey in surveys if survey.path not in by_spark]
+    reading = TextReading(conf, records_of, has_quotes, refuse, shaped)
+    frames = [_read_text(spark, text, columns, names, reading, seen)] if text else []
     layouts: dict[tuple[str, tuple[str | None, ...]], list[str]] = {}
     for survey in surveys:
-        if survey.form == "parquet":
+        if survey.path in by_spark:
             layouts.setdefault((survey.layout, columns[survey.path]), []).append(survey.path)
     frames += [_read_parquet(spark, paths, pairs, names, layout) for (layout, pairs), paths in layouts.items()]
     return reduce(DataFrame.unionByName, frames)
 
 
-def _read_text(
-    spark: SparkSession,
-    surveys: Sequence[Survey],
-    columns: Columns,
-    names: Sequence[str],
-    conf: IngestConf,
-    records_of: RecordsOf | None,
-    has_quotes: bool,
-    seen: Accumulator[set[str]] | None,
-    refuse: bool,
-    shaped: Shaped | None,
-) -> DataFrame:
-    """The records of CSV, JSON lines and JSON documents."""
+@dataclass(frozen=True)
+class TextReading:
+    """How the records of text files are read; see `read_records`. Goes to the tasks."""
+
+    conf: IngestConf
+    records_of: RecordsOf | None = None
+    has_quotes: bool = True
+    refuse: bool = False
+    shaped: Shaped | None = None
+
+    def batches(self, stretch: Stretch, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The records of a stretch, whatever its form, with `batch_schema(names)`."""
+        if stretch.form == "picture":
+            return picture_records(stretch, names)
+        if stretch.form == "parquet":
+            reason = "the file's name is not UTF-8, and Spark opens no Parquet file of such a name; rename it"
+            return iter([slow_batch([(1, "", "file_name", reason, None)], names)])
+        if stretch.form in ("document", "pages") and self.records_of:
+            return document_records(stretch, names, self.records_of, self.conf.max_document_bytes)
+        return records(stretch, names, self.limits(stretch))
+
+    def limits(self, stretch: Stretch) -> Limits:
+        """What a record of the stretch may be."""
+        width = len(stretch.columns) if stretch.form == "csv" else 0
+        return limits_of(self.conf, stretch.delimiter, width, self.has_quotes)
+
+    def tasks(self, spark: SparkSession, surveys: Sequence[Survey]) -> int:
+        """How many tasks the files are read in: each reads about ingest.split_bytes."""
+        stretches, size = sum(len(s.stretches) for s in surveys), sum(s.bytes for s in surveys)
+        return max(1, min(stretches, max(spark.sparkContext.defaultParallelism, size // self.conf.split_bytes + 1)))
+
+
+# Paths are bytes on the way to a task: a name need not be UTF-8.
+STRETCHES = "index int, path binary, form string, delimiter string, start long, end long, line long, columns array<string>"
+
+
+def stretches_of(spark: SparkSession, surveys: Sequence[Survey], columns: Columns, tasks: int) -> DataFrame:
+    """One row of STRETCHES per stretch of the surveyed files, in their order, in so many partitions."""
     rows = [
-        (i, s.path, s.form, s.delimiter, start, end, line, list(columns[s.path]))
+        (i, os.fsencode(s.path), s.form, s.delimiter, start, end, line, list(columns[s.path]))
         for i, s in enumerate(surveys)
         for start, end, line in s.stretches
     ]
-    size = sum(s.bytes for s in surveys)
-    tasks = max(1, min(len(rows), max(spark.sparkContext.defaultParallelism, size // conf.split_bytes + 1)))
-    max_bytes, max_lines, wanted = conf.max_record_bytes, conf.max_record_lines, list(names)
-    max_document, encoding, comment = conf.max_document_bytes, conf.encoding, conf.comment
+    return spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), STRETCHES)
+
+
+def each_stretch(batches: Iterable[pa.RecordBatch], reading: TextReading, left: Left) -> Iterator[tuple[int, Stretch]]:
+    """(number of its file, stretch) of rows of STRETCHES. Runs in a task."""
+    conf = reading.conf
+    for batch in batches:
+        for row in batch.to_pylist():
+            index, path, given = row.pop("index"), os.fsdecode(row.pop("path")), tuple(row.pop("columns"))
+            yield index, Stretch(
+                path, **row, columns=given, left=left, shaped=reading.shaped, encoding=conf.encoding, comment=conf.comment,
+                null=conf.null,
+            )  # fmt: skip
+
+
+def _read_text(
+    spark: SparkSession, surveys: Sequence[Survey], columns: Columns, names: Sequence[str], reading: TextReading,
+    seen: Accumulator[set[str]] | None,
+) -> DataFrame:  # fmt: skip
+    """The records of CSV, JSON lines, JSON documents and pictures."""
+    wanted = list(names)
 
     def parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         schema = batch_schema(wanted).insert(0, pa.field("_index", pa.int32()))
-        left = Left(refuse)
-        for batch in batches:
-            for row in batch.to_pylist():
-                index, given = row.pop("index"), tuple(row.pop("columns"))
-                stretch = Stretch(**row, columns=given, left=left, shaped=shaped, encoding=encoding, comment=comment)
-                width = len(given) if stretch.form == "csv" else 0
-                if stretch.form == "picture":
-                    batches_of = picture_records(stretch, wanted)
-                elif stretch.form in ("document", "pages") and records_of:
-                    batches_of = document_records(stretch, wanted, records_of, max_document)
-                else:
-                    quoted = has_quotes and can_quote(stretch.delimiter)
-                    batches_of = records(stretch, wanted, Limits(max_bytes, max_lines, width, quoted))
-                for found in batches_of:
-                    number = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
-                    yield pa.RecordBatch.from_arrays([number, *found.columns], schema=schema)
+        left = Left(reading.refuse)
+        for index, stretch in each_stretch(batches, reading, left):
+            for found in reading.batches(stretch, wanted):
+                number = pa.repeat(pa.scalar(index, pa.int32()), found.num_rows)
+                yield pa.RecordBatch.from_arrays([number, *found.columns], schema=schema)
         if seen is not None:
             seen.add(left.names)
 
-    schema = "index int, path string, form string, delimiter string, start long, end long, line long, columns array<string>"
-    described = spark.createDataFrame(spark.sparkContext.parallelize(rows, tasks), schema)
-    made = ", ".join(f"`{name}` string" for name in ("raw", "_rule", "_reason", *names))
+    described = stretches_of(spark, surveys, columns, reading.tasks(spark, surveys))
+    made = ", ".join(f"`{name}` string" for name in ("raw", "_rule", "_reason", *(n.replace("`", "``") for n in names)))
     found = described.mapInArrow(parsed, f"_index int, _line long, {made}")
     # Python sends the file's number: the path with every row would double what goes from process to process.
     if len(surveys) == 1:
@@ -133,13 +167,13 @@ def _read_parquet(
     Raises InputError, naming a file, for a type of column that Spark cannot read.
     """
     try:
-        rows = spark.read.parquet(*paths)
+        rows = spark.read.parquet(*map(literal_path, paths))
     except (Py4JJavaError, PySparkException) as error:
         told = re.search(r"Illegal Parquet type: [^.\n]{1,80}", str(error))
         if told is None:
             raise
         raise InputError(f"{paths[0]}: {told.group()}; write that column as a text, a number or a timestamp") from error
-    pairs = [(pair or "=").partition("=") for pair in columns]
+    pairs = [(pair or "=").removesuffix(PLAIN).rpartition("=") for pair in columns]
     types = {f.name: f.dataType.simpleString() for f in rows.schema.fields}
     lines = layout.splitlines()
     nanos = {n for n, t in types.items() if t == "bigint" and any(line.startswith(f"{n}: timestamp[ns") for line in lines)}

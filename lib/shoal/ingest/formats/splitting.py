@@ -1,19 +1,22 @@
 """Bytes to records: where each record of a delimited text begins and ends, and its fields. No Spark.
 
 The rules are RFC 4180's, read so that no fault spreads: a quote opens only at the start of a field; a quoted field may span
-lines; a quote that is never closed costs its own line and nothing more, whatever follows it. Lines end in LF or CRLF; a lone
-carriage return is data. Lines whose quotes pair up within the line, nearly all in most files, are told by numpy at once; only
-the others are walked through one by one, each a bounded number of times.
+lines; a quote that is never closed costs its own line and nothing more, whatever follows it. A quote inside a quoted field is
+doubled, or, where an escape is set, stands behind the escape. Lines end in LF or CRLF; a lone carriage return is data. Lines whose
+quotes pair up within the line, nearly all in most files, are found by numpy at once; only the others are walked through one by one,
+each a bounded number of times.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import AnyStr
 
 import numpy as np
 import numpy.typing as npt
 
-NEWLINE, RETURN, QUOTE = 10, 13, 34
+NEWLINE, RETURN = 10, 13
 Positions = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.bool_]
 
@@ -42,13 +45,20 @@ class Cut:
 class Limits:
     """What a record may be: at most so many bytes, and over so many lines; `width` fields where it spans lines (0: any).
 
-    has_quotes: whether quotes enclose fields; without them a quote is a letter like others, and each line a record.
+    quote: what encloses fields, one ASCII character; None: quotes are letters like others, and each line is a record. escape: what
+    makes a quote, or itself, a letter of a quoted field, one ASCII character; None: only the doubled quote does.
     """
 
     max_bytes: int
     max_lines: int
     width: int = 0
-    has_quotes: bool = True
+    quote: str | None = '"'
+    escape: str | None = None
+
+    @property
+    def marks(self) -> tuple[bytes, bytes]:
+        """Quote and escape as bytes; an escape that is not set is empty."""
+        return (self.quote or "").encode(), (self.escape or "").encode()
 
 
 def can_quote(delimiter: str) -> bool:
@@ -76,11 +86,16 @@ def cut(data: bytes, delimiter: bytes | None, final: bool, limits: Limits) -> Cu
     if delimiter is not None and whole:
         if data.find(b"\r") >= 0:
             odd[_lines_of(_data_returns(view), ends)] = True
-        if limits.has_quotes and data.find(b'"') >= 0:
-            at = np.flatnonzero(view == QUOTE)
+        quote, escape = limits.marks
+        if quote and data.find(quote) >= 0:
+            at = np.flatnonzero(view == quote[0])
             at = at[: np.searchsorted(at, ends[-1])]
             line = np.searchsorted(ends, at)
-            unpaired = _unpaired(view, at, line, starts, ends, delimiter[0])
+            unpaired = _unpaired(view, at, line, starts, ends, (delimiter[0], quote[0]))
+            if escape and data.find(escape) >= 0:
+                # Which quotes of these lines count is known only by walking through them.
+                escaped = _lines_of(np.flatnonzero(view == escape[0]).astype(np.int64), ends)
+                unpaired = np.union1d(unpaired, np.intersect1d(escaped, line)).astype(np.int64)
             odd[unpaired] = True
             whole = _join_quoted(data, delimiter, (starts, ends), np.unique(line), unpaired, (kept, unclosed), final, limits)
     kept[whole:] = False
@@ -103,21 +118,22 @@ def _lines_of(at: Positions, ends: Positions) -> Positions:
 
 
 def _unpaired(
-    view: npt.NDArray[np.uint8], at: Positions, line: Positions, starts: Positions, ends: Positions, delimiter: int
+    view: npt.NDArray[np.uint8], at: Positions, line: Positions, starts: Positions, ends: Positions, marks: tuple[int, int]
 ) -> Positions:
-    """The lines whose quotes do not pair up to whole fields, of the quotes `at` on `line`.
+    """The lines whose quotes do not pair up to whole fields, of the quotes `at` on `line`; `marks` are delimiter and quote.
 
     They pair up where the 1st, 3rd... quote of the line stands at the start of a field or right behind another quote (a doubled
     one), and the 2nd, 4th... at the end of a field or right before another.
     """
+    delimiter, quote = marks
     first = np.concatenate(([True], line[1:] != line[:-1]))
     order = np.arange(len(at)) - np.maximum.accumulate(np.where(first, np.arange(len(at)), 0))
     last = np.append(first[1:], True)
     opens = order % 2 == 0
     before, behind = view[np.maximum(at - 1, 0)], np.append(view, NEWLINE)[at + 1]
-    starting = (at == starts[line]) | (before == delimiter) | ((before == QUOTE) & (order > 0))
+    starting = (at == starts[line]) | (before == delimiter) | ((before == quote) & (order > 0))
     # A return is an end of line here: lines where it is data are odd already.
-    ending = (at + 1 == ends[line]) | (behind == delimiter) | (behind == RETURN) | ((behind == QUOTE) & ~last)
+    ending = (at + 1 == ends[line]) | (behind == delimiter) | (behind == RETURN) | ((behind == quote) & ~last)
     sound = np.where(opens, starting & ~last, ending)
     return np.unique(line[~sound]).astype(np.int64)
 
@@ -158,7 +174,7 @@ def _end_of(
     quote is never closed, None where `data` ends before that is known."""
     starts, ends = lines
     begin = int(starts[first])
-    state, count = walk(data[begin : ends[first]], delimiter, False)
+    state, count = walk(data[begin : ends[first]], delimiter, False, *limits.marks)
     if state != "open":
         # Text behind a closing quote is told when the record is read.
         return first
@@ -167,7 +183,7 @@ def _end_of(
             return -1
         if line - first >= limits.max_lines or ends[line] - begin > limits.max_bytes:
             return -1
-        state, more = walk(data[starts[line] : ends[line]], delimiter, True)
+        state, more = walk(data[starts[line] : ends[line]], delimiter, True, *limits.marks)
         count += more
         if state != "open":
             sound = state == "closed" and limits.width in (0, count + 1)
@@ -176,23 +192,21 @@ def _end_of(
     return -1 if beyond or (limits.width and count >= limits.width) else None
 
 
-def walk(line: bytes, delimiter: bytes, inside: bool) -> tuple[str, int]:
-    """How a line ends, and how many delimiters between fields it has; `inside` says whether it starts in a quoted field.
+def walk(line: bytes, delimiter: bytes, inside: bool, quote: bytes = b'"', escape: bytes = b"") -> tuple[str, int]:
+    """How a line ends, and how many delimiters between fields it has; `inside`: whether it starts in a quoted field.
 
     "open": in a quoted field; "bad": text follows a closing quote; else "closed".
     """
     line = line.removesuffix(b"\r")
     at, count = 0, 0
     while True:
-        if not inside and line[at : at + 1] == b'"':
+        if not inside and line[at : at + 1] == quote:
             inside, at = True, at + 1
         if inside:
-            quote = line.find(b'"', at)
-            while quote >= 0 and line[quote + 1 : quote + 2] == b'"':
-                quote = line.find(b'"', quote + 2)
-            if quote < 0:
+            end = _closing(line, at, quote, escape)
+            if end < 0:
                 return "open", count
-            inside, at = False, quote + 1
+            inside, at = False, end + 1
             if at == len(line):
                 return "closed", count
             if line[at : at + 1] != delimiter:
@@ -204,34 +218,46 @@ def walk(line: bytes, delimiter: bytes, inside: bool) -> tuple[str, int]:
         at, count = at + 1, count + 1
 
 
-def fields(record: str, delimiter: str) -> list[str] | None:
-    """The fields of one record, doubled quotes made one; None where text follows a closing quote or a quote is left open."""
+def _closing(text: AnyStr, at: int, quote: AnyStr, escape: AnyStr) -> int:
+    """Where the quoted field ends whose content begins `at`: the first quote that is neither doubled nor escaped; -1 for none."""
+    begin, found = at, text.find(quote, at)
+    while found >= 0:
+        if escape and (found - len(text[begin:found].rstrip(escape)) - begin) % 2:
+            begin = found + 1
+        elif text[found + 1 : found + 2] == quote:
+            begin = found + 2
+        else:
+            return found
+        found = text.find(quote, begin)
+    return -1
+
+
+def fields(record: str, delimiter: str, quote: str = '"', escape: str | None = None) -> list[str] | None:
+    """The fields of one record, without the marks of quoting; None where text follows a closing quote or a quote is left open.
+
+    An escape before another character than a quote or itself is a letter, and so is each escape outside of quotes.
+    """
     found: list[str] = []
     at = 0
     while True:
-        if record[at : at + 1] == '"':
-            at += 1
-            parts = []
-            while True:
-                quote = record.find('"', at)
-                if quote < 0:
-                    return None
-                parts.append(record[at:quote])
-                if record[quote + 1 : quote + 2] != '"':
-                    break
-                parts.append('"')
-                at = quote + 2
-            at = quote + 1
-            if at < len(record) and record[at] != delimiter:
+        if record[at : at + 1] == quote:
+            end = _closing(record, at + 1, quote, escape or "")
+            if end < 0 or (end + 1 < len(record) and record[end + 1] != delimiter):
                 return None
-            found.append("".join(parts))
-            if at >= len(record):
-                return found
-            at += 1
+            found.append(_unquoted(record[at + 1 : end], quote, escape))
+            at = end + 1
         else:
             end = record.find(delimiter, at)
-            if end < 0:
-                found.append(record[at:])
-                return found
+            end = len(record) if end < 0 else end
             found.append(record[at:end])
-            at = end + 1
+            at = end
+        if at >= len(record):
+            return found
+        at += 1
+
+
+def _unquoted(text: str, quote: str, escape: str | None) -> str:
+    """The content of a quoted field without doublings and escapes."""
+    if escape is None or escape not in text:
+        return text.replace(quote * 2, quote)
+    return re.sub(f"{re.escape(escape)}([{re.escape(quote + escape)}])|({re.escape(quote)}){{2}}", r"\1\2", text)

@@ -8,12 +8,13 @@ from shoal.ingest.sources import (
     fashion_catalog,
     general,
     impressions,
-    instagram_export,
     instagram_influencers,
     media_reviews,
     movielens,
     twitter_activity,
+    twitter_archive,
 )
+from shoal.ingest.sources.instagram_export import parts as instagram_export
 
 SOURCES: dict[str, tuple[RecordType, ...]] = {
     "ratings": (general.RATINGS,),
@@ -28,6 +29,7 @@ SOURCES: dict[str, tuple[RecordType, ...]] = {
     "instagram_influencers": instagram_influencers.PARTS,
     "instagram_export": instagram_export.PARTS,
     "twitter_activity": twitter_activity.PARTS,
+    "twitter_archive": twitter_archive.PARTS,
     "media_reviews": media_reviews.PARTS,
     "fashion_catalog": fashion_catalog.PARTS,
     "impressions": impressions.PARTS,

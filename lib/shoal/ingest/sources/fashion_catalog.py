@@ -7,6 +7,7 @@ pictures, all others products. A picture is of the product that its file is name
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -15,9 +16,8 @@ from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, told
 from shoal.ingest.formats.documents import listed_in
 from shoal.ingest.formats.listing import PICTURES
-from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of
-from shoal.ingest.sources.general import ITEM, TIME, USER, named_event, rating_in_range
-from shoal.ingest.sources.instagram_influencers import status_of
+from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, status_of
+from shoal.ingest.sources.general import EVENT, ITEM, TIME, USER, item_of, named_event, rating_in_range
 
 SOURCE = "fashion_catalog"
 _EVENTS = ("*event*", "*purchase*", "*transaction*", "*order*", "*browse*", "events/*")
@@ -61,7 +61,7 @@ EVENT_FIELDS = (
     USER,
     ITEM,
     # A file without it is one of purchases.
-    Field("event", "word", False, ("event_type", "type", "action")),
+    replace(EVENT, required=False),
     Field("price", "price", False, ("unit_price",)),
     Field("quantity", "whole", False, ("count", "units")),
     # An amount off the whole line in its currency, or 10%.
@@ -108,14 +108,13 @@ def _fault_of_event(conf: IngestConf) -> Column:
 
 
 def _items(conf: IngestConf) -> dict[str, Column]:
-    nothing = F.lit(None)
-    return {
-        "item_id": F.col("product_id"), "kind": F.lit("product"), "owner_id": nothing, "title": F.col("title"),
-        "text": F.col("description"), "hashtags": hashtags_of(F.concat_ws(" ", "title", "description")),
-        "categories": F.coalesce("category", F.array().cast("array<string>")), "is_video": nothing,
-        "image_count": F.when(F.col("image_path").isNotNull(), 1), "image_path": F.col("image_path"), "location": nothing,
+    return item_of({
+        "item_id": F.col("product_id"), "kind": F.lit("product"), "title": F.col("title"), "text": F.col("description"),
+        "hashtags": hashtags_of(F.concat_ws(" ", "title", "description")),
+        "categories": F.coalesce("category", F.array().cast("array<string>")),
+        "image_count": F.when(F.col("image_path").isNotNull(), 1), "image_path": F.col("image_path"),
         "price_usd": F.round(F.col("price") * _usd_per(conf), 4), "created_at": F.col("created_at"),
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def _image_id(item: Column, path: Column) -> Column:

@@ -54,6 +54,21 @@ ALLOWED = ("allowed", "allow", "approved", "approve", "accepted", "accept", "res
            "visible", "published", "ok")  # fmt: skip
 
 
+def item_of(values: dict[str, Column]) -> dict[str, Column]:
+    """silver.items of an item of which `values` are known: other columns are null, other lists empty."""
+    nothing, no_list = F.lit(None), F.array().cast("array<string>")
+    others = ("owner_id", "title", "text", "is_video", "image_count", "image_path", "location", "price_usd", "created_at")
+    return {**dict.fromkeys(others, nothing), "hashtags": no_list, "categories": no_list, **values}
+
+
+def rating_range(rating: Column, conf: IngestConf) -> Column:
+    """Rule `range` for a rating: null where it lies from ingest.rating_min to rating_max; a missing one does not."""
+    found = F.concat(F.lit("rating: found "), F.coalesce(rating.cast("string"), F.lit("nothing")))
+    wanted = F.lit(f", expected {conf.rating_min:g} to {conf.rating_max:g} (rating_min, rating_max)")
+    sound = rating.isNotNull() & rating.between(conf.rating_min, conf.rating_max) & ~F.isnan(rating)
+    return F.when(~sound, told("range", F.concat(found, wanted)))
+
+
 def made_ratings(source: str) -> dict[str, Column]:
     """silver.interactions of ratings: event `rating`, the rating as its value."""
     event = F.lit("rating")
@@ -66,11 +81,8 @@ def made_ratings(source: str) -> dict[str, Column]:
 def rating_in_range(conf: IngestConf) -> Column:
     """Rule `range`: a rating without a value or outside ingest.rating_min to rating_max, a negative amount of another event."""
     value, rating = F.col("value"), F.col("event") == "rating"
-    found = F.concat(F.lit("rating: found "), F.coalesce(value.cast("string"), F.lit("nothing")))
-    wanted = F.lit(f", expected {conf.rating_min:g} to {conf.rating_max:g} (rating_min, rating_max)")
     amount = F.concat(F.lit("value: found "), value.cast("string"), F.lit(", expected 0 or more"))
-    sound = value.isNotNull() & value.between(conf.rating_min, conf.rating_max) & ~F.isnan(value)
-    return F.when(rating & ~sound, told("range", F.concat(found, wanted))).when(~rating & (value < 0), told("range", amount))
+    return F.when(rating, rating_range(value, conf)).when(~rating & (value < 0), told("range", amount))
 
 
 def _events(conf: IngestConf) -> dict[str, Column]:
@@ -123,6 +135,10 @@ def _profiles(conf: IngestConf) -> dict[str, Column]:
     return {name: F.col(name) for name in ("user_id", "country", "language", "age_group", "described_at")}
 
 
+TEXT = Field("text", "text", True, ("content", "body", "review", "tweet", "comment", "message", "caption", "sms", "review_text",
+                                    "review_body", "tweet_text", "full_text", "comment_text", "message_text"))  # fmt: skip
+EVENT = Field("event", "word", True, ("event_type", "type", "action", "kind", "event_name", "interaction_type", "interaction",
+                                      "behavior_type", "behavior", "behaviour", "activity_type", "activity"))  # fmt: skip
 RATING = Field("rating", "number", True, ("score", "stars", "value", "overall", "star_rating", "user_rating", "book_rating",
                                           "review_score", "rating_score"))  # fmt: skip
 RATING_FIELDS = (USER, ITEM, RATING, TIME)
@@ -145,25 +161,7 @@ EVENTS = RecordType(
         Field("event_id", "id", False, ("id",)),
         USER,
         ITEM,
-        Field(
-            "event",
-            "word",
-            True,
-            (
-                "event_type",
-                "type",
-                "action",
-                "kind",
-                "event_name",
-                "interaction_type",
-                "interaction",
-                "behavior_type",
-                "behavior",
-                "behaviour",
-                "activity_type",
-                "activity",
-            ),
-        ),
+        EVENT,
         Field("value", "number", False, ("rating", "amount", "price")),
         TIME,
     ),
@@ -178,10 +176,10 @@ ITEMS = RecordType(
     (
         _ITEM_OF_ITS_OWN,
         Field("kind", "word", False, ("type",)),
-        Field("owner_id", "id", False, ("author_id", "user_id", "seller_id")),
+        Field("owner_id", "id", False, ("author_id", "user_id", "seller_id", "owner", "author", "brand")),
         Field("title", "text", False, ("name",)),
         Field("text", "text", False, ("caption", "body", "description", "overview")),
-        Field("hashtags", "list", False, ("tags",)),
+        Field("hashtags", "list", False, ("tags", "keywords")),
         Field("categories", "list", False, ("genres", "category")),
         Field("is_video", "flag"),
         Field("image_count", "whole"),
@@ -202,27 +200,7 @@ TEXTS = RecordType(
         Field("author_id", "id", False, ("user_id", "author", "user", "sender", "sender_name")),
         Field("item_id", "id", False, ("product_id", "movie_id", "post_id")),
         Field("conversation_id", "id", False, ("thread_id",)),
-        Field(
-            "text",
-            "text",
-            True,
-            (
-                "content",
-                "body",
-                "review",
-                "tweet",
-                "comment",
-                "message",
-                "caption",
-                "sms",
-                "review_text",
-                "review_body",
-                "tweet_text",
-                "full_text",
-                "comment_text",
-                "message_text",
-            ),
-        ),
+        TEXT,
         Field(
             "label", "text", False, ("sentiment", "class", "category", "target", "airline_sentiment", "sentiment_label", "polarity")
         ),
@@ -249,7 +227,7 @@ EDGES = RecordType(
         Field(
             "dst_id", "id", True, ("dst", "target", "to", "node_2", "id_2", "followee", "followed_id", "to_id", "to_node_id", "v")
         ),
-        Field("weight", "number"),
+        Field("weight", "number", False, ("value", "w")),
         Field("followed_at", "time", False, ("created_at", "timestamp", "time")),
     ),
     _edges,

@@ -12,7 +12,7 @@ from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import NOTHING, Field
 from shoal.ingest.formats.documents import listed_in
 from shoal.ingest.formats.names import by_plain, plain
-from shoal.ingest.record_type import DerivedTable, RecordType, hashtags_of, id_from
+from shoal.ingest.record_type import DerivedTable, RecordType, hashtags_of, id_from, status_of
 
 FIELDS = (
     Field("shortcode", "id", True, ("code", "post_id")),
@@ -155,11 +155,6 @@ def _images(conf: IngestConf) -> dict[str, Column]:
         "image_id": id_from("shortcode", "image_url"), "item_id": F.col("shortcode"), "path": F.col("image_url"),
         "width_px": F.lit(None), "height_px": F.lit(None), "status": status_of(F.col("image_url")),
     }  # fmt: skip
-
-
-def status_of(path: Column) -> Column:
-    """A picture's status before anybody looked at it: remote where its path is a URL, else listed."""
-    return F.when(path.rlike("(?i)^https?://"), "remote").otherwise("listed")
 
 
 PARTS = (

@@ -16,7 +16,18 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, told
 from shoal.ingest.record_type import DerivedTable, RecordType, id_from
-from shoal.ingest.sources.general import EVENTS, ITEM, TIME, USER, made_ratings, rating_in_range
+from shoal.ingest.sources.general import (
+    EVENTS,
+    ITEM,
+    RATING,
+    TEXT,
+    TIME,
+    USER,
+    item_of,
+    made_ratings,
+    rating_in_range,
+    rating_range,
+)
 
 SOURCE = "media_reviews"
 _EVENTS = ("*event*", "*interaction*", "*history*", "events/*")
@@ -33,9 +44,9 @@ REVIEW_FIELDS = (
     Field("review_id", "id", False, ("id",)),
     replace(USER, aliases=(*USER.aliases, "author_id", "author", "username")),
     Field("item_id", "id", True, (*ITEM.aliases, "imdb_id", "tconst")),
-    Field("rating", "number", False, ("score", "stars", "overall", "value")),
+    replace(RATING, required=False),
     Field("title", "text", False, ("summary", "headline", "subject")),
-    Field("text", "text", False, ("review_text", "review", "body", "content", "comment")),
+    replace(TEXT, required=False),
     TIME,
 )
 BASICS_FIELDS = (
@@ -106,9 +117,7 @@ def _texts(conf: IngestConf) -> dict[str, Column]:
 def _rating_of_review_in_range(conf: IngestConf) -> Column:
     """Rule `range`: a rating outside ingest.rating_min to rating_max. A review without one is sound."""
     rating = F.col("_fields.rating")
-    wanted = F.lit(f", expected {conf.rating_min:g} to {conf.rating_max:g} (rating_min, rating_max)")
-    sound = rating.between(conf.rating_min, conf.rating_max) & ~F.isnan(rating)
-    return F.when(rating.isNotNull() & ~sound, told("range", F.concat(F.lit("rating: found "), rating.cast("string"), wanted)))
+    return F.when(rating.isNotNull(), rating_range(rating, conf))
 
 
 def _ratings(conf: IngestConf) -> dict[str, Column]:
@@ -116,13 +125,6 @@ def _ratings(conf: IngestConf) -> dict[str, Column]:
 
 
 # -- what the catalogues know
-
-
-def _film(values: dict[str, Column]) -> dict[str, Column]:
-    """An item of which `values` are known."""
-    nothing, no_list = F.lit(None), F.array().cast("array<string>")
-    others = ("owner_id", "title", "text", "is_video", "image_count", "image_path", "location", "price_usd", "created_at")
-    return {**dict.fromkeys(others, nothing), "hashtags": no_list, "categories": no_list, **values}
 
 
 def _link_of_title(conf: IngestConf) -> dict[str, Column]:
@@ -133,7 +135,7 @@ def _title(conf: IngestConf) -> dict[str, Column]:
     """A title of IMDb; of its time only the year is known."""
     kind = F.when(F.col("title_type").isin(*_FILMS), "film").when(F.col("title_type").isin("tvseries", "tvminiseries"), "series")
     year = F.when(F.col("start_year").between(1, 9999), F.lpad(F.col("start_year").cast("string"), 4, "0"))
-    return _film({
+    return item_of({
         "item_id": F.col("tconst"), "title": F.col("primary_title"),
         "created_at": F.concat(year, F.lit("-01-01")).cast("timestamp"),
         "kind": F.coalesce(kind, F.regexp_replace("title_type", "^tv", ""), F.lit("film")),
@@ -177,7 +179,7 @@ def names_in(text: Column) -> Column:
 
 
 def _tmdb_film(conf: IngestConf) -> dict[str, Column]:
-    return _film({
+    return item_of({
         "item_id": _tmdb_item(), "kind": F.lit("film"), "title": F.col("title"),
         "text": F.when(F.trim("overview") != "", F.col("overview")),
         "categories": names_in(F.col("genres")), "hashtags": F.transform(names_in(F.col("keywords")), F.lower),

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field
 from shoal.ingest.record_type import RecordType, id_from
-from shoal.ingest.sources.general import RATING_FIELDS, TIME, USER, made_ratings, rating_in_range
+from shoal.ingest.sources.general import RATING_FIELDS, TIME, USER, item_of, made_ratings, rating_in_range
 
 MOVIE = Field("item_id", "id", True, ("movie_id",))
 
@@ -17,13 +17,10 @@ MOVIE = Field("item_id", "id", True, ("movie_id",))
 def _movies(conf: IngestConf) -> dict[str, Column]:
     """A film: its title with the year, as listed; its genres, none for `(no genres listed)`."""
     genres = F.filter("categories", lambda genre: genre != "(no genres listed)")
-    empty = {"owner_id": "string", "text": "string", "is_video": "boolean", "image_count": "int", "image_path": "string",
-             "location": "string", "price_usd": "double", "created_at": "timestamp"}  # fmt: skip
-    return {
+    return item_of({
         "item_id": F.col("item_id"), "kind": F.lit("film"), "title": F.col("title"),
-        "hashtags": F.array().cast("array<string>"), "categories": F.coalesce(genres, F.array().cast("array<string>")),
-        **{name: F.lit(None).cast(kind) for name, kind in empty.items()},
-    }  # fmt: skip
+        "categories": F.coalesce(genres, F.array().cast("array<string>")),
+    })  # fmt: skip
 
 
 def _tags(conf: IngestConf) -> dict[str, Column]:

@@ -49,15 +49,15 @@ def _two(number: Column) -> Column:
     return F.lpad(number.cast("string"), 2, "0")
 
 
-_FORMS = (twitter_time, american_time)
+TIME_FORMS = (twitter_time, american_time)
 
 FIELDS = (
     Field("tweet_id", "id", False, ("id_str", "id", "status_id", "item_id")),
     Field("url", "text", False, ("link", "permalink"), people="link"),
     Field("text", "text", True, ("full_text", "tweet", "content")),
     Field("hashtags", "list"),
-    Field("created_at", "time", False, ("timestamp", "date", "time", "posted_at"), _FORMS),
-    Field("observed_at", "time", False, ("collected_at", "scraped_at", "fetched_at"), _FORMS),
+    Field("created_at", "time", False, ("timestamp", "date", "time", "posted_at"), TIME_FORMS),
+    Field("observed_at", "time", False, ("collected_at", "scraped_at", "fetched_at"), TIME_FORMS),
     Field("author_id", "id", False, ("user_id",)),
     Field("username", "text", False, ("screen_name", "user_name")),
     # A name in tables, an object in the API's first version.
@@ -82,7 +82,7 @@ ACTIVITY_FIELDS = (
     Field("user_id", "id", True, ("actor_id", "source_user_id", "user")),
     Field("item_id", "id", False, ("tweet_id", "target_tweet_id", "status_id")),
     Field("target_user_id", "id", False, ("target_id", "followee_id", "followed_id"), people="id"),
-    Field("occurred_at", "time", True, ("created_at", "timestamp", "time"), _FORMS),
+    Field("occurred_at", "time", True, ("created_at", "timestamp", "time"), TIME_FORMS),
 )
 
 
@@ -118,11 +118,13 @@ def _tweets_of_page(page: dict[str, Any]) -> Iterator[object]:
 
 def tweet_shaped(tweet: dict[str, Any]) -> dict[str, Any]:
     """A tweet with all of its text, where the API gives that beside the cut one; a retweet without the count of retweets, which is
-    that of the tweet that it repeats.
+    that of the tweet that it repeats. An object with a tweet alone, as the archive that X gives a person has it, is that tweet.
 
     >>> tweet_shaped({"text": "Long…", "extended_tweet": {"full_text": "Longer"}, "retweet_count": 2})
     {'extended_tweet': {'full_text': 'Longer'}, 'retweet_count': 2, 'full_text': 'Longer'}
     """
+    if len(tweet) == 1 and isinstance(tweet.get("tweet"), dict):
+        tweet = tweet["tweet"]
     whole = dict(tweet)
     for holder, name in (("extended_tweet", "full_text"), ("note_tweet", "text")):
         held = tweet.get(holder)
@@ -136,6 +138,11 @@ def tweet_shaped(tweet: dict[str, Any]) -> dict[str, Any]:
         if isinstance(whole.get("public_metrics"), dict):
             whole["public_metrics"] = {n: v for n, v in whole["public_metrics"].items() if n != "retweet_count"}
     return whole
+
+
+def without_entities(text: str) -> Column:
+    """A text without Twitter's escapes of & and quotes: &#39; is no hashtag."""
+    return F.regexp_replace(text, r"&#?\w+;", " ")
 
 
 def _tweet_id() -> Column:
@@ -165,8 +172,7 @@ def _metric(column: str, name: str) -> Column:
 
 def _items(conf: IngestConf) -> dict[str, Column]:
     nothing = F.lit(None)
-    # Twitter escapes & and quotes: &#39; is no hashtag.
-    said = hashtags_of(F.regexp_replace("text", r"&#?\w+;", " "))
+    said = hashtags_of(without_entities("text"))
     given = F.transform("hashtags", lambda tag: F.lower(F.translate(tag, "#", "")))
     return {
         "item_id": _tweet_id(), "kind": F.lit("tweet"), "owner_id": _author_id(), "title": nothing, "text": F.col("text"),
