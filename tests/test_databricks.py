@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from shoal.conf.loading import load
-from shoal.runner.execute import Job, find_job, job_parser
+from shoal.runner.command import job_parser
+from shoal.runner.job import Job, find_job
 from shoal.spark.jars import COORDINATES
 
 ROOT = Path(__file__).resolve().parents[1]

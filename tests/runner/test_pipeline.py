@@ -26,8 +26,9 @@ from shoal.lake.query import answer
 from shoal.models.registry import champion
 from shoal.privacy.erasure import ask_for, open_request, take_out_names
 from shoal.privacy.mentions import Names
-from shoal.runner.execute import Result, execute, find_job
-from shoal.runner.pipeline import Done, Step, jobs_between, run_pipeline
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
+from shoal.runner.pipeline import Step, UpToDate, jobs_between, run_pipeline
 from shoal.simulate.world import DEMO_AS_OF, WorldConf
 from shoal.simulate.write import write_world
 
@@ -142,7 +143,7 @@ def test_a_second_run_passes_over_what_is_done_and_force_writes_the_same(spark: 
     jobs = jobs_between(built.settings, "features", "features")
     before = built.lake(spark).read("features.items", on=DAY).drop("run_id").collect()
     again = run_pipeline(spark, built.settings, built.root, DAY, jobs)
-    assert [type(step) for step in again] == [Done, Done]
+    assert [type(step) for step in again] == [UpToDate, UpToDate]
     forced = run_pipeline(spark, built.settings, built.root, DAY, jobs, force=True)
     assert [step.status for step in forced if isinstance(step, Result)] == ["succeeded", "succeeded"]
     after = built.lake(spark).read("features.items", on=DAY).drop("run_id").collect()

@@ -15,19 +15,20 @@ from shoal.conf.loading import load
 from shoal.conf.sections import FeaturesConf, Settings
 from shoal.errors import InputError
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Job, Result, find_job
-from shoal.runner.pipeline import Done, run_pipeline
+from shoal.runner.execute import Result
+from shoal.runner.job import Job, find_job
+from shoal.runner.pipeline import UpToDate, run_pipeline
 
 DAY = date(2024, 1, 1)
 # Two jobs that meet here ran at the same time; alone, one waits in vain.
 MEETING_SECONDS = 30
 
 
-def job(name: str, run: Callable[[], None], reads: str = "nothing", writes: str = "nothing") -> Job:
+def job(name: str, run: Callable[[], None], reads: str = "", writes: str = "") -> Job:
     def body(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
         run()
 
-    return Job(name, "features", f"Reads: {reads}\nWrites: {writes}\n", body, FeaturesConf)
+    return Job(name, "features", "", body, FeaturesConf, tuple(reads.split()), tuple(writes.split()))
 
 
 def nothing() -> None:
@@ -43,11 +44,11 @@ def test_jobs_that_do_not_rest_on_each_other_run_at_once_and_others_wait(spark: 
 
     jobs = [
         job("first", lambda: time.sleep(0.5), writes="features.users"),
-        job("rests", meet, reads="features.users   the day's", writes="gold.trending"),
+        job("rests", meet, reads="features.users", writes="gold.trending"),
         job("free", meet),
-        job("model", nothing, writes="and a version of the registered model `shoal_x`"),
-        job("serves", nothing, reads="the champion of the registered model `shoal_x`"),
-        job("all", nothing, reads="every table that there is"),
+        job("model", nothing, writes="models:/shoal_x"),
+        job("serves", nothing, reads="models:/shoal_x"),
+        job("all", nothing, reads="*"),
     ]
     settings = load(sets=["lake.max_parallel_jobs=2"])
     steps = run_pipeline(
@@ -124,12 +125,12 @@ def test_only_what_rests_on_a_job_that_ran_runs_again(spark: SparkSession, setti
         job("free", turn("free")),
     ]  # fmt: skip
     run_pipeline(spark, settings, tmp_path, DAY, jobs)
-    assert [type(step) for step in run_pipeline(spark, settings, tmp_path, DAY, jobs)] == [Done] * 3
+    assert [type(step) for step in run_pipeline(spark, settings, tmp_path, DAY, jobs)] == [UpToDate] * 3
     run_pipeline(spark, settings, tmp_path, DAY, jobs[:1], force=True)
     # What `made` wrote is no newer version here, so only its having run can tell.
     unseen = [job("unseen", nothing, writes="features.users"), *jobs[1:]]
     steps = run_pipeline(spark, settings, tmp_path, DAY, unseen)
-    assert [type(step) for step in steps] == [Result, Result, Done]
+    assert [type(step) for step in steps] == [Result, Result, UpToDate]
     assert turns == {"made": 2, "rests": 2, "free": 1}
 
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from shoal.cli.options import AsOfOption, EnvOption, SetOption
 from shoal.conf.loading import load
 from shoal.errors import TransientError, UsageError, one_line
-from shoal.runner.execute import parse_as_of
+from shoal.runner.command import parse_as_of
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 from shoal.simulate.write import FOLDERS, write_world

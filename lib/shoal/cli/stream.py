@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +15,13 @@ from pyspark.sql import functions as F
 
 from shoal.cli.jobs import progress, steps_table
 from shoal.cli.options import EnvOption, SetOption
-from shoal.cli.query import as_text
+from shoal.cli.rendering import as_text
 from shoal.conf.loading import load
 from shoal.lake.lake import Lake, Run
 from shoal.lake.query import answer
-from shoal.runner.execute import execute, find_job
+from shoal.runner.execute import execute
+from shoal.runner.interrupt import interruptible
+from shoal.runner.job import find_job
 from shoal.runner.pipeline import Step
 from shoal.spark.session import spark_session
 from shoal.testing import kafka_broker as broker
@@ -62,7 +65,7 @@ def demo_stream(
     """Start a Kafka, send simulated events, run the stream twice, show what came, stop Kafka. Example: shoal demo-stream"""
     root, job = Path(lake).resolve(), find_job("stream_events")
     with progress(4) as show:
-        show.says("start", "kafka")
+        show.describe("start", "kafka")
         with broker.running() as kafka:
             asked = ["source=kafka", f"topic={TOPIC}", f"bootstrap_servers={kafka.bootstrap_servers}", *(sets or [])]
             settings = load(env, asked, "stream_events")
@@ -70,12 +73,12 @@ def demo_stream(
             steps: list[Step] = []
             # The second time a tenth of the first comes again, as a producer sends that was not told of its success.
             for first, count in ((0, events), (events - events // 10, events // 2)):
-                show.says("send", f"{count:,} events")
+                show.describe("send", f"{count:,} events")
                 sent = demo_events(spark, first, count).write.format("kafka").option("topic", TOPIC)
                 sent.option("kafka.bootstrap.servers", kafka.bootstrap_servers).save()
                 # The broker is new each time: what an earlier demo's checkpoint says of its topic is of another one.
                 again = {"replay": True} if not steps and Lake(spark, root, settings, Run("ask")).exists("ops.streams") else {}
-                steps.append(execute(spark, job, settings, root, DAY, again))
+                steps.append(interruptible(spark, partial(execute, spark, job, settings, root, DAY, again)))
                 show.ended(steps[-1])
     sys.stdout.write(steps_table(steps))
     code = next((step.exit_code for step in steps if step.exit_code), 0)  # type: ignore[union-attr]
