@@ -69,7 +69,7 @@ def uses(path: Path, node: ast.AST) -> Iterator[tuple[Path, str]]:
 
 
 def sections_read(node: ast.AST) -> set[str]:
-    """The sections that a piece of code reads from a lake's settings: `x.settings.graph`, or through a name given to `x.settings`."""
+    """The sections that a piece of code reads from a lake's settings: `x.settings.graph`, or by a name that stands for them."""
 
     def is_settings(value: ast.AST) -> bool:
         return isinstance(value, ast.Attribute) and value.attr == "settings"
@@ -93,7 +93,7 @@ def sections_read(node: ast.AST) -> set[str]:
 
 
 def reached(path: Path) -> dict[tuple[Path, str], set[str]]:
-    """Every definition that `run` of a job file can reach, with the sections that it reads. The runner and the lake are not of a job."""
+    """Every definition that `run` of a job file can reach, with the sections that it reads; not the runner's and the lake's."""
     found: dict[tuple[Path, str], set[str]] = {}
     waiting = [(path, "run")]
     while waiting:

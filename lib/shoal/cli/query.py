@@ -13,10 +13,11 @@ from shoal.cli.rendering import as_text, render
 from shoal.conf.loading import load
 from shoal.errors import UsageError
 from shoal.lake import query as questions
-from shoal.lake.catalog_page import tables_page
-from shoal.lake.contract import contract
+from shoal.lake.catalog_page import Users, tables_page
+from shoal.lake.contract import contract, contract_names
 from shoal.lake.json_values import json_line, json_value, utc_time
 from shoal.lake.lake import Lake, Run
+from shoal.runner.job import find_job, job_files
 from shoal.spark.session import spark_session
 
 FORMATS = ("table", "csv", "json")
@@ -83,7 +84,16 @@ def describe(
 
 
 def docs(output: Annotated[Path, typer.Option(help="The file to write.")] = Path("docs/tables.md")) -> None:
-    """Write the page of all tables from their contracts. Example: shoal docs --output docs/tables.md"""
+    """Write the page of all tables. Example: shoal docs --output docs/tables.md"""
     if not output.parent.is_dir():
         raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
-    output.write_text(tables_page(), encoding="utf-8")
+    output.write_text(tables_page(table_users()), encoding="utf-8")
+
+
+def table_users() -> Users:
+    """The jobs that name a table in WRITES and READS; a job of every table (`*`) is in neither."""
+    jobs = [find_job(name) for name in job_files()]
+    return Users(
+        {table: [job.name for job in jobs if table in job.writes] for table in contract_names()},
+        {table: [job.name for job in jobs if table in job.reads] for table in contract_names()},
+    )
