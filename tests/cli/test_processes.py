@@ -80,7 +80,10 @@ def test_accents_under_the_locale_c_and_utc_in_every_time_zone(tmp_path: Path) -
         ["e1", "2024-03-10T02:30:00Z", "1234567.891", ":fire: [b]"],
         ["e2", "2024-11-03T01:30:00Z", "1234567.891", ":fire: [b]"],
     ]
-    assert [json.loads(line)["occurred_at"] for line in as_json.strip().splitlines()] == ["2024-03-10T02:30:00Z", "2024-11-03T01:30:00Z"]
+    assert [json.loads(line)["occurred_at"] for line in as_json.strip().splitlines()] == [
+        "2024-03-10T02:30:00Z",
+        "2024-11-03T01:30:00Z",
+    ]
     assert as_table.strip().splitlines()[1].split() == ["e1", "2024-03-10T02:30:00Z", "1.23457e+06", ":fire:", "[b]"]
     (last_run,) = [line for line in described.splitlines() if line.startswith("last run:")]
     assert last_run.endswith("Z")

@@ -1,4 +1,4 @@
-"""What makes an earlier run count: the code that runs, whatever git says of it, and the settings that the job declares."""
+"""What makes an earlier run count: the code that runs, whatever its git revision, and the settings that the job declares."""
 
 from __future__ import annotations
 
@@ -127,5 +127,3 @@ def test_a_jobs_own_arguments_count_but_not_a_hidden_path() -> None:
     given = [{"source": "events", "input": path} for path in ("a.csv", "b.csv")]
     assert len({conf_hash(plain, ["ingest"], extras) for extras in given}) == 2
     assert len({conf_hash(hidden, ["ingest"], extras) for extras in given}) == 1
-
-

@@ -52,7 +52,8 @@ FILES = {
     # Three by themselves: the community's label is the smallest id. (Two would swap labels for ever.)
     ("edges", "edges.csv"): f"src,dst\n{WHO},person-zz\nperson-zy,{WHO}\nperson-zz,person-zy\n",
 }
-pytestmark = pytest.mark.slow
+# The whole pipeline is in the fixture of the first test.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass

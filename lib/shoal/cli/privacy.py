@@ -32,7 +32,7 @@ def erase(
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> int:
-    """Remove people from every table, its past, files and models; without ids: go on with what was killed.
+    """Erase people from every table, its history, files and models; without ids: resume an erasure that was killed.
     Example: shoal erase --user u17 --lake lake"""
     ids = [*(user or []), *(ids_in(users) if users else [])]
     if any(not i.strip() for i in ids):
@@ -42,14 +42,14 @@ def erase(
     asking = Lake(opened.spark, opened.root, opened.settings, Run(new_run_id(now), "erase", now))
     request = ask_for(asking, to_lake_ids(asking, ids)) if ids else open_request(asking)
     if request is None:
-        raise UsageError("nobody to erase: name them with --user ID or --users FILE; no erasure was left unfinished")
+        raise UsageError("no id given, and no unfinished erasure to resume: name people with --user ID or --users FILE")
     with progress(1) as show:
         show.describe("erase", f"{len(request.people)} people")
         job = find_job("erase_people")
         result = interruptible(opened.spark, lambda: execute(opened.spark, job, opened.settings, opened.root, now.date()))
         show.ended(result)
-    told = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
-    sys.stdout.write(json.dumps(told) + "\n")
+    summary = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
+    sys.stdout.write(json.dumps(summary) + "\n")
     return result.exit_code
 
 

@@ -105,9 +105,9 @@ def world_conf(values: dict[str, Any]) -> WorldConf:
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0]) if fault["loc"] else ""
-        told = fault["msg"].removeprefix("Value error, ")
+        message = fault["msg"].removeprefix("Value error, ")
         where = _OPTIONS.get(name, f"--set {name}") if name else "the world's parameters"
-        raise UsageError(f"{where}: {told[0].lower() + told[1:]}" + (f", found {fault['input']!r}" if name else "")) from None
+        raise UsageError(f"{where}: {message[0].lower() + message[1:]}" + (f", found {fault['input']!r}" if name else "")) from None
 
 
 def check_folders(output: Path, truth: Path) -> None:

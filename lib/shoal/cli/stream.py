@@ -28,10 +28,10 @@ from shoal.testing import kafka_broker as broker
 
 TOPIC, DAY = "events", date(2024, 3, 1)
 QUERIES = {
-    "What did the batches bring?": """
+    "What did each batch ingest?": """
         select number, records, ingested, duplicates, rejected, round(seconds, 1) as seconds,
                round(rows_per_second) as rows_per_second from ops.stream_batches order by generation, number""",
-    "What was refused, and where did it come from?": """
+    "What was rejected, and where did it come from?": """
         select file as topic_partition, line as offset, rule, left(raw, 40) as raw
         from ops.quarantine order by file, line limit 5""",
     "Is an event there twice?": """
@@ -71,12 +71,12 @@ def demo_stream(
             settings = load(env, asked, "stream_events")
             spark = spark_session("shoal-demo-stream", env, settings.spark)
             steps: list[Step] = []
-            # The second time a tenth of the first comes again, as a producer sends that was not told of its success.
+            # The second time a tenth of the first comes again, as from a producer that received no acknowledgement.
             for first, count in ((0, events), (events - events // 10, events // 2)):
                 show.describe("send", f"{count:,} events")
                 sent = demo_events(spark, first, count).write.format("kafka").option("topic", TOPIC)
                 sent.option("kafka.bootstrap.servers", kafka.bootstrap_servers).save()
-                # The broker is new each time: what an earlier demo's checkpoint says of its topic is of another one.
+                # The broker is new each time: the offsets in an earlier demo's checkpoint are those of another topic.
                 again = {"replay": True} if not steps and Lake(spark, root, settings, Run("ask")).exists("ops.streams") else {}
                 steps.append(interruptible(spark, partial(execute, spark, job, settings, root, DAY, again)))
                 show.ended(steps[-1])

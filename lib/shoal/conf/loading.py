@@ -70,7 +70,7 @@ class Layers:
 
 
 def layers(env: str = "local", sets: Iterable[str] = (), job_section: str | None = None) -> Layers:
-    """What conf/base.yaml, conf/<env>.yaml and `sets` say. Raises UsageError as `load` does for what has no place."""
+    """The values of conf/base.yaml, conf/<env>.yaml and `sets`. Raises UsageError for an unknown environment, pair or key."""
     folder = home() / "conf"
     known = sorted(p.stem for p in folder.glob("*.yaml") if p.stem != "base")
     if env not in known:

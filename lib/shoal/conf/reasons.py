@@ -73,10 +73,11 @@ def reasons(text: str) -> dict[tuple[str, ...], tuple[str, bool]]:
                 path.pop()
             parents = tuple(name for _, name in path)
             inside = tuple(name for name in parents if name != ADVANCED)
+            here = (*inside, key)
             sibling = (*inside, above[1]) if above and indent else ()
             shared = found.get(sibling, ("", False))[0]
             if key != ADVANCED:
-                found[(*inside, key)] = (" ".join(comment) or shared, ADVANCED in parents)
+                found[here] = (" ".join(comment) or shared, ADVANCED in parents)
             path.append((indent, key))
         comment = []
     return found

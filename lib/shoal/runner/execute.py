@@ -147,7 +147,7 @@ def execute(
     """Run `job` for `as_of` on the lake at `root`; never raises for a failed run, which is a Result with its exit code.
 
     The job sees the sections of `settings` that it declares; reading another one fails the run. Every run gets its row in
-    ops.runs. Where that row cannot be written (a full disk), the Result says so.
+    ops.runs. Where that row cannot be written (a full disk), the Result has that as its message.
     """
     started, clock = utc_now(), time.monotonic()
     run = Run(
