@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from shoal.runner.execute import code_version
+from shoal.runner.fingerprint import code_version
 from shoal.spark.session import spark_session
 
 PARTS = ("ingest", "sources", "small_files", "stream", "features", "ranking", "seeds", "recommend", "recommend_large",

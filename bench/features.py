@@ -19,7 +19,8 @@ from pyspark.sql import functions as F
 from shoal.conf.loading import load
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import execute, find_job
+from shoal.runner.execute import execute
+from shoal.runner.job import find_job
 
 ROWS, USERS, ITEMS = 50_000_000, 160_000, 60_000
 LATER = [date(2024, 10, day) for day in (28, 29, 30)]

@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.csv
 from pyspark.sql import SparkSession
 from shoal.conf.loading import load
-from shoal.runner.execute import execute, find_job
+from shoal.runner.execute import execute
+from shoal.runner.job import find_job
 
 RATINGS, TEXTS, LARGER, ROUNDS = 5_000_000, 1_500_000, 4, 3
 YEARS = 600_000_000

@@ -14,7 +14,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from shoal.conf.loading import load
-from shoal.runner.execute import execute, find_job
+from shoal.runner.execute import execute
+from shoal.runner.job import find_job
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 

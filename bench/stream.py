@@ -16,7 +16,8 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.loading import load
-from shoal.runner.execute import execute, find_job
+from shoal.runner.execute import execute
+from shoal.runner.job import find_job
 from shoal.testing import kafka_broker as broker
 
 from bench.ingest import seconds

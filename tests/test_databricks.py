@@ -1,4 +1,4 @@
-"""databricks.yml against the code: every task's file, parameters, libraries and dependencies are what the jobs say."""
+"""databricks.yml against the code: every task's file, parameters, libraries and dependencies are what the jobs declare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from shoal.conf.loading import load
-from shoal.runner.execute import Job, find_job, job_parser
+from shoal.runner.command import job_parser
+from shoal.runner.job import Job, find_job
 from shoal.spark.jars import COORDINATES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +51,7 @@ def producers(job: Job) -> set[str]:
 @pytest.mark.parametrize("name", ORDER)
 def test_a_task_waits_for_whatever_writes_what_it_reads(name: str) -> None:
     assert {d["task_key"] for d in TASKS[name].get("depends_on", [])} == producers(find_job(name))
-    # A skipped or failed input is the job's own affair to tell; it must still run to say so.
+    # A job reports a skipped or failed input itself; it must still run to do so.
     if "depends_on" in TASKS[name]:
         assert TASKS[name].get("run_if", "ALL_SUCCESS") == "ALL_SUCCESS"
 

@@ -13,8 +13,11 @@ from datetime import date
 from shoal.conf.sections import FeaturesConf
 from shoal.features.snapshots import user_snapshot
 from shoal.lake.lake import Lake
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
 from shoal.runner.incremental import events_to_count
+
+READS = ("silver.interactions", "features.users")
+WRITES = ("features.users",)
 
 
 def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:

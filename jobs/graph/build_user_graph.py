@@ -18,7 +18,10 @@ from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.graph.algorithms import choose_engine, triangle_count
 from shoal.mine.graph.degrees import degrees
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.follows", "gold.node_ranks", "gold.communities")
+WRITES = ("features.user_graph",)
 
 
 def build(edges: DataFrame, triangles: DataFrame, ranks: DataFrame, communities: DataFrame) -> DataFrame:

@@ -19,7 +19,10 @@ from shoal.lake.lake import Lake
 from shoal.mine.graph.algorithms import choose_engine, label_propagation
 from shoal.mine.graph.degrees import degrees
 from shoal.mine.graph.modularity import summarise_communities, with_top_members
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.follows", "gold.node_ranks")
+WRITES = ("gold.communities", "gold.community_summary")
 
 
 def follow_edges(follows: DataFrame) -> DataFrame:

@@ -22,7 +22,10 @@ from shoal.lake.lake import Lake
 from shoal.mine.graph.algorithms import choose_engine, page_rank
 from shoal.mine.graph.edges import with_reverse
 from shoal.mine.graph.node_index import number_rows
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.interactions", "silver.follows")
+WRITES = ("gold.node_ranks",)
 
 # Users and items may share an id: a prefix of one letter keeps them apart in one graph.
 USER, ITEM = "u", "i"

@@ -49,7 +49,19 @@ from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Mark
 from shoal.privacy.guard import check_pseudonymisation
 from shoal.privacy.pseudonyms import pseudonymiser
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("ops.ingest_files",)
+WRITES = (
+    "bronze.blocks", "bronze.edges", "bronze.events", "bronze.imdb_titles", "bronze.impressions", "bronze.instagram_export",
+    "bronze.instagram_posts", "bronze.item_external_ratings", "bronze.items", "bronze.links", "bronze.moderation",
+    "bronze.pictures", "bronze.products", "bronze.profiles", "bronze.ratings", "bronze.reviews", "bronze.shop_events",
+    "bronze.texts", "bronze.tmdb_films", "bronze.tweets", "silver.blocks", "silver.follows", "silver.images",
+    "silver.impressions", "silver.interactions", "silver.item_engagement", "silver.item_external_ids",
+    "silver.item_external_ratings", "silver.items", "silver.moderation", "silver.profiles", "silver.texts", "silver.users",
+    "ops.quarantine", "ops.ingest_files",
+)  # fmt: skip
+SETTINGS = ("privacy",)
 
 # Settings that do not change what a record becomes: a file read with others of these is the same file.
 NOT_PARSING = {"max_reject_ratio", "max_files", "split_bytes", "zip_max_bytes", "zip_max_members", "zip_max_ratio"}

@@ -53,7 +53,14 @@ from shoal.ingest.validation import as_bronze, as_quarantine, silver_of, with_fi
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Txn
 from shoal.privacy.guard import check_pseudonymisation
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("ops.streams",)
+WRITES = (
+    "bronze.edges", "bronze.events", "silver.follows", "silver.interactions", "ops.quarantine", "ops.stream_batches",
+    "ops.streams",
+)  # fmt: skip
+SETTINGS = ("ingest", "privacy")
 
 # Schema of Spark's binaryFile; `content` is never asked for, so that a file is only listed.
 _LISTING = "path string, modificationTime timestamp, length long, content binary"

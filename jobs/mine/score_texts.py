@@ -17,7 +17,10 @@ from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.text.classifier import Classifier, score_texts
 from shoal.models.sentiment import champion_classifier
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.texts", "models:/shoal_sentiment")
+WRITES = ("gold.sentiments",)
 
 
 def build(texts: DataFrame, classifier: Classifier, version: str) -> DataFrame:

@@ -34,7 +34,13 @@ from shoal.lake.contract import contract, contract_names
 from shoal.lake.lake import Lake
 from shoal.monitor.drift.compare import CURRENT, Window, drift_rows, measure_windows, profile_rows
 from shoal.monitor.drift.thresholds import Rules
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = (
+    "silver.interactions", "silver.texts", "features.users", "features.items", "features.user_graph", "gold.recommendations",
+    "gold.sentiments", "gold.node_ranks",
+)  # fmt: skip
+WRITES = ("ops.profiles", "ops.drift")
 
 EVENTS = ("silver.interactions", "silver.texts")
 FEATURES = ("features.users", "features.items", "features.user_graph")

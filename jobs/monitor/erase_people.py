@@ -19,7 +19,12 @@ from shoal.conf.sections import PrivacyConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.privacy.erasure import erase, open_request
-from shoal.runner.execute import alone, run_job
+from shoal.runner.command import run_job
+from shoal.runner.execute import alone
+
+READS = ("*",)
+WRITES = ("*", "models:/shoal_recommender", "models:/shoal_sentiment")
+SETTINGS = ("report",)
 
 
 def run(lake: Lake, conf: PrivacyConf, as_of: date) -> None:

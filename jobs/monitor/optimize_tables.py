@@ -19,7 +19,10 @@ from shoal.conf.sections import OptimizeConf
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.contract import contract, contract_names
 from shoal.lake.lake import Lake
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("*",)
+WRITES = ("*",)
 
 
 def chosen(lake: Lake, wanted: list[str]) -> list[str]:

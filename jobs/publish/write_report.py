@@ -35,7 +35,11 @@ from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
 from shoal.publish.report.holdings import Holding, holdings_part
 from shoal.publish.report.page import Heading, page
 from shoal.publish.report.wording import count
-from shoal.runner.execute import code_version, run_job
+from shoal.runner.command import run_job
+from shoal.runner.fingerprint import code_version
+
+READS = ("*",)
+WRITES = ()
 
 # The job that makes each table a part is built on.
 MAKERS = {

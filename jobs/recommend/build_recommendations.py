@@ -55,7 +55,14 @@ from shoal.recommend.ranking.lists import backfill_lists, best_of_groups, list_g
 from shoal.recommend.ranking.reason import because, called
 from shoal.recommend.ranking.rules import allowed_items, blocked_items, profile_groups, removed_items, where
 from shoal.recommend.ranking.top_k import rank_top_k
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = (
+    "silver.interactions", "silver.items", "silver.users", "silver.follows", "silver.texts", "silver.blocks", "silver.moderation",
+    "silver.profiles", "gold.communities", "gold.bandit_arms", "models:/shoal_recommender",
+)  # fmt: skip
+WRITES = ("gold.recommendations",)
+SETTINGS = ("blend", "content", "features", "train_recommender")
 
 VARIANT = "champion"
 # Caches a frame until the job ends.
@@ -328,7 +335,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         if arms is None:
             filled = certain(filled)
         else:
-            explored = Exploration(conf.explore, conf.explore_seed, as_of)
+            explored = Exploration(conf.explore, conf.seed, as_of)
             filled = with_exploration(keep(filled), known.unlisted, arms, explored)
         rows = build(filled, known, conf, model.label)
         if conf.users is None:

@@ -16,7 +16,11 @@ from shoal.errors import SkippedError
 from shoal.features.snapshots import end_of
 from shoal.lake.lake import Lake
 from shoal.recommend.feeds.interests import InterestSettings, interests
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.interactions", "silver.items")
+WRITES = ("gold.user_interests",)
+SETTINGS = ("train_recommender",)
 
 
 def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:

@@ -30,7 +30,11 @@ from shoal.recommend.candidates.price_vectors import price_vectors
 from shoal.recommend.candidates.vector_neighbours import nearest_vectors
 from shoal.recommend.candidates.word_vectors import word_vectors
 from shoal.recommend.ranking.rules import removed_items, without_items
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.interactions", "silver.items", "silver.images", "silver.moderation")
+WRITES = ("gold.similar_items", "gold.similar_users")
+SETTINGS = ("content", "recommend")
 
 # Price and categories have a zero that means something; words and pictures all share much that makes nobody alike.
 CENTRED = ("word2vec", "image")

@@ -18,7 +18,11 @@ from shoal.features.snapshots import end_of
 from shoal.lake.lake import Lake
 from shoal.recommend.feeds.trending import TrendSettings, trending
 from shoal.recommend.ranking.rules import removed_items, without_items
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.interactions", "silver.items", "silver.moderation")
+WRITES = ("gold.trending",)
+SETTINGS = ("train_recommender",)
 
 
 def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:

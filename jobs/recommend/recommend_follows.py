@@ -15,7 +15,10 @@ from shoal.conf.sections import FollowsConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.recommend.feeds.follows import WalkSettings, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.follows",)
+WRITES = ("gold.follow_recommendations",)
 
 
 def with_reason(suggested: DataFrame) -> DataFrame:

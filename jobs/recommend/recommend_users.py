@@ -26,7 +26,11 @@ from shoal.recommend.candidates.content import content_factors
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_items
 from shoal.recommend.ranking.top_k import rank_top_k
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.interactions", "silver.items", "silver.moderation", "silver.blocks", "models:/shoal_recommender")
+WRITES = ("gold.item_audiences",)
+SETTINGS = ("content",)
 
 
 def build(item_factors: DataFrame, user_factors: DataFrame, unlisted: DataFrame, n: int, block: int) -> DataFrame:

@@ -19,7 +19,10 @@ from shoal.errors import SkippedError
 from shoal.experiment.bandits import context_of, count_arms, with_propensities
 from shoal.lake.lake import Lake
 from shoal.recommend.candidates.configured import bandit_settings
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.impressions",)
+WRITES = ("gold.bandit_arms",)
 
 
 def build(impressions: DataFrame, conf: BanditsConf) -> DataFrame:

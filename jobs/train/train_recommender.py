@@ -37,7 +37,11 @@ from shoal.recommend.candidates.search import SearchSpace, Trial, search_als
 from shoal.recommend.candidates.trained import RecommenderSpec, rounded, trained_of
 from shoal.recommend.evaluation.evaluate import MODELS, EvaluationProtocol, Metrics, evaluate_lists
 from shoal.recommend.protocol.split import test_part, training_part, with_time_split
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.interactions", "silver.items")
+WRITES = ("ops.model_metrics", "models:/shoal_recommender")
+SETTINGS = ("blend", "content", "recommend")
 
 LOG = logging.getLogger(__name__)
 TASK = "recommender"

@@ -22,7 +22,10 @@ from shoal.mine.text.classifier import Training, train_classifier
 from shoal.models.metrics_table import metric_frame
 from shoal.models.registry import Model
 from shoal.models.sentiment import plan_of, register_classifier
-from shoal.runner.execute import run_job
+from shoal.runner.command import run_job
+
+READS = ("silver.texts",)
+WRITES = ("ops.model_metrics", "models:/shoal_sentiment")
 
 TASK = "sentiment"
 BASELINE = "baseline"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from shoal.cli import simulate
 from shoal.cli.app import run
@@ -9,7 +11,7 @@ from shoal.cli.app import run
 COMMANDS = [
     ["demo"], ["ingest"], ["run"], ["pipeline"], ["sql"], ["tables"], ["describe"], ["simulate"], ["train", "sentiment"],
     ["score", "sentiment"], ["evaluate", "recommender"], ["evaluate", "policies"], ["evaluate", "split"],
-    ["graph", "rank"], ["graph", "communities"],
+    ["graph", "rank"], ["graph", "communities"], ["config"],
 ]  # fmt: skip
 
 
@@ -31,6 +33,8 @@ def test_every_command_has_help_with_an_example(command: list[str], capsys: pyte
         (["run", "build_user"], 2, "shoal: no job 'build_user'; there are"),
         (["run", "build_users", "--set", "half_live_days=1"], 2, "shoal: --set half_live_days: no such setting; did you mean"),
         (["run", "build_users", "--source", "x"], 2, "shoal: build_users takes no arguments of its own, found --source x"),
+        (["config", "build_user"], 2, "shoal: no job 'build_user'; there are"),
+        (["config", "--format", "xml"], 2, "shoal: --format xml: expected one of table, json"),
         (["ingest", "--source", "rating", "--input", "x"], 2, "shoal: --source rating: no such source; there are ratings"),
         (["ingest", "--source", "ratings"], 2, "shoal: Missing option '--input'"),
         (["describe", "gold.`x'"], 2, 'shoal: no table "gold.`x\'"'),
@@ -45,6 +49,18 @@ def test_a_mistake_is_one_line(arguments: list[str], code: int, says: str, capsy
     assert said.out == ""
     assert said.err.startswith(says)
     assert said.err.count("\n") == 1
+
+
+def test_the_settings_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "rank_trending", "--set", "items=5", "--format", "json"]) == 0
+    shown = {row["setting"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert {key.split(".")[0] for key in shown} == {"seed", "lake", "train_recommender", "trending", "privacy"}
+    assert (shown["trending.items"]["value"], shown["trending.items"]["from"]) == (5, "--set")
+    assert shown["trending.items"]["reason"].startswith("Of each kind")
+    assert run(["config", "rank_trending"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["setting", "value", "from", "reason"]
+    assert any(line.startswith("lake.retries +") for line in lines)
 
 
 def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

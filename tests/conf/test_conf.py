@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
+from shoal.conf.home import home
 from shoal.conf.loading import load
+from shoal.conf.reasons import Setting, effective_settings
 from shoal.errors import UsageError
 
 
@@ -44,6 +49,9 @@ def test_spark_settings_keep_their_dots() -> None:
         (["recommend.k"], None, "--set recommend.k: expected key=value"),
         (["recommend.k.x=1"], None, "--set recommend.k.x: k is a value, it has no keys of its own"),
         (["lake.catalog=a`b"], None, "lake.catalog: string should match pattern '^[A-Za-z0-9_]+$', found 'a`b'"),
+        (["graph.seed=7"], None, "graph.seed: no such setting; `seed` is one for all sections: --set seed=7"),
+        (["seed=x"], None, "seed: input should be a valid integer, unable to parse string as an integer, found 'x'"),
+        (["lake.advanced.retries=1"], None, "lake.advanced: no such setting; conf/base.yaml lists them"),
         (["recommend.k=[1"], None, "--set recommend.k=[1: not a YAML value"),
     ],
 )
@@ -57,3 +65,46 @@ def test_mistakes_are_one_line_that_says_what_to_do(sets: list[str], section: st
 def test_an_unknown_environment_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="--env staging: no such environment; there are databricks, local"):
         load("staging")
+
+
+def test_there_is_one_seed() -> None:
+    settings = load(sets=["seed=7"])
+    sections = (settings.train_recommender, settings.train_sentiment, settings.graph, settings.recommend, settings.similar)
+    assert {conf.seed for conf in (*sections, settings.evaluate_policies, settings.evaluate_recommender)} == {7}
+    assert load("local", ["seed=8"], "graph").graph.seed == 8
+
+
+def test_advanced_settings_are_keys_of_their_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = yaml.safe_load((home() / "conf" / "base.yaml").read_text(encoding="utf-8"))
+    assert load().lake.retries == written["lake"]["advanced"]["retries"]
+    assert load(sets=["lake.retries=1"]).lake.retries == 1
+    assert load("local", ["split_bytes=7"], "ingest").ingest.split_bytes == 7
+    (tmp_path / "conf").mkdir()
+    written["lake"]["retries"] = 3
+    (tmp_path / "conf" / "base.yaml").write_text(yaml.safe_dump(written))
+    (tmp_path / "conf" / "local.yaml").write_text("lake: {advanced: {backoff_seconds: 2}}")
+    monkeypatch.setenv("SHOAL_HOME", str(tmp_path))
+    with pytest.raises(UsageError, match="base.yaml: lake.retries is there twice, under lake and under lake.advanced"):
+        load()
+    del written["lake"]["retries"]
+    (tmp_path / "conf" / "base.yaml").write_text(yaml.safe_dump(written))
+    assert (load().lake.backoff_seconds, load().lake.retries) == (2, 5)
+
+
+def test_every_setting_has_a_reason_and_says_where_it_comes_from() -> None:
+    found = {s.key: s for s in effective_settings("databricks", ["k=10", "spark.driver.memory=3g"], "recommend")}
+    assert [key for key, setting in found.items() if not setting.reason] == []
+    assert found["recommend.k"] == Setting("recommend.k", 10, "--set", "Length of each user's list.")
+    assert (found["lake.catalog"].value, found["lake.catalog"].origin) == ("shoal", "databricks.yaml")
+    assert (found["lake.retries"].origin, found["lake.retries"].is_advanced) == ("base.yaml", True)
+    # The comment above max_record_bytes is of both.
+    assert found["ingest.max_record_lines"].reason == found["ingest.max_record_bytes"].reason
+    assert found["graph.damping"].reason == "Brin and Page 1998, section 2.1.1."
+    assert found["spark.driver.memory"].value == "3g"
+    assert found["seed"].value == 42
+    assert not [key for key in found if key.endswith(".seed")]
+
+
+def test_the_settings_of_some_sections_have_the_seed_where_one_of_them_does() -> None:
+    assert [s.key for s in effective_settings(sections=["features"])][0] == "features.half_life_days"
+    assert [s.key for s in effective_settings(sections=["graph"])][0] == "seed"

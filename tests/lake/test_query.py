@@ -9,7 +9,7 @@ from datetime import date
 
 import pytest
 from pyspark.sql import SparkSession
-from shoal.cli.query import as_text
+from shoal.cli.rendering import as_text
 from shoal.errors import UsageError
 from shoal.lake.contract import contract_names
 from shoal.lake.lake import Lake
@@ -78,13 +78,23 @@ def test_mistakes_are_one_line(filled: Lake, query: str, says: str) -> None:
 
 def test_formats(filled: Lake) -> None:
     rows = answer(filled, "select user_id, mean_rating, first_event_at from features.users order by user_id")
-    assert list(csv.reader(io.StringIO("".join(as_text(rows, "csv", None)))))[2] == ['b, "b"', "1", "2024-01-01 00:00:00"]
+    assert list(csv.reader(io.StringIO("".join(as_text(rows, "csv", None)))))[2] == ['b, "b"', "1.0", "2024-01-01T00:00:00Z"]
     lines = [json.loads(line) for line in "".join(as_text(rows, "json", None)).splitlines()]
-    assert lines[0] == {"user_id": "a", "mean_rating": 1.0, "first_event_at": "2024-01-01T00:00:00"}
+    assert lines[0] == {"user_id": "a", "mean_rating": 1.0, "first_event_at": "2024-01-01T00:00:00Z"}
     table = "".join(as_text(rows, "table", 1)).splitlines()
     assert table[0].split() == ["user_id", "mean_rating", "first_event_at"]
-    assert table[1].split() == ["a", "1", "2024-01-01", "00:00:00"]
+    assert table[1].split() == ["a", "1", "2024-01-01T00:00:00Z"]
     assert table[2] == "(the first 1 rows; --limit shows more)"
+
+
+def test_values_that_json_has_no_word_for(spark: SparkSession) -> None:
+    query = """select double('nan') as x, 1 as x, map(date'2024-03-10', double('-infinity')) as m, X'00FF' as b,
+               timestamp'2024-03-10 02:30:00' as t, timestamp_ntz'2024-03-10 02:30:00' as n, struct(1 as a, 2 as a) as s"""
+    (line,) = as_text(spark.sql(query), "json", None)
+    assert json.loads(line, parse_constant=pytest.fail) == {
+        "x": "NaN", "x_2": 1, "m": {"2024-03-10": "-Infinity"}, "b": "AP8=", "t": "2024-03-10T02:30:00Z",
+        "n": "2024-03-10T02:30:00", "s": {"a": 1, "a_2": 2},
+    }  # fmt: skip
 
 
 def test_the_overview_has_every_table(filled: Lake) -> None:

@@ -16,7 +16,8 @@ from shoal.lake.contract import contract, contract_names
 from shoal.lake.lake import Lake, Run
 from shoal.privacy.erasure import ask_for, open_request, remove_files
 from shoal.privacy.mentions import Names, file_names, masked, renamed
-from shoal.runner.execute import execute, find_job, job_lock
+from shoal.runner.execute import execute, job_lock
+from shoal.runner.job import find_job
 
 DAY = date(2025, 6, 30)
 

@@ -25,7 +25,8 @@ from shoal.ingest.sources.instagram_export.hiding import hidden_media, hidden_pa
 from shoal.lake.lake import Lake, Run
 from shoal.privacy.masking import mask, names_replaced
 from shoal.privacy.pseudonyms import pseudonym
-from shoal.runner.execute import Result, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
 
 from tests.ingest.sources.instagram_archives import mojibake, write_folder, write_zip
 from tests.support.bytes_of_a_lake import places

@@ -16,7 +16,9 @@ from shoal.conf.loading import load
 from shoal.conf.sections import FeaturesConf, Settings
 from shoal.errors import InputError, UsageError
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Job, Result, execute, find_job, job_of, new_run_id, parse_as_of
+from shoal.runner.command import parse_as_of
+from shoal.runner.execute import Result, execute, new_run_id
+from shoal.runner.job import Job, find_job, job_of
 
 from tests.lake.test_lake import TABLE, users
 
@@ -125,8 +127,12 @@ def test_the_traces_of_a_killed_run_become_its_row(spark: SparkSession, settings
     (tmp_path / ".locks" / "build_users.lock").write_text(json.dumps(left))
     execute(spark, job(writes_one_user), settings, tmp_path, DAY)
     execute(spark, job(writes_one_user), settings, tmp_path, DAY)
-    found = [(row["run_id"] == left["run_id"], row["status"]) for row in rows(spark, tmp_path, settings)]
-    assert found == [(True, "killed"), (False, "succeeded"), (False, "succeeded")]
+    found = rows(spark, tmp_path, settings)
+    told = [(row["run_id"] == left["run_id"], row["status"]) for row in found]
+    assert told == [(True, "killed"), (False, "succeeded"), (False, "succeeded")]
+    assert found[0]["message"] == "process ended without recording an outcome; the next run found its lock"
+    # Its lock is that of a version without code_hash.
+    assert (found[0]["code_hash"], len(found[1]["code_hash"])) == (None, 64)
 
 
 @pytest.fixture
@@ -168,8 +174,9 @@ def test_a_lake_that_cannot_be_made_is_a_users_mistake(spark: SparkSession, sett
 def test_job_files_are_found_by_name() -> None:
     found = find_job("build_items")
     assert (found.stage, found.model) == ("features", FeaturesConf)
-    assert found.tables("Writes") == ["features.items"]
-    assert found.tables("Reads") == ["silver.interactions", "silver.items", "features.items"]
+    assert found.writes == ("features.items",)
+    assert found.reads == ("silver.interactions", "silver.items", "features.items")
+    assert find_job("rank_trending").settings() == ("train_recommender", "trending")
     with pytest.raises(UsageError, match="no job 'build_item'; there are"):
         find_job("build_item")
 

@@ -12,7 +12,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from shoal.conf.sections import Settings
 from shoal.lake.lake import Lake
-from shoal.runner.execute import Result, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
 
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
 
@@ -60,7 +61,7 @@ def test_a_day_is_carried_forward_while_silver_only_gains_rows(
     assert (third.tags["snapshot"], rows[-1]) == ("carried forward from 2024-03-03", ("c", 2, 1, 2, noon(9)))
     # A row that goes was counted.
     gone = make_lake("gone")
-    gone.remove(silver, gone.read_current(silver).where("event_id = 'a-z-3'"))
+    gone.delete(silver, gone.read_current(silver).where("event_id = 'a-z-3'"))
     after, rows = counted(10)
     assert (after.tags["snapshot"], rows[0]) == ("whole", ("a", 3, 2, 3, noon(3)))
     # Files that are written together add no row.

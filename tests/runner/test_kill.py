@@ -17,8 +17,9 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import FeaturesConf, Settings
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Job, execute
-from shoal.runner.pipeline import Done, jobs_between, run_pipeline
+from shoal.runner.execute import execute
+from shoal.runner.job import Job
+from shoal.runner.pipeline import UpToDate, jobs_between, run_pipeline
 
 from tests.lake.test_lake import TABLE, users
 
@@ -32,7 +33,8 @@ from pyspark.sql import functions as F
 from shoal.conf.loading import load
 from shoal.conf.sections import FeaturesConf
 from shoal.lake.lake import Lake
-from shoal.runner.execute import Job, execute
+from shoal.runner.execute import execute
+from shoal.runner.job import Job
 from shoal.spark.session import spark_session
 from tests.lake.test_lake import TABLE, users
 
@@ -114,11 +116,11 @@ def test_a_pipeline_that_is_killed_goes_on_where_it_was(spark: SparkSession, set
     # version 0 makes ops.runs, version 1 is the row of build_users: the kill meets build_items
     kill_when(start(*command), lambda: (log / "00000000000000000001.json").exists())
     steps = run_pipeline(spark, settings, tmp_path, DAY, jobs_between(settings, last="features"))
-    assert isinstance(steps[0], Done), "build_users was done before the kill"
-    assert not isinstance(steps[1], Done)
+    assert isinstance(steps[0], UpToDate), "build_users was done before the kill"
+    assert not isinstance(steps[1], UpToDate)
     assert steps[1].status == "succeeded"
     reader = Lake(spark, tmp_path, settings, Run("reader"))
     assert (reader.read("features.users", on=DAY).count(), reader.read("features.items", on=DAY).count()) == (50, 30)
     assert ("build_items", "succeeded") in statuses(spark, tmp_path, settings)
     again = run_pipeline(spark, settings, tmp_path, DAY, jobs_between(settings, last="features"))
-    assert [type(step) for step in again] == [Done, Done]
+    assert [type(step) for step in again] == [UpToDate, UpToDate]

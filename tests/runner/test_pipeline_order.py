@@ -11,30 +11,34 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from shoal.conf.home import home
 from shoal.conf.loading import load
 from shoal.conf.sections import FeaturesConf, Settings
 from shoal.errors import InputError
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Job, Result, find_job
-from shoal.runner.pipeline import Done, run_pipeline
+from shoal.runner.execute import Result
+from shoal.runner.fingerprint import _code_hash as code_hash_cache
+from shoal.runner.job import Job, find_job
+from shoal.runner.job import _module as job_module_cache
+from shoal.runner.pipeline import UpToDate, run_pipeline
 
 DAY = date(2024, 1, 1)
 # Two jobs that meet here ran at the same time; alone, one waits in vain.
 MEETING_SECONDS = 30
 
 
-def job(name: str, run: Callable[[], None], reads: str = "nothing", writes: str = "nothing") -> Job:
+def job(name: str, run: Callable[[], None], reads: str = "", writes: str = "") -> Job:
     def body(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
         run()
 
-    return Job(name, "features", f"Reads: {reads}\nWrites: {writes}\n", body, FeaturesConf)
+    return Job(name, "features", "", body, FeaturesConf, tuple(reads.split()), tuple(writes.split()))
 
 
 def nothing() -> None:
     """A job that has nothing to do."""
 
 
-def test_jobs_that_do_not_rest_on_each_other_run_at_once_and_others_wait(spark: SparkSession, tmp_path: Path) -> None:
+def test_jobs_that_do_not_depend_on_each_other_run_at_once_and_others_wait(spark: SparkSession, tmp_path: Path) -> None:
     both = threading.Barrier(2)
     told: list[str] = []
 
@@ -43,11 +47,11 @@ def test_jobs_that_do_not_rest_on_each_other_run_at_once_and_others_wait(spark: 
 
     jobs = [
         job("first", lambda: time.sleep(0.5), writes="features.users"),
-        job("rests", meet, reads="features.users   the day's", writes="gold.trending"),
+        job("dependent", meet, reads="features.users", writes="gold.trending"),
         job("free", meet),
-        job("model", nothing, writes="and a version of the registered model `shoal_x`"),
-        job("serves", nothing, reads="the champion of the registered model `shoal_x`"),
-        job("all", nothing, reads="every table that there is"),
+        job("model", nothing, writes="models:/shoal_x"),
+        job("serves", nothing, reads="models:/shoal_x"),
+        job("all", nothing, reads="*"),
     ]
     settings = load(sets=["lake.max_parallel_jobs=2"])
     steps = run_pipeline(
@@ -55,7 +59,7 @@ def test_jobs_that_do_not_rest_on_each_other_run_at_once_and_others_wait(spark: 
         starting=lambda j: told.append(f"+{j.name}"), ended=lambda s: told.append(f"-{s.job}"),
     )  # fmt: skip
     assert [(step.job, step.status) for step in steps if isinstance(step, Result)] == [(j.name, "succeeded") for j in jobs]
-    assert told[:4] == ["+first", "+free", "-first", "+rests"], "`rests` waits for `first`, `free` does not"
+    assert told[:4] == ["+first", "+free", "-first", "+dependent"], "`dependent` waits for `first`, `free` does not"
     assert told.index("+serves") > told.index("-model")
     assert told[-2:] == ["+all", "-all"]
 
@@ -110,8 +114,8 @@ def test_an_interrupt_ends_what_spark_is_doing(spark: SparkSession, tmp_path: Pa
     assert time.monotonic() - clock < 100
 
 
-def test_only_what_rests_on_a_job_that_ran_runs_again(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
-    turns = {"made": 0, "rests": 0, "free": 0}
+def test_only_what_depends_on_a_job_that_ran_runs_again(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    turns = {"made": 0, "dependent": 0, "free": 0}
 
     def turn(name: str) -> Callable[[], None]:
         def count() -> None:
@@ -120,17 +124,55 @@ def test_only_what_rests_on_a_job_that_ran_runs_again(spark: SparkSession, setti
         return count
 
     jobs = [
-        job("made", turn("made"), writes="features.users"), job("rests", turn("rests"), reads="features.users"),
+        job("made", turn("made"), writes="features.users"), job("dependent", turn("dependent"), reads="features.users"),
         job("free", turn("free")),
     ]  # fmt: skip
     run_pipeline(spark, settings, tmp_path, DAY, jobs)
-    assert [type(step) for step in run_pipeline(spark, settings, tmp_path, DAY, jobs)] == [Done] * 3
+    assert [type(step) for step in run_pipeline(spark, settings, tmp_path, DAY, jobs)] == [UpToDate] * 3
     run_pipeline(spark, settings, tmp_path, DAY, jobs[:1], force=True)
     # What `made` wrote is no newer version here, so only its having run can tell.
     unseen = [job("unseen", nothing, writes="features.users"), *jobs[1:]]
     steps = run_pipeline(spark, settings, tmp_path, DAY, unseen)
-    assert [type(step) for step in steps] == [Result, Result, Done]
-    assert turns == {"made": 2, "rests": 2, "free": 1}
+    assert [type(step) for step in steps] == [Result, Result, UpToDate]
+    assert turns == {"made": 2, "dependent": 2, "free": 1}
+
+
+JOB_FILE = """
+from shoal.conf.sections import FeaturesConf
+from shoal.lake.lake import Lake
+
+READS, WRITES = (), ()
+
+
+def run(lake: Lake, conf: FeaturesConf, as_of) -> None:
+    lake.run.note(made=BODY)
+"""
+
+
+def test_a_changed_file_or_a_declared_setting_runs_a_job_again_and_nothing_else_does(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "home" / "jobs" / "features" / "new_job.py"  # no git knows it
+    path.parent.mkdir(parents=True)
+    (tmp_path / "home" / "conf").symlink_to(home() / "conf")
+    monkeypatch.setenv("SHOAL_HOME", str(tmp_path / "home"))
+
+    def ends(body: str, *sets: str) -> tuple[str, str | None]:
+        """As a process of its own would: status, and what the job noted or its message."""
+        path.write_text(JOB_FILE.replace("BODY", body))
+        job_module_cache.cache_clear()
+        code_hash_cache.cache_clear()
+        (step,) = run_pipeline(spark, load(sets=sets), tmp_path / "lake", DAY, [find_job("new_job")])
+        return ("up to date", None) if isinstance(step, UpToDate) else (step.status, step.message or step.tags["made"])
+
+    assert ends("'a'") == ("succeeded", "a")
+    assert ends("'a'") == ("up to date", None)
+    assert ends("'a'", "report.nodes=200") == ("up to date", None)
+    assert ends("'b'") == ("succeeded", "b")
+    assert ends("'b'", "features.half_life_days=7") == ("succeeded", "b")
+    status, message = ends("lake.settings.report.nodes")
+    assert status == "failed"
+    assert message == "the job reads the settings section report, which it does not declare; add it to the job's SETTINGS"
 
 
 def test_commits_at_the_same_time_carry_their_own_runs(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
@@ -160,7 +202,7 @@ def test_commits_at_the_same_time_carry_their_own_runs(spark: SparkSession, sett
     assert spark.conf.get("spark.databricks.delta.commitInfo.userMetadata", None) is None
 
 
-def test_every_job_of_the_pipeline_says_what_it_rests_on(settings: Settings) -> None:
+def test_every_job_of_the_pipeline_declares_what_it_depends_on(settings: Settings) -> None:
     names = [name for stage in settings.pipeline.values() for name in stage]
     jobs = [find_job(name) for name in names]
     found = {j.name: {other.name for other in jobs[:n] if j.depends_on(other)} for n, j in enumerate(jobs)}

@@ -9,14 +9,14 @@ import traceback
 import typer
 
 from shoal import __version__
-from shoal.cli import evaluate, graph, ingest, jobs, policies, privacy, simulate, split, stream, train
+from shoal.cli import config, evaluate, graph, ingest, jobs, policies, privacy, simulate, split, stream, train
 from shoal.cli import query as ask
 from shoal.errors import ShoalError, one_line
+from shoal.runner.interrupt import INTERRUPTED
+from shoal.spark.text_encoding import check_text_encoding
 
-# The command-line library's root of everything it says of wrong arguments; it is not exported under a name.
+# The base class of the command-line library's errors of usage; it is not exported under a name.
 _USAGE = typer.BadParameter.__mro__[2]
-# The exit code of a shell for what was ended by an interrupt: 128 and the number of the signal.
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="shoal", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -27,6 +27,7 @@ app.command()(jobs.demo)
 app.command()(ingest.ingest)
 app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(jobs.run)
 app.command()(jobs.pipeline)
+app.command()(config.config)
 app.command("demo-stream")(stream.demo_stream)
 app.command()(ask.sql)
 app.command()(ask.tables)
@@ -44,23 +45,26 @@ app.add_typer(evaluate.evaluate_app, name="evaluate", no_args_is_help=True)
 app.add_typer(graph.graph_app, name="graph", no_args_is_help=True)
 
 
-def _say_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
         raise typer.Exit
 
 
 @app.callback()
-def options(version: bool = typer.Option(False, "--version", callback=_say_version, is_eager=True, help="Say it.")) -> None:
+def options(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
     """Spark batch jobs from a social product's raw records to Delta tables that people query."""
 
 
 def run(argv: list[str]) -> int:
     """Run the command line and return its exit code."""
     try:
+        check_text_encoding()
         code = app(args=argv, prog_name="shoal", standalone_mode=False)
         if code == INTERRUPTED:
-            # typer has taken the interrupt, and says nothing.
+            # typer has taken the interrupt, without a message.
             sys.stderr.write("shoal: stopped\n")
         return code if isinstance(code, int) else 0
     except typer.Exit as left:
@@ -75,11 +79,10 @@ def run(argv: list[str]) -> int:
         if isinstance(error, _USAGE):
             text = error.format_message()  # type: ignore[attr-defined]
             help_shown = type(error).__name__ == "NoArgsIsHelpError"
-            told = text if help_shown else f"shoal: {' '.join(text.split())}; `shoal --help` lists what there is"
-            sys.stderr.write(f"{told}\n")
+            line = text if help_shown else f"shoal: {' '.join(text.split())}; `shoal --help` lists what there is"
+            sys.stderr.write(f"{line}\n")
             return 2
         if os.environ.get("SHOAL_DEBUG"):
             traceback.print_exc()
-        told = f"shoal: internal error: {type(error).__name__}: {one_line(error)} (SHOAL_DEBUG=1 shows the trace)\n"
-        sys.stderr.write(told)
+        sys.stderr.write(f"shoal: internal error: {type(error).__name__}: {one_line(error)} (SHOAL_DEBUG=1 shows the trace)\n")
         return 5

@@ -39,7 +39,7 @@ from shoal.recommend.evaluation.evaluate import (
 )
 from shoal.recommend.protocol.metrics import USER_METRICS, mean_metrics, user_metrics
 from shoal.recommend.protocol.significance import bootstrap, intervals, paired_differences
-from shoal.runner.execute import parse_as_of
+from shoal.runner.command import parse_as_of
 from shoal.spark.session import spark_session
 
 evaluate_app = typer.Typer(help="Judge models on held-out files.", rich_markup_mode=None)

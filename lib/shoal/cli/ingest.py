@@ -12,7 +12,10 @@ from shoal.cli.jobs import progress
 from shoal.cli.options import DEFAULT_LAKE, AsOfOption, EnvOption, LakeOption, SetOption
 from shoal.conf.loading import load
 from shoal.ingest.sources.catalogue import SOURCES, parts_of
-from shoal.runner.execute import execute, find_job, parse_as_of
+from shoal.runner.command import parse_as_of
+from shoal.runner.execute import execute
+from shoal.runner.interrupt import interruptible
+from shoal.runner.job import find_job
 from shoal.spark.session import spark_session
 
 
@@ -24,14 +27,14 @@ def ingest(
     as_of: AsOfOption = None,
     sets: SetOption = None,
 ) -> int:
-    """Bring files into the lake. Example: shoal ingest --source ratings --input ratings.csv --set column.user_id=uid --lake lake"""
+    """Ingest files. Example: shoal ingest --source ratings --input ratings.csv --set column.user_id=uid --lake lake"""
     parts_of(source)
     settings, day = load(env, sets or [], "ingest"), parse_as_of(as_of)
     job = find_job("ingest_files")
     spark = spark_session("shoal-ingest", env, settings.spark)
     with progress(1) as show:
-        show.says("ingest", f"{source} from {path}")
-        result = execute(spark, job, settings, lake, day, {"source": source, "input": path})
+        show.describe("ingest", f"{source} from {path}")
+        result = interruptible(spark, lambda: execute(spark, job, settings, lake, day, {"source": source, "input": path}))
         show.ended(result)
     sys.stdout.write(json.dumps(result.summary()) + "\n")
     return result.exit_code

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -14,13 +15,16 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from shoal.cli.options import DEFAULT_LAKE, AsOfOption, EnvOption, LakeOption, SetOption
-from shoal.cli.query import as_text, render
+from shoal.cli.rendering import as_text, render
 from shoal.conf.loading import load, section_name
 from shoal.errors import UsageError
 from shoal.lake.lake import Lake, Run
 from shoal.lake.query import answer
 from shoal.runner import pipeline as stages
-from shoal.runner.execute import Job, Result, execute, find_job, parse_as_of, plan
+from shoal.runner.command import parse_as_of, plan
+from shoal.runner.execute import Result, execute
+from shoal.runner.interrupt import interruptible
+from shoal.runner.job import Job, find_job
 from shoal.simulate.world import DEMO_AS_OF, demo_world
 from shoal.simulate.write import write_world
 from shoal.spark.session import spark_session
@@ -30,7 +34,7 @@ DEMO_SETS = (
     "train_recommender.feedback=implicit", "train_recommender.ranks=[32]", "train_recommender.reg_params=[0.1]",
     "train_recommender.alphas=[0.5]", "similar.vectors=[price]",
 )  # fmt: skip
-# What a person asks first of each of the demo's ends: recommendations, communities, drift.
+# One question for each of the demo's results: recommendations, trends, communities, drift.
 DEMO_QUERIES = {
     "What should a user see next?": """
         select r.user_id, r.rank, i.title, round(r.score, 3) as score, r.source, r.reason
@@ -59,7 +63,7 @@ def run(
     env: EnvOption = "local",
     as_of: AsOfOption = None,
     sets: SetOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be read and written, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be read and written, and stop.")] = False,
 ) -> int:
     """Run one job. Example: shoal run build_recommendations --as-of 2018-09-25 --set k=10 --lake lake"""
     found = find_job(job)
@@ -72,7 +76,7 @@ def run(
         return 0
     with progress(1) as show:
         show.starting(found)
-        result = execute(spark, found, settings, lake, day, extras)
+        result = interruptible(spark, lambda: execute(spark, found, settings, lake, day, extras))
         show.ended(result)
     sys.stdout.write(json.dumps(result.summary()) + "\n")
     return result.exit_code
@@ -96,9 +100,12 @@ def pipeline(
     sets: SetOption = None,
     first: Annotated[Optional[str], typer.Option("--from", metavar="STAGE", help="Default: the first stage.")] = None,
     last: Annotated[Optional[str], typer.Option("--to", metavar="STAGE", help="Default: the last stage.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run what is done, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run jobs that are up to date too.")] = False,
 ) -> int:
-    """Run the jobs, each after those it rests on, but what is done. Example: shoal pipeline --lake lake --as-of 2018-09-25"""
+    """Run the jobs that are not up to date, each after those it depends on.
+
+    Example: shoal pipeline --lake lake --as-of 2018-09-25
+    """
     settings = load(env, sets or [])
     day = parse_as_of(as_of)
     chosen = stages.jobs_between(settings, first, last)
@@ -127,14 +134,15 @@ def demo(
     jobs = stages.jobs_between(settings)
     ingest_job = find_job("ingest_files")
     with progress(len(jobs) + 5) as show:
-        show.says("start", "spark")
+        show.describe("start", "spark")
         spark = spark_session("shoal-demo", env, settings.spark)
-        show.says("simulate", "world")
-        write_world(spark, demo_world(seed), raw, truth)
+        show.describe("simulate", "world")
+        interruptible(spark, lambda: write_world(spark, demo_world(seed), raw, truth))
         steps: list[stages.Step] = []
         for source in ("items", "events", "texts", "edges"):
-            show.says("ingest", source)
-            steps.append(execute(spark, ingest_job, settings, root, day, {"source": source, "input": str(raw / source)}))
+            show.describe("ingest", source)
+            given = {"source": source, "input": str(raw / source)}
+            steps.append(interruptible(spark, partial(execute, spark, ingest_job, settings, root, day, given)))
             show.ended(steps[-1])
             if steps[-1].exit_code:  # type: ignore[union-attr]
                 break
@@ -153,25 +161,25 @@ def demo(
 
 
 def report_path(steps: list[stages.Step]) -> str:
-    """Where the report that these steps wrote lies."""
+    """The path of the report that these steps wrote; `none` without one."""
     return next((s.tags["report"] for s in reversed(steps) if isinstance(s, Result) and "report" in s.tags), "none")
 
 
 def _summary(step: stages.Step) -> dict[str, Any]:
     if isinstance(step, Result):
         return step.summary()
-    return {"run_id": step.run_id, "job": step.job, "stage": step.stage, "status": "done before"}
+    return {"run_id": step.run_id, "job": step.job, "stage": step.stage, "status": "up_to_date"}
 
 
 def steps_table(steps: list[stages.Step]) -> str:
-    """One line a step: stage, job, status, rows in, rows out, seconds, and what it has to say."""
+    """One line a step: stage, job, status, rows in, rows out, seconds, message."""
     cells = []
     for step in steps:
         if isinstance(step, Result):
             rows_in, rows_out = (f"{sum(rows.values()):,}" for rows in (step.rows_in, step.rows_out))
             cells.append([step.stage, step.job, step.status, rows_in, rows_out, f"{step.seconds:.1f}", step.message or ""])
         else:
-            cells.append([step.stage, step.job, "done before", "", "", "", f"run {step.run_id}; --force runs it again"])
+            cells.append([step.stage, step.job, "up to date", "", "", "", f"run {step.run_id}; --force runs it again"])
     return render(["stage", "job", "status", "rows in", "rows out", "seconds", ""], cells)
 
 
@@ -183,7 +191,7 @@ class Show:
         self.task = bar.add_task("starting", total=total) if bar else None
         self.running: list[tuple[str, str]] = []
 
-    def says(self, stage: str, what: str) -> None:
+    def describe(self, stage: str, what: str) -> None:
         """Name what is being done."""
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, description=f"{stage}: {what}")
@@ -196,7 +204,7 @@ class Show:
     def _name_running(self) -> None:
         if self.running:
             kinds, names = zip(*self.running, strict=True)
-            self.says(" and ".join(dict.fromkeys(kinds)), ", ".join(names))
+            self.describe(" and ".join(dict.fromkeys(kinds)), ", ".join(names))
 
     def ended(self, step: stages.Step) -> None:
         """A job has ended."""
@@ -204,7 +212,7 @@ class Show:
         self._name_running()
         if self.bar is not None and self.task is not None:
             self.bar.advance(self.task)
-        status = step.status if isinstance(step, Result) else "done before"
+        status = step.status if isinstance(step, Result) else "up to date"
         seconds = f" in {step.seconds:.1f} s" if isinstance(step, Result) else ""
         message = f": {step.message}" if isinstance(step, Result) and step.message else ""
         line = f"shoal: {step.stage}/{step.job} {status}{seconds}{message}"

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from shoal.runner.execute import DEFAULT_LAKE
+from shoal.runner.command import DEFAULT_LAKE
 
 LakeOption = Annotated[str, typer.Option("--lake", envvar="SHOAL_LAKE", help="Folder of the lake.", metavar="DIR")]
 EnvOption = Annotated[str, typer.Option("--env", envvar="SHOAL_ENV", help="Settings: conf/<env>.yaml over conf/base.yaml.")]

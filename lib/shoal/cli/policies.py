@@ -71,7 +71,7 @@ def policies(
     Epsilon-greedy, UCB1 and Thompson sampling learn from the first part of the log by time (evaluate_policies.train_fraction) and
     are judged on the rest; random shows every item with equal chances; logged is what was done. Prints {"policies": {NAME: {"ips":
     {"estimate", "low", "high", "bootstrap_low", "bootstrap_high"}, "snips": ..., "dr": ...}}}; intervals hold 95%.
-    effective_rounds far below rounds, or a mean_weight far from 1, say that the log tells little. docs/metrics.md has the formulas.
+    effective_rounds far below rounds, or a mean_weight far from 1, mean little evidence. Formulas: docs/metrics.md.
 
     Example: shoal evaluate policies --log random/men/men.csv --compare bts/men/men.csv
     """
@@ -116,7 +116,7 @@ def read_log(spark: SparkSession, path: Path, conf: IngestConf | None = None) ->
 
 
 def read_impressions(spark: SparkSession, root: str, settings: Settings) -> DataFrame:
-    """silver.impressions of a lake. Raises UsageError where the folder is none."""
+    """silver.impressions of a lake. Raises UsageError where there is no such folder."""
     if not settings.lake.catalog and not Path(root).is_dir():
         raise UsageError(f"--lake {root}: no such folder; `shoal ingest` makes a lake")
     return Lake(spark, root, settings, Run("evaluate-policies")).read("silver.impressions")

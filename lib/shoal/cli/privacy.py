@@ -18,7 +18,9 @@ from shoal.privacy.erasure import ask_for, open_request
 from shoal.privacy.export import export_person
 from shoal.privacy.grants import grants_sql
 from shoal.privacy.guard import to_lake_ids
-from shoal.runner.execute import execute, find_job, new_run_id, utc_now
+from shoal.runner.execute import execute, new_run_id, utc_now
+from shoal.runner.interrupt import interruptible
+from shoal.runner.job import find_job
 
 UserOption = Annotated[Optional[list[str]], typer.Option("--user", metavar="ID", help="A person's id; repeat for more.")]
 
@@ -30,7 +32,7 @@ def erase(
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> int:
-    """Remove people from every table, its past, files and models; without ids: go on with what was killed.
+    """Erase people from every table, its history, files and models; without ids: resume an erasure that was killed.
     Example: shoal erase --user u17 --lake lake"""
     ids = [*(user or []), *(ids_in(users) if users else [])]
     if any(not i.strip() for i in ids):
@@ -40,13 +42,14 @@ def erase(
     asking = Lake(opened.spark, opened.root, opened.settings, Run(new_run_id(now), "erase", now))
     request = ask_for(asking, to_lake_ids(asking, ids)) if ids else open_request(asking)
     if request is None:
-        raise UsageError("nobody to erase: name them with --user ID or --users FILE; no erasure was left unfinished")
+        raise UsageError("no id given, and no unfinished erasure to resume: name people with --user ID or --users FILE")
     with progress(1) as show:
-        show.says("erase", f"{len(request.people)} people")
-        result = execute(opened.spark, find_job("erase_people"), opened.settings, opened.root, now.date())
+        show.describe("erase", f"{len(request.people)} people")
+        job = find_job("erase_people")
+        result = interruptible(opened.spark, lambda: execute(opened.spark, job, opened.settings, opened.root, now.date()))
         show.ended(result)
-    told = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
-    sys.stdout.write(json.dumps(told) + "\n")
+    summary = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
+    sys.stdout.write(json.dumps(summary) + "\n")
     return result.exit_code
 
 

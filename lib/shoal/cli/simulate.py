@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from shoal.cli.options import AsOfOption, EnvOption, SetOption
 from shoal.conf.loading import load
 from shoal.errors import TransientError, UsageError, one_line
-from shoal.runner.execute import parse_as_of
+from shoal.runner.command import parse_as_of
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 from shoal.simulate.write import FOLDERS, write_world
@@ -105,9 +105,9 @@ def world_conf(values: dict[str, Any]) -> WorldConf:
     except ValidationError as error:
         fault = error.errors()[0]
         name = str(fault["loc"][0]) if fault["loc"] else ""
-        told = fault["msg"].removeprefix("Value error, ")
+        message = fault["msg"].removeprefix("Value error, ")
         where = _OPTIONS.get(name, f"--set {name}") if name else "the world's parameters"
-        raise UsageError(f"{where}: {told[0].lower() + told[1:]}" + (f", found {fault['input']!r}" if name else "")) from None
+        raise UsageError(f"{where}: {message[0].lower() + message[1:]}" + (f", found {fault['input']!r}" if name else "")) from None
 
 
 def check_folders(output: Path, truth: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,21 +15,23 @@ from pyspark.sql import functions as F
 
 from shoal.cli.jobs import progress, steps_table
 from shoal.cli.options import EnvOption, SetOption
-from shoal.cli.query import as_text
+from shoal.cli.rendering import as_text
 from shoal.conf.loading import load
 from shoal.lake.lake import Lake, Run
 from shoal.lake.query import answer
-from shoal.runner.execute import execute, find_job
+from shoal.runner.execute import execute
+from shoal.runner.interrupt import interruptible
+from shoal.runner.job import find_job
 from shoal.runner.pipeline import Step
 from shoal.spark.session import spark_session
 from shoal.testing import kafka_broker as broker
 
 TOPIC, DAY = "events", date(2024, 3, 1)
 QUERIES = {
-    "What did the batches bring?": """
+    "What did each batch ingest?": """
         select number, records, ingested, duplicates, rejected, round(seconds, 1) as seconds,
                round(rows_per_second) as rows_per_second from ops.stream_batches order by generation, number""",
-    "What was refused, and where did it come from?": """
+    "What was rejected, and where did it come from?": """
         select file as topic_partition, line as offset, rule, left(raw, 40) as raw
         from ops.quarantine order by file, line limit 5""",
     "Is an event there twice?": """
@@ -62,20 +65,20 @@ def demo_stream(
     """Start a Kafka, send simulated events, run the stream twice, show what came, stop Kafka. Example: shoal demo-stream"""
     root, job = Path(lake).resolve(), find_job("stream_events")
     with progress(4) as show:
-        show.says("start", "kafka")
+        show.describe("start", "kafka")
         with broker.running() as kafka:
             asked = ["source=kafka", f"topic={TOPIC}", f"bootstrap_servers={kafka.bootstrap_servers}", *(sets or [])]
             settings = load(env, asked, "stream_events")
             spark = spark_session("shoal-demo-stream", env, settings.spark)
             steps: list[Step] = []
-            # The second time a tenth of the first comes again, as a producer sends that was not told of its success.
+            # The second time a tenth of the first comes again, as from a producer that received no acknowledgement.
             for first, count in ((0, events), (events - events // 10, events // 2)):
-                show.says("send", f"{count:,} events")
+                show.describe("send", f"{count:,} events")
                 sent = demo_events(spark, first, count).write.format("kafka").option("topic", TOPIC)
                 sent.option("kafka.bootstrap.servers", kafka.bootstrap_servers).save()
-                # The broker is new each time: what an earlier demo's checkpoint says of its topic is of another one.
+                # The broker is new each time: the offsets in an earlier demo's checkpoint are those of another topic.
                 again = {"replay": True} if not steps and Lake(spark, root, settings, Run("ask")).exists("ops.streams") else {}
-                steps.append(execute(spark, job, settings, root, DAY, again))
+                steps.append(interruptible(spark, partial(execute, spark, job, settings, root, DAY, again)))
                 show.ended(steps[-1])
     sys.stdout.write(steps_table(steps))
     code = next((step.exit_code for step in steps if step.exit_code), 0)  # type: ignore[union-attr]

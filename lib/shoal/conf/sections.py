@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from shoal.errors import ShoalError
 
 
 class Section(BaseModel):
@@ -195,7 +198,7 @@ class RecommendConf(Section):
     explore: int = Field(ge=0, le=1000)
     explore_policy: Literal["epsilon_greedy", "ucb1", "thompson"]
     explore_context: str
-    explore_seed: int
+    seed: int
 
 
 class SimilarConf(Section):
@@ -310,8 +313,9 @@ class PrivacyConf(Section):
 
 
 class Settings(Section):
-    """All settings of a run."""
+    """All settings of a run. A section with a `seed` has that of the whole."""
 
+    seed: int
     lake: LakeConf
     ingest: IngestConf
     stream_events: StreamEventsConf
@@ -337,11 +341,27 @@ class Settings(Section):
     pipeline: dict[str, list[str]]
 
     def section(self, model: type[Section]) -> Any:
-        """The section that `model` describes; the settings themselves for `Settings`."""
-        if model is Settings:
-            return self
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if type(value) is model:
-                return value
+        """The section that `model` describes."""
+        for name, field in Settings.model_fields.items():
+            if field.annotation is model:
+                return getattr(self, name)
         raise KeyError(model.__name__)
+
+    def only(self, sections: Iterable[str]) -> DeclaredSettings:
+        """These sections and those that every job may read; reading another one raises ShoalError."""
+        kept = {*sections, *FOR_EVERY_JOB}
+        return DeclaredSettings.model_construct(kept, **{name: getattr(self, name) for name in sorted(kept)})
+
+
+# Where tables lie and how they are committed, whether ids are pseudonyms, the session.
+FOR_EVERY_JOB = ("lake", "privacy", "spark")
+
+
+class DeclaredSettings(Settings):
+    """The sections of the settings that a job declares."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only for what is not there."""
+        if name in Settings.model_fields:
+            raise ShoalError(f"the job reads the settings section {name}, which it does not declare; add it to the job's SETTINGS")
+        raise AttributeError(name)

@@ -1,6 +1,9 @@
-"""docs/tables.md, made from the contracts."""
+"""docs/tables.md, from the contracts and from what the jobs declare to read and write."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from shoal.lake.contract import LAYERS, Column, Contract, contract, contract_names
 
@@ -13,18 +16,27 @@ MEANING = {
 }
 
 
-def tables_page() -> str:
+@dataclass(frozen=True)
+class Users:
+    """The jobs that write and read each table, by the table's name."""
+
+    writers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    readers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def tables_page(users: Users) -> str:
     """The whole page as Markdown: a section a layer, a table a contract. Ends with a newline."""
-    parts = ["# Tables\n", "Made from `lib/shoal/lake/contracts/` by `make docs`; edit the contracts, not this page.\n"]
+    made_from = "Made from `lib/shoal/lake/contracts/` and the jobs' READS and WRITES by `make docs`; edit these, not this page.\n"
+    parts = ["# Tables\n", made_from]
     for layer in LAYERS:
         names = [name for name in contract_names() if name.startswith(f"{layer}.")]
         if names:
             parts.append(f"## {layer}: {MEANING[layer]}\n")
-            parts += [_section(contract(name)) for name in names]
+            parts += [_section(contract(name), users) for name in names]
     return "\n".join(parts)
 
 
-def _section(made: Contract) -> str:
+def _section(made: Contract, users: Users) -> str:
     facts = [f"{made.grain[0].upper()}{made.grain[1:]}.", f"Key: {_codes(made.key)}."]
     facts += [f"Partitioned by {_codes(made.partition_by)}."] * bool(made.partition_by)
     facts += [f"Clustered by {_codes(made.cluster_by)}."] * bool(made.cluster_by)
@@ -32,6 +44,8 @@ def _section(made: Contract) -> str:
     if made.retention_days:
         facts.append(f"Kept for {made.retention_days:,} days by {_codes([made.age_column() or ''])}.")
     facts += [f"Erased with {_codes([each.table])} by {_codes(list(each.by))}." for each in made.erased_with]
+    jobs = (("Written", users.writers), ("Read", users.readers))
+    facts += [f"{verb} by {_codes(list(of[made.name]))}." for verb, of in jobs if of.get(made.name)]
     lines = [f"### {made.name}\n", " ".join(facts) + "\n", "| column | type | null | meaning |", "|---|---|---|---|"]
     for name, column in made.columns.items():
         extra = (f"; check `{column.check}`" if column.check else "") + _personal(column)

@@ -76,6 +76,9 @@ class Run:
     tags: dict[str, str] = field(default_factory=dict)
     # Whether an error may name people, so that only its class is kept.
     withholds_message: bool = False
+    # Of the settings that the job declares, and of the code that runs: shoal.runner.fingerprint.
+    conf_hash: str = ""
+    code_hash: str = ""
 
     def note(self, **tags: object) -> None:
         """Record a choice of the run (`engine="local"`); values are kept as text."""

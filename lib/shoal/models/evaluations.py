@@ -15,7 +15,8 @@ from shoal.lake.lake import Lake
 from shoal.models.metrics_table import EVALUATION, metric_frame, metric_rows
 from shoal.models.registry import record_run
 from shoal.recommend.evaluation.evaluate import Metrics
-from shoal.runner.execute import Job, execute
+from shoal.runner.execute import execute
+from shoal.runner.job import Job
 
 JOB, STAGE = "evaluate_recommender", "evaluate"
 BASELINES = ("random", "popularity", "genre_popularity", "mean", "bias")

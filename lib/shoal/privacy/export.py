@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
-from typing import Any
 
 from shoal.lake.contract import contract, contract_names
+from shoal.lake.json_values import json_line, json_value
 from shoal.lake.lake import Lake
 from shoal.privacy.people import REQUESTS, people_of, rows_of_people
 
@@ -31,12 +30,9 @@ def export_person(lake: Lake, user: str, known: str) -> Iterator[str]:
         mine = rows_of_people(lake, name, people)
         if mine is not None:
             rows = lake.read_current(name).join(mine.select(*made.key).distinct(), made.key, "left_semi")
-            for number, row in enumerate(rows.select(*made.columns).orderBy(*made.key).toLocalIterator()):
-                line = json.dumps(row.asDict(recursive=True), default=_plain, ensure_ascii=False)
+            ordered = rows.select(*made.columns).orderBy(*made.key)
+            for number, row in enumerate(ordered.toLocalIterator()):
+                line = json_line(json_value(row, ordered.schema)).rstrip()
                 yield f"{',' if number else ''}\n{line}"
         yield "]"
     yield "}}\n"
-
-
-def _plain(value: Any) -> str:
-    return value.isoformat() if isinstance(value, (date, datetime)) else str(value)

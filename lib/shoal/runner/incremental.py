@@ -9,7 +9,6 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import FeaturesConf
 from shoal.features.snapshots import Events, end_of
 from shoal.lake.lake import Lake
-from shoal.runner.execute import code_version, conf_hash
 
 INTERACTIONS = "silver.interactions"
 
@@ -51,7 +50,7 @@ def _earlier(lake: Lake, table: str, as_of: date) -> tuple[date, int, str] | Non
     """The latest snapshot that can be carried to `as_of`: its day, the version of silver it counted, its run."""
     runs = lake.read("ops.runs").where(
         (F.col("job") == lake.run.job) & (F.col("status") == "succeeded") & (F.col("as_of") <= F.lit(as_of))
-        & (F.col("conf_hash") == conf_hash(lake.settings)) & (F.col("code_version") == code_version())
+        & (F.col("conf_hash") == lake.run.conf_hash) & (F.col("code_hash") == lake.run.code_hash)
     )  # fmt: skip
     latest = runs.orderBy(F.desc("as_of"), F.desc("started_at")).limit(1).collect()
     if not latest or INTERACTIONS not in latest[0]["input_versions"]:

@@ -1,5 +1,4 @@
-"""The jobs in order, side by side where none rests on the other, resumable: what is done for this as-of, with these settings
-and inputs, is not done again."""
+"""The jobs in order, side by side where none depends on the other, resumable: a job that is up to date is skipped."""
 
 from __future__ import annotations
 
@@ -18,19 +17,21 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import Settings
 from shoal.errors import UsageError
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Job, Result, code_version, conf_hash, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.fingerprint import code_hash, conf_hash
+from shoal.runner.job import EVERY_TABLE, Job, find_job
 
 
 @dataclass(frozen=True)
-class Done:
-    """An earlier run that made this one needless."""
+class UpToDate:
+    """The earlier run whose results are still those of a new one."""
 
     run_id: str
     job: str
     stage: str
 
 
-Step = Result | Done
+Step = Result | UpToDate
 
 
 def jobs_between(settings: Settings, first: str | None = None, last: str | None = None) -> list[Job]:
@@ -47,33 +48,38 @@ def jobs_between(settings: Settings, first: str | None = None, last: str | None 
 
 
 def latest_successes(runs: DataFrame, as_of: date) -> DataFrame:
-    """Each job's last successful run for `as_of`: job, run_id, conf_hash, code_version, input_versions. One shuffle."""
-    fields = F.struct("started_at", "run_id", "conf_hash", "code_version", "input_versions")
+    """Each job's last successful run for `as_of`: job, run_id, conf_hash, code_hash, input_versions. One shuffle."""
+    fields = F.struct("started_at", "run_id", "conf_hash", "code_hash", "input_versions")
     wanted = runs.where((F.col("as_of") == F.lit(as_of)) & (F.col("status") == "succeeded"))
     return wanted.groupBy("job").agg(F.max_by(fields, "started_at").alias("last")).select("job", "last.*")
 
 
-def done_before(lake: Lake, jobs: list[Job], settings: Settings, as_of: date) -> dict[str, Done]:
-    """Those of `jobs` whose last success for `as_of` had these settings, this code and the inputs of now.
+def up_to_date(lake: Lake, jobs: list[Job], settings: Settings, as_of: date) -> dict[str, UpToDate]:
+    """Those of `jobs` whose last success for `as_of` had the same declared settings, the same code, and the inputs of now.
 
-    Collects one row a job. A job's own tables do not count as its inputs.
+    Inputs are the tables that a job declares to read, without those it writes itself. Collects one row a job.
     """
     if not lake.exists("ops.runs"):
         return {}
-    rows = latest_successes(lake.read("ops.runs"), as_of).where(F.col("job").isin([j.name for j in jobs])).collect()
+    rows = latest_successes(lake.read_current("ops.runs"), as_of).where(F.col("job").isin([j.name for j in jobs])).collect()
     last = {row["job"]: row for row in rows}
     now: dict[str, int] = {}
-    done = {}
+    found = {}
     for job in jobs:
         row = last.get(job.name)
-        if row is None or (row["conf_hash"], row["code_version"]) != (conf_hash(settings), code_version()):
+        if row is None or (row["conf_hash"], row["code_hash"]) != (conf_hash(settings, job.settings()), code_hash(job)):
             continue
-        inputs = {t: v for t, v in (row["input_versions"] or {}).items() if t not in job.tables("Writes")}
+        inputs = {t: v for t, v in (row["input_versions"] or {}).items() if is_input(job, t)}
         for table in inputs:
             now.setdefault(table, lake.version(table))
         if all(now[table] == version for table, version in inputs.items()):
-            done[job.name] = Done(row["run_id"], job.name, job.stage)
-    return done
+            found[job.name] = UpToDate(row["run_id"], job.name, job.stage)
+    return found
+
+
+def is_input(job: Job, table: str) -> bool:
+    """Whether a change of `table` by others makes a run of `job` out of date."""
+    return table not in job.writes and (table in job.reads or EVERY_TABLE in job.reads)
 
 
 def run_pipeline(
@@ -86,24 +92,16 @@ def run_pipeline(
     starting: Callable[[Job], Any] = lambda job: None,
     ended: Callable[[Step], Any] = lambda step: None,
 ) -> list[Step]:
-    """Run `jobs` and return how each ended, in their order; after the first that failed none is begun.
+    """Run `jobs` and return how each ended, in their order; after the first that failed no other begins.
 
     A job waits for those before it that write what it reads (`Job.depends_on`); of those that wait for nothing the first begins,
-    `lake.max_parallel_jobs` at a time. A job that is done is passed over, unless one that it waits for has run. `starting` and
-    `ended` are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels what Spark is doing
-    and waits for nobody: a job that its process leaves in the middle is found by the next run, as after a kill.
+    `lake.max_parallel_jobs` at a time. A job that is up to date is skipped, unless one that it depends on has run. `starting` and
+    `ended` are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels Spark's jobs and is
+    raised at once: a job that its process leaves unfinished is recorded as killed by the next run.
     """
     lake = Lake(spark, root, settings, Run("pipeline", "pipeline"))
-    done = {} if force else done_before(lake, jobs, settings, as_of)
-    depends_on = {job.name: [other.name for other in jobs[:n] if job.depends_on(other)] for n, job in enumerate(jobs)}
-    waiting = list(jobs)
-    running: set[str] = set()
+    schedule = Schedule(jobs, {} if force else up_to_date(lake, jobs, settings, as_of), settings.lake.max_parallel_jobs)
     ends: SimpleQueue[tuple[Job, Result | BaseException]] = SimpleQueue()
-    steps: dict[str, Step] = {}
-
-    def keep(job: Job, step: Step) -> None:
-        steps[job.name] = step
-        ended(step)
 
     def work(job: Job) -> None:
         try:
@@ -111,33 +109,58 @@ def run_pipeline(
         except BaseException as error:  # noqa: BLE001 - raised again by the caller's own thread
             ends.put((job, error))
 
+    def record_step(step: Step) -> None:
+        schedule.steps[step.job] = step
+        ended(step)
+
     def begin() -> None:
-        """Fill the free places, passing over what is done."""
-        while len(running) < settings.lake.max_parallel_jobs and not any(map(_has_failed, steps.values())):
-            job = next((job for job in waiting if all(name in steps for name in depends_on[job.name])), None)
-            if job is None:
-                return
-            waiting.remove(job)
+        while (job := schedule.next_job()) is not None:
             starting(job)
-            if job.name in done and not any(map(_has_run, (steps[name] for name in depends_on[job.name]))):
-                keep(job, done[job.name])
+            if schedule.is_current(job):
+                record_step(schedule.current[job.name])
             else:
-                running.add(job.name)
+                schedule.running.add(job.name)
                 Thread(target=inheritable_thread_target(work), args=(job,), name=job.name, daemon=True).start()
 
     try:
         begin()
-        while running:
+        while schedule.running:
             job, end = ends.get()
-            running.remove(job.name)
+            schedule.running.remove(job.name)
             if isinstance(end, BaseException):
                 raise end
-            keep(job, end)
+            record_step(end)
             begin()
     except BaseException:
         spark.sparkContext.cancelAllJobs()
         raise
-    return [steps[job.name] for job in jobs if job.name in steps]
+    return [schedule.steps[job.name] for job in jobs if job.name in schedule.steps]
+
+
+class Schedule:
+    """Which job of a pipeline begins next: what waits, what runs, how the others ended."""
+
+    def __init__(self, jobs: list[Job], current: dict[str, UpToDate], places: int) -> None:
+        self.waiting = list(jobs)
+        self.current = current
+        self.places = places
+        self.running: set[str] = set()
+        self.steps: dict[str, Step] = {}
+        self.depends_on = {job.name: [other.name for other in jobs[:n] if job.depends_on(other)] for n, job in enumerate(jobs)}
+
+    def next_job(self) -> Job | None:
+        """Take the first job that waits for nothing; None where all places are taken or a job has failed."""
+        if len(self.running) >= self.places or any(map(_has_failed, self.steps.values())):
+            return None
+        free = (job for job in self.waiting if all(name in self.steps for name in self.depends_on[job.name]))
+        job = next(free, None)
+        if job is not None:
+            self.waiting.remove(job)
+        return job
+
+    def is_current(self, job: Job) -> bool:
+        """Whether the job is up to date, none of those that it depends on having run."""
+        return job.name in self.current and not any(_has_run(self.steps[name]) for name in self.depends_on[job.name])
 
 
 def _has_failed(step: Step) -> bool:

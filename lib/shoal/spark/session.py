@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -14,6 +15,7 @@ from shoal.conf.home import home
 from shoal.errors import UsageError
 from shoal.spark.class_archive import archive_options
 from shoal.spark.java import java_home
+from shoal.spark.text_encoding import utf8_locale_for_children
 
 
 def spark_properties(path: Path) -> dict[str, str]:
@@ -34,12 +36,15 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
     """The running session, or a new one with conf/spark/<env>.conf and `overrides` (`spark.*` keys).
 
     Options of the driver's Java (memory, jars) act only where no session runs yet; what that Java prints goes to standard error.
+    From then on this process and its children are in UTC: pyspark turns the lake's times into Python's by the process's time zone.
     Raises UsageError for a key that is no Spark setting.
     """
     settings = session_settings(env, overrides)
     for key in settings:
         if not key.startswith("spark."):
             raise UsageError(f"{key}: a Spark setting starts with `spark.`")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
@@ -52,7 +57,10 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
         settings["spark.driver.extraJavaOptions"] = f"{own} {given}".strip()
     for key, value in settings.items():
         builder = builder.config(key, value)
-    with output_as_errors() if is_new else nullcontext():
+    with ExitStack() as while_it_starts:
+        if is_new:
+            while_it_starts.enter_context(output_as_errors())
+            while_it_starts.enter_context(utf8_locale_for_children())
         return builder.getOrCreate()
 
 

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"

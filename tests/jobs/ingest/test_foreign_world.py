@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from shoal.conf.loading import load
 from shoal.ingest.formats.documents import WRONG_SHAPE
 from shoal.ingest.sources import media_reviews, twitter_activity
-from shoal.runner.execute import Result, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
 from shoal.runner.pipeline import jobs_between, run_pipeline
 from shoal.simulate import tables
 from shoal.simulate.foreign import imdb_id

@@ -16,7 +16,8 @@ from shoal.ingest.record_type import RecordType
 from shoal.ingest.sources.general import BLOCKS, MODERATION, PROFILES
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Result, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
 
 DAY = date(2024, 1, 1)
 PROVENANCE = ("_batch_id", "_source", "_file", "_line", "_ingested_at", "raw", "_rule", "_reason")

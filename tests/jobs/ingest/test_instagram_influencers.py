@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from shoal.conf.sections import IngestConf
 from shoal.ingest.record_type import DerivedTable
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 from tests.jobs.ingest.test_ingest_files import World
 

@@ -7,7 +7,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.loading import load
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import execute, find_job
+from shoal.runner.execute import execute
+from shoal.runner.job import find_job
 from shoal.simulate import tables
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.instagram import person_archives, write_archives

@@ -17,7 +17,8 @@ from shoal.ingest.formats.json_objects import MOST_NAMES, NAME_LENGTH, Left
 from shoal.ingest.formats.messages import message_record
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Result, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
 
 DAY = date(2024, 1, 1)
 

@@ -21,7 +21,9 @@ from shoal.errors import TransientError, UsageError
 from shoal.ingest.formats.reading import seen_names
 from shoal.ingest.sources.general import EVENTS as PART
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Result, execute, find_job, job_parser
+from shoal.runner.command import job_parser
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
 
 from tests.runner.test_kill import kill_when, start
 

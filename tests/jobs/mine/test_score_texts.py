@@ -13,7 +13,7 @@ from shoal.conf.sections import Settings
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.models.registry import champion
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 from tests.mine.text.conftest import make_texts
 

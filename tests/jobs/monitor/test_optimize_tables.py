@@ -11,7 +11,8 @@ from shoal.conf.loading import load
 from shoal.conf.sections import Settings
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
-from shoal.runner.execute import Result, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import find_job
 
 DAY = date(2024, 6, 30)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
 from datetime import date, datetime
 from pathlib import Path
 from types import ModuleType
@@ -16,13 +14,13 @@ from shoal.conf.sections import ReportConf, Settings
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.contract import contract_names
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import Job, Result, execute, find_job
+from shoal.runner.execute import Result, execute
+from shoal.runner.job import Job, find_job, job_module
 
 from tests.publish.report.literal import rows
 from tests.publish.report.test_page import assert_sufficient_to_itself
 
 DAY, EARLIER = date(2024, 3, 31), date(2024, 3, 1)
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +30,7 @@ def job() -> Job:
 
 @pytest.fixture(scope="module")
 def module() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("write_report", ROOT / "jobs" / "publish" / "write_report.py")
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by name.
-    sys.modules[spec.name] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
+    return job_module("write_report")
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +171,7 @@ def test_a_page_is_put_in_place_whole_or_not_at_all(module: ModuleType, tmp_path
 def test_the_jobs_named_as_makers_write_those_tables(module: ModuleType) -> None:
     for table, name in module.MAKERS.items():
         assert table in contract_names()
-        assert table in find_job(name).tables("Writes")
+        assert table in find_job(name).writes
     assert set(module.INGESTED) <= set(contract_names())
 
 

@@ -18,7 +18,7 @@ from shoal.recommend.candidates.blend import PARTS
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.ranking.lists import backfill_lists
 from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_items
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 from jobs.recommend.build_recommendations import (
     REASONS,

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
 VERDICTS = "item_id string, decided_at timestamp, verdict string, source string"

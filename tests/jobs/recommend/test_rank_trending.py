@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.recommend.feeds.trending import TrendSettings, trending
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
 END = datetime(2024, 3, 2)

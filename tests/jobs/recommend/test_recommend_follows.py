@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.recommend.feeds.follows import WalkSettings, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
 

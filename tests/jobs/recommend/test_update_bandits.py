@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
 SHOWN = (

@@ -14,7 +14,7 @@ from shoal.lake.lake import Lake
 from shoal.models.registry import champion
 from shoal.recommend.candidates.als import settings_of
 from shoal.recommend.candidates.trained import trained_of
-from shoal.runner.execute import find_job
+from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
 
