@@ -18,6 +18,9 @@ from shoal.lake.lake import Lake
 from shoal.recommend.feeds.interests import InterestSettings, interests
 from shoal.runner.execute import run_job
 
+READS = ("silver.interactions", "silver.items")
+WRITES = ("gold.user_interests",)
+
 
 def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:
     """Find and replace the day's rows; events weigh as train_recommender.event_weights says."""
@@ -26,7 +29,7 @@ def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:
         raise SkippedError("silver.interactions has no event up to this day")
     settings = InterestSettings(conf.long_half_life_days, conf.short_half_life_days, conf.item_topics, conf.topics)
     weights = lake.settings.train_recommender.event_weights
-    lake.replace("gold.user_interests", interests(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of)
+    lake.replace("gold.user_interests", interests(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of, unique=True)
 
 
 def main(argv: list[str] | None = None) -> int:

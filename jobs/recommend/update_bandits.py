@@ -21,6 +21,9 @@ from shoal.lake.lake import Lake
 from shoal.recommend.candidates.configured import bandit_settings
 from shoal.runner.execute import run_job
 
+READS = ("silver.impressions",)
+WRITES = ("gold.bandit_arms",)
+
 
 def build(impressions: DataFrame, conf: BanditsConf) -> DataFrame:
     """gold.bandit_arms but for as_of and run_id. A click is a reward of 1. Cost: one scan with its sums by context and item, two
@@ -36,7 +39,7 @@ def run(lake: Lake, conf: BanditsConf, as_of: date) -> None:
     impressions = lake.read("silver.impressions", before=as_of)
     if impressions.isEmpty():
         raise SkippedError("silver.impressions has no row up to this day")
-    lake.replace("gold.bandit_arms", build(impressions, conf), on=as_of)
+    lake.replace("gold.bandit_arms", build(impressions, conf), on=as_of, unique=True)
 
 
 def main(argv: list[str] | None = None) -> int:

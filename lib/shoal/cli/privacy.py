@@ -29,8 +29,11 @@ def erase(
     lake: LakeOption = DEFAULT_LAKE,
     env: EnvOption = "local",
     sets: SetOption = None,
+    models_cleared: Annotated[
+        bool, typer.Option("--models-cleared", help="The models in a store outside the lake were deleted: finish the request.")
+    ] = False,
 ) -> int:
-    """Remove people from every table, its past, files and models; without ids: go on with what was killed.
+    """Remove people from every table, its past, files and models; without ids: continue an unfinished erasure.
     Example: shoal erase --user u17 --lake lake"""
     ids = [*(user or []), *(ids_in(users) if users else [])]
     if any(not i.strip() for i in ids):
@@ -43,7 +46,8 @@ def erase(
         raise UsageError("nobody to erase: name them with --user ID or --users FILE; no erasure was left unfinished")
     with progress(1) as show:
         show.says("erase", f"{len(request.people)} people")
-        result = execute(opened.spark, find_job("erase_people"), opened.settings, opened.root, now.date())
+        extras = {"models_cleared": True} if models_cleared else {}
+        result = execute(opened.spark, find_job("erase_people"), opened.settings, opened.root, now.date(), extras)
         show.ended(result)
     told = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
     sys.stdout.write(json.dumps(told) + "\n")

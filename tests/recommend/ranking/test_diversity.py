@@ -54,7 +54,8 @@ def test_a_later_source_stays_below_an_earlier_one(spark: SparkSession) -> None:
     scored = [("a", 0.03), ("b", 0.02), ("c", 0.01), ("d", 0.9), ("e", 0.8)]
     lists = spark.createDataFrame([("u", n, item, score) for n, (item, score) in enumerate(scored, 1)],
                                   "user_id string, rank int, item_id string, score double")  # fmt: skip
-    about = spark.createDataFrame([(item, "x" if item in "abe" else "y", ["k"] if item in "abc" else ["m"], 0.5) for item in "abcde"],
+    described = [("a", "x", "k"), ("b", "x", "k"), ("c", "y", "k"), ("d", "y", "m"), ("e", "x", "m")]
+    about = spark.createDataFrame([(item, owner, [category], 0.5) for item, owner, category in described],
                                   "item_id string, owner_id string, categories array<string>, share double")  # fmt: skip
 
     def chosen(**rules: float) -> list[str]:

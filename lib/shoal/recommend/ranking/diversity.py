@@ -3,8 +3,8 @@
 Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): places are filled one after the other, each by the item with
 the largest (1 - diversity) x (relevance + novelty x surprise) - diversity x (likeness to the most alike item chosen before).
 Relevance falls from 1 to 0 in equal steps along the candidates' ranks. Scores are not used: candidates come from several sources
-whose scores have no common scale (docs/adr/0047). Surprise is the self-information of the share of users who have the item, over the
-largest among the candidates; likeness is the Jaccard index of owners and categories.
+whose scores have no common scale (docs/adr/0047). Surprise is the self-information of the share of users who have the item, over
+the largest among the candidates; likeness is the Jaccard index of owners and categories.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def rerank(lists: DataFrame, about: DataFrame, k: int, settings: RerankSettings)
 
     `about`: item_id, owner_id, categories (array), share (of the users who have the item, 0..1; null counts as 0); an item that
     is missing there has no owner and no category. Old ranks may have gaps. Where limits leave fewer than k, the list is shorter.
-    Ties: the better old rank. With limits only, the order stays. Cost: a join by item, two shuffles by user; a task holds one batch of users' candidates; k x candidates
-    steps a user.
+    Ties: the better old rank. With limits only, the order stays. Cost: a join by item, two shuffles by user; a task holds one batch
+    of users' candidates; k x candidates steps a user.
     """
     owner = F.when(F.col("owner_id").isNotNull(), F.array(F.concat(F.lit("o:"), "owner_id")))
     categories = F.transform(F.array_distinct("categories"), lambda name: F.concat(F.lit("c:"), name))
