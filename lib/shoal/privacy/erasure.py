@@ -235,9 +235,7 @@ def remove_files(lake: Lake, names: Names) -> int:
     return count
 
 
-def write_down(
-    lake: Lake, request: Request, removed: dict[str, dict[str, int]], changed: dict[str, int], outcome: Outcome
-) -> None:
+def write_down(lake: Lake, request: Request, removed: dict[str, dict[str, int]], changed: dict[str, int], outcome: Outcome) -> None:
     """Write a row of ops.erasures for each person. Counts that an earlier run of the request wrote stay where they are larger."""
     known: dict[str, dict[str, int]] = {}
     if lake.exists("ops.erasures"):
