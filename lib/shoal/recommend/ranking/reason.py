@@ -56,11 +56,15 @@ def sentence(code: Column, name: Column) -> Column:
 
 
 def with_liked(preferences: DataFrame) -> DataFrame:
-    """The preferences (user_id, item_id, value ...) with `is_liked`: false where the rating is below the mean of the user's
-    ratings, true elsewhere; a preference without a rating is liked. Only liked items are because-items. Cost: a shuffle by user."""
+    """The preferences (user_id, item_id, value, weight where they have one) with `is_liked`: false where the rating is below the
+    mean of the user's ratings, or where the weight is 0; true elsewhere, without a rating too. Only liked items are because-items.
+    Cost: a shuffle by user."""
     mean = F.avg("value").over(Window.partitionBy("user_id"))
     # The mean of equal ratings may be off in the last digit.
-    return preferences.withColumn("is_liked", F.coalesce(F.col("value") >= mean - F.lit(1e-9), F.lit(True)))
+    is_liked = F.coalesce(F.col("value") >= mean - F.lit(1e-9), F.lit(True))
+    if "weight" in preferences.columns:
+        is_liked &= F.col("weight") > 0
+    return preferences.withColumn("is_liked", is_liked)
 
 
 def with_reason(lists: DataFrame, preferences: DataFrame, removed: DataFrame | None = None) -> DataFrame:
