@@ -230,7 +230,7 @@ class EvaluatePoliciesConf(Section):
     folds: int = Field(ge=2, le=100)
     reward_shrink: float = Field(ge=0, le=1e9)
     buckets: int = Field(ge=2, le=10_000)
-    draws: int = Field(ge=100, le=10_000)
+    bootstrap_samples: int = Field(ge=100, le=10_000)
     seed: int
 
 
