@@ -29,7 +29,8 @@ LOGGED, RANDOM = "logged", "random"
 @dataclass(frozen=True)
 class OffPolicySettings:
     """Weights above `max_weight` are cut to it (None: never); the reward model is fitted on all folds but the round's own, an
-    item's mean drawn to its slot's as by `reward_shrink` rounds; the bootstrap draws `buckets` of users `bootstrap_samples` times."""
+    item's mean drawn to its slot's as by `reward_shrink` rounds; the bootstrap draws `buckets` of users `bootstrap_samples`
+    times."""
 
     max_weight: float | None
     folds: int
