@@ -47,9 +47,9 @@ def similar_by_description(lake: Lake, conf: SimilarConf, items: DataFrame, by_e
     is_needed = not lonely.isEmpty()
     content = item_content(items, settings, keep) if is_needed or "word2vec" in conf.vectors else None
     found = [neighbours_by_content(lonely, content, conf)] if is_needed and content is not None else []
-    images = lake.read_if_exists("silver.images")
+    images = lake.read_if_exists("silver.images") if "image" in conf.vectors else None
     pictures = None
-    if images is not None and "image" in conf.vectors:
+    if images is not None:
         pictures = picture_vectors(images.join(items.select("item_id"), "item_id", "left_semi"), conf.max_pixels)
     vectors = item_vectors(items, content, pictures, conf, settings)
     return found + neighbours_by_vectors(vectors, vector_settings(conf, others.recommend.user_batch_size), keep)
