@@ -33,7 +33,8 @@ def small(spark: SparkSession, tmp_path: Path) -> Path:
     lake.upsert("silver.items", rows(spark, "silver.items", *films))
     lake.replace("features.users", rows(spark, "features.users", {"user_id": user}), on=DAY)
     lake.replace("features.items", rows(spark, "features.items", {"item_id": "i1"}), on=DAY)
-    listed = {"user_id": user, "rank": 1, "item_id": "i2", "score": 0.5, "source": "als", "reason": "because you liked it"}
+    listed = {"user_id": user, "rank": 1, "item_id": "i2", "score": 0.5, "source": "als", "reason_code": "because_like",
+              "because_item_id": "i1"}  # fmt: skip
     lake.replace("gold.recommendations", rows(spark, "gold.recommendations", listed), on=DAY)
     scores = [
         {"task": "recommender", "model": model, "slice": "all", "metric": "ndcg@10", "value": value}

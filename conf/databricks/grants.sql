@@ -242,7 +242,6 @@ ALTER TABLE `shoal`.`gold`.`node_ranks` ALTER COLUMN `node_id` SET MASK `shoal`.
 
 -- gold.recommendations
 ALTER TABLE `shoal`.`gold`.`recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
-ALTER TABLE `shoal`.`gold`.`recommendations` ALTER COLUMN `reason` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.sentiments
 ALTER TABLE `shoal`.`gold`.`sentiments` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;

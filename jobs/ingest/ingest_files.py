@@ -56,7 +56,7 @@ WRITES = (
     "bronze.blocks", "bronze.edges", "bronze.events", "bronze.imdb_titles", "bronze.impressions", "bronze.instagram_export",
     "bronze.instagram_posts", "bronze.item_external_ratings", "bronze.items", "bronze.links", "bronze.moderation",
     "bronze.pictures", "bronze.products", "bronze.profiles", "bronze.ratings", "bronze.reviews", "bronze.shop_events",
-    "bronze.texts", "bronze.tmdb_films", "bronze.tweets", "silver.blocks", "silver.follows", "silver.images",
+    "bronze.texts", "bronze.tmdb_films", "bronze.tweets", "bronze.twitter_archive", "silver.blocks", "silver.follows", "silver.images",
     "silver.impressions", "silver.interactions", "silver.item_engagement", "silver.item_external_ids",
     "silver.item_external_ratings", "silver.items", "silver.moderation", "silver.profiles", "silver.texts", "silver.users",
     "ops.quarantine", "ops.ingest_files",

@@ -6,6 +6,9 @@ Writes: every table with a personal column: the person's rows go, names in the w
         ops.erasures           one row per request and person, without the id
         and reports, raw copies and model versions that hold the person are deleted
 
+Models in a store outside the lake (MLFLOW_TRACKING_URI, a catalog) are not searched: the run then ends as failed (exit code 4) with
+what to do, and the request stays open until a run with `models_cleared`.
+
 Refuses to start while another job runs in this lake: files that it has read or begun to write would go from under it. A reader of
 an earlier version fails, and reads again. Cost: a pass over every table with people in it, and one over words.
 """
@@ -27,13 +30,13 @@ WRITES = ("*", "models:/shoal_recommender", "models:/shoal_sentiment")
 SETTINGS = ("report",)
 
 
-def run(lake: Lake, conf: PrivacyConf, as_of: date) -> None:
-    """Erase everybody who was asked for."""
+def run(lake: Lake, conf: PrivacyConf, as_of: date, *, models_cleared: bool = False) -> None:
+    """Erase the people of the open request; `models_cleared`: their models outside the lake were deleted."""
     request = open_request(lake)
     if request is None:
         raise SkippedError("nobody is to be erased; `shoal erase --user ID` asks for it")
     with alone(lake):
-        erase(lake, request)
+        erase(lake, request, models_cleared)
 
 
 def main(argv: list[str] | None = None) -> int:

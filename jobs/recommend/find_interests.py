@@ -30,7 +30,7 @@ def run(lake: Lake, conf: InterestsConf, as_of: date) -> None:
         raise SkippedError("silver.interactions has no event up to this day")
     settings = InterestSettings(conf.long_half_life_days, conf.short_half_life_days, conf.item_topics, conf.topics)
     weights = lake.settings.train_recommender.event_weights
-    lake.replace("gold.user_interests", interests(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of)
+    lake.replace("gold.user_interests", interests(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of, unique=True)
 
 
 def main(argv: list[str] | None = None) -> int:

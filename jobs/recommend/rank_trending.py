@@ -31,10 +31,10 @@ def run(lake: Lake, conf: TrendingConf, as_of: date) -> None:
     if events.isEmpty():
         raise SkippedError("silver.interactions has no event up to this day")
     events = without_items(events, removed_items(lake.read_if_exists("silver.moderation", before=as_of)))
-    items = lake.read("silver.items") if lake.exists("silver.items") else None
+    items = lake.read_if_exists("silver.items")
     settings = TrendSettings(conf.half_life_hours, conf.default_half_life_hours, conf.items)
     weights = lake.settings.train_recommender.event_weights
-    lake.replace("gold.trending", trending(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of)
+    lake.replace("gold.trending", trending(events, items, F.lit(end_of(as_of)), settings, weights), on=as_of, unique=True)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,14 +1,14 @@
-"""Write for each item the users who would like it best and have not met it: whom to tell of it.
+"""Write for each item the users who would like it best and have not met it: whom to notify of it.
 
 Reads:  silver.interactions   events up to as_of
-        silver.items          what the rules look at, items that nobody has met, where the table exists
-        silver.moderation     what moderators have removed, where the table exists
-        silver.blocks         who has blocked an item's owner, where the table exists
+        silver.items          what the rules compare, and items without events, where the table exists
+        silver.moderation     items that moderators have removed, where the table exists
+        silver.blocks         users who have blocked an item's owner, where the table exists
         and the champion of the registered model `shoal_recommender`
 Writes: gold.item_audiences   one row per item and rank; replaces as_of
 
-The users are those that the champion knows. An item without events has factors made of what it is about. No part of the pipeline:
-`shoal run recommend_users`, with `only` and `max_age_days` for some items only.
+The users are those that the champion knows. An item without events has factors made of what it is about. The job is no part of the
+pipeline: `shoal run recommend_users`, with `item_filter` and `max_age_days` for some items only.
 """
 
 from __future__ import annotations
@@ -16,57 +16,39 @@ from __future__ import annotations
 import sys
 from datetime import date
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf.sections import RecommendConf
 from shoal.lake.lake import Lake
 from shoal.models.recommender import served
-from shoal.recommend.candidates.configured import content_settings
-from shoal.recommend.candidates.content import content_factors
+from shoal.recommend.candidates.personal import ServingModel, item_audiences
 from shoal.recommend.candidates.preferences import preferences
-from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_items
-from shoal.recommend.ranking.top_k import rank_top_k
+from shoal.recommend.ranking.caching import caching
+from shoal.recommend.ranking.context import Sources, recommendation_context
+from shoal.recommend.ranking.reason import with_reason
 from shoal.runner.command import run_job
 
 READS = ("silver.interactions", "silver.items", "silver.moderation", "silver.blocks", "models:/shoal_recommender")
 WRITES = ("gold.item_audiences",)
-SETTINGS = ("content",)
-
-
-def build(item_factors: DataFrame, user_factors: DataFrame, unlisted: DataFrame, n: int, block: int) -> DataFrame:
-    """item_id, rank, user_id, score, source: each item's best n users but those of `unlisted` (user_id, item_id).
-
-    `item_factors`: item_id, features, source; `user_factors`: user_id, features. Exact, ties by user_id. Cost: that of the top-k
-    engine with users and items in each other's place: the users' factors are collected, up to 2 GiB.
-    """
-    asked = item_factors.select(F.col("item_id").alias("user_id"), "features")
-    crowd = user_factors.select(F.col("user_id").alias("item_id"), "features")
-    met = unlisted.select(F.col("item_id").alias("user_id"), F.col("user_id").alias("item_id"))
-    found = rank_top_k(asked, crowd, met, n, block)
-    rows = found.select(F.col("user_id").alias("item_id"), "rank", F.col("item_id").alias("user_id"), "score")
-    return rows.join(item_factors.select("item_id", "source"), "item_id")
+SETTINGS = ("blend", "content", "train_recommender")
 
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
-    """Rank the champion's users for every item that the rules let through, and replace the day's rows."""
-    unlisted = preferences(lake.read("silver.interactions", before=as_of)).select("user_id", "item_id")
-    serving = served(lake)
-    als, label = serving.als, serving.model.label
-    features = F.col("features").cast("array<float>").alias("features")
-    factors = als.item_factors.select("item_id", features, F.lit("als").alias("source"))
-    items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
-    if items is not None:
-        new = content_factors(items, als.item_factors, content_settings(lake.settings.content))
-        new = new.join(factors.select("item_id"), "item_id", "left_anti").withColumn("source", F.lit("content"))
-        factors = factors.unionByName(new)
-        if lake.exists("silver.blocks"):
-            unlisted = unlisted.unionByName(blocked_items(items, lake.read("silver.blocks", before=as_of)))
-    allowed = allowed_items(items, conf, as_of, unlisted, removed_items(lake.read_if_exists("silver.moderation", before=as_of)))
-    if allowed is not None:
-        factors = factors.join(allowed, "item_id", "left_semi")
-    rows = build(factors, als.user_factors, unlisted, conf.audience, conf.user_batch_size)
-    lake.replace("gold.item_audiences", rows.withColumn("model_version", F.lit(label)), on=as_of)
-    lake.run.note(model_version=label)
+    """Rank the champion's users for every item that the rules allow, and replace the day's rows."""
+    events, champion, others = lake.read("silver.interactions", before=as_of), served(lake), lake.settings
+    optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks", "silver.moderation")]
+    model = ServingModel(champion.als, champion.trained, others.blend, others.content, conf.user_batch_size)
+    # An event of weight 0 is a meeting too.
+    met = events.select("user_id", "item_id").where("user_id is not null and item_id is not null").distinct()
+    with caching() as keep:
+        weighted = preferences(events, others.train_recommender.event_weights)
+        context = recommendation_context(Sources(events, *optional), weighted, conf, as_of, keep)
+        unlisted = met if context.blocked is None else met.unionByName(context.blocked)
+        rows = with_reason(
+            item_audiences(context, model, unlisted, conf.users_per_item, keep), context.preferences, context.removed
+        )
+        rows = rows.withColumn("model_version", F.lit(champion.model.label))
+        lake.replace("gold.item_audiences", rows, on=as_of, unique=True)
+    lake.run.note(model_version=champion.model.label)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -39,7 +39,7 @@ def run(lake: Lake, conf: BanditsConf, as_of: date) -> None:
     impressions = lake.read("silver.impressions", before=as_of)
     if impressions.isEmpty():
         raise SkippedError("silver.impressions has no row up to this day")
-    lake.replace("gold.bandit_arms", build(impressions, conf), on=as_of)
+    lake.replace("gold.bandit_arms", build(impressions, conf), on=as_of, unique=True)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,7 +23,7 @@ from shoal.experiment.off_policy import (
     with_folds,
 )
 
-SETTINGS = OffPolicySettings(max_weight=None, folds=3, reward_shrink=2.0, buckets=500, draws=400, seed=1)
+SETTINGS = OffPolicySettings(max_weight=None, folds=3, reward_shrink=2.0, buckets=500, bootstrap_samples=400, seed=1)
 ROUNDS = "unit string, slot string, item_id string, reward int, propensity double"
 POLICIES = "policy string, slot string, item_id string, probability double"
 # Five rounds of a log that showed a and b with equal chances; the policy shows a with 0.25.

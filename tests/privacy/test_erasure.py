@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from shoal.conf.sections import Settings
 from shoal.errors import UsageError
 from shoal.ingest.formats.archives import LABEL, landing
@@ -55,6 +56,51 @@ def test_a_number_is_a_person_in_columns_and_rejected_records_but_not_in_words(
     assert texts == [("44", "4 stars for @[erased]")]
     assert [r["raw"] for r in after.read_current("ops.quarantine").collect()] == ["45,cut"]
     assert sorted(r["raw"] for r in after.read_current("bronze.ratings").collect()) == ["44,4,5,1700000001", "45,cut"]
+
+
+def test_an_erasure_clears_because_items_and_is_not_finished_while_models_lie_elsewhere(
+    spark: SparkSession, settings: Settings, make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ann's item is why x is listed for bob; another person's is why y is. The models lie on a server that is never asked."""
+    lake = make_lake()
+
+    def rows(table: str, *given: dict[str, Any]) -> DataFrame:
+        columns = {n: c.type for n, c in contract(table).columns.items() if n not in ("run_id", "as_of")}
+        made = [tuple({"source": "test", **row}.get(n) for n in columns) for row in given]
+        return spark.createDataFrame(made, ", ".join(f"{n} {t}" for n, t in columns.items()))
+
+    owned = [{"item_id": "a1", "kind": "post", "owner_id": "ann"}, {"item_id": "c1", "kind": "post", "owner_id": "cid"}]
+    lake.append("silver.items", rows("silver.items", *owned))
+    same = {"user_id": "bob", "score": 1.0, "parts": {"als": 1.0}, "source": "als", "variant": "champion", "model_version": "m/1"}
+    places = ((1, "x", "a1"), (2, "y", "c1"), (3, "a1", "c1"))
+    listed = [
+        {**same, "rank": n, "item_id": item, "reason_code": "because_like", "because_item_id": why} for n, item, why in places
+    ]
+    lake.replace("gold.recommendations", rows("gold.recommendations", *listed), on=DAY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://models.invalid")
+    ask_for(make_lake(run_id="ask"), ["ann"])
+    result = execute(spark, find_job("erase_people"), settings, lake.root, DAY)
+    assert (result.status, result.exit_code) == ("failed", 4)
+    assert result.message is not None
+    assert (
+        "is not finished: nothing is left in the lake, but the models in http://models.invalid were not searched" in result.message
+    )
+    assert result.message.endswith("then run `shoal erase --models-cleared`")
+    after = make_lake(run_id="after")
+    columns = ("rank", "item_id", "reason_code", "because_item_id")
+    left = after.read_current("gold.recommendations").select(*columns).orderBy("rank").collect()
+    assert [tuple(row) for row in left] == [(1, "x", "because_like", None), (2, "y", "because_like", "c1")]
+    outcome = ("status", "models_retired", "finished_at")
+    assert [tuple(r) for r in after.read_current("ops.erasures").select(*outcome).collect()] == [("models_left", None, None)]
+    assert open_request(after) is not None
+
+    again = execute(spark, find_job("erase_people"), settings, lake.root, DAY, {"models_cleared": True})
+    assert again.status == "succeeded", again.message
+    done = make_lake(run_id="done")
+    assert [tuple(r) for r in done.read_current("ops.erasures").select("status", "models_retired").collect()] == [
+        ("finished", None)
+    ]
+    assert open_request(done) is None
 
 
 def test_a_part_of_an_archive_without_the_profile_goes_with_the_person_that_the_archive_is_called_after(

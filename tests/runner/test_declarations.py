@@ -78,7 +78,7 @@ def sections_read(node: ast.AST) -> set[str]:
     for part in ast.walk(node):
         if isinstance(part, ast.Assign):
             for target in part.targets:
-                pairs = zip(target.elts, part.value.elts, strict=True) if (
+                pairs = zip(target.elts, part.value.elts, strict=False) if (
                     isinstance(target, ast.Tuple) and isinstance(part.value, ast.Tuple)
                 ) else [(target, part.value)]  # fmt: skip
                 names |= {t.id for t, value in pairs if isinstance(t, ast.Name) and is_settings(value)}

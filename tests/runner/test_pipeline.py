@@ -126,7 +126,7 @@ def test_every_user_gets_a_list_of_unseen_items_with_reasons(spark: SparkSession
     counted = (F.count("*").alias("n"), F.max("rank").alias("last"), F.countDistinct("item_id").alias("d"))
     ranks = lists.groupBy("user_id").agg(*counted)
     assert ranks.where("n != last or n != d or n > 20").count() == 0
-    assert lists.where("length(reason) < 10 or reason is null").count() == 0
+    assert lists.where("(reason_code like 'because_%') != (because_item_id is not null)").count() == 0
 
 
 def test_point_in_time_nothing_after_as_of(spark: SparkSession, built: Built) -> None:

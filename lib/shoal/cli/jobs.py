@@ -37,8 +37,9 @@ DEMO_SETS = (
 # One question for each of the demo's results: recommendations, trends, communities, drift.
 DEMO_QUERIES = {
     "What should a user see next?": """
-        select r.user_id, r.rank, i.title, round(r.score, 3) as score, r.source, r.reason
-        from gold.recommendations r join silver.items i using (item_id)
+        select r.user_id, r.rank, i.title, round(r.score, 3) as score, r.source, r.reason_code,
+          b.title as because_title
+        from gold.recommendations r join silver.items i using (item_id) left join silver.items b on b.item_id = r.because_item_id
         where r.as_of = date'{as_of}'
           and r.user_id = (select min(user_id) from gold.recommendations where source in ('blend', 'als'))
         order by r.rank limit 5""",

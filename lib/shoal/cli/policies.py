@@ -138,7 +138,7 @@ def only(rounds: DataFrame, policy: str | None, campaign: str | None) -> DataFra
 def evaluate_log(shown: DataFrame, other: DataFrame | None, settings: Settings) -> dict[str, Any]:
     """What the command prints, for rounds as `read_log` gives them. Cost: a sort of the rounds by time, then that of `weigh`."""
     conf, arms_conf = settings.evaluate_policies, settings.bandits
-    rule = OffPolicySettings(conf.max_weight, conf.folds, conf.reward_shrink, conf.buckets, conf.draws, conf.seed)
+    rule = OffPolicySettings(conf.max_weight, conf.folds, conf.reward_shrink, conf.buckets, conf.bootstrap_samples, conf.seed)
     number = F.col("impression_id").cast("bigint")
     order = [F.col("occurred_at").asc_nulls_first(), number.asc_nulls_first(), F.asc("impression_id")]
     placed = number_rows(shown, order, "place")

@@ -31,6 +31,9 @@ def erase(
     lake: LakeOption = DEFAULT_LAKE,
     env: EnvOption = "local",
     sets: SetOption = None,
+    models_cleared: Annotated[
+        bool, typer.Option("--models-cleared", help="The models in a store outside the lake were deleted: finish the request.")
+    ] = False,
 ) -> int:
     """Erase people from every table, its history, files and models; without ids: resume an erasure that was killed.
     Example: shoal erase --user u17 --lake lake"""
@@ -46,7 +49,8 @@ def erase(
     with progress(1) as show:
         show.describe("erase", f"{len(request.people)} people")
         job = find_job("erase_people")
-        result = interruptible(opened.spark, lambda: execute(opened.spark, job, opened.settings, opened.root, now.date()))
+        extras = {"models_cleared": True} if models_cleared else {}
+        result = interruptible(opened.spark, lambda: execute(opened.spark, job, opened.settings, opened.root, now.date(), extras))
         show.ended(result)
     summary = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
     sys.stdout.write(json.dumps(summary) + "\n")

@@ -11,7 +11,7 @@ from shoal.conf.home import home
 from shoal.conf.loading import ADVANCED, SEED, layers, sections_with_seed
 from shoal.conf.sections import Settings
 
-_KEY = re.compile(r"^( *)([A-Za-z_][A-Za-z0-9_.]*):")
+_KEY = re.compile(r"^( *)\"?([A-Za-z_][A-Za-z0-9_.]*)\"?:")
 
 
 @dataclass(frozen=True)

@@ -185,15 +185,15 @@ class RecommendConf(Section):
 
     k: int = Field(ge=1, le=1000)
     user_batch_size: int = Field(ge=1)
-    new_items: int = Field(ge=0)
-    only: Optional[str]
+    cold_start_slots: int = Field(ge=0)
+    item_filter: Optional[str]
     max_age_days: Optional[PositiveInt]
     max_per_owner: Optional[PositiveInt]
     max_per_category: Optional[PositiveInt]
     diversity: float = Field(ge=0, le=1)
     novelty: float = Field(ge=0, le=1)
     users: Optional[str]
-    audience: int = Field(ge=1, le=1000)
+    users_per_item: int = Field(ge=1, le=1000)
     candidate_multiplier: int = Field(ge=1, le=50)
     explore: int = Field(ge=0, le=1000)
     explore_policy: Literal["epsilon_greedy", "ucb1", "thompson"]
@@ -241,7 +241,7 @@ class EvaluatePoliciesConf(Section):
     folds: int = Field(ge=2, le=100)
     reward_shrink: float = Field(ge=0, le=1e9)
     buckets: int = Field(ge=2, le=10_000)
-    draws: int = Field(ge=100, le=10_000)
+    bootstrap_samples: int = Field(ge=100, le=10_000)
     seed: int
 
 

@@ -29,13 +29,14 @@ LOGGED, RANDOM = "logged", "random"
 @dataclass(frozen=True)
 class OffPolicySettings:
     """Weights above `max_weight` are cut to it (None: never); the reward model is fitted on all folds but the round's own, an
-    item's mean drawn to its slot's as by `reward_shrink` rounds; the bootstrap draws `buckets` of users `draws` times."""
+    item's mean drawn to its slot's as by `reward_shrink` rounds; the bootstrap draws `buckets` of users `bootstrap_samples`
+    times."""
 
     max_weight: float | None
     folds: int
     reward_shrink: float
     buckets: int
-    draws: int
+    bootstrap_samples: int
     seed: int
 
 
@@ -193,7 +194,7 @@ def estimate(terms: DataFrame, settings: OffPolicySettings) -> dict[str, Evaluat
 def _judged(buckets: dict[str, Doubles], settings: OffPolicySettings) -> EvaluationResult:
     total = {name: float(values.sum()) for name, values in buckets.items()}
     rng = np.random.default_rng(settings.seed)
-    drawn = rng.multinomial(len(buckets["n"]), np.full(len(buckets["n"]), 1.0 / len(buckets["n"])), size=settings.draws)
+    drawn = rng.multinomial(len(buckets["n"]), np.full(len(buckets["n"]), 1.0 / len(buckets["n"])), size=settings.bootstrap_samples)
     estimates = {}
     for name, (over, under) in {"ips": ("wr", "n"), "snips": ("wr", "w"), "dr": ("dr", "n")}.items():
         cross = f"sq_{over}_{under}"

@@ -146,14 +146,18 @@ def record_run(
         return str(run.info.run_id)
 
 
+def remote_store(lake: Lake) -> str | None:
+    """The address of the model store where it lies outside the lake; None for the lake's own."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or lake.settings.lake.catalog
+
+
 def retire(lake: Lake, holds: Callable[[Path], bool]) -> list[str]:
     """Delete every training whose files `holds` says of, its versions and its run; return the versions' names and numbers. Where
     the champion goes, nothing serves until the next training.
 
-    In the lake's own store only; another one is left as it is, with a warning.
+    In the lake's own store only: of a `remote_store` nothing is deleted.
     """
-    if os.environ.get("MLFLOW_TRACKING_URI") or lake.settings.lake.catalog:
-        LOG.warning("models outside the lake are not looked at: delete the versions trained before this erasure, and train again")
+    if remote_store(lake) is not None:
         return []
     if not _database(lake).is_file():
         return []

@@ -19,17 +19,18 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.errors import UsageError
+from shoal.errors import TransientError, UsageError
 from shoal.ingest.formats.archives import label_of, landing, owner_in
 from shoal.lake.contract import LAYERS, contract
 from shoal.lake.lake import Lake
-from shoal.models.registry import retire
-from shoal.privacy.mentions import ERASED, Names, file_names, is_loud, rewriter
+from shoal.models.registry import remote_store, retire
+from shoal.privacy.mentions import Names, file_names, is_loud, rewriter
 from shoal.privacy.people import REQUESTS, people_of, rows_of_people, tables_of_people
-from shoal.recommend.ranking.reason import called, named_in
 
 # Folders of a lake that hold no file anybody put there: tables, models, locks, what streams remember.
 KEPT = (*LAYERS, "mlruns", ".locks", ".checkpoints")
+# Tables whose rows name an item of another user as their reason.
+BECAUSE_TABLES = ("gold.recommendations", "gold.item_audiences")
 # An archive is of the person whom one of these files names.
 PROFILES = ("personal_information.json", "profile.json")
 
@@ -50,6 +51,15 @@ class Request:
     def stand_in(self, person: str) -> str:
         """What stands where the person's id was a label of something else."""
         return f"erased-{self.hash_of(person)[:12]}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a request has come: `status` as in ops.erasures, files removed and model versions deleted, null where not known."""
+
+    status: str
+    files: int | None = None
+    models: int | None = None
 
 
 def open_request(lake: Lake) -> Request | None:
@@ -81,11 +91,13 @@ def ask_for(lake: Lake, people: Sequence[str]) -> Request:
     return request
 
 
-def erase(lake: Lake, request: Request) -> None:
-    """Do all of it, in an order that a killed run can take up again, and write ops.erasures. Nobody else may use the lake.
+def erase(lake: Lake, request: Request, models_cleared: bool = False) -> None:
+    """Do all of it, in an order that a killed run can take up again, and write ops.erasures. No other job may use the lake.
 
-    Collects a count a person and table, of at most privacy.max_people. The files of the lake that are no tables are read one after
-    the other, as are all models: gigabytes take minutes.
+    Models in a store outside the lake are not searched. Unless `models_cleared` states that they were deleted there, the request
+    stays open with status `models_left`, and TransientError names the store and what to do. Collects a count a person and table,
+    of at most privacy.max_people. The files of the lake that are no tables are read one after the other, as are all models:
+    gigabytes take minutes.
     """
     people = people_of(lake, request.people).persist(StorageLevel.MEMORY_AND_DISK)
     held, found = [people], dict[str, DataFrame]()
@@ -102,13 +114,13 @@ def erase(lake: Lake, request: Request) -> None:
             # One row a person.
             for row in found[name].groupBy("person").count().collect():
                 removed[row["person"]][name] = row["count"]
-        write_down(lake, request, removed, {}, None)
+        write_down(lake, request, removed, {}, Outcome("running"))
         changed: dict[str, int] = {}
         for name in tables_of_people():
             if any(name in counts for counts in removed.values()):
                 lake.delete(name, found[name])
-            if name == "gold.recommendations" and "silver.items" in found:
-                take_out_titles(lake, found["silver.items"])
+            if name in BECAUSE_TABLES and "silver.items" in found:
+                clear_because_items(lake, name, found["silver.items"])
             count = take_out_names(lake, name, names)
             if count:
                 changed[name] = count
@@ -117,11 +129,23 @@ def erase(lake: Lake, request: Request) -> None:
         for name in tables_of_people():
             if lake.exists(name):
                 lake.purge_history(name)
-        write_down(lake, request, removed, changed, (files, len(models)))
-        lake.run.note(request=request.request_id, people=len(request.people), files_removed=files, models_retired=len(models))
+        store = remote_store(lake)
+        if store is None:
+            outcome = Outcome("finished", files, len(models))
+        else:
+            outcome = Outcome("finished" if models_cleared else "models_left", files)
+        write_down(lake, request, removed, changed, outcome)
+        lake.run.note(request=request.request_id, people=len(request.people), files_removed=files, status=outcome.status)
+        lake.run.note(models_retired=len(models) if store is None else "not searched: the store lies outside the lake")
     finally:
         for frame in held:
             frame.unpersist()
+    if outcome.status == "models_left":
+        raise TransientError(
+            f"erasure {request.request_id} is not finished: nothing is left in the lake, but the models in {store} were not "
+            "searched; delete the versions and runs there that were trained before this erasure, train again, then run "
+            "`shoal erase --models-cleared`"
+        )
     lake.drop(REQUESTS)
 
 
@@ -165,19 +189,16 @@ def take_out_names(lake: Lake, name: str, names: Names) -> int:
         found.unpersist()
 
 
-def take_out_titles(lake: Lake, items: DataFrame) -> int:
-    """Take what the people's `items` (item_id) are called out of the reasons of others' recommendations; returns how many
-    changed. Cost: a join by item, one of the reasons by what they name."""
-    if not lake.exists("gold.recommendations"):
+def clear_because_items(lake: Lake, name: str, items: DataFrame) -> int:
+    """Set because_item_id to null where it is one of the people's `items` (item_id), and return how many rows changed. The
+    reason_code stays. Cost: a join by item."""
+    if not lake.exists(name):
         return 0
-    key = contract("gold.recommendations").key
-    mine = lake.read_current("silver.items").join(items, "item_id", "left_semi")
-    titles = mine.select(called(F.col("title"), F.col("text")).alias("_called")).where("_called != ''")
-    rows = lake.read_current("gold.recommendations").withColumn("_called", named_in(F.col("reason")))
-    met = rows.join(titles.distinct(), "_called")
-    reason = F.expr(f"concat(left(reason, length(reason) - length(_called) - 1), '{ERASED}.')").alias("reason")
-    changed = met.select(*[F.col(k).alias(f"_old_{k}") for k in key], reason)
-    return lake.update("gold.recommendations", changed, ["reason"])
+    theirs = items.select(F.col("item_id").alias("because_item_id")).distinct()
+    rows = lake.read_current(name).join(theirs, "because_item_id", "left_semi")
+    null = F.lit(None).cast("string").alias("because_item_id")
+    cleared = rows.select(*[F.col(k).alias(f"_old_{k}") for k in contract(name).key], null)
+    return lake.update(name, cleared, ["because_item_id"])
 
 
 def other_files(lake: Lake) -> list[Path]:
@@ -214,10 +235,8 @@ def remove_files(lake: Lake, names: Names) -> int:
     return count
 
 
-def write_down(
-    lake: Lake, request: Request, removed: dict[str, dict[str, int]], changed: dict[str, int], ended: tuple[int, int] | None
-) -> None:
-    """A row of ops.erasures a person. Counts that an earlier, killed run wrote stay where they are larger."""
+def write_down(lake: Lake, request: Request, removed: dict[str, dict[str, int]], changed: dict[str, int], outcome: Outcome) -> None:
+    """Write a row of ops.erasures for each person. Counts that an earlier run of the request wrote stay where they are larger."""
     known: dict[str, dict[str, int]] = {}
     if lake.exists("ops.erasures"):
         mine = lake.read_current("ops.erasures").where(F.col("request_id") == request.request_id)
@@ -226,11 +245,9 @@ def write_down(
     for person in request.people:
         before, now = known.get(request.hash_of(person), {}), removed[person]
         counts = {t: max(before.get(t, 0), now.get(t, 0)) for t in sorted({*before, *now})}
-        status = "finished" if ended else "running"
-        files, models = ended or (None, None)
         rows.append((
-            request.request_id, request.hash_of(person), status, counts, changed, files, models, request.requested_at,
-            lake.run.started_at if ended else None,
+            request.request_id, request.hash_of(person), outcome.status, counts, changed, outcome.files, outcome.models,
+            request.requested_at, lake.run.started_at if outcome.status == "finished" else None,
         ))  # fmt: skip
     columns = [(n, c.type) for n, c in contract("ops.erasures").columns.items() if n != "run_id"]
     lake.upsert("ops.erasures", lake.spark.createDataFrame(rows, ", ".join(f"{n} {t}" for n, t in columns)))

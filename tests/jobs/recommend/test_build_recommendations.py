@@ -10,27 +10,24 @@ from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
 from shoal.conf.sections import Settings
 from shoal.errors import InputError, SkippedError, UsageError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
 from shoal.recommend.candidates.blend import PARTS
+from shoal.recommend.candidates.cold_start import Groups, PopularitySettings, cold_start_candidates
 from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.ranking.context import RecommendationContext
 from shoal.recommend.ranking.lists import backfill_lists
 from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_items
 from shoal.runner.job import find_job
 
-from jobs.recommend.build_recommendations import (
-    REASONS,
-    Known,
-    arms_to_explore,
-    asked_users,
-    cold_start_candidates,
-    put,
-    with_reason,
-)
+from jobs.recommend.build_recommendations import asked_users, exploration_of, upsert_user_lists
 
 DAY = date(2024, 3, 1)
+ARMS = ("context string, item_id string, pulls bigint, rewards double, mean_reward double, epsilon_greedy double, ucb1 double, "
+        "thompson double")  # fmt: skip
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
 
 
@@ -41,7 +38,7 @@ def settings(settings: Settings) -> Settings:
         update={"ranks": [4], "reg_params": [0.1], "alphas": [1.0], "search_iter": 1, "max_iter": 4}
     )
     return settings.model_copy(
-        update={"train_recommender": small, "recommend": settings.recommend.model_copy(update={"k": 3, "new_items": 1})}
+        update={"train_recommender": small, "recommend": settings.recommend.model_copy(update={"k": 3, "cold_start_slots": 1})}
     )
 
 
@@ -53,7 +50,7 @@ def rows_of(spark: SparkSession, table: str, rows: list[dict[str, Any]]) -> Data
 
 
 def fill(spark: SparkSession, lake: Lake) -> None:
-    """Two groups of six users and eight items; each user has six items of its group, the same two groups of events."""
+    """Two groups of six users and eight items; each user has six items of its group. Users below 6 rate, the others like."""
     rows = [
         (f"e{user}-{item}", f"u{user}", f"{user % 2}-{item}", "rating" if user < 6 else "like", 4.0 if user < 6 else None,
          datetime(2024, 2, 20) + timedelta(hours=user * 8 + item), "test")
@@ -112,25 +109,25 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(spark: SparkSessi
     assert {user for user, found in sources.items() if found == {"popularity"}} == {"follower only"}
     # The blend goes by the history, which a newcomer has.
     assert sources["newcomer"] == {"blend"}
-    # The last place is for what nobody has met, for users whom ALS knows.
+    # The last place is the cold-start slot, for users whom ALS knows.
     assert all([(r["source"], r["item_id"]) for r in lists[f"u{n}"]][2] == ("content", "new") for n in range(1, 12))
     # But u0 has blocked who made it.
     assert not any(r["item_id"] == "new" for r in lists["u0"])
     assert {r["source"] for n in range(12) for r in lists[f"u{n}"][:2]} == {"blend"}
-    assert {r["reason"] for n in range(1, 12) for r in lists[f"u{n}"][2:]} == {"New, and close to what you like."}
+    assert {(r["reason_code"], r["because_item_id"]) for n in range(1, 12) for r in lists[f"u{n}"][2:]} == {("new_item", None)}
     # Each user's two unseen items of its own group come first.
     assert all({r["item_id"][0] for r in lists[f"u{n}"][:2]} == {str(n % 2)} for n in range(12))
     assert all(r["parts"] == {r["source"]: r["score"]} for r in lists["follower only"])
     assert [set(r["parts"]) for r in lists["u2"]] == [set(PARTS), set(PARTS), {"content"}]
     assert {(r["variant"], r["model_version"], r["propensity"]) for r in rows} == {("champion", "shoal_recommender/1", 1.0)}
 
-    reasons = {user: [r["reason"] for r in one] for user, one in lists.items()}
-    assert all(reason.startswith("Because you rated Film ") for reason in reasons["u0"][:2])
-    assert all(reason.startswith("Because you liked Film ") for reason in reasons["u6"][:2])
-    assert set(reasons["follower only"]) == {"Popular with everybody lately."}
-    assert set(reasons["newcomer"]) <= {"Because you bought Film 0.", "Liked by people like you."}
-    untitled = ("Because you rated 1-", "Because you rated A very long text text")  # by id, or by the beginning of the text
-    assert all(reason.startswith(untitled) for reason in reasons["u1"][:2])
+    codes = {user: [r["reason_code"] for r in one] for user, one in lists.items()}
+    assert codes["u0"][:2] == ["because_rating"] * 2
+    assert codes["u6"][:2] == ["because_like"] * 2
+    assert set(codes["follower only"]) == {"popular"}
+    assert set(codes["newcomer"]) <= {"because_purchase", "similar_users"}
+    assert all((r["because_item_id"] is not None) == r["reason_code"].startswith("because_") for r in rows)
+    assert all((r["user_id"], r["because_item_id"]) in seen for r in rows if r["because_item_id"] is not None)
 
     again = make_lake(run_id="run-3")
     without_run = [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in rows]
@@ -142,6 +139,25 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(spark: SparkSessi
     # Everybody but who has blocked its owner may be told of what nobody has met.
     assert {r["user_id"] for r in told if (r["item_id"], r["source"]) == ("new", "content")} == {f"u{n}" for n in range(1, 12)}
     assert {r["item_id"][0] for r in told if r["user_id"] == "u1" and r["rank"] == 1 and r["source"] == "als"} <= {"1"}
+    because = {(r["user_id"], r["because_item_id"]) for r in told if r["reason_code"].startswith("because_")}
+    assert because
+    assert because <= seen
+    assert {r["reason_code"] for r in told if r["source"] == "content"} == {"new_item"}
+
+    explored = make_lake(run_id="run-4")
+    arms = spark.createDataFrame([("campaign=all", item, 1, 0.0, 0.0, 0.0, 0.0, 0.5) for item in ("0-0", "1-1")], ARMS)
+    explored.replace("gold.bandit_arms", arms, on=DAY - timedelta(1))
+    find_job("build_recommendations").run(explored, explored.settings.recommend.model_copy(update={"explore": 1}), DAY)
+    after = explored.read_current("gold.recommendations").where(F.col("as_of") == F.lit(DAY)).collect()
+    assert explored.run.tags["explored"] == "thompson of 2024-02-29"
+    assert any(r["source"] == "explore" for r in after)
+    # The last place but the cold-start slot is drawn for; the slot and all above stay as they were.
+    assert {r["rank"] for r in after if r["user_id"] in {f"u{n}" for n in range(1, 12)} and r["source"] == "explore"} == {2}
+    stays = [(r["user_id"], r["rank"], r["item_id"], r["propensity"]) for r in rows if r["rank"] == 1 or r["source"] == "content"]
+    found = {(r["user_id"], r["rank"], r["item_id"], r["propensity"]) for r in after}
+    assert set(stays) <= found
+    assert len([r for r in after if r["source"] == "content"]) == 11
+    assert {(r["reason_code"], r["variant"]) for r in after if r["source"] == "explore"} == {("exploration", "thompson")}
 
 
 def test_the_newest_decision_of_moderators_counts(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
@@ -160,17 +176,7 @@ def test_the_newest_decision_of_moderators_counts(spark: SparkSession, make_lake
     # An item that only events know is as good as another, unless a rule asks what silver.items says of it.
     assert through(items) == ["b", "d", "e"]
     assert through(None) == ["e"]
-    assert through(items, only="item_id != 'd'") == ["b"]
-
-
-def test_a_reason_names_nothing_that_moderators_have_removed(spark: SparkSession) -> None:
-    lists = [("u", "x", "gone", "als"), ("u", "y", "kept", "als"), ("u", "z", None, "popularity")]
-    rows = spark.createDataFrame(lists, "user_id string, item_id string, because_item_id string, source string")
-    known = spark.createDataFrame([("u", "gone", "like"), ("u", "kept", "like")], "user_id string, item_id string, event string")
-    removed = spark.createDataFrame([("gone",), ("x",)], "item_id string")
-    told = {row["item_id"]: row["reason"] for row in with_reason(rows, known, None, removed).collect()}
-    assert told == {"x": "Liked by people like you.", "y": "Because you liked kept.", "z": REASONS["popularity"]}
-    assert {row["item_id"]: row["reason"] for row in with_reason(rows, known, None).collect()}["x"] == "Because you liked gone."
+    assert through(items, item_filter="item_id != 'd'") == ["b"]
 
 
 def test_rules_let_items_through(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
@@ -187,12 +193,12 @@ def test_rules_let_items_through(spark: SparkSession, make_lake: Callable[..., L
 
     assert through() is None
     assert through(max_age_days=7) == {"fresh", "post"}
-    assert through(only="kind = 'film'", max_age_days=7) == {"fresh"}
-    assert through(only="price_usd < 3") == set()
-    with pytest.raises(UsageError, match="recommend.only"):
-        through(only="kid = 'film'")
-    with pytest.raises(UsageError, match="recommend.only"):
-        through(only="kind = ")
+    assert through(item_filter="kind = 'film'", max_age_days=7) == {"fresh"}
+    assert through(item_filter="price_usd < 3") == set()
+    with pytest.raises(UsageError, match="recommend.item_filter"):
+        through(item_filter="kid = 'film'")
+    with pytest.raises(UsageError, match="recommend.item_filter"):
+        through(item_filter="kind = ")
     with pytest.raises(UsageError, match=r"silver\.items does not exist"):
         allowed_items(None, conf.model_copy(update={"max_age_days": 1}), DAY, items)
 
@@ -210,7 +216,7 @@ def test_strangers_get_what_those_they_follow_like_then_their_community_then_the
     members = spark.createDataFrame([("s", "g"), ("c", "g"), ("t", "g")], "node_id string, community_id string")
     lake.replace("gold.communities", members, on=DAY)
     frame = spark.createDataFrame(events, EVENTS)
-    known = Known(preferences(frame), frame, None, None)
+    known = RecommendationContext(preferences(frame), frame, None, None)
     # p is of the profile of a, but has blocked who made y; of q nothing but an empty word is known.
     profiles = [{"user_id": "a", "country": "PT", "language": "pt"}, {"user_id": "p", "country": "pt ", "language": "PT"},
                 {"user_id": "q", "country": " "}]  # fmt: skip
@@ -219,7 +225,9 @@ def test_strangers_get_what_those_they_follow_like_then_their_community_then_the
     blocks = spark.createDataFrame([("p", "maker")], "user_id string, blocked_id string")
     known = replace(known, blocked=blocked_items(items, blocks))
     strangers = spark.createDataFrame([("s",), ("t",), ("v",), ("p",), ("q",)], "user_id string")
-    lists = cold_start_candidates(known, strangers, DAY, lake)
+    groups = Groups(lake.read("silver.follows"), lake.read("gold.communities", on=DAY), lake.read("silver.profiles"))
+    popular = PopularitySettings(3, 30.0, F.lit(datetime(2024, 3, 2)), None, 256)
+    lists = cold_start_candidates(known, strangers, groups, popular)
     found: dict[str, list[tuple[str, str]]] = {}
     for row in backfill_lists(lists, 3).orderBy("user_id", "rank").collect():
         found.setdefault(row["user_id"], []).append((row["item_id"], row["source"]))
@@ -235,8 +243,8 @@ def test_strangers_get_what_those_they_follow_like_then_their_community_then_the
 
 def test_the_lists_of_some_users_leave_those_of_others_as_they_are(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     def lists(*places: tuple[str, int]) -> DataFrame:
-        same = {"item_id": "x", "score": 1.0, "parts": {"als": 1.0}, "reason": "r", "source": "als", "variant": "champion",
-                "model_version": "m/1"}  # fmt: skip
+        same = {"item_id": "x", "score": 1.0, "parts": {"als": 1.0}, "reason_code": "similar_users", "source": "als",
+                "variant": "champion", "model_version": "m/1"}  # fmt: skip
         rows = [{"user_id": user, "rank": rank, **same} for user, rank in places]
         return rows_of(spark, "gold.recommendations", rows).drop("as_of")
 
@@ -245,7 +253,7 @@ def test_the_lists_of_some_users_leave_those_of_others_as_they_are(spark: SparkS
     asked = spark.createDataFrame([("a",), ("b",), ("new",)], "user_id string")
     before = lake.version("gold.recommendations")
     part = make_lake(run_id="part")
-    put(part, lists(("a", 1), ("new", 1)), asked, DAY)
+    upsert_user_lists(part, lists(("a", 1), ("new", 1)), asked, DAY)
     # One commit: a run that is killed leaves no list of two halves.
     assert (part.version("gold.recommendations"), part.run.rows_out) == (before + 1, {"gold.recommendations": 2})
     columns = ["user_id", "rank", "run_id"]
@@ -261,7 +269,7 @@ def test_users_by_a_condition_or_a_file(spark: SparkSession, make_lake: Callable
     assert [row["user_id"] for row in asked_users(lake, "followers > 3", DAY).collect()] == ["a"]
     with pytest.raises(UsageError, match=r"recommend\.users: .*folowers.*expected a condition over silver\.users, or the path"):
         asked_users(lake, "folowers > 3", DAY)
-    with pytest.raises(SkippedError, match=r"recommend\.users: followers > 9: nobody"):
+    with pytest.raises(SkippedError, match=r"recommend\.users: followers > 9: no user"):
         asked_users(lake, "followers > 9", DAY)
     (tmp_path / "some.csv").write_text("userId\nb\nunknown\nb\n")
     assert {row["user_id"] for row in asked_users(lake, str(tmp_path / "some.csv"), DAY).collect()} == {"b", "unknown"}
@@ -273,22 +281,20 @@ def test_arms_to_explore_are_of_the_last_day_before_and_go_by_the_rules(
     spark: SparkSession, make_lake: Callable[..., Lake]
 ) -> None:
     lake = make_lake()
-    fields = ["pulls bigint", *(f"{name} double" for name in ("rewards", "mean_reward", "epsilon_greedy", "ucb1", "thompson"))]
     for days, thompson in ((2, 0.25), (0, 0.75)):
         rows = [("men", item, 4, 1.0, 0.25, 0.5, 0.0, thompson) for item in ("x", "y")]
         rows += [("all", "z", 4, 1.0, 0.25, 1.0, 1.0, 1.0)]
-        frame = spark.createDataFrame(rows, ", ".join(["context string, item_id string", *fields]))
-        lake.replace("gold.bandit_arms", frame, on=DAY - timedelta(days))
+        lake.replace("gold.bandit_arms", spark.createDataFrame(rows, ARMS), on=DAY - timedelta(days))
     nothing = spark.createDataFrame([], EVENTS)
-    allowed = Known(nothing, nothing, None, spark.createDataFrame([("x",)], "item_id string"))
+    allowed = RecommendationContext(nothing, nothing, None, spark.createDataFrame([("x",)], "item_id string"))
     conf = lake.settings.recommend.model_copy(update={"explore": 1, "explore_context": "men"})
-    assert arms_to_explore(lake, allowed, lake.settings.recommend, DAY) is None  # shipped: none
-    found = arms_to_explore(lake, allowed, conf, DAY)
+    assert exploration_of(lake, allowed, lake.settings.recommend, DAY) is None  # shipped: none
+    found = exploration_of(lake, allowed, conf, DAY)
     assert found is not None
-    assert [tuple(row) for row in found.collect()] == [("x", 0.25)]
+    assert [tuple(row) for row in found.arms.collect()] == [("x", 0.25)]
     assert lake.run.tags["explored"] == "thompson of 2024-02-28"
-    assert arms_to_explore(lake, allowed, conf.model_copy(update={"explore_policy": "ucb1"}), DAY) is None
-    assert lake.run.tags["explored"] == "nothing: no arm of men before 2024-03-01 that the rules let through"
+    assert exploration_of(lake, allowed, conf.model_copy(update={"explore_policy": "ucb1"}), DAY) is None
+    assert lake.run.tags["explored"] == "nothing: no allowed arm of men before 2024-03-01"
 
 
 def test_without_a_champion_the_job_is_skipped(spark: SparkSession, lake: Lake) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.recommend.feeds.follows import WalkSettings, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
+from shoal.recommend.feeds.follows import WalkSettings, contacts_of, follow_pairs, short_lists, suggest_by_contacts, suggest_by_walk
 from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
@@ -25,7 +25,7 @@ def follows(spark: SparkSession, pairs: str) -> DataFrame:
 def test_by_hand(spark: SparkSession) -> None:
     # a follows b and c, both follow d; d follows a. e hangs on d. ba twice, and aa, say nothing new.
     given = follows(spark, "ab ac bd cd da de aa ab")
-    found = suggest_by_contacts(given, k=10, max_contacts=10).orderBy("user_id", "rank").collect()
+    found = suggest_by_contacts(given, contacts_of(given, 10), k=10).orderBy("user_id", "rank").collect()
     b, d = 1 / np.log(2), 1 / np.log(4)  # b and c have 2 contacts, d has 4: a, b, c, e; a has 3: b, c, d
     a = 1 / np.log(3)
     assert [(r["user_id"], r["recommended_id"], round(r["score"], 6), r["common"], r["follows_back"]) for r in found] == [
@@ -50,17 +50,17 @@ def test_random_follows_against_networkx(spark: SparkSession) -> None:
     for user, group in groupby(sorted((u, -round(score, 6), w) for (u, w), score in index.items()), key=lambda row: row[0]):
         best += [(user, rank, who, -score) for rank, (_, score, who) in enumerate(list(group)[:5], 1)]
     given = follow_pairs(spark.createDataFrame(pairs, "src_id string, dst_id string"))
-    found = suggest_by_contacts(given, 5, 1000).orderBy("user_id", "rank").collect()
+    found = suggest_by_contacts(given, contacts_of(given, 1000), 5).orderBy("user_id", "rank").collect()
     assert [(r["user_id"], r["rank"], r["recommended_id"], round(r["score"], 6)) for r in found] == best
     assert all(r["common"] == len(list(nx.common_neighbors(graph, r["user_id"], r["recommended_id"]))) for r in found)
 
 
 def test_hubs_are_no_common_contacts(spark: SparkSession) -> None:
     star = " ".join(f"{leaf}h" for leaf in "abcde") + " ax bx"
-    found = suggest_by_contacts(follows(spark, star), k=10, max_contacts=4).orderBy("user_id").collect()
+    found = suggest_by_contacts(follows(spark, star), contacts_of(follows(spark, star), 4), k=10).orderBy("user_id").collect()
     # h has five contacts; x has two, a and b, who have h and x in common.
     assert [(r["user_id"], r["recommended_id"]) for r in found] == [("a", "b"), ("b", "a"), ("h", "x"), ("x", "h")]
-    assert suggest_by_contacts(follows(spark, star), k=1, max_contacts=5).count() == 7
+    assert suggest_by_contacts(follows(spark, star), contacts_of(follows(spark, star), 5), k=1).count() == 7
 
 
 def test_a_walk_fills_short_lists(spark: SparkSession) -> None:
@@ -70,9 +70,9 @@ def test_a_walk_fills_short_lists(spark: SparkSession) -> None:
     ring = [(a, (a + 1) % 20) for a in range(20)] + [tuple(chord) for chord in rng.integers(0, 20, (6, 2))]
     pairs = [(f"n{a:02}", f"n{b:02}") for a, b in ring if a != b] + [(f"n{a:02}", "hub") for a in range(20)]
     given = follow_pairs(spark.createDataFrame(pairs, "src_id string, dst_id string"))
-    listed = suggest_by_contacts(given, 8, 19).persist()
+    listed = suggest_by_contacts(given, contacts_of(given, 19), 8).persist()
     few = short_lists(listed, given, 8)
-    found = suggest_by_walk(few, listed, given, 8, 19, WalkSettings(3, 0.2, 1000)).collect()
+    found = suggest_by_walk(few, listed, given, contacts_of(given, 19), 8, WalkSettings(3, 0.2, 1000)).collect()
     lists = {(r["user_id"], r["rank"]): r for r in found}
     assert len(lists) == len(found) > 50
 
@@ -101,11 +101,11 @@ def test_a_walk_fills_short_lists(spark: SparkSession) -> None:
 def test_a_walk_keeps_the_likeliest_places_only(spark: SparkSession) -> None:
     # a's contacts are b, c, d; b's are a, e, and so on: of three equally likely places one goes on, the smallest id.
     given = follows(spark, "ab ac ad be cf dg")
-    none = suggest_by_contacts(given, 5, 100).limit(0)
+    none = suggest_by_contacts(given, contacts_of(given, 100), 5).limit(0)
     few = short_lists(none, given, 5).where("user_id = 'a'")
     # In one step b alone is kept, whom a follows; in the next e and a have half a chance each, and a comes first.
-    assert suggest_by_walk(few, none, given, 5, 100, WalkSettings(2, 0.2, 1)).collect() == []
-    wide = suggest_by_walk(few, none, given, 5, 100, WalkSettings(2, 0.2, 2)).collect()
+    assert suggest_by_walk(few, none, given, contacts_of(given, 100), 5, WalkSettings(2, 0.2, 1)).collect() == []
+    wide = suggest_by_walk(few, none, given, contacts_of(given, 100), 5, WalkSettings(2, 0.2, 2)).collect()
     # b and c are kept; then a with a third and e with a sixth, before f.
     assert [(r["recommended_id"], r["rank"], pytest.approx(r["score"])) for r in wide] == [("e", 1, 0.2 * 0.8**2 / 6)]
 

@@ -10,14 +10,14 @@ from pyspark.sql import DataFrame, SparkSession
 from shoal.publish.report.blocks import Bars, Missing, Table
 from shoal.publish.report.samples import last_events, lists_by_source, lists_of, sample_users, samples_part
 
-ROWS = "user_id string, rank int, item_id string, score double, source string, reason string"
+ROWS = "user_id string, rank int, item_id string, score double, source string, reason_code string, because_item_id string"
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp"
 
 
 @pytest.fixture(scope="module")
 def recommendations(spark: SparkSession) -> DataFrame:
-    rows = [(f"known{n}", r, f"i{r}", 1 / r, "als", f"because of {n}") for n in range(5) for r in range(1, 8)]
-    rows += [("new", 1, "i1", 12.5, "popularity", "many like it"), ("new", 2, "i2", 9.0, "popularity", "many like it")]
+    rows = [(f"known{n}", r, f"i{r}", 1 / r, "als", "because_rating", "i1" if n else "i9") for n in range(5) for r in range(1, 8)]
+    rows += [("new", 1, "i1", 12.5, "popularity", "popular", None), ("new", 2, "i2", 9.0, "popularity", "popular", None)]
     return spark.createDataFrame(rows, ROWS)
 
 
@@ -46,6 +46,9 @@ def test_lists_are_the_first_places_with_titles(recommendations: DataFrame, titl
     rows = lists_of(recommendations, ["new", "known1"], titles)
     assert [(r["user_id"], r["rank"]) for r in rows] == [("known1", r) for r in range(1, 6)] + [("new", 1), ("new", 2)]
     assert [r["title"] for r in rows][:2] == ["First <b>light</b>", None]
+    # The because-item is called by its title, or by its id where it has none.
+    assert {r["reason"] for r in rows if r["user_id"] == "known1"} == {"Because you rated First <b>light</b>."}
+    assert {r["reason"] for r in lists_of(recommendations, ["known0"], titles)} == {"Because you rated i9."}
     assert [r["title"] for r in lists_of(recommendations, ["new"], None)] == [None, None]
 
 
@@ -73,7 +76,7 @@ def test_the_part_shows_lists_with_reasons(
     tables = [b for b in part.blocks if isinstance(b, Table)]
     assert tables[1].caption == "User new · popularity"
     assert [[c.text for c in row] for row in tables[1].rows] == [
-        ["1", "First <b>light</b>", "many like it", "12.5"], ["2", "i2", "many like it", "9"],
+        ["1", "First <b>light</b>", "Popular with everybody lately.", "12.5"], ["2", "i2", "Popular with everybody lately.", "9"],
     ]  # fmt: skip
     assert tables[1].note == "Last seen of this user: rating 4.5, First <b>light</b>."
     assert tables[0].note == "Nothing is known of what this user did."

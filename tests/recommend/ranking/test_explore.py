@@ -26,8 +26,8 @@ def test_propensities_are_the_frequencies_of_what_is_shown(spark: SparkSession) 
     # Half of what the arms had before a rule took one of them away: they are drawn in proportion.
     shares = [("y", 0.25), ("z", 0.1), ("c", 0.1), ("x", 0.05), ("0", 0.0)]
     arms = spark.createDataFrame(shares, "item_id string, probability double")
-    settings = Exploration(2, 1, date(2024, 3, 1))
-    found = rows_of(with_exploration(lists.repartition(3), seen, arms, settings))
+    settings = Exploration(arms, 2, 1, date(2024, 3, 1))
+    found = rows_of(with_exploration(lists.repartition(3), seen, settings))
     assert [(rank, propensity) for _, rank, item, _, propensity in found if item == "a"] == [(1, 1.0)] * USERS
     by_user = [found[n : n + 3] for n in range(0, len(found), 3)]
     assert all([row[1] for row in one] == [1, 2, 3] for one in by_user)
@@ -43,3 +43,23 @@ def test_propensities_are_the_frequencies_of_what_is_shown(spark: SparkSession) 
     third = Counter((one[2][2], round(one[2][4], 9)) for one in by_user if one[1][2] == "y")
     assert set(third) == {("z", 0.2), ("b", 0.8)}
     assert {(one[2][2], round(one[2][4], 9)) for one in by_user if one[1][2] == "b"} == {("y", 0.5), ("z", 0.2), ("c", 0.3)}
+
+
+def test_cold_start_slots_are_not_explored(spark: SparkSession) -> None:
+    """u has a slot at the end, v one in the middle, w nothing else; the place before, or the last open one, is drawn for."""
+    lists = {"u": [("a", "als"), ("b", "als"), ("new", "content")], "v": [("a", "als"), ("new", "content"), ("p", "popularity")],
+             "w": [("new", "content")]}  # fmt: skip
+    rows = [(user, rank, item, 1.0, {source: 1.0}, source, None) for user, one in lists.items() for rank, (item, source) in
+            enumerate(one, 1)]  # fmt: skip
+    arms = spark.createDataFrame([("y", 0.75), ("new", 0.25)], "item_id string, probability double")
+    nothing = spark.createDataFrame([], "user_id string, item_id string")
+    found = rows_of(with_exploration(spark.createDataFrame(rows, LISTS), nothing, Exploration(arms, 1, 3, date(2024, 3, 1))))
+    drawn = {"u": ("u", 2), "v": ("v", 3)}
+    assert [row for row in found if row[:2] not in drawn.values()] == [
+        ("u", 1, "a", "als", 1.0), ("u", 3, "new", "content", 1.0), ("v", 1, "a", "als", 1.0), ("v", 2, "new", "content", 1.0),
+        ("w", 1, "new", "content", 1.0),
+    ]  # fmt: skip
+    # y by its probability, or what stood there, where the draw was the item of the slot.
+    places = [row[2:] for row in found if row[:2] in drawn.values()]
+    assert places[0] in [("y", "explore", 0.75), ("b", "als", 0.25)]
+    assert places[1] in [("y", "explore", 0.75), ("p", "popularity", 0.25)]

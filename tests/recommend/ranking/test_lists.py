@@ -20,12 +20,17 @@ def test_later_lists_fill_what_is_left_and_repeat_nothing(spark: SparkSession) -
 
 
 def test_groups_add_up_and_what_was_seen_is_left_out(spark: SparkSession) -> None:
-    members = spark.createDataFrame([("u", "g"), ("u", "h"), ("v", "h")], "user_id string, group_id string")
-    scores = spark.createDataFrame([("g", "a", 1.0), ("g", "b", 3.0), ("h", "a", 2.5), ("h", "c", 0.5), ("h", "d", 0.5)],
-                                   "group_id string, item_id string, score double")  # fmt: skip
+    members = spark.createDataFrame(
+        [("s", "u", "g"), ("s", "u", "h"), ("s", "v", "h"), ("t", "u", "g")], "source string, user_id string, group_id string"
+    )
+    scored = [("g", "a", 1.0), ("g", "b", 3.0), ("h", "a", 2.5), ("h", "c", 0.5), ("h", "d", 0.5)]
+    scores = spark.createDataFrame([("s", *row) for row in scored] + [("t", "g", "z", 9.0)],
+                                   "source string, group_id string, item_id string, score double")  # fmt: skip
     seen = spark.createDataFrame([("v", "a")], "user_id string, item_id string")
-    found = [tuple(row) for row in list_groups(members, scores, seen, 2).orderBy("user_id", "rank").collect()]
-    # a: 1 + 2.5; v has had a; c and d are equal, so the smaller id first.
-    assert found == [("u", 1, "a", 3.5), ("u", 2, "b", 3.0), ("v", 1, "c", 0.5), ("v", 2, "d", 0.5)]
+    found = [tuple(row) for row in list_groups(members, scores, seen, 2).orderBy("source", "user_id", "rank").collect()]
+    # a: 1 + 2.5; v has had a; c and d are equal, so the smaller id first; a group of another source of the same name is another.
+    assert found == [
+        ("s", "u", 1, "a", 3.5), ("s", "u", 2, "b", 3.0), ("s", "v", 1, "c", 0.5), ("s", "v", 2, "d", 0.5), ("t", "u", 1, "z", 9.0),
+    ]  # fmt: skip
     best = {(row["group_id"], row["item_id"]) for row in best_of_groups(scores, 2).collect()}
-    assert best == {("g", "a"), ("g", "b"), ("h", "a"), ("h", "c")}
+    assert best == {("g", "a"), ("g", "b"), ("h", "a"), ("h", "c"), ("g", "z")}

@@ -19,7 +19,7 @@ def items_of(factors: np.ndarray) -> Items:
 
 def seen_of(lists: list[list[int]]) -> Seen:
     flat = np.array([i for one in lists for i in one], np.int64)
-    return Seen(np.cumsum([0, *map(len, lists)]), flat, np.ones(len(flat)))
+    return Seen(np.cumsum([0, *map(len, lists)]), flat, np.ones(len(flat)), np.ones(len(flat), np.bool_))
 
 
 def brute_force(users: np.ndarray, items: np.ndarray, seen: list[list[int]], k: int) -> list[list[int]]:

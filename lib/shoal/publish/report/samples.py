@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from shoal.publish.report.activity import Absent
 from shoal.publish.report.blocks import Bar, Bars, Block, Cell, Part, Table
 from shoal.publish.report.wording import count, day, decimal, plural, share, shortened
+from shoal.recommend.ranking.reason import called, sentence
 
 MOST_SOURCES = 20
 MOST_USERS = 20
@@ -55,9 +56,17 @@ def sample_users(recommendations: DataFrame, sources: Sequence[str], users: int)
 
 
 def lists_of(recommendations: DataFrame, users: Sequence[str], titles: DataFrame | None) -> list[dict[str, Any]]:
-    """The first LIST_LENGTH (5) places of each of at most MOST_USERS users, with titles; 100 rows at most are collected."""
+    """The first LIST_LENGTH (5) places of each of at most MOST_USERS users, with titles and `reason`, the sentence of reason_code;
+    100 rows at most are collected."""
     listed = recommendations.where(F.col("user_id").isin(list(users)[:MOST_USERS]) & (F.col("rank") <= LIST_LENGTH))
-    listed = listed.select("user_id", "rank", "item_id", "score", "source", "reason")
+    listed = listed.select("user_id", "rank", "item_id", "score", "source", "reason_code", "because_item_id")
+    name = F.col("because_item_id")
+    if titles is not None:
+        text = F.col("text") if "text" in titles.columns else F.lit(None).cast("string")
+        names = titles.select(F.col("item_id").alias("because_item_id"), called(F.col("title"), text).alias("_name"))
+        listed = names.join(F.broadcast(listed), "because_item_id", "right")
+        name = F.coalesce("_name", name)
+    listed = listed.withColumn("reason", sentence(F.col("reason_code"), name)).drop("_name", "reason_code", "because_item_id")
     return _with_titles(listed, titles, ("user_id", "rank"), MOST_USERS * LIST_LENGTH)
 
 

@@ -195,7 +195,8 @@ def list_als(
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score, best first; `because_item_id` where asked for.
 
-    `preferences` (user_id, item_id, weight, value) are left out of the lists and are what reasons refer to. `users`:
+    `preferences` (user_id, item_id, weight, value) are not listed and are what reasons refer to, those with `is_liked` false
+    apart (see `reason.with_liked`). `users`:
     user_id; None is everybody the model knows. A user that the model does not know has no row. score is the predicted
     rating, or, implicit, the predicted preference, about 0..1. Cost: that of `rank_top_k`.
     """
@@ -204,6 +205,7 @@ def list_als(
         user_factors = user_factors.join(users.select("user_id").distinct(), "user_id", "left_semi")
     settings = model.settings
     weight = F.col("weight") if settings.is_implicit else F.coalesce("value", F.lit(0.0))
-    seen = preferences.select("user_id", "item_id", weight.alias("weight"))
+    liked = F.col("is_liked") if "is_liked" in preferences.columns else F.lit(True)
+    seen = preferences.select("user_id", "item_id", weight.alias("weight"), liked.alias("is_liked"))
     reason = als_reason(settings.reg_param, settings.alpha if settings.is_implicit else None) if with_reason else None
     return rank_top_k(user_factors, model.item_factors, seen, k, user_batch_size, reason)

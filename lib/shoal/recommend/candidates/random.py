@@ -41,7 +41,7 @@ def list_random(items: DataFrame, users: DataFrame, seen: DataFrame, k: int, see
     def draw(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         everything = shared.value
         for batch in batches:
-            known = seen_of_users(batch.column("_seen_ids"), batch.column("_seen_weights"), everything)
+            known = seen_of_users(batch, everything)
             for row, user in enumerate(batch.column("user_id").to_pylist()):
                 rng = np.random.default_rng([seed, zlib.crc32(user.encode())])
                 chosen = _draw_unseen(rng, len(everything), known.index[known.of(row)], k)

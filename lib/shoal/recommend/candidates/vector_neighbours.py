@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 from shoal.arrays import Doubles, Floats, Ints
 from shoal.errors import InputError
-from shoal.recommend.ranking.top_k import Items, Seen, matrix_of, rank_top_k, top_k_of_block
+from shoal.recommend.ranking.top_k import Items, Seen, collect_items, matrix_of, rank_top_k, top_k_of_block
 
 NEIGHBOURS = "item_id string, rank int, similar_item_id string, similarity double"
 PAIRS = "item_id string, similar_item_id string, similarity double"
@@ -61,7 +61,8 @@ def nearest_vectors(vectors: DataFrame, settings: VectorSettings, centred: bool)
     if count < 2:
         return vectors.sparkSession.createDataFrame([], NEIGHBOURS)
     units = unit_vectors(vectors, mean if centred else np.zeros_like(mean))
-    pairs = exact_pairs(units, settings) if count <= settings.exact_items else hashed_pairs(units, count, settings)
+    size = count, len(mean)
+    pairs = exact_pairs(units, size, settings) if count <= settings.exact_items else hashed_pairs(units, count, settings)
     near = pairs.where("similarity > 0").withColumn("similarity", F.least(F.lit(1.0), "similarity"))
     order = Window.partitionBy("item_id").orderBy(F.desc("similarity"), "similar_item_id")
     ranked = near.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= settings.neighbours)
@@ -106,11 +107,12 @@ def unit_vectors(vectors: DataFrame, centre: Doubles) -> DataFrame:
     return _typed(vectors).mapInArrow(scaled, "item_id string, features array<float>")
 
 
-def exact_pairs(units: DataFrame, settings: VectorSettings) -> DataFrame:
-    """Each item's nearest of all others: item_id, similar_item_id, similarity. Cost: that of `rank_top_k`, items^2 products."""
+def exact_pairs(units: DataFrame, size: tuple[int, int], settings: VectorSettings) -> DataFrame:
+    """Each item's nearest of all others: item_id, similar_item_id, similarity. `size`: at most so many units, of this length. Cost:
+    that of `rank_top_k`, items^2 products."""
     asked = units.withColumnRenamed("item_id", "user_id")
     itself = units.select(F.col("item_id").alias("user_id"), "item_id")
-    ranked = rank_top_k(asked, units, itself, settings.neighbours, settings.user_batch_size)
+    ranked = rank_top_k(asked, collect_items(units, size), itself, settings.neighbours, settings.user_batch_size)
     return ranked.selectExpr("user_id as item_id", "item_id as similar_item_id", "score as similarity")
 
 
@@ -183,7 +185,7 @@ def _bucket_pairs(rows: pa.Table, settings: VectorSettings) -> Iterator[pa.Recor
 
 def _itself(own: Ints) -> Seen:
     """So that an item is no neighbour of its own."""
-    return Seen(np.arange(len(own) + 1), own, np.ones(len(own)))
+    return Seen(np.arange(len(own) + 1), own, np.ones(len(own)), np.ones(len(own), np.bool_))
 
 
 def _typed(vectors: DataFrame) -> DataFrame:

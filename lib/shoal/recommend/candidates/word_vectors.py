@@ -30,15 +30,20 @@ class WordSettings:
     seed: int
 
 
-def word_vectors(terms: DataFrame, words: WordSettings, content: ContentSettings) -> DataFrame:
+def word_vectors(
+    terms: DataFrame, words: WordSettings, content: ContentSettings, described: tuple[list[str], DataFrame] | None = None
+) -> DataFrame:
     """One row per item with a term that counts: item_id, features (array<float>): the mean of its terms' vectors by TF-IDF weight.
 
-    `terms`: item_id, terms, in their order (`content.content_terms`); those that count are those of `as_content`.
+    `terms`: item_id, terms, in their order (`content.content_terms`); those that count are those of `as_content`. `described`: what
+    `kept_terms` and `as_content` gave for them, where the caller has both.
     The same for the same terms, however they lie in partitions. Cost: that of `as_content`, and Word2Vec in one partition and
     thread, which is what makes it the same each time: `items` x `iterations` x their terms; max_terms x size numbers on the driver.
     """
-    kept = kept_terms(terms, content)
-    weighted = as_content(terms, content, kept)
+    if described is None:
+        kept = kept_terms(terms, content)
+        described = kept, as_content(terms, content, kept)
+    kept, weighted = described
     total = F.aggregate("weights", F.lit(0.0), lambda sum_, w: sum_ + w.cast("double"))
     shares = F.transform("weights", lambda w: (w / total).cast("float"))
     mapping = fit_words(terms, kept, words)

@@ -28,8 +28,8 @@ def follow_pairs(follows: DataFrame) -> DataFrame:
 
 
 def contacts_of(follows: DataFrame, max_contacts: int) -> DataFrame:
-    """middle, person, contacts: whom each `middle` follows or is followed by, once, and how many these are; nobody who has more
-    than `max_contacts`. `follows`: as follow_pairs gives them."""
+    """middle, person, contacts: the people whom each `middle` follows or is followed by, once, and how many these are; without a
+    `middle` of more than `max_contacts`. `follows`: of follow_pairs. Used several times: cache it."""
     back = follows.select(F.col("dst_id").alias("src_id"), F.col("src_id").alias("dst_id"))
     both = follows.unionByName(back).distinct().select(F.col("src_id").alias("middle"), F.col("dst_id").alias("person"))
     counts = both.groupBy("middle").agg(F.count(F.lit(1)).alias("contacts"))
@@ -46,20 +46,20 @@ def not_followed(candidates: DataFrame, follows: DataFrame) -> DataFrame:
     return new.withColumn("follows_back", F.coalesce("_back", F.lit(False))).drop("_back")
 
 
-def suggest_by_contacts(follows: DataFrame, k: int, max_contacts: int) -> DataFrame:
+def suggest_by_contacts(follows: DataFrame, contacts: DataFrame, k: int) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, recommended_id, score, common, follows_back.
 
-    A contact is somebody whom one follows or is followed by. score: sum over the contacts that both have of 1 / ln(number of
+    A contact is a person whom the user follows or is followed by. score: sum over the contacts that both have of 1 / ln(number of
     their contacts) (Adamic and Adar, Social Networks 25, 2003); common: how many these are; follows_back: whether the recommended
-    person follows the user already. Left out: the user, whom the user follows, and as common contacts all with more than
-    `max_contacts`, whose pairs grow with the square and who say least. Ties go to the smaller id. Somebody without a candidate
-    has no row.
+    person follows the user already. Never listed: the user, and people whom the user follows. People with too many contacts are
+    no common contacts (`contacts_of`): their pairs grow with the square and say least. Ties go to the smaller id. A user without a
+    candidate has no row.
 
-    `follows`: as follow_pairs gives them. Cost: pairs of contacts of each contact, at most max_contacts squared for one; they are
-    summed by pair, joined with the follows, and sorted by user.
+    `follows`: of follow_pairs; `contacts`: of contacts_of. Cost: pairs of contacts of each contact, at most max_contacts squared
+    for one; they are summed by pair, joined with the follows, and sorted by user.
     """
-    # Who has one contact joins nobody.
-    contacts = contacts_of(follows, max_contacts).where("contacts > 1")
+    # A person with one contact joins no pair.
+    contacts = contacts.where("contacts > 1")
     ends = contacts.select("middle", "person", (1 / F.log("contacts")).alias("weight"))
     others = contacts.select("middle", F.col("person").alias("recommended_id"))
     pairs = ends.withColumnRenamed("person", "user_id").join(others, "middle").where("user_id != recommended_id")
@@ -75,7 +75,7 @@ def short_lists(listed: DataFrame, follows: DataFrame, k: int) -> DataFrame:
 
 
 def suggest_by_walk(
-    few: DataFrame, listed: DataFrame, follows: DataFrame, k: int, max_contacts: int, settings: WalkSettings
+    few: DataFrame, listed: DataFrame, follows: DataFrame, contacts: DataFrame, k: int, settings: WalkSettings
 ) -> DataFrame:
     """The rows that `few` (of short_lists) lack below those of `listed` (of suggest_by_contacts), in the same form.
 
@@ -88,7 +88,7 @@ def suggest_by_walk(
     `follows`: as follow_pairs gives them. Cost: for each step a join of at most width rows a user of `few` with the contacts, at
     most width x max_contacts rows, a sum and a sort by user.
     """
-    moves = contacts_of(follows, max_contacts).select("middle", "person", (1 / F.col("contacts")).alias("_share"))
+    moves = contacts.select("middle", "person", (1 / F.col("contacts")).alias("_share"))
     place, ends = few.select("user_id", F.col("user_id").alias("middle"), F.lit(1.0).alias("mass")), []
     order = Window.partitionBy("user_id").orderBy(F.desc("mass"), "person")
     for step in range(1, settings.steps + 1):
@@ -109,3 +109,11 @@ def _best(scored: DataFrame, k: int) -> DataFrame:
     """The k rows of each user with the highest score, ties by recommended_id, and their `rank`."""
     order = Window.partitionBy("user_id").orderBy(F.desc("score"), "recommended_id")
     return scored.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)
+
+
+def with_reason(suggested: DataFrame) -> DataFrame:
+    """The rows with `reason`, one sentence that names no person, instead of follows_back."""
+    common = F.when(F.col("common") == 1, "1 contact in common.").otherwise(F.format_string("%d contacts in common.", "common"))
+    why = F.when(F.col("source") == "contacts", common).otherwise("Near you in the network.")
+    reason = F.when(F.col("follows_back"), F.concat(F.lit("Follows you. "), why)).otherwise(why)
+    return suggested.withColumn("reason", reason).drop("follows_back")

@@ -2,8 +2,9 @@
 
 Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): places are filled one after the other, each by the item with
 the largest (1 - diversity) x (relevance + novelty x surprise) - diversity x (likeness to the most alike item chosen before).
-Relevance is the score between the user's worst (0) and best (1); surprise is the self-information of the share of users who
-have the item, over the largest among the candidates; likeness is the Jaccard index of owners and categories.
+Relevance falls from 1 to 0 in equal steps along the candidates' ranks. Scores are not used: candidates come from several sources
+whose scores have no common scale (docs/adr/0047). Surprise is the self-information of the share of users who have the item, over
+the largest among the candidates; likeness is the Jaccard index of owners and categories.
 """
 
 from __future__ import annotations
@@ -30,27 +31,27 @@ class RerankSettings:
 
     @property
     def is_needed(self) -> bool:
-        """Whether anything but the score counts."""
+        """Whether anything but the rank counts."""
         return bool(self.max_per_owner or self.max_per_category or self.diversity or self.novelty)
 
 
 def rerank(lists: DataFrame, about: DataFrame, k: int, settings: RerankSettings) -> DataFrame:
     """`lists` (user_id, rank, item_id, score ...) with at most k rows a user and new ranks; all other columns as they are.
 
-    `about`: item_id, owner_id, categories (array), share (of the users who have the item, 0..1; null counts as nobody); an item
-    that it does not have has no owner and no category. Where limits leave fewer than k, the list is shorter. Equal values: the
-    better old rank. Cost: a join by item, two shuffles by user; a task holds one batch of users' candidates; k x candidates
-    steps a user.
+    `about`: item_id, owner_id, categories (array), share (of the users who have the item, 0..1; null counts as 0); an item that
+    is missing there has no owner and no category. Old ranks may have gaps. Where limits leave fewer than k, the list is shorter.
+    Ties: the better old rank. With limits only, the order stays. Cost: a join by item, two shuffles by user; a task holds one batch
+    of users' candidates; k x candidates steps a user.
     """
     owner = F.when(F.col("owner_id").isNotNull(), F.array(F.concat(F.lit("o:"), "owner_id")))
     categories = F.transform(F.array_distinct("categories"), lambda name: F.concat(F.lit("c:"), name))
     nothing = F.array().cast("array<string>")
     marks = F.concat(F.coalesce(owner, nothing), F.coalesce(categories, nothing))
-    told = about.select("item_id", marks.alias("_marks"), F.coalesce("share", F.lit(0.0)).alias("_share"))
-    known = lists.join(told, "item_id", "left").select("user_id", "rank", "item_id", "score", "_marks", "_share")
-    entry = F.struct("rank", "item_id", "score", F.coalesce("_marks", nothing).alias("marks"),
+    described = about.select("item_id", marks.alias("_marks"), F.coalesce("share", F.lit(0.0)).alias("_share"))
+    joined = lists.join(described, "item_id", "left").select("user_id", "rank", "item_id", "_marks", "_share")
+    entry = F.struct("rank", "item_id", F.coalesce("_marks", nothing).alias("marks"),
                      F.coalesce("_share", F.lit(0.0)).alias("share"))  # fmt: skip
-    candidates = known.groupBy("user_id").agg(F.array_sort(F.collect_list(entry)).alias("rows"))
+    candidates = joined.groupBy("user_id").agg(F.array_sort(F.collect_list(entry)).alias("rows"))
 
     def chosen(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -58,9 +59,8 @@ def rerank(lists: DataFrame, about: DataFrame, k: int, settings: RerankSettings)
             old: list[int] = []
             new: list[int] = []
             for user, rows in zip(batch.column("user_id").to_pylist(), batch.column("rows").to_pylist(), strict=True):
-                scores = np.array([row["score"] for row in rows])
                 shares = np.array([row["share"] for row in rows])
-                picked = choose(scores, [frozenset(row["marks"]) for row in rows], shares, k, settings)
+                picked = choose([frozenset(row["marks"]) for row in rows], shares, k, settings)
                 users += [user] * len(picked)
                 old += [rows[place]["rank"] for place in picked]
                 new += range(1, len(picked) + 1)
@@ -71,11 +71,12 @@ def rerank(lists: DataFrame, about: DataFrame, k: int, settings: RerankSettings)
     return lists.join(places, ["user_id", "rank"]).withColumn("rank", F.col("_rank")).select(*lists.columns)
 
 
-def choose(scores: Doubles, marks: list[frozenset[str]], shares: Doubles, k: int, settings: RerankSettings) -> list[int]:
-    """The places of the items chosen, in their new order. `marks`: `o:<owner>` and `c:<category>` of each item."""
-    value = (1 - settings.diversity) * (_scaled(scores) + settings.novelty * _surprise(shares))
-    nearest: Doubles = np.zeros(len(scores))
-    free = np.ones(len(scores), np.bool_)
+def choose(marks: list[frozenset[str]], shares: Doubles, k: int, settings: RerankSettings) -> list[int]:
+    """The places of the items chosen, in their new order, from candidates in order of rank. `marks`: `o:<owner>` and `c:<category>`
+    of each item."""
+    value = (1 - settings.diversity) * (_relevance(len(marks)) + settings.novelty * _surprise(shares))
+    nearest: Doubles = np.zeros(len(marks))
+    free = np.ones(len(marks), np.bool_)
     used: dict[str, int] = {}
     picked: list[int] = []
     while len(picked) < k and free.any():
@@ -103,13 +104,13 @@ def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / together if together else 0.0
 
 
-def _scaled(scores: Doubles) -> Doubles:
-    low, high = (float(scores.min()), float(scores.max())) if len(scores) else (0.0, 0.0)
-    return np.asarray((scores - low) / (high - low)) if high > low else np.ones(len(scores))
+def _relevance(count: int) -> Doubles:
+    """1 for the first candidate, 0 for the last, equal steps between; 1 for a single one."""
+    return np.linspace(1.0, 0.0, count) if count > 1 else np.ones(count)
 
 
 def _surprise(shares: Doubles) -> Doubles:
-    """-log2 of the share over the largest; an item that nobody has is as surprising as half the rarest."""
+    """-log2 of the share over the largest; an item without users is as surprising as one with half the smallest share."""
     known = shares[shares > 0]
     if not len(known):
         return np.zeros(len(shares))

@@ -12,36 +12,47 @@ from shoal.recommend.ranking.sums import stable_sum
 
 
 def backfill_lists(lists: Sequence[DataFrame], k: int) -> DataFrame:
-    """One row per user and rank 1..k: each user's first list, then what the later lists have and it has not.
+    """One row per user and rank 1..k: each user's first list, then the items of the later lists that are in no earlier one.
 
     `lists`: frames of the same columns, user_id, rank and item_id among them; an item stands where it stands first. Empty lists
-    give none. Cost: two shuffles by user (one by user and item).
+    give an empty frame. Cost: that of `merge_by_priority`.
     """
     marked = [rows.withColumn("_priority", F.lit(n)) for n, rows in enumerate(lists)]
-    together = reduce(DataFrame.unionByName, marked)
+    return merge_by_priority(reduce(DataFrame.unionByName, marked), k)
+
+
+def merge_by_priority(rows: DataFrame, k: int) -> DataFrame:
+    """One row per user and rank 1..k: the rows in order of _priority, then rank, then item_id, each item once; without _priority.
+
+    Cost: one shuffle by user, two sorts within a user.
+    """
     first = Window.partitionBy("user_id", "item_id").orderBy("_priority", "rank")
-    once = together.withColumn("_copy", F.row_number().over(first)).where("_copy = 1").drop("_copy")
     order = Window.partitionBy("user_id").orderBy("_priority", "rank", "item_id")
+    # Rows that lie together by user do so by user and item too: the first window needs no shuffle of its own.
+    once = rows.repartition("user_id").withColumn("_copy", F.row_number().over(first)).where("_copy = 1").drop("_copy")
     return once.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k).drop("_priority")
 
 
 def list_groups(members: DataFrame, scores: DataFrame, seen: DataFrame, k: int) -> DataFrame:
-    """One row per user and rank 1..k: user_id, rank, item_id, score: the best items of the user's groups.
+    """One row per source, user and rank 1..k: source, user_id, rank, item_id, score: the best items of the user's groups.
 
-    `members`: user_id, group_id; `scores`: group_id, item_id, score; an item of several of the user's groups counts with their
-    sum. `seen`: user_id, item_id, left out. Ties go to the smaller item_id. Cost: members x the items of their groups, so
-    `scores` should have each group's best only (`best_of_groups`).
+    `members`: source, user_id, group_id; `scores`: source, group_id, item_id, score; groups of different sources have nothing to do
+    with each other. An item of several of the user's groups counts with their sum. `seen`: user_id, item_id, never listed. Ties go
+    to the smaller item_id. Cost: members x the items of their groups, so `scores` should have each group's best only
+    (`best_of_groups`).
     """
-    scored = members.join(scores, "group_id").groupBy("user_id", "item_id").agg(stable_sum("score").alias("score"))
-    unseen = scored.join(seen.select("user_id", "item_id"), ["user_id", "item_id"], "left_anti")
-    order = Window.partitionBy("user_id").orderBy(F.desc("score"), "item_id")
+    scored = members.join(scores, ["source", "group_id"]).groupBy("source", "user_id", "item_id")
+    unseen = scored.agg(stable_sum("score").alias("score")).join(
+        seen.select("user_id", "item_id"), ["user_id", "item_id"], "left_anti"
+    )
+    order = Window.partitionBy("source", "user_id").orderBy(F.desc("score"), "item_id")
     ranked = unseen.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= k)
-    return ranked.select("user_id", "rank", "item_id", "score")
+    return ranked.select("source", "user_id", "rank", "item_id", "score")
 
 
 def best_of_groups(scores: DataFrame, n: int) -> DataFrame:
-    """The `n` best items of each group: group_id, item_id, score; ties to the smaller item_id. One shuffle by group."""
-    order = Window.partitionBy("group_id").orderBy(F.desc("score"), "item_id")
+    """The `n` best items of each group: source, group_id, item_id, score; ties to the smaller item_id. One shuffle by group."""
+    order = Window.partitionBy("source", "group_id").orderBy(F.desc("score"), "item_id")
     return scores.withColumn("_place", F.row_number().over(order)).where(F.col("_place") <= n).drop("_place")
 
 

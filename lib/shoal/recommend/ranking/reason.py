@@ -1,40 +1,97 @@
-"""Why an item is listed: the seen item that contributes most to its score.
+"""Why an item is listed: a code, and the seen item that contributes most to its score.
 
-For ALS a user's factors are a linear function of what the user has seen, so every score is a sum of one term a seen
-item (Hu, Koren and Volinsky, ICDM 2008, section 5). The largest term names the item in "because you rated X".
+Tables hold `reason_code` and `because_item_id`; `sentence` renders them where a person reads them (docs/adr/0047). For ALS a
+user's factors are a linear function of what the user has seen, so every score is a sum of one term a seen item (Hu, Koren and
+Volinsky, ICDM 2008, section 5). The largest term names the item in "because you rated X".
 """
 
 from __future__ import annotations
 
 import numpy as np
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from shoal.arrays import Doubles, Floats, Ints
 from shoal.recommend.ranking.top_k import Items, Reason, Seen
 
 TITLE_LENGTH = 80
+# Sentences by reason_code; {item} stands for what the item is called. `because_<event>` needs the item, the others none.
+SENTENCES = {
+    "because_view": "Because you viewed {item}.", "because_click": "Because you clicked {item}.",
+    "because_like": "Because you liked {item}.", "because_comment": "Because you commented on {item}.",
+    "because_share": "Because you shared {item}.", "because_save": "Because you saved {item}.",
+    "because_purchase": "Because you bought {item}.", "because_rating": "Because you rated {item}.",
+    "because_event": "Because you met {item}.",
+    "similar_users": "Liked by people like you.", "popular_with_followed": "Popular with people you follow.",
+    "popular_in_community": "Popular in your community.", "popular_in_profile": "Popular with people like you.",
+    "popular": "Popular with everybody lately.", "new_item": "New, and close to what you like.",
+    "exploration": "Something different to try.",
+}  # fmt: skip
+BECAUSE = "because_"
+GENERAL = "similar_users"
+# The reason of a row without a because-item, by source; GENERAL for the sources that are not named here.
+CODES = {
+    "follows": "popular_with_followed", "community": "popular_in_community", "profile": "popular_in_profile",
+    "popularity": "popular", "content": "new_item", "explore": "exploration",
+}  # fmt: skip
 
 
 def called(title: Column, text: Column) -> Column:
     """What a reason calls an item: its title, else the beginning of its text, on one line, of at most 80 characters."""
     whole = F.trim(F.regexp_replace(F.coalesce(F.nullif(F.trim(title), F.lit("")), text), r"\s+", " "))
     short = F.when(F.length(whole) > TITLE_LENGTH, F.concat(F.rtrim(F.substring(whole, 1, TITLE_LENGTH - 1)), F.lit("…")))
-    return F.coalesce(short, whole)
+    return F.nullif(F.coalesce(short, whole), F.lit(""))
 
 
-def because(done: Column, name: Column) -> Column:
-    """The sentence that says what a user has `done`, one word, with the item that is called `name`."""
-    return F.concat(F.lit("Because you "), done, F.lit(" "), name, F.lit("."))
+def sentence(code: Column, name: Column) -> Column:
+    """The sentence for the user by reason_code; null for an unknown code.
+
+    `name`: what the because-item is called (`called`, else its id). Where it is null, as after the erasure of the item, the
+    sentence speaks of "something".
+    """
+    texts = F.create_map(*[F.lit(part) for pair in SENTENCES.items() for part in pair])
+    # No regular expression: a name may hold $ and backslashes.
+    before, after = (F.split_part(texts[code], F.lit("{item}"), F.lit(n)) for n in (1, 2))
+    return F.when(after == "", texts[code]).otherwise(F.concat(before, F.coalesce(name, F.lit("something")), after))
 
 
-def named_in(reason: Column) -> Column:
-    """What `because` has named in a reason; empty where the reason is none of its."""
-    return F.regexp_extract(reason, r"^Because you \S+ (.*)\.$", 1)
+def with_liked(preferences: DataFrame) -> DataFrame:
+    """The preferences (user_id, item_id, value, weight where they have one) with `is_liked`: false where the rating is below the
+    mean of the user's ratings, or where the weight is 0; true elsewhere, without a rating too. Only liked items are because-items.
+    Cost: a shuffle by user."""
+    mean = F.avg("value").over(Window.partitionBy("user_id"))
+    # The mean of equal ratings may be off in the last digit.
+    is_liked = F.coalesce(F.col("value") >= mean - F.lit(1e-9), F.lit(True))
+    if "weight" in preferences.columns:
+        is_liked &= F.col("weight") > 0
+    return preferences.withColumn("is_liked", is_liked)
+
+
+def with_reason(lists: DataFrame, preferences: DataFrame, removed: DataFrame | None = None) -> DataFrame:
+    """The lists (user_id, source, because_item_id ...) with `reason_code`, and because_item_id null where it may not be named.
+
+    `preferences`: user_id, item_id, unique; `event`, the heaviest thing that the user did with the item; `is_liked`. A because-item
+    that is not liked, or that moderators have `removed` (item_id), is not named; the row's reason is then that of its source. An
+    item that the user has no preference for keeps its name, with code because_event. Cost: a join by user and item, one by item
+    with `removed`.
+    """
+    events = preferences.select("user_id", F.col("item_id").alias("because_item_id"), "event", "is_liked")
+    rows = lists.join(events, ["user_id", "because_item_id"], "left")
+    is_named = F.col("because_item_id").isNotNull() & F.coalesce("is_liked", F.lit(True))
+    if removed is not None:
+        gone = removed.select(F.col("item_id").alias("because_item_id"), F.lit(True).alias("_gone"))
+        rows = rows.join(gone, "because_item_id", "left")
+        is_named &= F.col("_gone").isNull()
+    by_source = F.create_map(*[F.lit(part) for pair in CODES.items() for part in pair])
+    known = [code.removeprefix(BECAUSE) for code in SENTENCES if code.startswith(BECAUSE)]
+    event = F.when(F.col("event").isin(known), F.col("event")).otherwise(F.lit("event"))
+    code = F.when(is_named, F.concat(F.lit(BECAUSE), event)).otherwise(F.coalesce(by_source[F.col("source")], F.lit(GENERAL)))
+    named = rows.withColumns({"reason_code": code, "because_item_id": F.when(is_named, F.col("because_item_id"))})
+    return named.select(*lists.columns, "reason_code")
 
 
 def als_reason(reg_param: float, alpha: float | None) -> Reason:
-    """For the top-k engine: the seen item with the largest term of each listed item's score; -1 where no term is
+    """For the top-k engine: the liked seen item with the largest term of each listed item's score; -1 where no such term is
     positive.
 
     `alpha` is the confidence of implicit ALS, with preference weights as the seen items' weights; None is explicit ALS,
@@ -49,6 +106,7 @@ def als_reason(reg_param: float, alpha: float | None) -> Reason:
             history = seen.index[seen.of(user)]
             if len(places) and len(history):
                 terms = _terms(items, history, seen.weight[seen.of(user)], listed[user, places], reg_param, alpha)
+                terms[~seen.liked[seen.of(user)]] = -np.inf
                 most = terms.argmax(axis=0)
                 owed[user, places] = np.where(terms.max(axis=0) > 0, history[most], -1)
         return owed

@@ -1,4 +1,4 @@
-"""What may be listed, and for whom: conditions over items and users, moderators' decisions, and owners whom a user has blocked."""
+"""Rules about what is listed for whom: conditions over items and users, moderators' decisions, owners whom a user has blocked."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def where(rows: DataFrame, condition: str, setting: str, table: str) -> DataFram
 def allowed_items(
     items: DataFrame | None, conf: RecommendConf, as_of: date, met: DataFrame, removed: DataFrame | None = None
 ) -> DataFrame | None:
-    """item_id, once each, of the items that `only`, `max_age_days` and the moderators let through; None where no rule is set.
+    """item_id, once each, of the items that `item_filter`, `max_age_days` and the moderators allow; None where no rule is set.
 
-    `met`: item_id of events, whose items are let through though silver.items should not know them, where only moderators
-    rule. `removed`: see `removed_items`. Raises UsageError for an `only` that is no condition over silver.items, or where there is
-    no such table.
+    `met`: item_id of events; where only moderators rule, its items are allowed even if silver.items does not have them. `removed`:
+    see `removed_items`. Raises UsageError for an `item_filter` that is no condition over silver.items, or where that table does not
+    exist.
     """
     chosen = _chosen_items(items, conf, as_of)
     if chosen is None and removed is not None:
@@ -54,15 +54,15 @@ def without_items(rows: DataFrame, removed: DataFrame | None) -> DataFrame:
 
 
 def _chosen_items(items: DataFrame | None, conf: RecommendConf, as_of: date) -> DataFrame | None:
-    if conf.only is None and conf.max_age_days is None:
+    if conf.item_filter is None and conf.max_age_days is None:
         return None
     if items is None:
-        raise UsageError("recommend.only and recommend.max_age_days: silver.items does not exist in this lake")
+        raise UsageError("recommend.item_filter and recommend.max_age_days: silver.items does not exist in this lake")
     kept = items
     if conf.max_age_days is not None:
         kept = kept.where(F.col("created_at") >= F.lit(end_of(as_of - timedelta(days=conf.max_age_days))))
-    if conf.only is not None:
-        kept = where(kept, conf.only, "recommend.only", "silver.items")
+    if conf.item_filter is not None:
+        kept = where(kept, conf.item_filter, "recommend.item_filter", "silver.items")
     return kept.select("item_id").distinct()
 
 
@@ -77,11 +77,11 @@ def blocked_items(items: DataFrame, blocks: DataFrame) -> DataFrame:
 
 
 def profile_groups(profiles: DataFrame) -> DataFrame:
-    """user_id, group_id: who says the same of country, language and age group, without regard to case, is one group; who says
-    nothing is in none.
+    """user_id, group_id: users with the same country, language and age group, without regard to case, are one group; a user with
+    none of the three is in no group.
 
     `profiles`: user_id (unique), country, language, age_group. Column expressions only.
     """
     names = ("country", "language", "age_group")
-    said = [F.when(F.trim(name) != "", F.concat(F.lit(f"{name}="), F.lower(F.trim(name)))) for name in names]
-    return profiles.select("user_id", F.concat_ws("/", *said).alias("group_id")).where("group_id != ''")
+    parts = [F.when(F.trim(name) != "", F.concat(F.lit(f"{name}="), F.lower(F.trim(name)))) for name in names]
+    return profiles.select("user_id", F.concat_ws("/", *parts).alias("group_id")).where("group_id != ''")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
@@ -35,6 +36,8 @@ GROUP = 16
 MAX_ITEM_BYTES = 2 << 30
 # Ids pass through the driver: 2 GiB are some hundred million of them.
 MAX_ID_BYTES = 2 << 30
+# What `seen_lists` makes and `seen_of_users` takes.
+SEEN_COLUMNS = ("_seen_ids", "_seen_weights", "_seen_liked")
 # Products of larger numbers overflow float32.
 MAX_FACTOR = 1e15
 
@@ -59,11 +62,12 @@ class Items:
 
 @dataclass(frozen=True)
 class Seen:
-    """What each of some users has seen: item indices `index[start[u]:start[u + 1]]`, with a weight each."""
+    """What each of some users has seen: item indices `index[start[u]:start[u + 1]]`, with a weight and whether it is liked."""
 
     start: Ints
     index: Ints
     weight: Doubles
+    liked: npt.NDArray[np.bool_]
 
     def of(self, user: int) -> slice:
         """Where user number `user` stands in `index` and `weight`."""
@@ -72,7 +76,8 @@ class Seen:
     def part(self, first: int, end: int) -> Seen:
         """The same of the users from number `first` up to `end`, which is not among them."""
         start = self.start[first : end + 1]
-        return Seen(start - start[0], self.index[start[0] : start[-1]], self.weight[start[0] : start[-1]])
+        part = slice(int(start[0]), int(start[-1]))
+        return Seen(start - start[0], self.index[part], self.weight[part], self.liked[part])
 
 
 # For one block: user factors, what was seen, and the listed items (-1 where a list is shorter) give the seen item, as an index,
@@ -93,9 +98,9 @@ def rank_top_k(
 
     `user_factors`: user_id, features (array<float>); `item_factors`: item_id, features of the same length,
     or what `collect_items` made of that; ids unique
-    in each. `seen`: user_id, item_id and, for a reason, weight (double); those items are never listed; rows of unknown
-    users or items change nothing. score is the float64 dot product of the float32 factors, unitless. Ties go to the
-    smaller item_id in string order. A user with fewer than k unseen items has a shorter list, one without any has no
+    in each. `seen`: user_id, item_id and, for a reason, weight (double) and is_liked (true where absent); those items are never
+    listed; rows of unknown users or items change nothing. score is the float64 dot product of the float32 factors, unitless. Ties
+    go to the smaller item_id in string order. A user with fewer than k unseen items has a shorter list, one without any has no
     row; so do empty frames.
 
     Raises UsageError for k or user_batch_size below 1; InputError where the item factors are over 2 GiB, of different
@@ -117,23 +122,27 @@ def rank_top_k(
     def list_items(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             # For the whole batch: each call makes an index of the catalogue's ids.
-            seen = seen_of_users(batch.column("_seen_ids"), batch.column("_seen_weights"), shared.value)
+            seen = seen_of_users(batch, shared.value)
             for start in range(0, batch.num_rows, user_batch_size):
                 block = batch.slice(start, user_batch_size)
                 yield _block_lists(block, seen.part(start, start + block.num_rows), shared.value, k, reason)
 
-    return users.select("user_id", "features", "_seen_ids", "_seen_weights").mapInArrow(list_items, schema)
+    return users.select("user_id", "features", *SEEN_COLUMNS).mapInArrow(list_items, schema)
 
 
-def collect_items(item_factors: DataFrame) -> Items:
+def collect_items(item_factors: DataFrame, size: tuple[int, int] | None = None) -> Items:
     """The catalogue on the driver, ids in string order, factors as one float32 matrix; empty for an empty frame.
 
-    Raises InputError where it takes more than 2 GiB, where rows differ in length, or hold null, NaN, infinity or beyond
-    1e15. Cost: collects the factors; the size is asked for first.
+    `size`: an upper bound of the rows, and the length of each, where the caller knows both. Raises InputError where the factors
+    take more than 2 GiB, where rows differ in length, or hold null, NaN, infinity or numbers beyond 1e15. Cost: collects the
+    factors; an action for the size before that, unless it is given.
     """
     typed = item_factors.select("item_id", F.col("features").cast("array<float>").alias("features"))
-    size = typed.agg(F.count(F.lit(1)), F.max(F.size("features")), F.min(F.size("features"))).first()
-    count, widest, narrowest = (int(value) if value is not None else 0 for value in size)
+    if size is None:
+        found = typed.agg(F.count(F.lit(1)), F.max(F.size("features")), F.min(F.size("features"))).first()
+        count, widest, narrowest = (int(value) if value is not None else 0 for value in found)
+    else:
+        count, widest, narrowest = *size, size[1]
     if not count:
         return Items(pa.array([], pa.string()), np.empty((0, 0), np.float32), np.empty(0))
     if widest != narrowest:
@@ -144,6 +153,9 @@ def collect_items(item_factors: DataFrame) -> Items:
             f"{MAX_ITEM_BYTES >> 20} fit a worker: train with a lower rank or leave out rare items"
         )
     table = pa.Table.from_batches(typed._collect_as_arrow())
+    count = len(table)
+    if not count:
+        return Items(pa.array([], pa.string()), np.empty((0, 0), np.float32), np.empty(0))
     # Python orders text by code point, which is Spark's order of UTF-8 bytes too.
     names = table.column("item_id").to_pylist()
     order = np.array(sorted(range(count), key=names.__getitem__))
@@ -242,17 +254,18 @@ def _sorted_best(index: Ints, scores: Doubles, k: int) -> tuple[Ints, Doubles]:
 
 
 def seen_lists(seen: DataFrame) -> DataFrame:
-    """One row per user: the seen item ids and their weights, as two arrays of the same order."""
+    """One row per user: the seen item ids, their weights and whether they are liked, as three arrays of the same order."""
     weight = F.col("weight").cast("double") if "weight" in seen.columns else F.lit(1.0)
-    lists = seen.groupBy("user_id").agg(F.collect_list(F.struct("item_id", weight.alias("weight"))).alias("_seen"))
-    return lists.select("user_id", F.col("_seen.item_id").alias("_seen_ids"), F.col("_seen.weight").alias("_seen_weights"))
+    liked = F.col("is_liked") if "is_liked" in seen.columns else F.lit(True)
+    entry = F.struct("item_id", weight.alias("weight"), liked.alias("liked"))
+    lists = seen.groupBy("user_id").agg(F.collect_list(entry).alias("_seen"))
+    fields = zip(SEEN_COLUMNS, ("item_id", "weight", "liked"), strict=True)
+    return lists.select("user_id", *[F.col(f"_seen.{field}").alias(name) for name, field in fields])
 
 
 def _nothing_seen() -> dict[str, Column]:
-    return {
-        "_seen_ids": F.lit(None).cast("array<string>"),
-        "_seen_weights": F.lit(None).cast("array<double>"),
-    }
+    types = ("array<string>", "array<double>", "array<boolean>")
+    return {name: F.lit(None).cast(kind) for name, kind in zip(SEEN_COLUMNS, types, strict=True)}
 
 
 def _block_lists(batch: pa.RecordBatch, seen: Seen, items: Items, k: int, reason: Reason | None) -> pa.RecordBatch:
@@ -273,17 +286,20 @@ def _block_lists(batch: pa.RecordBatch, seen: Seen, items: Items, k: int, reason
     return pa.RecordBatch.from_pydict(columns)
 
 
-def seen_of_users(ids: pa.ListArray, weights: pa.ListArray, items: Items) -> Seen:
-    """What each user of a batch has seen, by index; ascending within a user, ids outside the catalogue left out."""
+def seen_of_users(batch: pa.RecordBatch, items: Items) -> Seen:
+    """What each user of a batch with SEEN_COLUMNS has seen, by index; ascending within a user, without ids outside the
+    catalogue."""
+    ids, weights, liked = (batch.column(name) for name in SEEN_COLUMNS)
     lengths = pc.fill_null(pc.list_value_length(ids), 0).to_numpy()
     owner = np.repeat(np.arange(len(ids)), lengths)
     index = pc.fill_null(pc.index_in(ids.flatten(), value_set=items.ids), -1).to_numpy().astype(np.int64)
     weight = weights.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+    likes = liked.flatten().to_numpy(zero_copy_only=False).astype(np.bool_)
     known = index >= 0
-    owner, index, weight = owner[known], index[known], weight[known]
+    owner, index, weight, likes = owner[known], index[known], weight[known], likes[known]
     order = np.lexsort((index, owner))
     start = np.searchsorted(owner, np.arange(len(ids) + 1)).astype(np.int64)
-    return Seen(start, index[order], weight[order])
+    return Seen(start, index[order], weight[order], likes[order])
 
 
 def matrix_of(column: pa.ListArray, rank: int, name: str) -> Floats:
