@@ -68,7 +68,7 @@ ARROWS: dict[str, set[str]] = {
     "recommend/feeds": {"recommend/candidates", "recommend/ranking"},
     "models": {"conf", "lake", "runner", "mine/text", "recommend/candidates", "recommend/evaluation"},
     "monitor/drift": set(),
-    "publish/report": set(),
+    "publish/report": {"conf", "lake"},
     "simulate": set(),
     "testing": {"spark"},
     "cli": {

@@ -17,6 +17,9 @@ from shoal.lake.lake import Lake
 from shoal.runner.execute import run_job
 from shoal.runner.incremental import events_to_count
 
+READS = ("silver.interactions", "silver.items", "features.items")
+WRITES = ("features.items",)
+
 
 def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     """Count the events and replace the day's rows."""

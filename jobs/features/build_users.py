@@ -16,6 +16,9 @@ from shoal.lake.lake import Lake
 from shoal.runner.execute import run_job
 from shoal.runner.incremental import events_to_count
 
+READS = ("silver.interactions", "features.users")
+WRITES = ("features.users",)
+
 
 def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     """Count the events and replace the day's rows."""

@@ -19,6 +19,9 @@ from shoal.mine.text.classifier import Classifier, score_texts
 from shoal.models.sentiment import champion_classifier
 from shoal.runner.execute import run_job
 
+READS = ("silver.texts",)
+WRITES = ("gold.sentiments",)
+
 
 def build(texts: DataFrame, classifier: Classifier, version: str) -> DataFrame:
     """Columns text_id, label, probability, probabilities (by label) and model_version."""
@@ -41,7 +44,8 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     if found is None:
         raise SkippedError("there is no champion of sentiment in this lake; train_sentiment makes one from labelled texts")
     classifier, model = found
-    lake.replace("gold.sentiments", build(texts, classifier, model.label), on=as_of)
+    # A row a text, whose id is the key of silver.texts.
+    lake.replace("gold.sentiments", build(texts, classifier, model.label), on=as_of, unique=True)
     lake.run.note(model_version=model.label)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -49,6 +50,64 @@ def test_user_features_are_the_hand_counted_ones(spark: SparkSession, events: Da
     u2 = users["u2"]
     assert (u2["mean_rating"], u2["rating_sum"], u2["purchase_count"]) == (None, 0.0, 1)
     assert (u2["recency_days"], u2["events_per_day"]) == (0.5, 1.0)
+
+
+def test_windows_count_the_last_days_only(spark: SparkSession) -> None:
+    """28 days up to 10 March begin on 12 February, 7 on 4 March."""
+    rows = [
+        ("u", "x", "rating", 1.0, datetime(2024, 2, 11, 23, 59, 59)),
+        ("u", "x", "rating", 4.0, datetime(2024, 2, 12)),
+        ("u", "y", "view", None, datetime(2024, 2, 12, 23)),
+        ("u", "y", "view", None, datetime(2024, 3, 3, 23, 59)),
+        ("u", "x", "rating", 5.0, at(4)),
+        ("v", "x", "view", None, datetime(2024, 2, 1)),
+    ]
+    events = Events(spark.createDataFrame(rows, SCHEMA))
+    names = ("event_count_7d", "event_count_28d", "distinct_items_28d", "active_days_28d", "rating_count_28d", "mean_rating_28d")
+    users = by_id(user_snapshot(spark, events, DAY), "user_id")
+    assert {user: tuple(row[name] for name in names) for user, row in users.items()} == {
+        "u": (1, 4, 2, 3, 2, 4.5), "v": (0, 0, 0, 0, 0, None),
+    }  # fmt: skip
+    names = ("event_count_7d", "event_count_28d", "distinct_users_28d", "rating_count_28d", "mean_rating_28d")
+    catalogue = spark.createDataFrame([("z", None)], "item_id string, created_at timestamp")
+    items = by_id(item_snapshot(spark, events, catalogue, DAY, 30.0), "item_id")
+    assert {item: tuple(row[name] for name in names) for item, row in items.items()} == {
+        "x": (1, 2, 1, 2, 4.5), "y": (0, 2, 1, 0, None), "z": (0, 0, 0, 0, None),
+    }  # fmt: skip
+
+
+def test_windowed_columns_of_a_carried_snapshot_equal_the_whole_ones(spark: SparkSession) -> None:
+    """Day by day for a month: events enter and leave the windows, and some arrive a fortnight late."""
+    first, last = date(2024, 2, 1), date(2024, 3, 15)
+    rng = np.random.default_rng(3)
+    days = (last - first).days + 1
+    rows = [
+        (f"u{user}", f"i{rng.integers(4)}", "rating" if rng.random() < 0.5 else "view", float(rng.integers(1, 6)),
+         datetime(2024, 2, 1) + timedelta(days=int(day), hours=int(rng.integers(24))), int(day) + (14 if rng.random() < 0.2 else 0))
+        for user in range(3) for day in range(days) if rng.random() < 0.4
+    ]  # fmt: skip
+    frame = spark.createDataFrame(rows, f"{SCHEMA}, arrived int").persist()
+    seen = lambda day: frame.where(F.col("arrived") <= (day - first).days).where(F.col("occurred_at") < F.lit(end_of(day)))  # noqa: E731
+    catalogue = spark.createDataFrame([], "item_id string, created_at timestamp")
+    for table, key, made in (
+        ("features.users", "user_id", lambda e, day: user_snapshot(spark, e, day)),
+        ("features.items", "item_id", lambda e, day: item_snapshot(spark, e, catalogue, day, 30.0)),
+    ):
+        carried = None
+        for day, earlier in ((date(2024, 2, 20), None), (date(2024, 3, 4), date(2024, 2, 20)), (last, date(2024, 3, 4))):
+            if earlier is None or carried is None:
+                found = made(Events(seen(day)), day)
+            else:
+                counted = seen(earlier)
+                new = seen(day).exceptAll(counted)
+                found = made(Events(new, carried, counted, earlier), day)
+            kept = found.withColumn("as_of", F.lit(day)).withColumn("run_id", F.lit("r")).select(*contract(table).columns).collect()
+            carried = spark.createDataFrame(kept, contract(table).struct())
+        windowed = [name for name in contract(table).columns if name.endswith(("_7d", "_28d"))]
+        whole = by_id(made(Events(seen(last)), last), key)
+        assert {row[key]: [row[n] for n in windowed] for row in kept} == {k: [row[n] for n in windowed] for k, row in whole.items()}
+        assert any(row["event_count_28d"] < row["event_count"] for row in kept)
+    frame.unpersist()
 
 
 def test_item_popularity_halves_with_the_half_life(spark: SparkSession, events: DataFrame) -> None:

@@ -16,6 +16,7 @@ from shoal.conf.sections import ReportConf, Settings
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.contract import contract_names
 from shoal.lake.lake import Lake, Run
+from shoal.publish.report.day import INGESTED, MAKERS
 from shoal.runner.execute import Job, Result, execute, find_job
 
 from tests.publish.report.literal import rows
@@ -177,11 +178,11 @@ def test_a_page_is_put_in_place_whole_or_not_at_all(module: ModuleType, tmp_path
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
 
-def test_the_jobs_named_as_makers_write_those_tables(module: ModuleType) -> None:
-    for table, name in module.MAKERS.items():
+def test_the_jobs_named_as_makers_write_those_tables() -> None:
+    for table, name in MAKERS.items():
         assert table in contract_names()
         assert table in find_job(name).tables("Writes")
-    assert set(module.INGESTED) <= set(contract_names())
+    assert set(INGESTED) <= set(contract_names())
 
 
 def test_nothing_at_all_raises_skipped(module: ModuleType, lake: Lake, settings: Settings) -> None:
