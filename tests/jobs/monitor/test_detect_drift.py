@@ -177,8 +177,7 @@ def test_a_stationary_world_raises_no_alarm_and_a_planted_shift_is_found(make_la
     events and ratings that are one and a half stars lower."""
     lake = make_lake()
     world = WorldConf(users=300, items=120, events=7_000, texts=0, days=90, shift_days=0, as_of=day(90), seed=7)
-    events = tables.events(lake.spark, world, 2).withColumn("occurred_at", F.timestamp_seconds("occurred_at"))
-    steady = events.withColumn("source", F.lit("test")).persist()
+    steady = tables.events(lake.spark, world, 2).withColumn("source", F.lit("test")).persist()
     lake.append("silver.interactions", steady)
     items = lake.spark.createDataFrame([], "item_id string, created_at timestamp")
 
