@@ -69,7 +69,7 @@ ARROWS: dict[str, set[str]] = {
     "recommend/feeds": {"conf", "recommend/candidates", "recommend/ranking"},
     "models": {"conf", "lake", "runner", "mine/text", "recommend/candidates", "recommend/evaluation"},
     "monitor/drift": set(),
-    "publish/report": {"recommend/ranking"},
+    "publish/report": {"conf", "lake", "recommend/ranking"},
     "simulate": set(),
     "testing": {"spark"},
     "cli": {

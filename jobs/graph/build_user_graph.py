@@ -11,42 +11,31 @@ from __future__ import annotations
 import sys
 from datetime import date
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf.sections import GraphConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.graph.algorithms import choose_engine, triangle_count
-from shoal.mine.graph.degrees import degrees
+from shoal.mine.graph.algorithms import engine_for, triangle_count
+from shoal.mine.graph.degrees import user_graph
 from shoal.runner.command import run_job
 
 READS = ("silver.follows", "gold.node_ranks", "gold.communities")
 WRITES = ("features.user_graph",)
 
 
-def build(edges: DataFrame, triangles: DataFrame, ranks: DataFrame, communities: DataFrame) -> DataFrame:
-    """The rows of features.user_graph; a user without a rank or a community has null there."""
-    page_rank = ranks.where("kind = 'follows'").select("node_id", F.col("score").alias("page_rank"))
-    return (
-        degrees(edges)
-        .select("node_id", F.lit("user").alias("kind"), "in_degree", "out_degree")
-        .join(page_rank, "node_id", "left")
-        .join(communities.select("node_id", "community_id"), "node_id", "left")
-        .join(triangles, "node_id")
-    )
-
-
 def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
     """Count triangles, put the columns together, replace the day's rows."""
     follows = lake.read("silver.follows", before=as_of)
-    edges = follows.select(F.col("src_id").alias("src"), F.col("dst_id").alias("dst"), "weight").persist()
-    if edges.isEmpty():
+    edges = follows.select(*(F.col(f"{end}_id").alias(end) for end in ("src", "dst")), "weight", "followed_at").persist()
+    engine = engine_for(edges, conf)
+    if engine is None:
         raise SkippedError("silver.follows has no pair up to this day")
-    engine = choose_engine(edges, conf)
     lake.run.note(engine=engine)
     ranks = lake.read("gold.node_ranks", on=as_of, missing_ok=True)
     communities = lake.read("gold.communities", on=as_of, missing_ok=True)
-    lake.replace("features.user_graph", build(edges, triangle_count(edges, conf, engine), ranks, communities), on=as_of)
+    triangles = triangle_count(edges, conf, engine)
+    # A group a node, joined with tables whose key of the day is the node.
+    lake.replace("features.user_graph", user_graph(edges, triangles, ranks, communities, as_of), on=as_of, unique=True)
     edges.unpersist()
 
 

@@ -44,7 +44,8 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     if found is None:
         raise SkippedError("there is no champion of sentiment in this lake; train_sentiment makes one from labelled texts")
     classifier, model = found
-    lake.replace("gold.sentiments", build(texts, classifier, model.label), on=as_of)
+    # A row a text, whose id is the key of silver.texts.
+    lake.replace("gold.sentiments", build(texts, classifier, model.label), on=as_of, unique=True)
     lake.run.note(model_version=model.label)
 
 

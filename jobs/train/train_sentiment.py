@@ -27,6 +27,7 @@ from shoal.runner.command import run_job
 READS = ("silver.texts",)
 WRITES = ("ops.model_metrics", "models:/shoal_sentiment")
 
+
 TASK = "sentiment"
 BASELINE = "baseline"
 
@@ -65,7 +66,8 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     except InputError as error:
         raise SkippedError(f"silver.texts up to {as_of}: {error}") from None
     model = register_classifier(lake, texts, training, plan, {"as_of": as_of})
-    lake.replace("ops.model_metrics", build_metric_rows(lake.spark, training, model), on=as_of, task=TASK)
+    rows = build_metric_rows(lake.spark, training, model).coalesce(1)
+    lake.replace("ops.model_metrics", rows, on=as_of, unique=True, task=TASK)
     lake.run.note(model_version=model.label, is_champion=model.is_champion, macro_f1=training.quality.macro_f1,
                   dropped_texts=training.dropped, **training.settings)  # fmt: skip
 

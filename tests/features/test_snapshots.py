@@ -51,6 +51,30 @@ def test_user_features_are_the_hand_counted_ones(spark: SparkSession, events: Da
     assert (u2["recency_days"], u2["events_per_day"]) == (0.5, 1.0)
 
 
+def test_windows_count_the_last_days_only(spark: SparkSession) -> None:
+    """28 days up to 10 March begin on 12 February, 7 on 4 March."""
+    rows = [
+        ("u", "x", "rating", 1.0, datetime(2024, 2, 11, 23, 59, 59)),
+        ("u", "x", "rating", 4.0, datetime(2024, 2, 12)),
+        ("u", "y", "view", None, datetime(2024, 2, 12, 23)),
+        ("u", "y", "view", None, datetime(2024, 3, 3, 23, 59)),
+        ("u", "x", "rating", 5.0, at(4)),
+        ("v", "x", "view", None, datetime(2024, 2, 1)),
+    ]
+    events = Events(spark.createDataFrame(rows, SCHEMA))
+    names = ("event_count_7d", "event_count_28d", "distinct_items_28d", "active_days_28d", "rating_count_28d", "mean_rating_28d")
+    users = by_id(user_snapshot(spark, events, DAY), "user_id")
+    assert {user: tuple(row[name] for name in names) for user, row in users.items()} == {
+        "u": (1, 4, 2, 3, 2, 4.5), "v": (0, 0, 0, 0, 0, None),
+    }  # fmt: skip
+    names = ("event_count_7d", "event_count_28d", "distinct_users_28d", "rating_count_28d", "mean_rating_28d")
+    catalogue = spark.createDataFrame([("z", None)], "item_id string, created_at timestamp")
+    items = by_id(item_snapshot(spark, events, catalogue, DAY, 30.0), "item_id")
+    assert {item: tuple(row[name] for name in names) for item, row in items.items()} == {
+        "x": (1, 2, 1, 2, 4.5), "y": (0, 2, 1, 0, None), "z": (0, 0, 0, 0, None),
+    }  # fmt: skip
+
+
 def test_item_popularity_halves_with_the_half_life(spark: SparkSession, events: DataFrame) -> None:
     catalogue = spark.createDataFrame(
         [("i1", datetime(2024, 2, 28)), ("i3", None), ("i4", datetime(2024, 3, 10, 23)), ("i5", datetime(2024, 3, 11))],
@@ -86,7 +110,11 @@ def test_events_without_a_time_count_and_have_no_age(spark: SparkSession) -> Non
 
 
 def test_a_carried_snapshot_equals_the_whole_one(spark: SparkSession, events: DataFrame) -> None:
-    """The earlier snapshot of 9 March had not seen the late first rating; everything else of that day it had."""
+    """The earlier snapshot of 9 March had not seen the late first rating; everything else of that day it had. Between the two days
+    an event leaves the window of 28 days and one that of 7."""
+    leaving = [("u1", "i1", "rating", 2.0, datetime(2024, 2, 11, 12)), ("u2", "i2", "view", None, at(3, 12)),
+               ("u1", "i1", "view", None, datetime(2024, 2, 1))]  # fmt: skip
+    events = events.unionByName(spark.createDataFrame(leaving, SCHEMA))
     catalogue = spark.createDataFrame([("i9", at(1))], "item_id string, created_at timestamp")
     late = F.col("value") == 4.0
     counted = events.where("occurred_at < '2024-03-10'").where(~late | late.isNull())
@@ -104,6 +132,11 @@ def test_a_carried_snapshot_equals_the_whole_one(spark: SparkSession, events: Da
             for column, value in row.items():
                 expected = pytest.approx(value, abs=1e-9) if isinstance(value, float) else value
                 assert carried[one][column] == expected, (one, column)
+        if table == "features.users":
+            # One event left each window and one came: to add would give 4 and 2.
+            known = by_id(previous, key)
+            assert (known["u1"]["event_count_28d"], whole["u1"]["event_count_28d"]) == (3, 3)
+            assert (known["u2"]["event_count_7d"], whole["u2"]["event_count_7d"]) == (1, 1)
 
 
 def test_no_event_gives_no_user_and_the_catalogue_only(spark: SparkSession, events: DataFrame) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -26,6 +27,10 @@ class Events:
     day: date | None = None
 
 
+# The windows of days that end with as_of: columns ..._7d and ..._28d.
+WINDOWS = (7, 28)
+
+
 def end_of(day: date) -> datetime:
     """The first moment after `day`, UTC: what happened before it is known at as_of."""
     return datetime(day.year, day.month, day.day, tzinfo=timezone.utc) + timedelta(days=1)
@@ -34,11 +39,11 @@ def end_of(day: date) -> datetime:
 def user_snapshot(spark: SparkSession, events: Events, as_of: date) -> DataFrame:
     """features.users but for as_of and run_id: one row per user with an event before the end of `as_of`.
 
-    No event: no row. Two shuffles of the new events by user, one of the earlier snapshot; `counted` is scanned against the new
-    pairs, which are broadcast (see features.full_refresh_above_new_rows), and from the first day of the new events on against
-    their days.
+    No event: no row. Two shuffles of the new events by user, one of the earlier snapshot, one of the last 28 days' events;
+    `counted` is scanned against the new pairs, which are broadcast (see features.full_refresh_above_new_rows), from the first day
+    of the new events on against their days, and for its last 28 days.
     """
-    values = {"end": end_of(as_of), "first_day": _first_day(events) or as_of}
+    values = {**_times(as_of), "first_day": _first_day(events) or as_of}
     return query(spark, "users", values, **_frames(events, "features.users"))
 
 
@@ -48,8 +53,14 @@ def item_snapshot(spark: SparkSession, events: Events, items: DataFrame, as_of: 
     Popularity: the sum over events of 2^(-age / half_life_days). Cost as user_snapshot, and a join with the catalogue.
     """
     passed = float((as_of - events.day).days) if events.day else 0.0
-    values = {"end": end_of(as_of), "half_life_days": half_life_days, "days_since_previous": passed}
+    values = {**_times(as_of), "half_life_days": half_life_days, "days_since_previous": passed}
     return query(spark, "items", values, **_frames(events, "features.items"), items=items.select("item_id", "created_at"))
+
+
+def _times(as_of: date) -> dict[str, Any]:
+    """`end` and the starts of the windows."""
+    end = end_of(as_of)
+    return {"end": end} | {f"start_{days}d": end - timedelta(days=days) for days in WINDOWS}
 
 
 def _first_day(events: Events) -> date | None:

@@ -46,9 +46,12 @@ def _section(made: Contract, users: Users) -> str:
     facts += [f"Erased with {_codes([each.table])} by {_codes(list(each.by))}." for each in made.erased_with]
     jobs = (("Written", users.writers), ("Read", users.readers))
     facts += [f"{verb} by {_codes(list(of[made.name]))}." for verb, of in jobs if of.get(made.name)]
+    facts += [f"Drift compares the rows with `{made.drift_rows}`."] * bool(made.drift_rows)
+    facts += [f"Drift divides rates by the age in `{made.drift_age}`."] * bool(made.drift_age)
     lines = [f"### {made.name}\n", " ".join(facts) + "\n", "| column | type | null | meaning |", "|---|---|---|---|"]
     for name, column in made.columns.items():
         extra = (f"; check `{column.check}`" if column.check else "") + _personal(column)
+        extra += f"; drift: {column.drift}" if column.drift else ""
         meaning = (column.comment + extra).replace("|", "\\|")
         lines.append(f"| {name} | {column.type} | {'yes' if column.null else 'no'} | {meaning} |")
     return "\n".join(lines) + "\n"

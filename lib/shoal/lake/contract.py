@@ -37,6 +37,11 @@ class Column(BaseModel):
     mention  the id of a person in a row that is not theirs, or a list of such ids: taken out, the row stays
     text     words in which people may be named; a row is erased for a name in it where `erase_when` holds, else the name goes
     true     personal, none of these: it goes with its row
+
+    `drift` is how a snapshot's column is compared with an earlier snapshot's; without it a column is not compared:
+    value    as it is (a time as its age in days at the end of as_of)
+    rate     divided by the age in days of what the row describes, `drift_age` of the contract
+    none     not at all: it grows or shrinks with time alone, as a count of everything up to as_of does
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +53,7 @@ class Column(BaseModel):
     pii: bool | Literal["id", "name", "mention", "text"] = False
     pii_when: str | None = None
     erase_when: str | None = None
+    drift: Literal["value", "rate", "none"] | None = None
 
 
 class ErasedWith(BaseModel):
@@ -64,7 +70,8 @@ class Contract(BaseModel):
     """One table. `key` is unique and never null; `time_column` is the event time that `before` filters on.
 
     `retention_days`: rows older by time_column, else by as_of, are removed by `optimize_tables`. `unknown_columns`: whether a
-    file's column that nothing is made of is kept in bronze's raw text and told, or the file is refused.
+    file's column that nothing is made of is kept in bronze's raw text and told, or the file is refused. `drift_rows`: SQL of the
+    rows that are compared, all without it; `drift_age`: a column of days, or a time that the days are counted from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,6 +88,8 @@ class Contract(BaseModel):
     retention_days: int | None = Field(default=None, ge=1)
     unknown_columns: Literal["keep", "refuse"] = "keep"
     erased_with: list[ErasedWith] = []
+    drift_rows: str | None = None
+    drift_age: str | None = None
 
     @property
     def layer(self) -> str:
@@ -167,12 +176,14 @@ def contract(name: str) -> Contract:
     except (ValidationError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UsageError(f"{path.name}: {' '.join(str(error).split())[:400]}") from None
     named = {*made.key, *made.partition_by, *made.cluster_by, *([made.time_column] if made.time_column else [])}
-    named |= {column for each in made.erased_with for column in each.by}
+    named |= {column for each in made.erased_with for column in each.by} | ({made.drift_age} if made.drift_age else set())
     strangers = sorted(named - set(made.columns))
     nullable = [k for k in made.key if k in made.columns and made.columns[k].null]
     if made.name != name or strangers or nullable:
         faults = f"name {made.name!r}; unknown columns {strangers}; key columns that may be null {nullable}"
         raise UsageError(f"{path.name}: {faults}")
+    if made.drift_age is None and any(column.drift == "rate" for column in made.columns.values()):
+        raise UsageError(f"{path.name}: a column with drift: rate needs drift_age, the age that it is divided by")
     if made.retention_days and made.age_column() is None:
         raise UsageError(f"{path.name}: retention_days needs a time_column or an as_of to go by")
     return made

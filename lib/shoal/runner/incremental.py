@@ -56,5 +56,5 @@ def _earlier(lake: Lake, table: str, as_of: date) -> tuple[date, int, str] | Non
     if not latest or INTERACTIONS not in latest[0]["input_versions"]:
         return None
     row = latest[0]
-    there = lake.read(table, on=row["as_of"]).where(F.col("run_id") == row["run_id"]).limit(1).count()
-    return (row["as_of"], row["input_versions"][INTERACTIONS], row["run_id"]) if there else None
+    is_gone = lake.read(table, on=row["as_of"]).where(F.col("run_id") == row["run_id"]).isEmpty()
+    return None if is_gone else (row["as_of"], row["input_versions"][INTERACTIONS], row["run_id"])

@@ -14,6 +14,7 @@ from shoal.conf.sections import ReportConf, Settings
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.contract import contract_names
 from shoal.lake.lake import Lake, Run
+from shoal.publish.report.day import INGESTED, MAKERS
 from shoal.runner.execute import Result, execute
 from shoal.runner.job import Job, find_job, job_module
 
@@ -168,11 +169,11 @@ def test_a_page_is_put_in_place_whole_or_not_at_all(module: ModuleType, tmp_path
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
 
-def test_the_jobs_named_as_makers_write_those_tables(module: ModuleType) -> None:
-    for table, name in module.MAKERS.items():
+def test_the_jobs_named_as_makers_write_those_tables() -> None:
+    for table, name in MAKERS.items():
         assert table in contract_names()
         assert table in find_job(name).writes
-    assert set(module.INGESTED) <= set(contract_names())
+    assert set(INGESTED) <= set(contract_names())
 
 
 def test_nothing_at_all_raises_skipped(module: ModuleType, lake: Lake, settings: Settings) -> None:

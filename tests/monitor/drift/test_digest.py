@@ -1,4 +1,4 @@
-"""Digests: exact below the bound, within the stated error above it, the same whatever the order of the pieces."""
+"""Digests: exact below the bound, within the stated error above it, the same whatever the order of the partials."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from shoal.monitor.drift.digest import NumberDigest, Sample
 from shoal.monitor.drift.distances import gap
 
 
-def filled(values: np.ndarray, exact_values: int, piece: int) -> NumberDigest:
+def filled(values: np.ndarray, exact_values: int, partial: int) -> NumberDigest:
     digest = NumberDigest(exact_values)
-    for number, start in enumerate(range(0, len(values), piece)):
-        part = values[start : start + piece]
+    for number, start in enumerate(range(0, len(values), partial)):
+        part = values[start : start + partial]
         if number % 2:
             digest.add(*np.unique(part, return_counts=True))
         else:
@@ -24,10 +24,10 @@ def rows_of(sample: Sample) -> np.ndarray:
     return np.repeat(sample.values, sample.counts())
 
 
-@pytest.mark.parametrize("piece", [1, 7, 100, 10_000])
-def test_exact_whatever_the_pieces(piece: int) -> None:
+@pytest.mark.parametrize("part", [1, 7, 100, 10_000])
+def test_exact_whatever_the_parts(part: int) -> None:
     values = np.round(np.random.default_rng(1).normal(size=2_000), 1)
-    digest = filled(values, 1_000, piece)
+    digest = filled(values, 1_000, part)
     assert rows_of(digest.sample()).tolist() == sorted(values)
     assert digest.rank_error == 0.0
     assert digest.mean == pytest.approx(values.mean())
@@ -86,3 +86,22 @@ def test_one_value_has_no_deviation() -> None:
     digest = NumberDigest(1_000)
     digest.add(np.array([4.0]))
     assert (digest.mean, digest.stddev()) == (4.0, None)
+
+
+@pytest.mark.parametrize("bound", [1_000, 10_000])
+def test_a_column_over_its_mean_is_that_of_the_divided_values(bound: int) -> None:
+    values = np.random.default_rng(5).lognormal(size=5_000)
+    digest, sample = filled(values, bound, 700).over_mean()
+    expected = filled(values / values.mean(), bound, 700)
+    assert sample.values == pytest.approx(expected.sample().values)
+    assert sample.counts().tolist() == expected.sample().counts().tolist()
+    for name in ("mean", "minimum", "maximum", "rows", "rank_error"):
+        assert getattr(digest, name) == pytest.approx(getattr(expected, name)), name
+    assert digest.stddev() == pytest.approx(expected.stddev())
+
+
+@pytest.mark.parametrize("values", [[], [0.0, 0.0], [-1.0, 1.0]])
+def test_a_column_without_a_mean_above_zero_stays_as_it_is(values: list[float]) -> None:
+    digest, sample = filled(np.array(values), 1_000, 10).over_mean()
+    assert sample.values.tolist() == sorted(values)
+    assert digest.minimum == (min(values) if values else np.inf)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
-from shoal.monitor.drift import severity as judge
 from shoal.monitor.drift.categories import CategoryCounts
 from shoal.monitor.drift.digest import NumberDigest, Sample
 from shoal.monitor.drift.distances import psi
-from shoal.monitor.drift.thresholds import Rules, jensen_shannon_effect, ks_effect, unseen_noise, wasserstein_effect
+from shoal.monitor.drift.severity import compare_categories, compare_numbers
+from shoal.monitor.drift.thresholds import Rules, jensen_shannon_effect, ks_effect, psi_noise, unseen_noise, wasserstein_effect
 
 RULES = Rules()
 
@@ -71,7 +71,7 @@ def test_no_false_alarm_on_numbers_of_one_distribution(name: str, sizes: tuple[i
     rng = np.random.default_rng(11)
     alarms: Counter[str] = Counter()
     for _ in range(300):
-        rows = judge.judge_numbers(number(DRAWS[name](rng, sizes[0])), number(DRAWS[name](rng, sizes[1])), RULES)
+        rows = compare_numbers(number(DRAWS[name](rng, sizes[0])), number(DRAWS[name](rng, sizes[1])), RULES)
         alarms.update(row["metric"] for row in rows if row["is_drifted"])
     assert max(alarms.values(), default=0) <= 3, alarms
 
@@ -84,7 +84,7 @@ def test_no_false_alarm_on_categories_of_one_distribution(exponent: float, sizes
     alarms: Counter[str] = Counter()
     for _ in range(300):
         new, old = (rng.zipf(exponent, size=n).astype(str) for n in sizes)
-        rows = judge.judge_categories(categories(new, old), 1, RULES)
+        rows = compare_categories(categories(new, old), 1, RULES)
         alarms.update(row["metric"] for row in rows if row["is_drifted"])
     assert max(alarms.values(), default=0) <= 3, alarms
 
@@ -92,7 +92,7 @@ def test_no_false_alarm_on_categories_of_one_distribution(exponent: float, sizes
 def test_a_tiny_effect_is_significant_and_no_drift() -> None:
     rng = np.random.default_rng(13)
     a, b = rng.normal(size=200_000), rng.normal(0.03, size=200_000)
-    rows = {row["metric"]: row for row in judge.judge_numbers(number(a), number(b), RULES)}
+    rows = {row["metric"]: row for row in compare_numbers(number(a), number(b), RULES)}
     assert rows["kolmogorov_smirnov"]["p_value"] < 1e-10
     assert not any(row["is_drifted"] for row in rows.values())
 
@@ -100,7 +100,7 @@ def test_a_tiny_effect_is_significant_and_no_drift() -> None:
 @pytest.mark.parametrize(("moved", "severity"), [(0.4, "warning"), (0.8, "critical")])
 def test_a_planted_shift_is_found_by_every_metric(moved: float, severity: str) -> None:
     rng = np.random.default_rng(14)
-    rows = judge.judge_numbers(number(rng.normal(size=5_000)), number(rng.normal(moved, size=5_000)), RULES)
+    rows = compare_numbers(number(rng.normal(size=5_000)), number(rng.normal(moved, size=5_000)), RULES)
     found = {row["metric"]: row["severity"] for row in rows}
     assert [found[m] for m in ("psi", "kolmogorov_smirnov", "jensen_shannon", "wasserstein")] == [severity] * 4
     assert found["null_share"] == found["non_finite_share"] == "none"
@@ -110,5 +110,5 @@ def test_psi_limit_of_small_windows_is_near_that_of_chance() -> None:
     """With ten rows in a bin the limit's tail is somewhat too light: 1% is about 2%."""
     rng = np.random.default_rng(15)
     chance = [psi(*(rng.multinomial(100, [0.1] * 10) for _ in range(2))) for _ in range(2_000)]
-    limit = judge.thresholds.psi_noise(10, 100, 100, 0.01)
+    limit = psi_noise(10, 100, 100, 0.01)
     assert 0.005 <= np.mean(np.array(chance) >= limit) <= 0.03

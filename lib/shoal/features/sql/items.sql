@@ -50,6 +50,23 @@ parts as (
     first_event_at, last_event_at
   from {previous}
 ),
+-- As in users.sql.
+window_events as (
+  select item_id, user_id, event, value, occurred_at from {events} where occurred_at >= :start_28d
+  union all
+  select item_id, user_id, event, value, occurred_at from {counted} where occurred_at >= :start_28d
+),
+windows as (
+  select
+    item_id,
+    count_if(occurred_at >= :start_7d) as event_count_7d,
+    count(*) as event_count_28d,
+    count(distinct user_id) as distinct_users_28d,
+    count_if(event = 'rating') as rating_count_28d,
+    avg(value) filter (where event = 'rating') as mean_rating_28d
+  from window_events
+  group by item_id
+),
 totals as (
   select
     item_id,
@@ -89,8 +106,13 @@ select
   case when rating_count > 0 then rating_sum / rating_count end as mean_rating,
   coalesce(distinct_users, 0L) as distinct_users,
   coalesce(popularity, 0D) as popularity,
+  coalesce(event_count_7d, 0L) as event_count_7d,
+  coalesce(event_count_28d, 0L) as event_count_28d,
+  coalesce(distinct_users_28d, 0L) as distinct_users_28d,
+  coalesce(rating_count_28d, 0L) as rating_count_28d,
+  mean_rating_28d,
   first_event_at,
   last_event_at,
   (unix_micros(:end) - unix_micros(last_event_at)) / 86400e6 as recency_days,
   (unix_micros(:end) - unix_micros(least(created_at, first_event_at))) / 86400e6 as age_days
-from totals full join catalogue using (item_id)
+from totals left join windows using (item_id) full join catalogue using (item_id)

@@ -2,8 +2,11 @@
 --
 -- A first run hands over every event before :end as {events}, with {previous} and {counted} empty. A later run hands over the
 -- rows of an earlier features.users as {previous}, the events that those had not seen as {events}, and the events that they
--- had seen as {counted}, which only serves to tell a new item or day of a user from one that was counted. No day before
--- :first_day is in {events}, which spares a look at most of what was counted.
+-- had seen as {counted}, which serves to tell a new item or day of a user from one that was counted, and gives the part of the
+-- last days that was counted. No day before :first_day is in {events}, which spares a look at most of what was counted.
+--
+-- A window of days cannot be carried forward, because its first days leave it: columns that end in _7d and _28d are counted from
+-- the events since :start_7d and :start_28d, which are all in {events} or {counted}.
 with pairs as (
   select user_id, item_id from {events} group by user_id, item_id
 ),
@@ -61,6 +64,24 @@ parts as (
     rating_count, rating_sum, distinct_items, active_days, first_event_at, last_event_at
   from {previous}
 ),
+window_events as (
+  select user_id, item_id, event, value, occurred_at from {events} where occurred_at >= :start_28d
+  union all
+  select user_id, item_id, event, value, occurred_at from {counted} where occurred_at >= :start_28d
+),
+windows as (
+  select
+    user_id,
+    count_if(occurred_at >= :start_7d) as event_count_7d,
+    count(*) as event_count_28d,
+    count(distinct item_id) as distinct_items_28d,
+    -- A bit a day: exact, and without a second shuffle for a second distinct count.
+    cast(bit_count(bit_or(shiftleft(1L, datediff(occurred_at, :start_28d)))) as bigint) as active_days_28d,
+    count_if(event = 'rating') as rating_count_28d,
+    avg(value) filter (where event = 'rating') as mean_rating_28d
+  from window_events
+  group by user_id
+),
 totals as (
   select
     user_id,
@@ -82,9 +103,15 @@ totals as (
   group by user_id
 )
 select
-  *,
+  totals.*,
+  coalesce(event_count_7d, 0L) as event_count_7d,
+  coalesce(event_count_28d, 0L) as event_count_28d,
+  coalesce(distinct_items_28d, 0L) as distinct_items_28d,
+  coalesce(active_days_28d, 0L) as active_days_28d,
+  coalesce(rating_count_28d, 0L) as rating_count_28d,
+  mean_rating_28d,
   case when rating_count > 0 then rating_sum / rating_count end as mean_rating,
   (unix_micros(:end) - unix_micros(last_event_at)) / 86400e6 as recency_days,
   -- Whole days from the first event's day to as_of, both included, so that a user of one day has one day.
   event_count / cast(datediff(:end, first_event_at) as double) as events_per_day
-from totals
+from totals left join windows on totals.user_id = windows.user_id

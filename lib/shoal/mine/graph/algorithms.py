@@ -31,6 +31,14 @@ def choose_engine(edges: DataFrame, conf: GraphConf) -> str:
     return "local" if is_small else "spark"
 
 
+def engine_for(edges: DataFrame, conf: GraphConf) -> str | None:
+    """`choose_engine`, or None where there is no edge: the count that chooses `auto` answers both."""
+    if conf.engine == "auto":
+        rows = edges.limit(conf.local_max_edges + 1).count()
+        return None if rows == 0 else "local" if rows <= conf.local_max_edges else "spark"
+    return None if edges.isEmpty() else choose_engine(edges, conf)
+
+
 def page_rank(edges: DataFrame, conf: GraphConf, engine: str) -> DataFrame:
     """`node_id`, `score`: the share of a walker's time at the node; scores sum to 1.
 

@@ -33,6 +33,11 @@ def clean_edges(edges: DataFrame) -> DataFrame:
     ).withColumn("fault", _fault())
 
 
+def follow_edges(follows: DataFrame) -> DataFrame:
+    """`src`, `dst`, `weight` of silver.follows."""
+    return follows.select(F.col("src_id").alias("src"), F.col("dst_id").alias("dst"), "weight")
+
+
 def _names(edges: DataFrame) -> str:
     return ", ".join(edges.columns) or "no column"
 

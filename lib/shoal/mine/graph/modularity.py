@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from shoal.mine.graph.degrees import degrees
 from shoal.mine.graph.edges import as_undirected
 
 
@@ -63,6 +64,15 @@ def modularity(edges: DataFrame, communities: DataFrame) -> float | None:
     """Newman's Q of the partition, see summarise_communities; None for a graph without weight. Collects one number."""
     row = summarise_communities(edges, communities).agg(F.max("total_modularity")).first()
     return None if row is None or row[0] is None else float(row[0])
+
+
+def leader_scores(edges: DataFrame, ranks: DataFrame | None) -> DataFrame:
+    """`node_id`, `score`: PageRank on follows where `ranks` (gold.node_ranks of a day) has any, else the summed weight of a node's
+    edges. One small job."""
+    ranked = None if ranks is None else ranks.where("kind = 'follows'").select("node_id", "score")
+    if ranked is not None and not ranked.isEmpty():
+        return ranked
+    return degrees(edges).select("node_id", (F.col("in_strength") + F.col("out_strength")).alias("score"))
 
 
 def with_top_members(summary: DataFrame, communities: DataFrame, scores: DataFrame, count: int) -> DataFrame:

@@ -15,13 +15,15 @@ FLOOR = 1e-15
 
 @dataclass(frozen=True)
 class Quality:
-    """Metrics over `rows` texts. F1 lies in 0..1, log loss is in nats a text; `f1` has every label that occurs."""
+    """Metrics over `rows` texts. F1 lies in 0..1, log loss is in nats a text; `f1` has every label that occurs, `truths` the
+    rows of each label."""
 
     rows: int
     accuracy: float
     macro_f1: float
     f1: dict[str, float]
     log_loss: float
+    truths: dict[str, int]
 
     def named(self) -> dict[str, float]:
         """The metrics of the whole by name."""
@@ -44,7 +46,12 @@ def quality(scored: DataFrame, labels: Sequence[str]) -> Quality:
     given = F.coalesce(F.try_element_at("probabilities", label_index(labels) + 1), F.lit(0.0))
     loss = F.sum(-F.log(F.greatest(given, F.lit(FLOOR)))).alias("loss")
     pairs = scored.groupBy("label", "predicted_label").agg(F.count(F.lit(1)).alias("rows"), loss).collect()
-    counts = {(row["label"], row["predicted_label"]): row["rows"] for row in pairs}
+    return quality_of_pairs([(row["label"], row["predicted_label"], row["rows"], row["loss"]) for row in pairs])
+
+
+def quality_of_pairs(pairs: Sequence[tuple[str, str, int, float]]) -> Quality:
+    """The quality from (label, predicted_label, rows, their summed log loss) of each pair that occurs. ValueError without one."""
+    counts = {(truth, guess): rows for truth, guess, rows, _ in pairs}
     total = sum(counts.values())
     if total == 0:
         raise ValueError("no row to judge")
@@ -53,5 +60,5 @@ def quality(scored: DataFrame, labels: Sequence[str]) -> Quality:
     occurring = sorted({*truths, *guesses})
     f1 = {name: 2 * counts.get((name, name), 0) / (truths.get(name, 0) + guesses.get(name, 0)) for name in occurring}
     accuracy = sum(n for (truth, guess), n in counts.items() if truth == guess) / total
-    mean_loss = math.fsum(row["loss"] for row in pairs) / total
-    return Quality(total, accuracy, math.fsum(f1.values()) / len(f1), f1, mean_loss)
+    mean_loss = math.fsum(loss for *_, loss in pairs) / total
+    return Quality(total, accuracy, math.fsum(f1.values()) / len(f1), f1, mean_loss, truths)

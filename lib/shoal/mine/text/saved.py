@@ -1,4 +1,9 @@
-"""A trained classifier as a folder of files, and back: model.json beside a saved Spark pipeline, needing nothing else."""
+"""A trained classifier as a folder of files, and back, without a Spark job: model.json, the vocabulary, the learned numbers.
+
+model.json: format, version, labels, priors, max_text_length, facts. vocabulary.json: the terms, in the order of the columns.
+weights.npz: idf (a number per term), coefficients, intercepts (shoal.mine.text.logistic). The stages from a text to its terms have
+learned nothing: they are made again by shoal.mine.text.terms.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +16,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.ml import PipelineModel
+from pyspark.ml import PipelineModel, Transformer
+from pyspark.ml.feature import CountVectorizerModel, ElementwiseProduct, Normalizer
+from pyspark.ml.linalg import Vectors
+from pyspark.sql import SparkSession
 
+from shoal.arrays import Doubles
 from shoal.errors import InputError, UsageError, one_line
 from shoal.mine.text.classifier import Classifier
+from shoal.mine.text.logistic import Weights, as_model
+from shoal.mine.text.terms import TERMS, TEXT, term_stages
 
-FORMAT = "shoal text classifier 1"
+FORMAT = "shoal text classifier 2"
+# A saved Spark pipeline instead of the learned numbers: still read.
+PIPELINE_FORMAT = "shoal text classifier 1"
 
 
 def check_model_output(folder: str | Path) -> None:
@@ -48,14 +63,14 @@ def save_classifier(classifier: Classifier, folder: str | Path, version: str, fa
         "max_text_length": classifier.max_text_length, **facts,
     }  # fmt: skip
     try:
-        with _plain_folder(target.parent) as place:
-            saved = place / f"{made.name}.pipeline"
-            try:
-                classifier.pipeline.save(f"file://{saved}")
-                made.mkdir()
-                shutil.move(saved, made / "pipeline")
-            finally:
-                shutil.rmtree(saved, ignore_errors=True)
+        made.mkdir()
+        stages: list[Any] = classifier.pipeline.stages[-4:]
+        present, weighted, _, fitted = stages
+        (made / "vocabulary.json").write_text(json.dumps(present.vocabulary, ensure_ascii=False), encoding="utf-8")
+        np.savez(
+            made / "weights.npz", idf=_idf(weighted), coefficients=fitted.coefficientMatrix.toArray(),
+            intercepts=fitted.interceptVector.toArray(),
+        )  # fmt: skip
         (made / "model.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
@@ -69,7 +84,7 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
     path = Path(folder)
     try:
         about = json.loads((path / "model.json").read_text(encoding="utf-8"))
-        if about["format"] != FORMAT:
+        if about["format"] not in (FORMAT, PIPELINE_FORMAT):
             raise InputError(f"{folder}: the model's format is {about['format']!r}; expected {FORMAT!r}")
         labels, priors = tuple(map(str, about["labels"])), tuple(map(float, about["priors"]))
         max_text_length = int(about["max_text_length"])
@@ -78,13 +93,36 @@ def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}/model.json: not the description of a model: {one_line(error)}") from None
     try:
+        if about["format"] == FORMAT:
+            return Classifier(_pipeline(path), labels, priors, max_text_length), about
         with _plain_folder(path.resolve()) as place:
             if place != path.resolve():
                 shutil.copytree(path / "pipeline", place / "pipeline")
             pipeline = PipelineModel.load(f"file://{place / 'pipeline'}")
-    except (Py4JError, PySparkException, OSError, ValueError) as error:
+    except (Py4JError, PySparkException, OSError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{folder}: the model's files are damaged: {one_line(error)}") from None
     return Classifier(pipeline, labels, priors, max_text_length), about
+
+
+def _pipeline(folder: Path) -> PipelineModel:
+    """The stages from a text to its probabilities, from the files of a folder."""
+    vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    with np.load(folder / "weights.npz") as numbers:
+        idf, weights = numbers["idf"], Weights(numbers["coefficients"], numbers["intercepts"])
+    if not len(vocabulary) == len(idf) == weights.coefficients.shape[1]:
+        raise ValueError(f"{len(vocabulary)} terms, {len(idf)} and {weights.coefficients.shape[1]} numbers; expected as many")
+    spark = SparkSession.active()
+    present = CountVectorizerModel.from_vocabulary(vocabulary, inputCol=TERMS, outputCol="present").setBinary(True)
+    weighted = ElementwiseProduct(scalingVec=Vectors.dense(idf), inputCol="present", outputCol="weighted")
+    unit = Normalizer(inputCol="weighted", outputCol="features")
+    terms = term_stages(spark.createDataFrame([], f"{TEXT} string"))
+    return PipelineModel([*terms.stages, present, weighted, unit, as_model(spark, weights)])
+
+
+def _idf(stage: Transformer) -> Doubles:
+    """What each term is multiplied with."""
+    vector = stage.getScalingVec() if isinstance(stage, ElementwiseProduct) else stage.idf  # type: ignore[attr-defined]
+    return np.asarray(vector.toArray())
 
 
 @contextmanager

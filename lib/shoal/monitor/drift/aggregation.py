@@ -1,9 +1,10 @@
-"""From rows to pieces of columns, and from the pieces of a column to its digests; both run inside Spark's Python tasks.
+"""Partial and final aggregation of columns; both run inside Spark's Python tasks.
 
-`cut` turns one window's rows into pieces: for a number column some of its finite values, as float64 bytes (with counts where
-values repeat); for a category column a category with its count. Pieces of one column then meet in one task, in the order of
-PIECE_ORDER, where `collect_column` feeds them into digests. Nobody holds more than FLUSH_VALUES numbers or FLUSH_CATEGORIES
-categories while cutting, nor more than one Arrow batch of pieces (BATCH_BYTES) beside one column's digests while collecting.
+`PartialAggregator` turns one window's rows into partials: for a number column some of its finite values, as float64 bytes
+(with counts where values repeat); for a category column a category with its count. The partials of one column then meet in
+one task, in the order of PARTIAL_ORDER, where `FinalAggregator` adds them to digests. Partial aggregation holds at most
+FLUSH_VALUES numbers and FLUSH_CATEGORIES categories, final aggregation one column's digests and one Arrow batch of partials
+(BATCH_BYTES).
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from shoal.monitor.drift.categories import CategoryCounts
 from shoal.monitor.drift.columns import NUMBER
 from shoal.monitor.drift.digest import NumberDigest
 
-PIECE_TYPE = (
+PARTIAL_TYPE = (
     "column_number int, window_number int, category string, is_weighted boolean, "
     "row_count bigint, null_count bigint, nan_count bigint, infinite_count bigint, number_values binary, weights binary"
 )
-# Nulls first: a category column's totals come before its categories. One window's equal kinds of pieces lie side by side.
-PIECE_ORDER = ("column_number", "category", "window_number", "is_weighted")
-PIECE_SCHEMA = pa.schema(
+# Nulls first: a category column's totals come before its categories. One window's equal kinds of partials lie side by side.
+PARTIAL_ORDER = ("column_number", "category", "window_number", "is_weighted")
+PARTIAL_SCHEMA = pa.schema(
     [
         ("column_number", pa.int32()), ("window_number", pa.int32()), ("category", pa.string()), ("is_weighted", pa.bool_()),
         ("row_count", pa.int64()), ("null_count", pa.int64()), ("nan_count", pa.int64()), ("infinite_count", pa.int64()),
@@ -42,8 +43,8 @@ BATCH_BYTES = 64 * 1024 * 1024
 _PROBE = 1024
 
 
-def values_per_piece(batch_rows: int) -> int:
-    """Numbers in a piece so that an Arrow batch of `batch_rows` pieces (Spark's maxRecordsPerBatch) stays within BATCH_BYTES.
+def values_per_partial(batch_rows: int) -> int:
+    """Numbers in a partial so that an Arrow batch of `batch_rows` partials (Spark's maxRecordsPerBatch) stays within BATCH_BYTES.
 
     Spark 3.5 bounds batches by rows only. Where the session has no bound (0 or less) a batch is a task's whole share.
     """
@@ -51,15 +52,15 @@ def values_per_piece(batch_rows: int) -> int:
 
 
 @dataclass(frozen=True)
-class Cutter:
-    """How one window's rows are cut: its columns in order, each with its number and kind."""
+class PartialAggregator:
+    """Partial aggregation of one window's rows: its columns in order, each with its number and kind."""
 
     window_number: int
     columns: Sequence[tuple[int, str]]
-    piece_values: int
+    partial_values: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Pieces of all columns of the rows in `batches`; one pass."""
+        """Partials of all columns of the rows in `batches`; one pass."""
         numbers = {i: _Numbers() for i, (_, kind) in enumerate(self.columns) if kind == NUMBER}
         categories: dict[int, Counter[str]] = {i: Counter() for i in range(len(self.columns)) if i not in numbers}
         counts = np.zeros((len(self.columns), 4), dtype=np.int64)
@@ -88,39 +89,39 @@ class Cutter:
                 yield self._categories(i, seen)
 
     def _numbers(self, i: int, values: Doubles, counts: Ints) -> Iterator[pa.RecordBatch]:
-        """The values of one column in pieces; the first one carries the counters, which start again from zero."""
+        """The values of one column in partials; the first one carries the counters, which start again from zero."""
         weights = None
         probe = values[:: max(1, len(values) // _PROBE)]
         if len(probe) and len(np.unique(probe)) * 2 < len(probe):
             values, weights = np.unique(values, return_counts=True)
-        bounds = np.append(np.arange(0, max(1, len(values)), self.piece_values), len(values))
+        bounds = np.append(np.arange(0, max(1, len(values)), self.partial_values), len(values))
         yield self._batch(i, bounds, values, weights, [None] * (len(bounds) - 1), counts)
 
     def _categories(self, i: int, seen: Counter[str]) -> pa.RecordBatch:
         """The counts of one column's categories; row_count is the category's."""
         counts = np.zeros((len(self.columns), 4), dtype=np.int64)
         batch = self._batch(i, np.zeros(len(seen) + 1, dtype=np.int64), None, None, list(seen), counts)
-        at = PIECE_SCHEMA.get_field_index("row_count")
-        return batch.set_column(at, PIECE_SCHEMA.field(at), pa.array(list(seen.values()), pa.int64()))
+        at = PARTIAL_SCHEMA.get_field_index("row_count")
+        return batch.set_column(at, PARTIAL_SCHEMA.field(at), pa.array(list(seen.values()), pa.int64()))
 
     def _batch(
         self, i: int, bounds: Sequence[int] | Ints, values: Doubles | None, weights: Ints | None,
         names: Sequence[str | None], counts: Ints,
     ) -> pa.RecordBatch:  # fmt: skip
-        pieces = len(names)
-        first = np.zeros((4, pieces), dtype=np.int64)
+        partials = len(names)
+        first = np.zeros((4, partials), dtype=np.int64)
         first[:, 0], counts[i] = counts[i], 0
         return pa.RecordBatch.from_arrays(
             [
-                pa.array(np.full(pieces, self.columns[i][0], dtype=np.int32)),
-                pa.array(np.full(pieces, self.window_number, dtype=np.int32)),
+                pa.array(np.full(partials, self.columns[i][0], dtype=np.int32)),
+                pa.array(np.full(partials, self.window_number, dtype=np.int32)),
                 pa.array(names, pa.string()),
-                pa.array(np.full(pieces, weights is not None)),
+                pa.array(np.full(partials, weights is not None)),
                 *(pa.array(one) for one in first),
-                _binary(values, bounds, pieces),
-                _binary(weights, bounds, pieces),
+                _binary(values, bounds, partials),
+                _binary(weights, bounds, partials),
             ],
-            schema=PIECE_SCHEMA,
+            schema=PARTIAL_SCHEMA,
         )
 
 
@@ -153,13 +154,13 @@ def _tally(column: pa.Array, seen: Counter[str]) -> None:
         seen[entry["values"]] += entry["counts"]
 
 
-def _binary(numbers: Doubles | Ints | None, bounds: Sequence[int] | Ints, pieces: int) -> pa.Array:
+def _binary(numbers: Doubles | Ints | None, bounds: Sequence[int] | Ints, partials: int) -> pa.Array:
     """Slices of an array as bytes, without a copy; nulls where there is no array."""
     if numbers is None:
-        return pa.nulls(pieces, pa.binary())
+        return pa.nulls(partials, pa.binary())
     offsets = (np.asarray(bounds) * 8).astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(numbers))]
-    return pa.Array.from_buffers(pa.binary(), pieces, buffers)
+    return pa.Array.from_buffers(pa.binary(), partials, buffers)
 
 
 @dataclass
@@ -171,8 +172,8 @@ class ColumnDigests:
     categories: CategoryCounts | None
 
 
-class Collector:
-    """Feeds sorted pieces into digests, one column after the other."""
+class FinalAggregator:
+    """Feeds sorted partials into digests, one column after the other."""
 
     def __init__(self, kinds: Sequence[str], windows: Sequence[int], keep: int, exact_values: int) -> None:
         """kinds and numbers of windows by column number; how many categories to keep; the digests' bound."""
@@ -182,7 +183,7 @@ class Collector:
         self._counts: list[int] = []
 
     def take(self, batches: Iterable[pa.RecordBatch]) -> Iterator[ColumnDigests]:
-        """Each column when its last piece has come; at most one is open."""
+        """Each column after its last partial; at most one is open."""
         for batch in batches:
             columns = batch.column(0).to_numpy()
             if not len(columns):
@@ -209,24 +210,24 @@ class Collector:
             yield self._open
         self._open = None
 
-    def _feed(self, column: ColumnDigests, pieces: pa.RecordBatch) -> None:
+    def _feed(self, column: ColumnDigests, partials: pa.RecordBatch) -> None:
         if column.categories is not None:
-            self._feed_categories(column.categories, pieces)
+            self._feed_categories(column.categories, partials)
             return
-        window, weighted = pieces.column(1).to_numpy(), pieces.column(3).to_numpy(zero_copy_only=False)
-        counters = np.stack([pieces.column(k).to_numpy() for k in range(4, 8)])
+        window, weighted = partials.column(1).to_numpy(), partials.column(3).to_numpy(zero_copy_only=False)
+        counters = np.stack([partials.column(k).to_numpy() for k in range(4, 8)])
         same = window * 2 + weighted
         starts = np.flatnonzero(np.diff(same, prepend=same[0] - 1))
         for start, end in zip(starts, [*starts[1:], len(same)], strict=True):
             digest = column.numbers[window[start]]
             digest.count(*(int(n) for n in counters[:, start:end].sum(axis=1)))
-            values = _joined(pieces.column(8), start, end, np.float64)
-            digest.add(values, _joined(pieces.column(9), start, end, np.int64) if weighted[start] else None)
+            values = _joined(partials.column(8), start, end, np.float64)
+            digest.add(values, _joined(partials.column(9), start, end, np.int64) if weighted[start] else None)
 
-    def _feed_categories(self, counts: CategoryCounts, pieces: pa.RecordBatch) -> None:
-        windows, names = pieces.column(1).to_pylist(), pieces.column(2).to_pylist()
+    def _feed_categories(self, counts: CategoryCounts, partials: pa.RecordBatch) -> None:
+        windows, names = partials.column(1).to_pylist(), partials.column(2).to_pylist()
         for window, name, rows, nulls in zip(
-            windows, names, pieces.column(4).to_pylist(), pieces.column(5).to_pylist(), strict=True
+            windows, names, partials.column(4).to_pylist(), partials.column(5).to_pylist(), strict=True
         ):
             if name is None:
                 counts.count(window, rows, nulls)
@@ -242,10 +243,10 @@ class Collector:
         self._category, self._counts = None, [0] * len(self._counts)
 
 
-def _joined(pieces: pa.Array, start: int, end: int, kind: type[np.generic]) -> np.ndarray:
-    """The bytes of neighbouring pieces as one array: a view, which keeps its batch in memory until the digest merges it."""
-    offsets = np.frombuffer(pieces.buffers()[1], dtype=np.int32)[pieces.offset :]
-    data = pieces.buffers()[2]
+def _joined(partials: pa.Array, start: int, end: int, kind: type[np.generic]) -> np.ndarray:
+    """The bytes of neighbouring partials as one array: a view, which keeps its batch in memory until the digest merges it."""
+    offsets = np.frombuffer(partials.buffers()[1], dtype=np.int32)[partials.offset :]
+    data = partials.buffers()[2]
     if data is None or offsets[end] == offsets[start]:
         return np.empty(0, dtype=kind)
     low, high = int(offsets[start]), int(offsets[end])

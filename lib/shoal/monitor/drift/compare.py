@@ -14,9 +14,15 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType, _parse_datatype_string
 
-from shoal.monitor.drift import profiles
-from shoal.monitor.drift import severity as judge
-from shoal.monitor.drift.aggregation import PIECE_ORDER, PIECE_TYPE, Collector, ColumnDigests, Cutter, values_per_piece
+from shoal.monitor.drift import profiles, severity
+from shoal.monitor.drift.aggregation import (
+    PARTIAL_ORDER,
+    PARTIAL_TYPE,
+    ColumnDigests,
+    FinalAggregator,
+    PartialAggregator,
+    values_per_partial,
+)
 from shoal.monitor.drift.columns import NUMBER, column_kinds, select_comparable
 from shoal.monitor.drift.thresholds import Rules
 
@@ -32,7 +38,8 @@ class Window:
     names: `("current",)`, or the comparisons that this window is the reference of: `("baseline",)`, `("previous",)`, or both
     where they are the same rows. rows: its comparable columns and no others. start, end: first and last day, for the record.
     part: tells the windows of one table apart where its rows are of several sorts that must not be mixed; their columns
-    then need different names.
+    then need different names. relative: number columns that are divided by their mean over the window (PageRank sums to one: with
+    more nodes all ranks shrink, which is growth, not drift).
     """
 
     table: str
@@ -41,6 +48,7 @@ class Window:
     start: date | None = None
     end: date | None = None
     part: str = ""
+    relative: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class _Column:
     kind: str
     windows: tuple[tuple[tuple[str, ...], date | None, date | None], ...]
     has_column: tuple[bool, ...]
+    is_relative: bool = False
 
 
 def measure_windows(windows: Sequence[Window], rules: Rules) -> DataFrame:
@@ -70,18 +79,18 @@ def measure_windows(windows: Sequence[Window], rules: Rules) -> DataFrame:
     tables = _by_table(windows)
     columns = _columns(tables)
     spark = windows[0].rows.sparkSession
-    piece_values = values_per_piece(int(spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch", "10000") or 0))
-    # A piece of no rows for each column, so that a column whose windows are all empty is there too.
+    partial_values = values_per_partial(int(spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch", "10000") or 0))
+    # A partial of no rows for each column, so that a column whose windows are all empty is there too.
     seeds = [(number, 0, None, False, 0, 0, 0, 0, b"", None) for number in range(len(columns))]
-    pieces = [spark.createDataFrame(seeds, PIECE_TYPE).coalesce(1)]
+    partials = [spark.createDataFrame(seeds, PARTIAL_TYPE).coalesce(1)]
     for key, its_windows in tables.items():
         for number, window in enumerate(its_windows):
             mine = {c.name: (i, c.kind) for i, c in enumerate(columns) if c.key == key and c.has_column[number]}
             if mine:
                 rows = select_comparable(window.rows, {name: kind for name, (_, kind) in mine.items()})
-                pieces.append(rows.mapInArrow(Cutter(number, list(mine.values()), piece_values), PIECE_TYPE))
+                partials.append(rows.mapInArrow(PartialAggregator(number, list(mine.values()), partial_values), PARTIAL_TYPE))
     tasks = max(1, min(len(columns), _TASKS_PER_CORE * spark.sparkContext.defaultParallelism))
-    together = reduce(DataFrame.unionAll, pieces).repartition(tasks, "column_number").sortWithinPartitions(*PIECE_ORDER)
+    together = reduce(DataFrame.unionAll, partials).repartition(tasks, "column_number").sortWithinPartitions(*PARTIAL_ORDER)
     return together.mapInArrow(_Measurer(tuple(columns), rules), MEASURED_TYPE)
 
 
@@ -99,12 +108,12 @@ def drift_rows(measured: DataFrame) -> DataFrame:
 
 MEASURED_TYPE = (
     "table_name string, column_name string, kind string, "
-    f"profiles array<{profiles.PROFILE_TYPE}>, results array<{judge.RESULT_TYPE}>"
+    f"profiles array<{profiles.PROFILE_TYPE}>, results array<{severity.RESULT_TYPE}>"
 )
 
 
 class _Measurer:
-    """From sorted pieces to measured columns, inside a task."""
+    """From sorted partials to measured columns, inside a task."""
 
     def __init__(self, columns: tuple[_Column, ...], rules: Rules) -> None:
         self._columns, self._rules = columns, rules
@@ -113,11 +122,11 @@ class _Measurer:
         self._schema = to_arrow_schema(schema)
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        collector = Collector(
+        aggregator = FinalAggregator(
             [c.kind for c in self._columns], [len(c.windows) for c in self._columns],
             self._rules.max_categories, self._rules.exact_values,
         )  # fmt: skip
-        for digests in collector.take(batches):
+        for digests in aggregator.take(batches):
             measured = measure_column(self._columns[digests.number], digests, self._rules)
             yield pa.RecordBatch.from_pylist([measured], schema=self._schema)
 
@@ -131,15 +140,15 @@ def measure_column(column: _Column, digests: ColumnDigests, rules: Rules) -> dic
         rows = counts.rows
 
         def compared(window: int) -> list[dict[str, Any]]:
-            return judge.judge_categories(counts, window, rules)
+            return severity.compare_categories(counts, window, rules)
     else:
-        samples = [(digest, digest.sample()) for digest in digests.numbers]
-        edges = profiles.common_edges(digests.numbers)
+        samples = [digest.over_mean() if column.is_relative else (digest, digest.sample()) for digest in digests.numbers]
+        edges = profiles.common_edges([digest for digest, _ in samples])
         figures = [profiles.profile_number(digest, sample, edges) for digest, sample in samples]
         rows = [digest.rows for digest in digests.numbers]
 
         def compared(window: int) -> list[dict[str, Any]]:
-            return judge.judge_numbers(samples[window], samples[0], rules)
+            return severity.compare_numbers(samples[window], samples[0], rules)
 
     shown, results = [], []
     for window, (names, start, end) in enumerate(column.windows):
@@ -150,7 +159,7 @@ def measure_column(column: _Column, digests: ColumnDigests, rules: Rules) -> dic
         has = column.has_column[0], column.has_column[window]
         if not any(has):
             continue  # only another reference of the table has it
-        rated = compared(window) if all(has) else [judge.judge_missing("reference" if has[0] else CURRENT)]
+        rated = compared(window) if all(has) else [severity.missing_column("reference" if has[0] else CURRENT)]
         header = {"reference_start": start, "reference_end": end, "reference_rows": rows[window], "current_rows": rows[0]}
         results += [{"comparison": name, **header, **one} for name in names for one in rated]
     return {
@@ -186,7 +195,8 @@ def _columns(tables: dict[tuple[str, str], list[Window]]) -> list[_Column]:
                 raise ValueError(f"{table}.{name} is a {NUMBER} in one window and a category in another")
             if any((c.table, c.name) == (table, name) for c in columns):
                 raise ValueError(f"two parts of {table} have a column {name}")
-            columns.append(_Column(key, table, name, kinds.pop(), spans, tuple(name in mine for mine in by_window)))
+            columns.append(_Column(key, table, name, kinds.pop(), spans, tuple(name in mine for mine in by_window),
+                                   name in windows[0].relative))  # fmt: skip
     if not columns:
         raise ValueError(f"no comparable column in {', '.join(table for table, _ in tables)}")
     return columns

@@ -14,7 +14,7 @@ Memory: 16 bytes for each of at most 2 x exact_values held values, about four ti
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def sample_of(values: Doubles) -> Sample:
 
 @dataclass
 class NumberDigest:
-    """What is kept of a column of numbers while its pieces arrive; `sample()` is what the statistics use.
+    """What is kept of a column of numbers while its partials arrive; `sample()` is what the statistics use.
 
     rows counts everything; nulls, nans and infinities are parts of it that no statistic but their own share uses.
     """
@@ -112,6 +112,20 @@ class NumberDigest:
             return Sample(values, None, self.finite)
         self._merge()
         return Sample(self._values[0], self._weights[0], self.finite)
+
+    def over_mean(self) -> tuple[NumberDigest, Sample]:
+        """The column divided by its mean over the finite values, and its sample; unchanged where that mean is not above 0.
+
+        Shares of rows and the rank error stay as they are.
+        """
+        sample, mean = self.sample(), self.mean
+        if not (self.finite and math.isfinite(mean) and mean > 0):
+            return self, sample
+        scaled = replace(
+            self, mean=1.0, squares=self.squares / mean**2, minimum=self.minimum / mean, maximum=self.maximum / mean,
+            _plain=[], _values=[], _weights=[], _held=0,
+        )  # fmt: skip
+        return scaled, Sample(sample.values / mean, sample.weights, sample.rows)
 
     def _take(self, values: Doubles, weights: Ints | None) -> None:
         if weights is None:

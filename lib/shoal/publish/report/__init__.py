@@ -13,6 +13,7 @@
 - `quality`      part: what ingest refused
 - `glossary`     what the shown metrics mean
 - `page`         blocks in, HTML out
+- `day`          the tables as of the day, and all parts in order
 
 Every part is bounded: aggregations run in Spark, and the number of rows that reach the driver is in each docstring. Decisions
 are in docs/adr/0070-report.md.

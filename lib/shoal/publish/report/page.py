@@ -29,7 +29,7 @@ def page(heading: Heading, parts: Sequence[Part]) -> str:
     terms = sorted({term for part in parts for term in part.terms})
     shown = [*parts, *([glossary_part(terms)] if terms else [])]
     environment = Environment(
-        loader=PackageLoader("shoal.report", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("shoal.publish.report", "."), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         # The template's name ends in .j2: the page is HTML all the same.
         autoescape=select_autoescape(default=True, default_for_string=True),
     )  # fmt: skip

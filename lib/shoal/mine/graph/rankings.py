@@ -1,0 +1,82 @@
+"""PageRank of users and items: the engagement graph of events and the graph of follows, ranked by kind.
+
+The engagement graph joins a user and an item by the summed worth of the user's events with it, in both directions, so that
+an item ranks high by the engagement of users who rank high, and they by it.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from shoal.conf.sections import GraphConf
+from shoal.mine.graph.algorithms import engine_for, page_rank
+from shoal.mine.graph.edges import follow_edges, with_reverse
+from shoal.mine.graph.node_index import number_rows
+
+# Users and items may share an id: a prefix of one letter keeps them apart in one graph.
+USER, ITEM = "u", "i"
+
+
+def event_worth(conf: GraphConf) -> Column:
+    """What an event adds to an edge: its kind's weight, times the value for a rating; null for a kind without a weight."""
+    weights = [F.when(F.col("event") == kind, F.lit(float(worth))) for kind, worth in conf.event_weights.items()]
+    value = F.greatest(F.coalesce("value", F.lit(1.0)), F.lit(0.0))
+    return F.coalesce(*weights, F.lit(None).cast("double")) * F.when(F.col("event") == "rating", value).otherwise(1.0)
+
+
+def engagement_edges(events: DataFrame, conf: GraphConf) -> DataFrame:
+    """`src`, `dst`, `weight`: a user and an item that events join, in both directions; no edge of weight 0."""
+    pairs = events.withColumn("worth", event_worth(conf)).groupBy("user_id", "item_id").agg(F.sum("worth").alias("weight"))
+    return with_reverse(
+        pairs.where("weight > 0").select(
+            F.concat(F.lit(USER), "user_id").alias("src"), F.concat(F.lit(ITEM), "item_id").alias("dst"), "weight"
+        )
+    )
+
+
+def engagement_scores(scores: DataFrame) -> DataFrame:
+    """`kind`, `node_id`, `score` from the scores of the engagement graph: its users and its items are two kinds."""
+    kind = F.when(F.col("node_id").startswith(USER), "engagement_user").otherwise("engagement_item")
+    return scores.select(kind.alias("kind"), F.expr("substring(node_id, 2)").alias("node_id"), "score")
+
+
+def rank_by_score(scores: DataFrame, engine: str) -> DataFrame:
+    """`kind`, `node_id`, `score`, `rank` (from 1 within the kind, ties by id) of `kind`, `node_id`, `score`.
+
+    A graph that fits the driver is ranked by a window, a task a kind, within the job that writes; of another engine's each kind
+    is sorted by all tasks (shoal.mine.graph.node_index.number_rows).
+    """
+    if engine == "local":
+        order = Window.partitionBy("kind").orderBy(F.desc("score"), F.asc("node_id"))
+        return scores.select("kind", "node_id", "score", F.row_number().over(order).cast("bigint").alias("rank"))
+    order_columns = [F.asc("kind"), F.desc("score"), F.asc("node_id")]
+    numbered = number_rows(scores, order_columns, "place")
+    first = numbered.groupBy("kind").agg(F.min("place").alias("first"))
+    return numbered.join(F.broadcast(first), "kind").select(
+        "kind", "node_id", "score", (F.col("place") - F.col("first") + 1).alias("rank")
+    )
+
+
+def rank_graphs(events: DataFrame | None, follows: DataFrame | None, conf: GraphConf) -> tuple[DataFrame | None, dict[str, str]]:
+    """`kind`, `node_id`, `score`, `rank` of all kinds, and the engine that each graph ran on; None where no graph has an edge."""
+    ranked: list[DataFrame] = []
+    engines: dict[str, str] = {}
+    for name, given in (
+        ("engagement", None if events is None else engagement_edges(events, conf)),
+        ("follows", None if follows is None else follow_edges(follows)),
+    ):
+        if given is None:
+            continue
+        edges = given.persist()
+        engine = engine_for(edges, conf)
+        if engine is not None:
+            engines[name] = engine
+            scores = page_rank(edges, conf, engine)
+            is_follows = name == "follows"
+            of_kinds = scores.select(F.lit(name).alias("kind"), "node_id", "score") if is_follows else engagement_scores(scores)
+            ranked.append(rank_by_score(of_kinds, engine))
+        edges.unpersist()
+    return (reduce(DataFrame.unionByName, ranked) if ranked else None), engines

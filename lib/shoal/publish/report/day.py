@@ -1,0 +1,140 @@
+"""What the report shows of each table on its day, and the parts of the page in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import reduce
+from typing import Any, Protocol
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from shoal.conf.sections import ReportConf
+from shoal.lake.contract import contract, contract_names
+from shoal.publish.report import activity, communities, models, quality, samples, shifts, stages
+from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
+from shoal.publish.report.holdings import Holding, holdings_part
+from shoal.publish.report.wording import count
+
+# The job that makes each table that a part needs.
+MAKERS = {
+    "features.users": "build_users",
+    "features.items": "build_items",
+    "ops.model_metrics": "train_recommender",
+    "gold.recommendations": "build_recommendations",
+    "gold.communities": "find_communities",
+    "gold.community_summary": "find_communities",
+    "ops.drift": "detect_drift",
+    "ops.profiles": "detect_drift",
+}
+INGESTED = ("silver.interactions", "silver.items", "silver.texts", "silver.follows", "ops.quarantine", "ops.ingest_files")
+SIZES = {
+    "Users": "features.users", "Items": "features.items", "Events": "silver.interactions", "Texts": "silver.texts",
+    "Follows": "silver.follows",
+}  # fmt: skip
+
+
+class Reader(Protocol):
+    """Reads a table by name: the rows of the day `on`, or those known `before` the end of a day, or all."""
+
+    def __call__(self, name: str, on: date | None = None, before: date | None = None) -> DataFrame:
+        """The rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReportDay:
+    """The tables as of a day. `tables`: those that exist, with the last day that each is shown of; `messages`: what the last run
+    of a job on that day reported, by job."""
+
+    read: Reader
+    as_of: date
+    tables: Mapping[str, Holding]
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+    def day(self, name: str) -> date | None:
+        """The table's last day up to as_of; None where it has no such rows or no days."""
+        return self.tables[name].latest_day if name in self.tables else None
+
+    def rows(self, name: str) -> DataFrame | None:
+        """The rows to show: of `day`, or known before the end of as_of, or all; None where there is nothing to read."""
+        if name not in self.tables:
+            return None
+        if self.tables[name].has_days:
+            day = self.day(name)
+            return None if day is None else self.read(name, on=day)
+        return self.read(name, before=self.as_of if contract(name).time_column else None)
+
+    def absent(self, name: str) -> Missing:
+        """Why a table has nothing to show, and the command that would make it."""
+        day = self.as_of.isoformat()
+        if name in INGESTED:
+            return Missing(name, "nothing has been ingested into it", "shoal ingest --source NAME --input PATH")
+        job = MAKERS[name]
+        why = f"no rows up to {day}" if name in self.tables else "the table has not been made"
+        message = f"; {job} said: {self.messages[job].rstrip('.')}" if job in self.messages else ""
+        return Missing(name, why + message, f"shoal run {job} --as-of {day}")
+
+
+def latest_days(days: Mapping[str, DataFrame], as_of: date) -> dict[str, date]:
+    """The last day up to as_of of each table that has one. `days`: the rows of each table by name. One aggregate over all."""
+    known = [rows.select(F.lit(name).alias("name"), "as_of").where(F.col("as_of") <= F.lit(as_of)) for name, rows in days.items()]
+    if not known:
+        return {}
+    latest = reduce(DataFrame.unionAll, known).groupBy("name").agg(F.max("as_of").alias("day")).limit(len(known)).collect()
+    return {row["name"]: row["day"] for row in latest}
+
+
+def latest_metrics(shown: ReportDay, which: str) -> tuple[DataFrame | None, date | None]:
+    """The rows of ops.model_metrics `which` (SQL) of their last day up to as_of, and that day; None where there is none. An
+    evaluation may be of another day than a training. One small Spark job."""
+    if shown.day("ops.model_metrics") is None:
+        return None, None
+    rows = shown.read("ops.model_metrics").where(which).where(F.col("as_of") <= F.lit(shown.as_of))
+    last = rows.agg(F.max("as_of")).collect()[0][0]
+    return (None, None) if last is None else (rows.where(F.col("as_of") == F.lit(last)), last)
+
+
+def sizes(shown: ReportDay) -> Tiles:
+    """The world's sizes as of the day, of the tables that exist. One aggregate over all."""
+    there = {label: rows for label, name in SIZES.items() if (rows := shown.rows(name)) is not None}
+    if not there:
+        return Tiles([])
+    labels = reduce(DataFrame.unionAll, [rows.select(F.lit(label).alias("label")) for label, rows in there.items()])
+    found = {row["label"]: row["count"] for row in labels.groupBy("label").count().limit(len(SIZES)).collect()}
+    return Tiles([Tile(label, count(found.get(label, 0))) for label in there])
+
+
+def build_parts(
+    shown: ReportDay, runs: Sequence[dict[str, Any]], writers: Mapping[str, stages.Writer], evaluation_task: str, conf: ReportConf
+) -> list[Part]:
+    """The parts of the page, in order. `runs`: of the day; `writers`: of each table; `evaluation_task`: the task of
+    ops.model_metrics whose models were judged on files."""
+    events = shown.rows("silver.interactions")
+    # A title may have been given after the day: every row of the catalogue counts.
+    titles = shown.read("silver.items") if "silver.items" in shown.tables else None
+    users, items = shown.rows("features.users"), shown.rows("features.items")
+    trained = latest_metrics(shown, f"task != '{evaluation_task}'")
+    evaluated = latest_metrics(shown, f"task = '{evaluation_task}'")
+    absent_tables = [name for name in contract_names() if name not in shown.tables]
+    parts: list[Callable[[], Part]] = [
+        lambda: activity.activity_part(events, users, items, titles, shown.absent),
+        lambda: models.models_part(*trained, shown.as_of, shown.absent, *evaluated),
+        lambda: samples.samples_part(
+            shown.rows("gold.recommendations"), shown.day("gold.recommendations"), shown.as_of, events, titles,
+            conf.sample_users, shown.absent,
+        ),
+        lambda: communities.communities_part(
+            shown.rows("gold.community_summary"), shown.rows("gold.communities"), shown.rows("silver.follows"),
+            shown.day("gold.community_summary"), shown.as_of, conf.communities, conf.nodes, shown.absent,
+        ),
+        lambda: shifts.shifts_part(
+            shown.rows("ops.drift"), shown.rows("ops.profiles"), shown.day("ops.drift"), shown.as_of, shown.absent
+        ),
+        lambda: quality.quality_part(shown.rows("ops.quarantine"), shown.rows("ops.ingest_files"), shown.absent),
+        lambda: stages.stages_part(runs),
+        lambda: holdings_part(list(shown.tables.values()), absent_tables, writers, shown.as_of),
+    ]  # fmt: skip
+    return [make() for make in parts]
