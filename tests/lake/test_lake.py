@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 import shoal.lake.lake
+import shoal.lake.log
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.errors import ContractError, InputError, SkippedError, TransientError, UsageError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
+from shoal.lake.maintenance import compact
 
 TABLE, DAY, NEXT = "features.users", date(2024, 1, 1), date(2024, 1, 2)
 
@@ -58,7 +60,7 @@ def test_the_table_is_made_from_its_contract(spark: SparkSession, lake: Lake) ->
 def test_every_commit_carries_the_run(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     first = make_lake(run_id="run-1")
     first.replace(TABLE, users(spark, "a"), on=DAY)
-    make_lake(run_id="run-2").merge(TABLE, users(spark, "a", "b").withColumn("as_of", F.lit(DAY)))
+    make_lake(run_id="run-2").upsert(TABLE, users(spark, "a", "b").withColumn("as_of", F.lit(DAY)))
     history = DeltaTable.forPath(spark, first.path(TABLE)).history().orderBy("version").collect()
     assert [json.loads(row["userMetadata"])["run_id"] for row in history] == ["run-1", "run-1", "run-2"]
 
@@ -70,7 +72,7 @@ def test_merge_updates_and_insert_new_does_not(spark: SparkSession, make_lake: C
     assert lake.insert_if_absent(TABLE, rows) == 1
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
     assert seen == {"a": 5, "b": 7}
-    assert make_lake(run_id="r3").merge(TABLE, rows) == 2
+    assert make_lake(run_id="r3").upsert(TABLE, rows) == 2
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r4").read(TABLE).collect()}
     assert seen == {"a": 7, "b": 7}
 
@@ -83,7 +85,7 @@ def test_rows_known_to_be_absent_are_appended_where_nobody_wrote_since(spark: Sp
     assert lake.append_known_new(TABLE, rows, at=lake.version(TABLE) - 1) == 1
     assert lake.append_known_new(TABLE, rows.where("user_id = 'b'").withColumn("user_id", F.lit("c")), at=lake.version(TABLE)) == 1
     operations = DeltaTable.forPath(spark, lake.path(TABLE)).history(2).orderBy("version").collect()
-    assert [row["operation"] for row in operations] == ["MERGE", "WRITE"]
+    assert [row["operation"] for row in operations] == ["WRITE", "WRITE"]
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
     assert seen == {"a": 5, "b": 7, "c": 7}
     # Of rows that renew what there is, one that another writer has brought meanwhile is put over.
@@ -96,7 +98,7 @@ def test_who_adds_by_keys_waits_for_the_tables_other_writer(
 ) -> None:
     lake, other = make_lake(), make_lake(run_id="other")
     rows = users(spark, "a").withColumn("as_of", F.lit(DAY))
-    monkeypatch.setattr(shoal.lake.lake, "WAITS", 2)
+    monkeypatch.setattr(shoal.lake.lake, "LOCK_SECONDS", 0.1)
     with other.sole_writer(TABLE):
         with pytest.raises(TransientError, match="features.users: another run has been writing it"):
             lake.insert_if_absent(TABLE, rows)
@@ -210,8 +212,8 @@ def test_a_transaction_is_done_once_and_tells_what_its_first_attempt_did(
     assert make_lake("run-2").insert_if_absent("silver.follows", pairs(("d", "x", 1.0)), unique=True, txn=("app", 0)) == 3
     assert held() == [("a", 1.0), ("b", 1.0), ("c", 1.0)]
     renewed = pairs(("a", "x", 2.0), ("d", "x", 2.0))
-    assert make_lake("run-2").merge("silver.follows", renewed, unique=True, txn=("app", 1)) == 2
-    assert make_lake("run-3").merge("silver.follows", pairs(), unique=True, txn=("app", 1)) == 2
+    assert make_lake("run-2").upsert("silver.follows", renewed, unique=True, txn=("app", 1)) == 2
+    assert make_lake("run-3").upsert("silver.follows", pairs(), unique=True, txn=("app", 1)) == 2
     assert held() == [("a", 2.0), ("b", 1.0), ("c", 1.0), ("d", 2.0)]
 
 
@@ -255,7 +257,7 @@ def test_the_rows_of_one_append_are_found_without_a_look_at_the_log(spark: Spark
     assert (found, len(jobs)) == (["d", "e"], 1)
     assert (ids_of(1), ids_of(2)) == (["a", "b"], ["c"])
     # A commit that moves rows is no append: all rows of the table.
-    second.compact(TABLE)
+    compact(second, TABLE)
     assert ids_of(4) == ["a", "b", "c", "d", "e"]
 
 
@@ -268,7 +270,7 @@ def test_what_a_table_has_gained_in_many_commits_is_not_looked_for(
         fields = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
         make_lake(run_id=f"run-{n}").append(name, spark.createDataFrame([(f"e{n}", *row[1:])], fields))
     last = make_lake().version(name)
-    monkeypatch.setattr(shoal.lake.lake, "_FEW_COMMITS", 2)
+    monkeypatch.setattr(shoal.lake.log, "FEW_COMMITS", 2)
     gained = make_lake(run_id="few").inserts_since(name, last - 2)
     assert gained is not None
     assert sorted(r["event_id"] for r in gained.collect()) == ["e1", "e2"]

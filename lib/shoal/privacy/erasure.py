@@ -23,6 +23,7 @@ from shoal.errors import UsageError
 from shoal.ingest.formats.archives import label_of, landing, owner_in
 from shoal.lake.contract import LAYERS, contract
 from shoal.lake.lake import Lake
+from shoal.lake.maintenance import purge_history
 from shoal.models.registry import retire
 from shoal.privacy.mentions import ERASED, Names, file_names, is_loud, rewriter
 from shoal.privacy.people import REQUESTS, people_of, rows_of_people, tables_of_people
@@ -116,7 +117,7 @@ def erase(lake: Lake, request: Request) -> None:
         files, models = remove_files(lake, names), retire(lake, lambda file: file_names(file, terms))
         for name in tables_of_people():
             if lake.exists(name):
-                lake.purge_history(name)
+                purge_history(lake, name)
         write_down(lake, request, removed, changed, (files, len(models)))
         lake.run.note(request=request.request_id, people=len(request.people), files_removed=files, models_retired=len(models))
     finally:

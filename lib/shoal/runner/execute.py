@@ -7,13 +7,11 @@ pipeline`). Exit codes: 0 done or skipped, 2 bad usage or configuration, 3 bad i
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import importlib.util
 import inspect
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -37,10 +35,11 @@ from shoal.conf.home import home
 from shoal.conf.loading import load, section_name
 from shoal.conf.pseudonym_key import WITHHELD
 from shoal.conf.sections import Section, Settings
-from shoal.errors import ShoalError, SkippedError, TransientError, UsageError, one_line
+from shoal.errors import ShoalError, SkippedError, UsageError, one_line
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run, storage_error
-from shoal.spark.session import spark_session
+from shoal.lake.locks import file_lock, lock_path
+from shoal.spark.session import own_session, spark_session
 
 DEFAULT_LAKE = "lake"
 _TABLE = re.compile(r"\b(?:bronze|silver|features|gold|ops)\.[a-z][a-z0-9_]*\b")
@@ -187,27 +186,16 @@ def job_lock(lake: Lake, job: str, started: dict[str, str]) -> Iterator[dict[str
     if lake.settings.lake.catalog:
         yield None
         return
-    folder = lake.root / ".locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / f"{job}.lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise _os_error(lake.root, error) from error
-    with handle:
-        conf = lake.settings.lake
-        for attempt in range(conf.retries + 1):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == conf.retries:
-                    raise TransientError(
-                        f"{job} is running in this lake already ({folder / job}.lock is held); wait for it, then run this again"
-                    ) from None
-                time.sleep(conf.backoff_seconds * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
-        handle.seek(0)
-        left = handle.read().strip()
-        _write_lock(handle, lake.root, json.dumps(started))
+    path, conf = lock_path(lake.root, job), lake.settings.lake
+    refusal = f"{job} is running in this lake already ({path} is held); wait for it, then run this again"
+    # As long as a commit that meets conflicts is tried.
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock(path, conf.backoff_seconds * (2**conf.retries - 1), refusal))
+            left = path.read_text(encoding="utf-8").strip()
+            path.write_text(json.dumps(started), encoding="utf-8")
+        except OSError as error:
+            raise _os_error(lake.root, error) from error
         killed = None
         if left:
             try:
@@ -215,7 +203,10 @@ def job_lock(lake: Lake, job: str, started: dict[str, str]) -> Iterator[dict[str
             except ValueError:
                 killed = None  # cut while it was written: the run had not begun
         yield killed
-        _write_lock(handle, lake.root, "")
+        try:
+            path.write_text("", encoding="utf-8")
+        except OSError as error:
+            raise _os_error(lake.root, error) from error
 
 
 @contextmanager
@@ -229,22 +220,9 @@ def alone(lake: Lake) -> Iterator[None]:
         for path in sorted((home() / "jobs").glob("*/*.py")):
             if path.stem == lake.run.job or path.stem.startswith("_"):
                 continue
-            handle = held.enter_context((lake.root / ".locks" / f"{path.stem}.lock").open("a+", encoding="utf-8"))
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TransientError(f"{path.stem} is running in this lake; wait for it or stop it, then run this again") from None
+            refusal = f"{path.stem} is running in this lake; wait for it or stop it, then run this again"
+            held.enter_context(file_lock(lock_path(lake.root, path.stem), 0, refusal))
         yield
-
-
-def _write_lock(handle: typing.TextIO, root: Path, text: str) -> None:
-    try:
-        handle.seek(0)
-        handle.truncate()
-        handle.write(text)
-        handle.flush()
-    except OSError as error:
-        raise _os_error(root, error) from error
 
 
 def _os_error(root: Path, error: OSError) -> ShoalError:
@@ -257,8 +235,17 @@ def execute(
 ) -> Result:
     """Run `job` for `as_of` on the lake at `root`; never raises for a failed run, which is a Result with its exit code.
 
-    Every run gets its row in ops.runs. Where that row cannot be written (a full disk), the Result says so.
+    Every run gets its row in ops.runs. Where that row cannot be written (a full disk), the Result says so. A run has a session of
+    its own, a copy of `spark`, so that its settings are no other run's.
     """
+    with own_session(spark) as session:
+        return _execute(session, job, settings, root, as_of, extras)
+
+
+def _execute(
+    spark: SparkSession, job: Job, settings: Settings, root: str | Path, as_of: date, extras: dict[str, Any] | None
+) -> Result:
+    """`execute` on the run's own session."""
     started, clock = utc_now(), time.monotonic()
     run = Run(new_run_id(started), job.name, started)
     lake = Lake(spark, root, settings, run)
