@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import shoal.lake.lake
 import shoal.lake.log
 from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.errors import ContractError, InputError, SkippedError, TransientError, UsageError
@@ -298,3 +301,50 @@ def test_a_new_table_takes_no_spark_job(spark: SparkSession, lake: Lake) -> None
     spark.sparkContext.setJobGroup("made", "a new table")
     lake.create(TABLE)
     assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("made")) == []
+
+
+def test_a_missing_table_is_one_line_at_once(lake: Lake) -> None:
+    """No wait for a writer that is making it: none is. Delta has two errors for it, by statement."""
+    began = time.monotonic()
+    for statement in (
+        lambda: compact(lake, TABLE),
+        lambda: lake.delete(TABLE, lake.spark.createDataFrame([(DAY, "a")], "as_of date, user_id string")),
+        lambda: lake.commits.alter(TABLE, "ALTER TABLE {table} SET TBLPROPERTIES ('a' = 'b')"),
+    ):
+        with pytest.raises(InputError, match=rf"^{TABLE} does not exist in this lake \({lake.path(TABLE)}\)$"):
+            statement()
+    # One wait of the fifth try alone takes four seconds.
+    assert time.monotonic() - began < 60
+    assert not Path(lake.path(TABLE)).exists()
+
+
+def test_conflicts_without_an_end_are_named_with_their_number(make_lake: Callable[..., Lake]) -> None:
+    tries = []
+
+    def conflict() -> None:
+        tries.append(1)
+        raise AnalysisException("io.delta.exceptions.ConcurrentAppendException: files were added")
+
+    commits = replace(make_lake().commits, retries=2, backoff_seconds=0.001)
+    with pytest.raises(TransientError, match=f"^{TABLE}: commit failed after 3 conflicting writes; run the command again$"):
+        commits.commit(TABLE, conflict)
+    assert len(tries) == 3
+
+
+def test_a_frame_shows_the_table_as_it_was_and_a_join_of_two_reads_is_no_join_with_itself(
+    spark: SparkSession, make_lake: Callable[..., Lake]
+) -> None:
+    lake = make_lake()
+    lake.replace(TABLE, users(spark, "a", "b"), on=DAY)
+    reader = make_lake(run_id="reader")
+    one, other = reader.read(TABLE), reader.read(TABLE)
+    lake.replace(TABLE, users(spark, "c"), on=DAY)
+    pairs = one.join(other, one["user_id"] < other["user_id"]).select(one["user_id"], other["user_id"].alias("other"))
+    assert [tuple(row) for row in pairs.collect()] == [("a", "b")]
+
+
+def test_a_row_of_another_day_does_not_come_in_with_an_append(spark: SparkSession, lake: Lake) -> None:
+    rows = users(spark, "a").withColumn("as_of", F.lit(NEXT))
+    with pytest.raises(Exception, match="a row whose as_of is not one of those that are replaced"):
+        lake.replace(TABLE, rows, on=DAY)
+    assert lake.read_current(TABLE).isEmpty()

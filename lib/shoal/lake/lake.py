@@ -41,6 +41,9 @@ LOCK_SECONDS, LOCK_POLL_SECONDS = 600.0, 0.25
 ONE_JOB_A_QUERY = {"spark.sql.adaptive.enabled": "false"}
 # Tables up to this size are merged without adaptive execution.
 SMALL_TABLE_BYTES = 64_000_000
+# A run whose input tables are together no larger plans its queries once, with as many tasks a shuffle as a small machine has cores.
+SMALL_INPUT_BYTES = 8_000_000
+SMALL_INPUT = ONE_JOB_A_QUERY | {"spark.sql.shuffle.partitions": "2"}
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,12 @@ class _View:
 
 
 class Lake:
-    """The tables under one root, seen from one run."""
+    """The tables under one root, seen from one run.
 
-    def __init__(self, spark: SparkSession, root: str | Path, settings: Settings, run: Run) -> None:
+    `tunes_session`: the session is the run's own, and its settings follow the size of the input tables (SMALL_INPUT).
+    """
+
+    def __init__(self, spark: SparkSession, root: str | Path, settings: Settings, run: Run, tunes_session: bool = False) -> None:
         self.spark = spark
         self.root = Path(root).resolve()
         self.settings = settings
@@ -63,6 +69,9 @@ class Lake:
         self.commits = Committer(self.store, run, settings.lake.retries, settings.lake.backoff_seconds)
         self._held: set[str] = set()
         self._views: dict[tuple[str, int], _View | None] = {}
+        tunes = tunes_session and not settings.lake.catalog
+        self._usual = {key: spark.conf.get(key) or "" for key in SMALL_INPUT} if tunes else {}
+        self._input_bytes = 0
 
     # -- tables
 
@@ -124,6 +133,7 @@ class Lake:
         wanted = recorded if version is None else version
         whole = self._frame(name, wanted)
         if name not in self.run.rows_in:
+            self._tune_session(name, wanted)
             self.run.rows_in[name] = self._count(name, whole, wanted, on)
         rows = schema.current_columns(made, whole)
         if on is not None:
@@ -141,7 +151,9 @@ class Lake:
 
     def read_current(self, name: str) -> DataFrame:
         """Return the rows of a table as they are at this call, what this run wrote included; not recorded as an input."""
-        return schema.current_columns(contract(name), self._frame(name, self.version(name)))
+        # Asking a catalog for the version would cost a query.
+        rows = self.store.load(name) if self.store.catalog else self._frame(name, self.version(name))
+        return schema.current_columns(contract(name), rows)
 
     def read_commit(self, name: str, version: int) -> DataFrame:
         """Return the rows that the commit `version`, an append, has added; not recorded as an input.
@@ -157,6 +169,8 @@ class Lake:
 
     def row_count(self, name: str) -> int:
         """Return how many rows the table has now; from a short log without a Spark job."""
+        if self.store.catalog:
+            return self.store.load(name).count()
         at = self.version(name)
         return self._count(name, self._frame(name, at), at, None)
 
@@ -357,6 +371,15 @@ class Lake:
                     view = _View(files, log.frame_of_files(self.store, name, latest, [file.action for file in files]))
             self._views[name, version] = view
         return self._views[name, version]
+
+    def _tune_session(self, name: str, version: int) -> None:
+        """Plan the run's queries for small tables for as long as it has read no others."""
+        if not self._usual:
+            return
+        view = self._view(name, version)
+        self._input_bytes += SMALL_INPUT_BYTES + 1 if view is None else sum(file.size for file in view.files)
+        for key, value in (SMALL_INPUT if self._input_bytes <= SMALL_INPUT_BYTES else self._usual).items():
+            self.spark.conf.set(key, value)
 
     def _count(self, name: str, whole: DataFrame, version: int, on: date | None) -> int:
         """How many rows a version has, of the day `on` where one is given."""

@@ -248,7 +248,7 @@ def _execute(
     """`execute` on the run's own session."""
     started, clock = utc_now(), time.monotonic()
     run = Run(new_run_id(started), job.name, started)
-    lake = Lake(spark, root, settings, run)
+    lake = Lake(spark, root, settings, run, tunes_session=True)
     row: dict[str, Any] = {
         "run_id": run.run_id, "job": job.name, "stage": job.stage, "as_of": as_of, "started_at": started,
         "conf_hash": conf_hash(settings, extras), "code_version": code_version(),
