@@ -438,7 +438,8 @@ class Lake:
                     mode, where, written = "append", "", _refuse_others(made, checked, parts)
                 else:
                     held.close()
-                    self._prepare_snapshot(name)
+            if mode == "overwrite":
+                self._prepare_snapshot(name)
             before = self.version(name)
             self._save(name, written, mode, mark=mark, where=where)
         return self.run.wrote(name, count if count >= 0 else self._written(name, before))
