@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import sys
 from datetime import date, timedelta
-from pathlib import Path
 
 from shoal.conf.sections import OptimizeConf
 from shoal.errors import SkippedError, UsageError
+from shoal.lake import maintenance
 from shoal.lake.contract import contract, contract_names
 from shoal.lake.lake import Lake
 from shoal.runner.command import run_job
@@ -32,34 +32,20 @@ def chosen(lake: Lake, wanted: list[str]) -> list[str]:
     return [name for name in wanted or contract_names() if lake.exists(name)]
 
 
-def disk_bytes(lake: Lake, name: str) -> int | None:
-    """What a local table takes on disk, earlier versions and log included; None with a catalog. A file that is deleted
-    meanwhile counts nothing."""
-    if lake.settings.lake.catalog:
-        return None
-    total = 0
-    for file in Path(lake.path(name)).rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:
-            continue
-    return total
-
-
 def optimize(lake: Lake, name: str, as_of: date, vacuum_hours: int) -> dict[str, int]:
     """See to one table, and return what was saved: rows too old, files and bytes before and after."""
     made = contract(name)
     found: dict[str, int] = {"rows_too_old": 0}
-    disk = disk_bytes(lake, name)
-    found["files_before"], found["bytes_before"] = lake.sizes(name)
+    disk = maintenance.disk_bytes(lake, name)
+    found["files_before"], found["bytes_before"] = maintenance.sizes(lake, name)
     if made.retention_days:
-        found["rows_too_old"] = lake.remove_before(name, as_of - timedelta(days=made.retention_days))
+        found["rows_too_old"] = maintenance.remove_before(lake, name, as_of - timedelta(days=made.retention_days))
     if found["files_before"] > 1:
-        lake.compact(name)
-    lake.vacuum(name, vacuum_hours)
-    found["files_after"], found["bytes_after"] = lake.sizes(name)
+        maintenance.compact(lake, name)
+    maintenance.vacuum(lake, name, vacuum_hours)
+    found["files_after"], found["bytes_after"] = maintenance.sizes(lake, name)
     if disk is not None:
-        found["disk_bytes_before"], found["disk_bytes_after"] = disk, disk_bytes(lake, name) or 0
+        found["disk_bytes_before"], found["disk_bytes_after"] = disk, maintenance.disk_bytes(lake, name) or 0
     return found
 
 

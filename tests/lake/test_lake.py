@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import shoal.lake.lake
+import shoal.lake.log
 from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.errors import ContractError, InputError, SkippedError, TransientError, UsageError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
+from shoal.lake.maintenance import compact
 
 TABLE, DAY, NEXT = "features.users", date(2024, 1, 1), date(2024, 1, 2)
 
@@ -58,7 +63,7 @@ def test_the_table_is_made_from_its_contract(spark: SparkSession, lake: Lake) ->
 def test_every_commit_carries_the_run(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     first = make_lake(run_id="run-1")
     first.replace(TABLE, users(spark, "a"), on=DAY)
-    make_lake(run_id="run-2").merge(TABLE, users(spark, "a", "b").withColumn("as_of", F.lit(DAY)))
+    make_lake(run_id="run-2").upsert(TABLE, users(spark, "a", "b").withColumn("as_of", F.lit(DAY)))
     history = DeltaTable.forPath(spark, first.path(TABLE)).history().orderBy("version").collect()
     assert [json.loads(row["userMetadata"])["run_id"] for row in history] == ["run-1", "run-1", "run-2"]
 
@@ -70,7 +75,7 @@ def test_merge_updates_and_insert_new_does_not(spark: SparkSession, make_lake: C
     assert lake.insert_if_absent(TABLE, rows) == 1
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
     assert seen == {"a": 5, "b": 7}
-    assert make_lake(run_id="r3").merge(TABLE, rows) == 2
+    assert make_lake(run_id="r3").upsert(TABLE, rows) == 2
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r4").read(TABLE).collect()}
     assert seen == {"a": 7, "b": 7}
 
@@ -83,7 +88,7 @@ def test_rows_known_to_be_absent_are_appended_where_nobody_wrote_since(spark: Sp
     assert lake.append_known_new(TABLE, rows, at=lake.version(TABLE) - 1) == 1
     assert lake.append_known_new(TABLE, rows.where("user_id = 'b'").withColumn("user_id", F.lit("c")), at=lake.version(TABLE)) == 1
     operations = DeltaTable.forPath(spark, lake.path(TABLE)).history(2).orderBy("version").collect()
-    assert [row["operation"] for row in operations] == ["MERGE", "WRITE"]
+    assert [row["operation"] for row in operations] == ["WRITE", "WRITE"]
     seen = {r["user_id"]: r["event_count"] for r in make_lake(run_id="r2").read(TABLE).collect()}
     assert seen == {"a": 5, "b": 7, "c": 7}
     # Of rows that renew what there is, one that another writer has brought meanwhile is put over.
@@ -96,7 +101,7 @@ def test_who_adds_by_keys_waits_for_the_tables_other_writer(
 ) -> None:
     lake, other = make_lake(), make_lake(run_id="other")
     rows = users(spark, "a").withColumn("as_of", F.lit(DAY))
-    monkeypatch.setattr(shoal.lake.lake, "WAITS", 2)
+    monkeypatch.setattr(shoal.lake.lake, "LOCK_SECONDS", 0.1)
     with other.sole_writer(TABLE):
         with pytest.raises(TransientError, match="features.users: another run has been writing it"):
             lake.insert_if_absent(TABLE, rows)
@@ -210,8 +215,8 @@ def test_a_transaction_is_done_once_and_tells_what_its_first_attempt_did(
     assert make_lake("run-2").insert_if_absent("silver.follows", pairs(("d", "x", 1.0)), unique=True, txn=("app", 0)) == 3
     assert held() == [("a", 1.0), ("b", 1.0), ("c", 1.0)]
     renewed = pairs(("a", "x", 2.0), ("d", "x", 2.0))
-    assert make_lake("run-2").merge("silver.follows", renewed, unique=True, txn=("app", 1)) == 2
-    assert make_lake("run-3").merge("silver.follows", pairs(), unique=True, txn=("app", 1)) == 2
+    assert make_lake("run-2").upsert("silver.follows", renewed, unique=True, txn=("app", 1)) == 2
+    assert make_lake("run-3").upsert("silver.follows", pairs(), unique=True, txn=("app", 1)) == 2
     assert held() == [("a", 2.0), ("b", 1.0), ("c", 1.0), ("d", 2.0)]
 
 
@@ -255,7 +260,7 @@ def test_the_rows_of_one_append_are_found_without_a_look_at_the_log(spark: Spark
     assert (found, len(jobs)) == (["d", "e"], 1)
     assert (ids_of(1), ids_of(2)) == (["a", "b"], ["c"])
     # A commit that moves rows is no append: all rows of the table.
-    second.compact(TABLE)
+    compact(second, TABLE)
     assert ids_of(4) == ["a", "b", "c", "d", "e"]
 
 
@@ -268,7 +273,7 @@ def test_what_a_table_has_gained_in_many_commits_is_not_looked_for(
         fields = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
         make_lake(run_id=f"run-{n}").append(name, spark.createDataFrame([(f"e{n}", *row[1:])], fields))
     last = make_lake().version(name)
-    monkeypatch.setattr(shoal.lake.lake, "_FEW_COMMITS", 2)
+    monkeypatch.setattr(shoal.lake.log, "FEW_COMMITS", 2)
     gained = make_lake(run_id="few").inserts_since(name, last - 2)
     assert gained is not None
     assert sorted(r["event_id"] for r in gained.collect()) == ["e1", "e2"]
@@ -296,3 +301,50 @@ def test_a_new_table_takes_no_spark_job(spark: SparkSession, lake: Lake) -> None
     spark.sparkContext.setJobGroup("made", "a new table")
     lake.create(TABLE)
     assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("made")) == []
+
+
+def test_a_missing_table_is_one_line_at_once(lake: Lake) -> None:
+    """No wait for a writer that is making it: none is. Delta has two errors for it, by statement."""
+    began = time.monotonic()
+    for statement in (
+        lambda: compact(lake, TABLE),
+        lambda: lake.delete(TABLE, lake.spark.createDataFrame([(DAY, "a")], "as_of date, user_id string")),
+        lambda: lake.commits.alter(TABLE, "ALTER TABLE {table} SET TBLPROPERTIES ('a' = 'b')"),
+    ):
+        with pytest.raises(InputError, match=rf"^{TABLE} does not exist in this lake \({lake.path(TABLE)}\)$"):
+            statement()
+    # One wait of the fifth try alone takes four seconds.
+    assert time.monotonic() - began < 60
+    assert not Path(lake.path(TABLE)).exists()
+
+
+def test_conflicts_without_an_end_are_named_with_their_number(make_lake: Callable[..., Lake]) -> None:
+    tries = []
+
+    def conflict() -> None:
+        tries.append(1)
+        raise AnalysisException("io.delta.exceptions.ConcurrentAppendException: files were added")
+
+    commits = replace(make_lake().commits, retries=2, backoff_seconds=0.001)
+    with pytest.raises(TransientError, match=f"^{TABLE}: commit failed after 3 conflicting writes; run the command again$"):
+        commits.commit(TABLE, conflict)
+    assert len(tries) == 3
+
+
+def test_a_frame_shows_the_table_as_it_was_and_a_join_of_two_reads_is_no_join_with_itself(
+    spark: SparkSession, make_lake: Callable[..., Lake]
+) -> None:
+    lake = make_lake()
+    lake.replace(TABLE, users(spark, "a", "b"), on=DAY)
+    reader = make_lake(run_id="reader")
+    one, other = reader.read(TABLE), reader.read(TABLE)
+    lake.replace(TABLE, users(spark, "c"), on=DAY)
+    pairs = one.join(other, one["user_id"] < other["user_id"]).select(one["user_id"], other["user_id"].alias("other"))
+    assert [tuple(row) for row in pairs.collect()] == [("a", "b")]
+
+
+def test_a_row_of_another_day_does_not_come_in_with_an_append(spark: SparkSession, lake: Lake) -> None:
+    rows = users(spark, "a").withColumn("as_of", F.lit(NEXT))
+    with pytest.raises(Exception, match="a row whose as_of is not one of those that are replaced"):
+        lake.replace(TABLE, rows, on=DAY)
+    assert lake.read_current(TABLE).isEmpty()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from shoal.conf.loading import load
+from shoal.runner import fingerprint as fingerprint_module
 from shoal.runner.fingerprint import LIBRARY, code_files, code_hash, conf_hash, fingerprint
 from shoal.runner.job import find_job
 
@@ -127,3 +130,17 @@ def test_a_jobs_own_arguments_count_but_not_a_hidden_path() -> None:
     given = [{"source": "events", "input": path} for path in ("a.csv", "b.csv")]
     assert len({conf_hash(plain, ["ingest"], extras) for extras in given}) == 2
     assert len({conf_hash(hidden, ["ingest"], extras) for extras in given}) == 1
+
+
+def test_threads_find_the_same_imports() -> None:
+    """The jobs of a pipeline are threads; trees parsed at the same time ended in "AST constructor recursion depth mismatch"."""
+    # Deep enough that the interpreter switches threads while it builds the tree.
+    sources = [f"import shoal.lake.lake\nx{n} = [{'(1, ' * 60}{'),' * 60}]\n" * 200 for n in range(8)]
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda source: fingerprint_module._imports(source, ()), sources * 4))
+    finally:
+        sys.setswitchinterval(switch)
+    assert set(found) == {("shoal.lake.lake",)}

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from shoal.conf.sections import Settings
+from shoal.lake import log
+from shoal.lake.lake import Lake, Run
+from shoal.spark.session import own_session
 
 
 def test_the_table_of_a_small_broadcast_join_is_small(spark: SparkSession) -> None:
@@ -53,3 +61,45 @@ def test_what_java_prints_is_not_a_commands_output() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "first\nlast\n"
     assert "from Java" in done.stderr
+
+
+def test_a_run_has_a_session_of_its_own(spark: SparkSession) -> None:
+    """With the settings and views of the caller's at that moment, active in its thread, and no way back for its own settings."""
+    key = "spark.databricks.delta.commitInfo.userMetadata"
+    spark.range(2).createOrReplaceTempView("seen_by_runs")
+    spark.conf.set("spark.sql.shuffle.partitions", "3")
+    before = spark._jvm.SparkSession.getActiveSession()
+    try:
+        with own_session(spark) as own:
+            assert own.conf.get("spark.sql.shuffle.partitions") == "3"
+            assert own.table("seen_by_runs").count() == 2
+            own.conf.set(key, "mine")
+            assert spark._jvm.SparkSession.active().equals(own._jsparkSession)
+            assert own.sparkContext is spark.sparkContext
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", "2")
+        spark.catalog.dropTempView("seen_by_runs")
+    assert spark.conf.get(key, None) is None
+    assert spark._jvm.SparkSession.getActiveSession().isDefined() == before.isDefined()
+
+
+def test_runs_in_threads_commit_with_their_own_metadata_at_once(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    """Each waits among its settings for the other: a lock around them would never let them meet."""
+    meeting = Barrier(2, timeout=200)
+    tables = ("silver.follows", "silver.blocks")
+
+    def run(name: str) -> None:
+        with own_session(spark) as own:
+            lake = Lake(own, tmp_path, settings, Run(f"run-of-{name}", "test"))
+            lake.create(name)
+            with lake.commits.settings():
+                meeting.wait()
+                lake.commits.alter(name, "ALTER TABLE {table} SET TBLPROPERTIES ('written.by' = '" + name + "')")
+                meeting.wait()
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(run, tables))
+    reader = Lake(spark, tmp_path, settings, Run("reader", "test"))
+    for name in tables:
+        found = [json.loads(commit["userMetadata"])["run_id"] for commit in log.commits(reader.store, name, 10)]
+        assert found == [f"run-of-{name}"] * 2

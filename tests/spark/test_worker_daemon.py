@@ -1,4 +1,4 @@
-"""Python workers run without the archives that Spark puts on their import path."""
+"""Python workers run without the archives that Spark puts on their import path, with their libraries imported before the fork."""
 
 from __future__ import annotations
 
@@ -13,13 +13,21 @@ def test_archives_go_and_folders_stay_in_order() -> None:
     assert drop_archives(["/a/pyspark.zip", "/lib", "", "/b/core.JAR", "/zip"]) == ["/lib", "", "/zip"]
 
 
-def test_a_worker_has_no_archive_on_its_path(spark: SparkSession) -> None:
-    def path(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def test_a_worker_has_its_libraries_before_its_first_task_frozen_and_no_archive_on_its_path(spark: SparkSession) -> None:
+    def report(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import gc
         import sys
 
         for _ in batches:
-            yield pa.RecordBatch.from_pydict({"entry": list(sys.path)})
+            facts = {
+                "frozen": gc.get_freeze_count(),
+                "missing": [n for n in ("numpy", "pandas", "pyarrow", "scipy.sparse", "scipy.linalg") if n not in sys.modules],
+                "archives": [entry for entry in sys.path if entry.endswith((".zip", ".jar"))],
+            }
+            yield pa.RecordBatch.from_pylist([facts])
 
-    entries = [row["entry"] for row in spark.range(1).coalesce(1).mapInArrow(path, "entry string").collect()]
-    assert entries
-    assert [entry for entry in entries if entry.endswith((".zip", ".jar"))] == []
+    # 50,000 objects are more than Python's own: those of the libraries.
+    frame = spark.range(1).coalesce(1).mapInArrow(report, "frozen bigint, missing array<string>, archives array<string>")
+    (row,) = frame.collect()
+    assert (row["missing"], row["archives"]) == ([], [])
+    assert row["frozen"] > 50_000

@@ -72,7 +72,7 @@ def table_overview(lake: Lake) -> list[dict[str, Any]]:
     return [
         {
             "table": name,
-            "rows": lake.read(name).count() if lake.exists(name) else None,
+            "rows": lake.row_count(name) if lake.exists(name) else None,
             "grain": contract(name).grain,
         }
         for name in contract_names()
@@ -84,7 +84,7 @@ def describe(lake: Lake, name: str) -> dict[str, Any]:
     made = contract(name)
     found: dict[str, Any] = {"table": name, "grain": made.grain, "key": made.key, "rows": None, "version": None}
     if lake.exists(name):
-        found |= {"rows": lake.read(name).count(), "version": lake.version(name)}
+        found |= {"rows": lake.row_count(name), "version": lake.version(name)}
     found["last_run"] = _last_run(lake, name)
     found["columns"] = [
         {"column": n, "type": c.type, "null": c.null, "pii": bool(c.pii), "check": c.check, "comment": c.comment}

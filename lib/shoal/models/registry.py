@@ -8,7 +8,6 @@ lake: <lake>/mlflow.db and <lake>/mlruns, which move with it.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import __version__
 from shoal.errors import ShoalError, TransientError, one_line
 from shoal.lake.lake import Lake
+from shoal.lake.locks import FOREVER, file_lock, lock_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -223,10 +223,7 @@ def _store(lake: Lake) -> Iterator[MlflowClient]:
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or ("databricks-uc" if catalog else None)
             yield MlflowClient(tracking_uri=asked or "databricks", registry_uri=registry)
             return
-        locks = lake.root / ".locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with (locks / "mlflow.lock").open("a+", encoding="utf-8") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with file_lock(lock_path(lake.root, "mlflow"), FOREVER, "the model store is in use"):
             yield MlflowClient(tracking_uri=f"sqlite:///{_database(lake)}")
     except (MlflowException, SQLAlchemyError) as error:
         raise TransientError(f"the model store {asked or catalog or _database(lake)}: {one_line(error)}") from error

@@ -23,6 +23,7 @@ from shoal.errors import TransientError, UsageError
 from shoal.ingest.formats.archives import label_of, landing, owner_in
 from shoal.lake.contract import LAYERS, contract
 from shoal.lake.lake import Lake
+from shoal.lake.maintenance import purge_history
 from shoal.models.registry import remote_store, retire
 from shoal.privacy.mentions import Names, file_names, is_loud, rewriter
 from shoal.privacy.people import REQUESTS, people_of, rows_of_people, tables_of_people
@@ -128,7 +129,7 @@ def erase(lake: Lake, request: Request, models_cleared: bool = False) -> None:
         files, models = remove_files(lake, names), retire(lake, lambda file: file_names(file, terms))
         for name in tables_of_people():
             if lake.exists(name):
-                lake.purge_history(name)
+                purge_history(lake, name)
         store = remote_store(lake)
         if store is None:
             outcome = Outcome("finished", files, len(models))

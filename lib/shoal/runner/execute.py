@@ -6,14 +6,11 @@ skipped, 2 bad usage or configuration, 3 bad input, 4 transient, 5 internal.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import random
 import sys
 import time
 import traceback
-import typing
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -26,11 +23,13 @@ from pyspark.sql import SparkSession
 
 from shoal.conf.pseudonym_key import WITHHELD
 from shoal.conf.sections import Settings
-from shoal.errors import ShoalError, SkippedError, TransientError, UsageError, one_line
+from shoal.errors import ShoalError, SkippedError, UsageError, one_line
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run, storage_error
+from shoal.lake.locks import file_lock, lock_path
 from shoal.runner.fingerprint import code_hash, code_version, conf_hash
 from shoal.runner.job import Job, job_files
+from shoal.spark.session import own_session
 
 
 @dataclass(frozen=True)
@@ -76,27 +75,16 @@ def job_lock(lake: Lake, job: str, started: dict[str, str]) -> Iterator[dict[str
     if lake.settings.lake.catalog:
         yield None
         return
-    folder = lake.root / ".locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / f"{job}.lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise _os_error(lake.root, error) from error
-    with handle:
-        conf = lake.settings.lake
-        for attempt in range(conf.retries + 1):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if attempt == conf.retries:
-                    raise TransientError(
-                        f"{job} is running in this lake already ({folder / job}.lock is held); wait for it, then run this again"
-                    ) from None
-                time.sleep(conf.backoff_seconds * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
-        handle.seek(0)
-        left = handle.read().strip()
-        _write_lock(handle, lake.root, json.dumps(started))
+    path, conf = lock_path(lake.root, job), lake.settings.lake
+    refusal = f"{job} is running in this lake already ({path} is held); wait for it, then run this again"
+    # As long as a commit that meets conflicts is tried.
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock(path, conf.backoff_seconds * (2**conf.retries - 1), refusal))
+            left = path.read_text(encoding="utf-8").strip()
+            path.write_text(json.dumps(started), encoding="utf-8")
+        except OSError as error:
+            raise _os_error(lake.root, error) from error
         killed = None
         if left:
             try:
@@ -104,7 +92,10 @@ def job_lock(lake: Lake, job: str, started: dict[str, str]) -> Iterator[dict[str
             except ValueError:
                 killed = None  # cut while it was written: the run had not begun
         yield killed
-        _write_lock(handle, lake.root, "")
+        try:
+            path.write_text("", encoding="utf-8")
+        except OSError as error:
+            raise _os_error(lake.root, error) from error
 
 
 @contextmanager
@@ -118,22 +109,9 @@ def alone(lake: Lake) -> Iterator[None]:
         for name in job_files():
             if name == lake.run.job:
                 continue
-            handle = held.enter_context((lake.root / ".locks" / f"{name}.lock").open("a+", encoding="utf-8"))
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise TransientError(f"{name} is running in this lake; wait for it or stop it, then run this again") from None
+            refusal = f"{name} is running in this lake; wait for it or stop it, then run this again"
+            held.enter_context(file_lock(lock_path(lake.root, name), 0, refusal))
         yield
-
-
-def _write_lock(handle: typing.TextIO, root: Path, text: str) -> None:
-    try:
-        handle.seek(0)
-        handle.truncate()
-        handle.write(text)
-        handle.flush()
-    except OSError as error:
-        raise _os_error(root, error) from error
 
 
 def _os_error(root: Path, error: OSError) -> ShoalError:
@@ -147,14 +125,23 @@ def execute(
     """Run `job` for `as_of` on the lake at `root`; never raises for a failed run, which is a Result with its exit code.
 
     The job sees the sections of `settings` that it declares; reading another one fails the run. Every run gets its row in
-    ops.runs. Where that row cannot be written (a full disk), the Result has that as its message.
+    ops.runs. Where that row cannot be written (a full disk), the Result has that as its message. A run has a session of its own, a
+    copy of `spark`, so that its settings are no other run's.
     """
+    with own_session(spark) as session:
+        return _execute(session, job, settings, root, as_of, extras)
+
+
+def _execute(
+    spark: SparkSession, job: Job, settings: Settings, root: str | Path, as_of: date, extras: dict[str, Any] | None
+) -> Result:
+    """`execute` on the run's own session."""
     started, clock = utc_now(), time.monotonic()
     run = Run(
         new_run_id(started), job.name, started,
         conf_hash=conf_hash(settings, job.settings(), extras), code_hash=code_hash(job),
     )  # fmt: skip
-    lake = Lake(spark, root, settings.only(job.settings()), run)
+    lake = Lake(spark, root, settings.only(job.settings()), run, tunes_session=True)
     row: dict[str, Any] = {
         "run_id": run.run_id, "job": job.name, "stage": job.stage, "as_of": as_of, "started_at": started,
         "conf_hash": run.conf_hash, "code_hash": run.code_hash, "code_version": code_version(),

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import shoal
@@ -25,6 +26,9 @@ LIBRARY = Path(shoal.__file__).resolve().parent
 CONTRACTS = "lake/contracts"
 # Where a job commits and how it waits for other writers changes no row.
 NOT_COUNTED = {"lake", "spark", "pipeline"}
+# CPython counts the depth of trees under construction once for all threads ("AST constructor recursion depth mismatch"), and the
+# pipeline's jobs are threads.
+_PARSING = Lock()
 
 
 def conf_hash(settings: Settings, sections: Iterable[str], extras: dict[str, Any] | None = None) -> str:
@@ -102,7 +106,9 @@ def _imported(path: Path, root: Path | None, library: Path) -> Iterator[Path]:
 def _imports(source: str, package: tuple[str, ...]) -> tuple[str, ...]:
     """Every module that may be imported: of `from a.b import c` both a.b and a.b.c."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    with _PARSING:
+        tree = ast.parse(source)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

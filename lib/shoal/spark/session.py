@@ -65,6 +65,24 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
 
 
 @contextmanager
+def own_session(spark: SparkSession) -> Iterator[SparkSession]:
+    """Yield a session with the settings, temporary views and functions that `spark` has now, and nothing shared but the context,
+    its tables and what is cached. It is this thread's active session in the block; afterwards that is again the one from before.
+    """
+    jvm = spark._jvm
+    before = jvm.SparkSession.getActiveSession()
+    session = SparkSession(spark.sparkContext, spark._jsparkSession.cloneSession())
+    jvm.SparkSession.setActiveSession(session._jsparkSession)
+    try:
+        yield session
+    finally:
+        if before.isDefined():
+            jvm.SparkSession.setActiveSession(before.get())
+        else:
+            jvm.SparkSession.clearActiveSession()
+
+
+@contextmanager
 def output_as_errors() -> Iterator[None]:
     """Processes that begin meanwhile have our standard error for their standard output.
 
