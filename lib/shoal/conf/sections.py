@@ -31,7 +31,7 @@ class IngestConf(Section):
     encoding: Literal["utf-8", "windows-1252"]
     header: list[str] | None
     comment: str | None = Field(pattern=r"^[!-~]$")
-    column: dict[str, str]
+    column_mapping: dict[str, str]
     timestamp_unit: Literal["s", "ms"]
     timestamp_format: str | None = Field(min_length=1)
     rating_min: float
@@ -51,7 +51,7 @@ class StreamEventsConf(Section):
     """Where a stream of events comes from and how much of it goes at once."""
 
     source: Literal["files", "kafka"]
-    form: Literal["events", "twitter_activity"]
+    record_type: Literal["events", "twitter_activity"]
     input: str | None
     topic: str | None = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
     bootstrap_servers: str | None
@@ -59,10 +59,10 @@ class StreamEventsConf(Section):
     starting_offsets: Literal["earliest", "latest"]
     kafka: dict[str, str]
     trigger: Literal["available_now"] | Annotated[float, Field(gt=0, le=86_400)]
-    run_seconds: float | None = Field(gt=0)
+    max_run_seconds: float | None = Field(gt=0)
     max_offsets_per_trigger: int = Field(gt=0)
-    max_files: int = Field(gt=0)
-    checkpoint: str | None
+    max_files_per_trigger: int = Field(gt=0)
+    checkpoint_location: str | None
 
 
 class FeaturesConf(Section):

@@ -19,7 +19,7 @@ def json_pairs(part: RecordType, conf: IngestConf) -> tuple[str, ...]:
     refuse_unknown_renames(part.fields, conf)
     pairs = []
     for field in part.fields:
-        names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
+        names = [conf.column_mapping[field.name]] if field.name in conf.column_mapping else [field.name, *field.aliases]
         pairs += [f"{plain(name)}={field.name}" for name in names]
     return tuple(dict.fromkeys(pairs))
 
@@ -34,7 +34,7 @@ def refuse_unknown(part: RecordType, path: str, unknown: list[str]) -> None:
     if unknown and not takes_unknown(part):
         raise InputError(
             f"{path}:1: unknown column {', '.join(unknown)[:300]}; {part.bronze} takes none (unknown_columns: "
-            "refuse in its contract); leave it out, or name what it is with --set column.OURS=THEIRS"
+            "refuse in its contract); leave it out, or name what it is with --set column_mapping.OURS=THEIRS"
         )
 
 

@@ -115,8 +115,8 @@ def test_every_bad_row_is_quarantined_with_its_rule_and_nothing_else_is_lost(wor
         ("", "ratings.csv", [], "the file is empty; expected a header line and rows"),
         ("user_id,item_id,timestamp\nu,i,1\n", "ratings.csv", [], "no column rating; found user_id, item_id, timestamp"),
         ("user_id;item_id;rating;timestamp\n1;2;3;4\n", "ratings.csv", [], "the delimiter looks like ';': --set delimiter=';'"),
-        (HEAD, "ratings.csv", ["column.user_id=uid"], "no column uid (set as column.user_id); found user_id"),
-        (HEAD, "ratings.csv", ["column.usr_id=uid"], "--set column.usr_id: this source has no such column; did you mean user_id?"),
+        (HEAD, "ratings.csv", ["column_mapping.user_id=uid"], "no column uid (set as column_mapping.user_id); found user_id"),
+        (HEAD, "ratings.csv", ["column_mapping.usr_id=uid"], "--set column_mapping.usr_id: this source has no such column"),
         ("user_id,user_id,rating,timestamp\n", "ratings.csv", [], "the header names 'user_id' twice"),
         (b"\xff\xfeu\x00s\x00", "ratings.csv", [], "the file is UTF-16; save it as UTF-8"),
         ("x", "ratings.xlsx", [], "unknown ending; expected one of"),
@@ -126,7 +126,7 @@ def test_a_file_that_is_not_what_it_was_taken_for_is_one_line(
     world: World, content: str | bytes, name: str, sets: list[str], says: str
 ) -> None:
     result = world.ingest(world.file(content, name), "ratings", *sets)
-    assert result.exit_code == (2 if "column.usr_id" in says else 3)
+    assert result.exit_code == (2 if "column_mapping.usr_id" in says else 3)
     assert says in (result.message or "")
     assert "\n" not in (result.message or "")
     assert world.rows("silver.interactions", "user_id") == []
@@ -147,10 +147,10 @@ def test_a_header_without_rows_is_no_rows_and_no_fault(world: World) -> None:
 def test_columns_are_matched_by_name_whatever_their_order_and_case(world: World) -> None:
     world.ingest(world.file("Timestamp,movieId,userId,rating\r\n1700000000,i1,u1,4.0\r\n", "a.csv"))
     second = world.file("\ufeffuid,item_id,rating,timestamp,note\nu2,i1,1,1700000000,hello\n", "b.csv")
-    world.ingest(second, "ratings", "column.user_id=uid")
+    world.ingest(second, "ratings", "column_mapping.user_id=uid")
     assert world.rows("silver.interactions", "user_id", "item_id", "value") == [("u1", "i1", 4.0), ("u2", "i1", 1.0)]
     tags = dict(world.rows("ops.runs", "run_id", "tags"))
-    assert "note" in [f.get("ratings_columns_left_raw") for f in tags.values()]
+    assert "note" in [f.get("ratings_unmapped_columns") for f in tags.values()]
 
 
 def test_a_file_of_milliseconds_or_far_years_is_refused_in_one_line(world: World) -> None:
@@ -304,11 +304,12 @@ def test_files_of_another_age_are_read_where_their_form_is_named(world: World) -
     # Larger than a part: cut between records as any other file is.
     text = "v1,v2\n" + "".join(f"ham,caf\u00e9 \u00a3{n}\n" for n in range(20))
     sms = world.file(text.encode("latin-1"), "spam.csv")
-    result = world.ingest(sms, "texts", "encoding=windows-1252", "column.text=v2", "column.label=v1", "split_bytes=40")
+    result = world.ingest(sms, "texts", "encoding=windows-1252", "split_bytes=40",
+                          "column_mapping.text=v2", "column_mapping.label=v1")  # fmt: skip
     assert result.tags["ingested"] == "20"
     assert world.rows("silver.texts", "text") == sorted((f"caf\u00e9 \u00a3{n}",) for n in range(20))
     snap = world.file("# Directed graph\n# 2 nodes\nFromNodeId\tToNodeId\n0\t1\n# more\n1\t2\n", "graph.txt")
-    names = ("column.src_id=FromNodeId", "column.dst_id=ToNodeId")
+    names = ("column_mapping.src_id=FromNodeId", "column_mapping.dst_id=ToNodeId")
     world.ingest(snap, "edges", "delimiter=\t", "comment=#", *names)
     assert world.rows("silver.follows", "src_id", "dst_id") == [("0", "1"), ("1", "2")]
     assert world.rows("bronze.edges", "_line", "raw") == [(4, "0\t1"), (6, "1\t2")]
