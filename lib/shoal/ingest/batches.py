@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
@@ -43,20 +44,38 @@ class FileBatch:
 
 
 @dataclass(frozen=True)
-class FoundFiles:
-    """What an input holds: the batches of its new files, how many files were ingested before, and the hash of the settings that
-    determine what a record becomes."""
+class Candidates:
+    """The files of an input that hold anything, whether or not they were ingested before.
 
-    batches: Sequence[FileBatch]
-    ingested_before: int
+    surveys: by name of the record type. ids: the file id by record type and path. settings_hash: of the settings that determine
+    what a record becomes.
+    """
+
+    given: str
+    source: str
+    record_types: Sequence[RecordType]
+    surveys: Mapping[str, Sequence[Survey]]
+    ids: Mapping[tuple[str, str], str]
     settings_hash: str
 
     @property
     def is_small(self) -> bool:
-        """Whether all new files fit into SMALL_FILES and SMALL_BYTES; the size of a compressed one is not known."""
-        surveys = [survey for batch in self.batches for survey in batch.surveys]
-        is_open = all(s.form != "parquet" and not s.path.lower().endswith(".gz") for s in surveys)
-        return is_open and len(surveys) <= SMALL_FILES and sum(s.bytes for s in surveys) <= SMALL_BYTES
+        """Whether all files fit into SMALL_FILES and SMALL_BYTES; the size of a compressed one is not known."""
+        return _are_small([survey for surveys in self.surveys.values() for survey in surveys])
+
+    def all_files(self) -> list[FileBatch]:
+        """All of them by record type, as if each was new."""
+        filled = [(each, self.surveys[each.name]) for each in self.record_types if self.surveys[each.name]]
+        return [FileBatch(each, surveys, {s.shown: self.ids[each.name, s.path] for s in surveys}) for each, surveys in filled]
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The batches of an input's new files, how many files were ingested before, and the hash of the settings."""
+
+    batches: Sequence[FileBatch]
+    ingested_before: int
+    settings_hash: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,11 @@ class KnownFiles:
 
     ingested: frozenset[tuple[str, str]]
     in_bronze: frozenset[str]
+
+
+def _are_small(surveys: Sequence[Survey]) -> bool:
+    is_open = all(s.form != "parquet" and not s.path.lower().endswith(".gz") for s in surveys)
+    return is_open and len(surveys) <= SMALL_FILES and sum(s.bytes for s in surveys) <= SMALL_BYTES
 
 
 def file_id(source: str, record_type: str, settings_hash: str, survey: Survey) -> str:
@@ -80,14 +104,13 @@ def settings_hash_of(source: str, conf: IngestConf) -> str:
     return hashlib.sha256(json.dumps([source, parsing], sort_keys=True).encode()).hexdigest()
 
 
-def find_files(
+def find_candidates(
     lake: Lake, conf: IngestConf, source: str, record_types: Sequence[RecordType], given: str, unpacked: Sequence[str]
-) -> FoundFiles:
-    """The new files at `given`, or in the folders that its archives were `unpacked` into, by record type.
+) -> Candidates:
+    """The files at `given`, or in the folders that its archives were `unpacked` into, by record type.
 
-    Of files with the same content one is new: one that an earlier run began, else the first by path. Files that match no record
-    type are counted in the run's tags. Raises InputError where a file that the source requires is missing or has no content. Cost:
-    a look at each file, and one query of ops.ingest_files and the bronze tables.
+    Files that match no record type are counted in the run's tags. Raises InputError where a file that the source requires is
+    missing or has no content. Cost: a look at each file.
     """
     settings_hash = settings_hash_of(source, conf)
     surveys_by_type = _surveys(lake, conf, source, record_types, given, unpacked)
@@ -106,9 +129,15 @@ def find_files(
         for record_type in record_types
         for survey in filled[record_type.name]
     }
-    known = known_files(lake, settings_hash, filled, record_types, ids)
+    return Candidates(given, source, record_types, filled, ids, settings_hash)
+
+
+def new_files(candidates: Candidates, known: KnownFiles) -> FoundFiles:
+    """Those of the files that are not `known` as ingested, by record type. Of files with the same content one is new: one that an
+    earlier run began, else the first by path. Raises InputError where no file is of the source."""
+    filled, ids = candidates.surveys, candidates.ids
     batches, before = [], 0
-    for record_type in record_types:
+    for record_type in candidates.record_types:
         name, fresh = record_type.name, dict[str, Survey]()
         for survey in filled[name]:
             # A copy under another name is the same content; the one that an earlier run began keeps its rows.
@@ -121,9 +150,9 @@ def find_files(
             named = {s.shown: ids[name, s.path] for s in chosen}
             batches.append(FileBatch(record_type, chosen, named, known.in_bronze & frozenset(named.values())))
     if not batches and not before:
-        names = ", ".join(pattern for record_type in record_types for pattern in record_type.patterns)
-        raise InputError(f"{given}: not a file of a {source} data set; expected {names}")
-    return FoundFiles(batches, before, settings_hash)
+        names = ", ".join(pattern for each in candidates.record_types for pattern in each.patterns)
+        raise InputError(f"{candidates.given}: not a file of a {candidates.source} data set; expected {names}")
+    return FoundFiles(batches, before, candidates.settings_hash)
 
 
 def _surveys(
@@ -164,32 +193,55 @@ def survey_as(record_type: RecordType, survey: Survey, hide: Hide | None) -> Sur
     return replace(survey, sha256=hashlib.sha256(f"{survey.sha256} {whose}".encode()).hexdigest())
 
 
-def known_files(
-    lake: Lake,
-    settings_hash: str,
-    filled: Mapping[str, Sequence[Survey]],
-    record_types: Sequence[RecordType],
-    ids: Mapping[tuple[str, str], str],
-) -> KnownFiles:
-    """What the lake has of the surveyed files, with one query. Collects a row a file and time that it was ingested.
+def known_rows(lake: Lake, candidates: Candidates) -> DataFrame | None:
+    """What tables have of the files: rows of (record_type, id), the content hash of a file that was ingested, and with record_type
+    "" the id of a file in bronze; None where there is no table. At most a row a file and time that it was ingested.
 
-    A local lake has noted which files runs have not finished; with a catalog bronze is asked, of which only the column _batch_id
-    of data files whose range of ids holds one of ours is read, and another row a file is collected.
+    A local lake has noted which files runs have not finished; with a catalog bronze is asked, of which only the column _batch_id of
+    data files whose range of ids holds one of ours is read.
     """
     frames: list[DataFrame] = []
+    filled, ids = candidates.surveys, candidates.ids
     hashes = sorted({survey.sha256 for surveys in filled.values() for survey in surveys})
     if lake.exists("ops.ingest_files"):
-        rows = lake.read_current("ops.ingest_files").where(F.col("settings_hash") == settings_hash)
+        rows = lake.read_current("ops.ingest_files").where(F.col("settings_hash") == candidates.settings_hash)
         frames.append(with_values(rows, "sha256", hashes).select("record_type", F.col("sha256").alias("id")))
-    noted = unfinished_ids(lake)
-    for table in sorted({each.bronze for each in record_types if filled[each.name]}) if noted is None else ():
+    of_bronze = [each for each in candidates.record_types if filled[each.name]] if unfinished_ids(lake) is None else []
+    for table in sorted({each.bronze for each in of_bronze}):
         if lake.exists(table):
-            wanted = sorted(ids[each.name, s.path] for each in record_types if each.bronze == table for s in filled[each.name])
+            wanted = sorted(ids[each.name, s.path] for each in of_bronze if each.bronze == table for s in filled[each.name])
             rows = with_values(lake.read_current(table), "_batch_id", wanted)
             frames.append(rows.select(F.lit("").alias("record_type"), F.col("_batch_id").alias("id")).distinct())
-    found = reduce(DataFrame.unionByName, frames).collect() if frames else []
-    in_bronze = noted if noted is not None else {row["id"] for row in found if not row["record_type"]}
-    return KnownFiles(frozenset((r["record_type"], r["id"]) for r in found if r["record_type"]), frozenset(in_bronze))
+    return reduce(DataFrame.unionByName, frames) if frames else None
+
+
+def known_files(lake: Lake, rows: Iterable[tuple[str, str]]) -> KnownFiles:
+    """What the lake has of the files, by the collected `known_rows` and what a local lake has noted."""
+    found, noted = set(rows), unfinished_ids(lake)
+    in_bronze = noted if noted is not None else {each for name, each in found if not name}
+    return KnownFiles(frozenset(row for row in found if row[0]), frozenset(in_bronze))
+
+
+def find_files(lake: Lake, candidates: Candidates) -> FoundFiles:
+    """The new ones of the files. Cost: one query of ops.ingest_files."""
+    rows = known_rows(lake, candidates)
+    with without_adaptive_execution(lake.spark):
+        found = [(row["record_type"], row["id"]) for row in rows.collect()] if rows is not None else []
+    return new_files(candidates, known_files(lake, found))
+
+
+@contextmanager
+def without_adaptive_execution(spark: SparkSession) -> Iterator[None]:
+    """Plan queries at once, for few rows: adaptive execution runs each shuffle, and each read of what is cached, which the files
+    that Delta lists are, as a Spark job of its own. Other threads of the session may plan a query at once meanwhile, to the same
+    result."""
+    name = "spark.sql.adaptive.enabled"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(name, str(before))
 
 
 def with_values(rows: DataFrame, column: str, values: Sequence[str]) -> DataFrame:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 
-from pyspark import Accumulator, StorageLevel
+from pyspark import Accumulator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
-from shoal.ingest.batches import FEW_VALUES, FileBatch, with_values
+from shoal.ingest.batches import (
+    FEW_VALUES,
+    Candidates,
+    FileBatch,
+    FoundFiles,
+    known_files,
+    known_rows,
+    new_files,
+    with_values,
+)
 from shoal.ingest.columns import columns_of, refuse_unknown, takes_unknown
 from shoal.ingest.formats.reading import read_records, seen_names
 from shoal.ingest.pseudonymise import hide_people, withheld
@@ -34,49 +44,84 @@ def validated(lake: Lake, records: DataFrame, record_type: RecordType, as_of: da
     return withheld(with_verdict(fielded, record_type, conf), record_type, privacy)
 
 
-def write_bronze(
-    lake: Lake, conf: IngestConf, as_of: date, source: str, batches: Sequence[FileBatch], is_small: bool
-) -> list[Batch]:
-    """Parse the files into bronze, one commit a table, and count their records.
+@dataclass(frozen=True)
+class ParsedFiles:
+    """The files of one record type as rows of bronze, not written yet. keys: of a small input, the key rows of its records.
+    unmapped: the columns of its tables that no field is made of; seen: where such names of JSON objects come to be."""
 
-    Rows that an earlier run has left of these files are replaced in the same commit. A small input is one task a record type; it is
-    cached, its keys are collected with one Spark job before anything is written, and triage reads the cache. Of another the rows
-    are read back from the commit. Collects a row a file and rule, of a small input a row a record.
+    batch: FileBatch
+    source: str
+    rows: DataFrame
+    unmapped: frozenset[str]
+    seen: Accumulator[set[str]]
+    keys: Sequence[KeyRow] | None = None
+
+
+def parse_small(lake: Lake, conf: IngestConf, as_of: date, candidates: Candidates) -> tuple[FoundFiles, list[ParsedFiles]]:
+    """The new ones of a small input's files, parsed: a task a record type, kept in memory, and one Spark job for the keys of all
+    records and what ops.ingest_files has of the files. Files that were ingested before are parsed in vain: they are small."""
+    # Not persist: adaptive execution fills a cache with a job of its own before the query that first reads it.
+    parsed = [parse(lake, conf, as_of, candidates.source, batch) for batch in candidates.all_files()]
+    frames = [each.rows.coalesce(1).localCheckpoint(eager=False) for each in parsed]
+    typed = [
+        (silver_of(rows, each.batch.record_type, conf, "_rule"), contract(each.batch.record_type.silver))
+        for each, rows in zip(parsed, frames, strict=True)
+    ]
+    key_from = [each.batch.record_type.key_from for each in parsed]
+    wanted = [(rows, made, column) for (rows, made), column in zip(typed, key_from, strict=True)]
+    collected, known = collect_keys(wanted, known_rows(lake, candidates))
+    found = new_files(candidates, known_files(lake, known))
+    new = {batch.record_type.name: batch for batch in found.batches}
+    kept = []
+    for each, rows, keys in zip(parsed, frames, collected, strict=True):
+        batch = new.get(each.batch.record_type.name)
+        if batch is None:
+            continue
+        is_all = len(batch.ids) == len(each.batch.ids)
+        of_batch = rows if is_all else with_values(rows, "_batch_id", sorted(batch.ids.values()))
+        kept.append(replace(each, batch=batch, rows=of_batch, keys=[row for row in keys if row.file in batch.ids]))
+    return found, kept
+
+
+def write_bronze(lake: Lake, parsed: Sequence[ParsedFiles]) -> list[Batch]:
+    """Write the parsed files to bronze, one commit a table, and count their records.
+
+    Rows that an earlier run has left of these files are replaced in the same commit. Of a small input triage reads what is in
+    memory; of another the rows are read back from the commit, and a row a file and rule is collected.
     """
-    parsed = [_parse(lake, conf, as_of, source, batch) for batch in batches]
-    frames = [frame.coalesce(1).persist(StorageLevel.MEMORY_AND_DISK) if is_small else frame for frame, _, _ in parsed]
-    keys: Sequence[Sequence[KeyRow]] = _keys(conf, batches, frames) if is_small else ()
-    loaded: dict[int, Batch] = {}
-    for table in dict.fromkeys(batch.record_type.bronze for batch in batches):
-        places = [i for i, batch in enumerate(batches) if batch.record_type.bronze == table]
-        ids = sorted({each for i in places for each in batches[i].ids.values()})
-        is_resumed = any(batches[i].resumed for i in places)
-        rows = reduce(DataFrame.unionByName, [frames[i] for i in places])
-        rows = rows.coalesce(1) if is_small else rows
+    loaded: dict[str, Batch] = {}
+    for table in dict.fromkeys(each.batch.record_type.bronze for each in parsed):
+        ours = [each for each in parsed if each.batch.record_type.bronze == table]
+        ids = sorted({file_id for each in ours for file_id in each.batch.ids.values()})
+        is_resumed = any(each.batch.resumed for each in ours)
+        rows = reduce(DataFrame.unionByName, [each.rows for each in ours])
+        rows = rows.coalesce(1) if all(each.keys is not None for each in ours) else rows
         if is_resumed:
             lake.replace_where(table, rows, "_batch_id", ids, unique=True)
         else:
             # No row of these files to take out: no look at the table's data files.
             lake.append(table, rows, unique=True)
-        for i in places:
-            record_type, ours = batches[i].record_type, sorted(batches[i].ids.values())
-            if is_small:
-                counts = _counted(keys[i])
-                loaded[i] = Batch(record_type, source, frames[i], counts, ours, bool(batches[i].resumed), keys[i])
-                continue
-            written = _written(lake, table, None if is_resumed else lake.last_commit(table), ours, len(places) > 1)
-            counted = written.groupBy("_file", "_rule").count().collect()
-            counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
-            loaded[i] = Batch(record_type, source, written, counts, ours, bool(batches[i].resumed))
-    for batch, (_, unknown, seen) in zip(batches, parsed, strict=True):
-        _note_unmapped(lake, batch.record_type, unknown, seen)
-    return [loaded[i] for i in range(len(batches))]
+        for each in ours:
+            version = None if is_resumed or each.keys is not None else lake.last_commit(table)
+            loaded[each.batch.record_type.name] = _loaded(lake, each, version, len(ours) > 1)
+    for each in parsed:
+        _note_unmapped(lake, each)
+    return [loaded[each.batch.record_type.name] for each in parsed]
 
 
-def _parse(
-    lake: Lake, conf: IngestConf, as_of: date, source: str, batch: FileBatch
-) -> tuple[DataFrame, set[str], Accumulator[set[str]]]:
-    """The batch's records as bronze's rows; the unmapped columns of its tables; where names of JSON objects come to be."""
+def _loaded(lake: Lake, parsed: ParsedFiles, version: int | None, is_shared: bool) -> Batch:
+    """The batch of files that are in bronze, by the commit `version` where that is known."""
+    batch, ids = parsed.batch, sorted(parsed.batch.ids.values())
+    if parsed.keys is not None:
+        return Batch(batch.record_type, parsed.source, parsed.rows, _counted(parsed.keys), ids, bool(batch.resumed), parsed.keys)
+    written = _written(lake, batch.record_type.bronze, version, ids, is_shared)
+    counted = written.groupBy("_file", "_rule").count().collect()
+    counts = {(row["_file"], row["_rule"]): row["count"] for row in counted}
+    return Batch(batch.record_type, parsed.source, written, counts, ids, bool(batch.resumed))
+
+
+def parse(lake: Lake, conf: IngestConf, as_of: date, source: str, batch: FileBatch) -> ParsedFiles:
+    """The records of the batch's files as bronze's rows. Lazy."""
     record_type = batch.record_type
     described = {s.path: columns_of(record_type, s, conf) for s in batch.surveys}
     for path, (_, names) in described.items():
@@ -92,7 +137,7 @@ def _parse(
     others = {name: of for s in batch.surveys for name, of in names_in(s.path).items()} if names_in else {}
     rows = _with_ids(validated(lake, records, record_type, as_of, others), batch.ids)
     rows = as_bronze(rows, F.col("_batch_id"), source, lake.run.started_at)
-    return rows, {name for _, names in described.values() for name in names}, seen
+    return ParsedFiles(batch, source, rows, frozenset(name for _, names in described.values() for name in names), seen)
 
 
 def _with_ids(rows: DataFrame, ids: Mapping[str, str]) -> DataFrame:
@@ -104,20 +149,6 @@ def _with_ids(rows: DataFrame, ids: Mapping[str, str]) -> DataFrame:
         return rows.withColumn("_batch_id", found)
     named = rows.sparkSession.createDataFrame(list(ids.items()), "_file string, _batch_id string")
     return rows.join(F.broadcast(named), "_file")
-
-
-def _keys(conf: IngestConf, batches: Sequence[FileBatch], frames: Sequence[DataFrame]) -> list[list[KeyRow]]:
-    """The key rows of a small input's records."""
-    return collect_keys(
-        [
-            (
-                silver_of(frame, batch.record_type, conf, "_rule"),
-                contract(batch.record_type.silver),
-                batch.record_type.key_from,
-            )
-            for batch, frame in zip(batches, frames, strict=True)
-        ]
-    )
 
 
 def _counted(keys: Sequence[KeyRow]) -> dict[tuple[str, str | None], int]:
@@ -139,8 +170,8 @@ def _written(lake: Lake, table: str, version: int | None, ids: Sequence[str], is
     return rows.where(F.col("run_id") == lake.run.run_id) if is_whole else with_values(rows, "_batch_id", ids)
 
 
-def _note_unmapped(lake: Lake, record_type: RecordType, columns: set[str], seen: Accumulator[set[str]]) -> None:
-    """Name in the run's tags the columns, and names of JSON objects, that no field is made of; read before."""
-    unknown = sorted(columns | seen.value)
+def _note_unmapped(lake: Lake, parsed: ParsedFiles) -> None:
+    """Name in the run's tags the columns, and names of JSON objects, that no field is made of; the records were read before."""
+    unknown = sorted(parsed.unmapped | parsed.seen.value)
     if unknown:
-        lake.run.note(**{f"{record_type.name}_unmapped_columns": ", ".join(unknown)})
+        lake.run.note(**{f"{parsed.batch.record_type.name}_unmapped_columns": ", ".join(unknown)})

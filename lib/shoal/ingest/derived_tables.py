@@ -44,7 +44,7 @@ def _write_small(lake: Lake, source: str, outputs: Sequence[Output], frames: dic
     """The rows of a small input: all keys are collected with one Spark job and looked for with another, and a table that has none
     of them is appended to; rows that it has with equal values are not written again."""
     place = (F.lit("").alias("_file"), F.lit(0).cast("bigint").alias("_line"), F.lit(None).cast("string").alias("_rule"))
-    collected = collect_keys([(frames[each].select(*place, "*"), contract(each[0]), None) for each in outputs])
+    collected, _ = collect_keys([(frames[each].select(*place, "*"), contract(each[0]), None) for each in outputs])
     keys = dict(zip(outputs, collected, strict=True))
     tables = {name: SilverKeys(lake.version(name)) for name in dict.fromkeys(name for name, _ in outputs)}
     wanted = {name: {row.key for each in outputs if each[0] == name for row in keys[each]} for name in tables}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -72,26 +72,25 @@ def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -
 
 
 def duplicates_in_silver(
-    hashed: DataFrame, made: Contract, silver: DataFrame, source: str, finished: DataFrame | None, keeps_newest: bool, rows: int
+    hashed: DataFrame,
+    made: Contract,
+    silver: DataFrame,
+    with_open: Callable[[DataFrame], DataFrame],
+    keeps_newest: bool,
+    rows: int,
 ) -> DataFrame:
     """The records whose key silver has: _file, _line, verdict, reason.
 
-    The verdict is `duplicate` where all values are equal; `adopted` where, besides, the row is of the `source` and its run is not
-    among the `finished` (run_id): a run that was killed before it could count that row. Other values are a `conflict`, or nothing
-    where the newest is kept. Without `finished` no row is adopted.
+    The verdict is `duplicate` where all values are equal; `adopted` where, besides, the row's `_is_open` is true, which `with_open`
+    adds by its _source and _run: a run wrote it that was killed before it could count the row. Other values are a `conflict`, or
+    nothing where the newest is kept.
     """
     near = with_hashes(silver, made).join(_sent(hashed.select("_h").distinct(), rows), "_h", "left_semi")
-    known = near.select(
-        *made.key, F.col("_content").alias("_known"), F.col("run_id").alias("_run"), F.col("source").alias("_source")
-    )
-    is_open = F.lit(False)
-    if finished is not None:
-        ended = finished.select(F.col("run_id").alias("_run"), F.lit(True).alias("_ended"))
-        known = known.join(F.broadcast(ended), "_run", "left")
-        is_open = (F.col("_source") == source) & F.col("_ended").isNull()
+    writer = (F.col("run_id").alias("_run"), F.col("source").alias("_source"))
+    known = with_open(near.select(*made.key, F.col("_content").alias("_known"), *writer))
     met = hashed.select("_file", "_line", "_content", *made.key).join(known, made.key)
     equal = F.col("_content") == F.col("_known")
-    verdict = F.when(equal & is_open, "adopted").when(equal, "duplicate").otherwise("conflict")
+    verdict = F.when(equal & F.col("_is_open"), "adopted").when(equal, "duplicate").otherwise("conflict")
     reason = F.lit(f"{', '.join(made.key)}: {made.name} has this key with other values")
     found = met.select("_file", "_line", verdict.alias("verdict"), reason.alias("reason"))
     return found.where("verdict != 'conflict'") if keeps_newest else found

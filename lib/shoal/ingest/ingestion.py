@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,8 +11,8 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, UsageError
-from shoal.ingest.batches import FileBatch, FoundFiles, find_files
-from shoal.ingest.bronze import write_bronze
+from shoal.ingest.batches import Candidates, FileBatch, FoundFiles, find_candidates, find_files, without_adaptive_execution
+from shoal.ingest.bronze import ParsedFiles, parse, parse_small, write_bronze
 from shoal.ingest.derived_tables import write_derived_tables
 from shoal.ingest.fields import refuse_unknown_pattern
 from shoal.ingest.formats.archives import archives_of, unpack, unpacked_aside
@@ -71,21 +71,30 @@ def ingest(
             unpacked = [unpack(each, lake.root, conf) for each in archives]
         else:
             unpacked = stack.enter_context(unpacked_aside(archives, lake.root, conf)) if archives else []
-        found = find_files(lake, conf, source, record_types, given, [str(folder) for folder in unpacked])
-        _ingest_found(lake, conf, as_of, source, found, given, afterwards)
+        folders = [str(folder) for folder in unpacked]
+        candidates = find_candidates(lake, conf, source, record_types, given, folders)
+        with without_adaptive_execution(lake.spark) if candidates.is_small else nullcontext():
+            if candidates.is_small:
+                found, parsed = parse_small(lake, conf, as_of, candidates)
+            else:
+                found = find_files(lake, candidates)
+                parsed = [parse(lake, conf, as_of, source, batch) for batch in found.batches]
+            lake.run.note(source=source, files=sum(len(b.surveys) for b in found.batches))
+            lake.run.note(files_ingested_before=found.ingested_before)
+            lake.run.rows_in["files"] = 0
+            if parsed:
+                _write(lake, conf, candidates, found, parsed, afterwards)
 
 
-def _ingest_found(
-    lake: Lake, conf: IngestConf, as_of: date, source: str, found: FoundFiles, given: str, afterwards: Afterwards | None
-) -> None:
+def _write(
+    lake: Lake, conf: IngestConf, candidates: Candidates, found: FoundFiles, parsed: Sequence[ParsedFiles],
+    afterwards: Afterwards | None,
+) -> None:  # fmt: skip
     """The writes, in their order: bronze, quarantine, silver, derived tables, ops.ingest_files."""
-    lake.run.note(source=source, files=sum(len(b.surveys) for b in found.batches), files_ingested_before=found.ingested_before)
-    if not found.batches:
-        lake.run.rows_in["files"] = 0
-        return
+    source = candidates.source
     ids = [each for batch in found.batches for each in batch.ids.values()]
     note_unfinished(lake, ids)
-    batches = write_bronze(lake, conf, as_of, source, found.batches, found.is_small)
+    batches = write_bronze(lake, parsed)
     lake.run.rows_in["files"] = sum(batch.records() for batch in batches)
     known: dict[str, SilverKeys] = {}
     triaged: list[TriagedBatch] = []
@@ -93,9 +102,9 @@ def _ingest_found(
         triaged = find_duplicates_and_conflicts(lake, conf, batches, known)
         quarantine(lake, triaged)
         refuse_new_names(batches)
-        refuse_bad_input(conf, given, triaged)
+        refuse_bad_input(conf, candidates.given, triaged)
         for place, each in enumerate(triaged):
-            of_table = known.get(each.batch.record_type.silver) if found.is_small else None
+            of_table = known.get(each.batch.record_type.silver) if each.batch.keys is not None else None
             triaged[place], _ = write_silver(lake, conf, each, of_table)
         write_derived_tables(lake, conf, source, triaged)
         if afterwards:
@@ -105,8 +114,6 @@ def _ingest_found(
     finally:
         for each in triaged:
             each.release()
-        for batch in batches:
-            batch.rows.unpersist()
 
 
 def refuse_new_names(batches: Sequence[Batch]) -> None:

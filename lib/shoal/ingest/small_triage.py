@@ -66,23 +66,33 @@ def hashes(made: Contract) -> list[Column]:
     return [F.xxhash64(*made.key).alias("_h"), second.alias("_h2"), F.xxhash64(*content, *nulls).alias("_content")]
 
 
-def collect_keys(frames: Sequence[tuple[DataFrame, Contract, str | None]]) -> list[list[KeyRow]]:
+def collect_keys(
+    frames: Sequence[tuple[DataFrame, Contract, str | None]], pairs: DataFrame | None = None
+) -> tuple[list[list[KeyRow]], list[tuple[str, str]]]:
     """The key rows of each frame (_file, _line, _rule and silver's columns; its table's contract; the column of time that all keys
-    are derived from), in the order of place. One Spark job. Collects 50 bytes a record and its file's name."""
+    are derived from), in the order of place; and the rows of `pairs`, two columns of text. One Spark job for both. Collects 50
+    bytes a record and its file's name."""
     selected = []
     for number, (frame, made, key_from) in enumerate(frames):
         at = F.unix_micros(key_from) if key_from else F.lit(None).cast("bigint")
         place = (F.lit(number).alias("_number"), "_file", "_line", "_rule", at.alias("_at"))
         selected.append(frame.select(*place, *hashes(made)))
+    if pairs is not None:
+        one, two = pairs.columns
+        zeros = [F.lit(0).cast("bigint").alias(name) for name in ("_line", "_at", "_h", "_h2", "_content")]
+        texts = F.col(one).alias("_file"), F.col(two).alias("_rule")
+        selected.append(pairs.select(F.lit(-1).alias("_number"), *texts, *zeros))
     found: list[list[KeyRow]] = [[] for _ in frames]
-    if selected:
-        for batch in reduce(DataFrame.unionByName, selected)._collect_as_arrow():
-            columns = (
-                batch.column(name).to_pylist() for name in ("_number", "_file", "_line", "_rule", "_h", "_h2", "_content", "_at")
-            )
-            for number, file, line, rule, first, second, content, at in zip(*columns, strict=True):
+    others: list[tuple[str, str]] = []
+    names = ("_number", "_file", "_line", "_rule", "_h", "_h2", "_content", "_at")
+    for batch in reduce(DataFrame.unionByName, selected)._collect_as_arrow() if selected else ():
+        columns = (batch.column(name).to_pylist() for name in names)
+        for number, file, line, rule, first, second, content, at in zip(*columns, strict=True):
+            if number < 0:
+                others.append((file, rule))
+            else:
                 found[number].append(KeyRow(file, line, rule, (first, second), content, at))
-    return [sorted(rows, key=lambda row: (row.file, row.line)) for rows in found]
+    return [sorted(rows, key=lambda row: (row.file, row.line)) for rows in found], others
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -25,6 +25,7 @@ from shoal.ingest.duplicates import (
 )
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.small_triage import KeyRow, Lookup, SilverKeys, SilverRow, look_up, times_of, verdicts_of
+from shoal.ingest.unfinished import unfinished_runs
 from shoal.ingest.validation import as_quarantine, silver_of
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Txn
@@ -171,17 +172,33 @@ def _on_driver(lake: Lake, batch: Batch, keys: Sequence[KeyRow], silver: SilverK
 
 
 def _unfinished(lake: Lake, batch: Batch, writers: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Those of the `writers`, (source, run), that wrote rows of the batch's source and did not finish their files: no run of
-    ops.ingest_files, none that ops.runs has as succeeded or of another job. A stream knows its attempts by their transactions."""
-    runs = sorted({run for source, run in writers if source == batch.source and run != lake.run.run_id})
+    """Those of the `writers`, (source, run), that wrote rows of the batch's source and did not finish their files. A stream knows
+    its attempts by their transactions."""
+    runs = {run for source, run in writers if source == batch.source}
+    noted = unfinished_runs(lake)
     if batch.txn is not None or not runs:
         return set()
-    found = _finished_runs(lake).where(F.col("run_id").isin(runs)).select("run_id").collect()
-    return {(batch.source, run) for run in set(runs) - {row["run_id"] for row in found}}
+    if noted is None:
+        ended = _finished_runs(lake).where(F.col("run_id").isin(sorted(runs))).select("run_id").collect()
+        noted = runs - {row["run_id"] for row in ended}
+    return {(batch.source, run) for run in runs & noted}
+
+
+def _with_open(lake: Lake, batch: Batch, known: DataFrame) -> DataFrame:
+    """`known` rows of silver (_source, _run, ...) with `_is_open`: whether a run of the batch's source wrote them that did not
+    finish."""
+    ours, noted = F.col("_source") == batch.source, unfinished_runs(lake)
+    if batch.txn is not None:
+        return known.withColumn("_is_open", F.lit(False))
+    if noted is not None:
+        return known.withColumn("_is_open", ours & F.col("_run").isin(sorted(noted)))
+    ended = _finished_runs(lake).distinct().select(F.col("run_id").alias("_run"), F.lit(True).alias("_ended"))
+    return known.join(F.broadcast(ended), "_run", "left").withColumn("_is_open", ours & F.col("_ended").isNull()).drop("_ended")
 
 
 def _finished_runs(lake: Lake) -> DataFrame:
-    """run_id of the runs whose rows of silver are counted, or are no ingest's, and of this run; a run may occur several times."""
+    """With a catalog, where no run is noted: run_id of the runs that are in ops.ingest_files, that ops.runs has as succeeded or of
+    another job, and of this run; a run may occur several times."""
     frames = [lake.spark.range(1).select(F.lit(lake.run.run_id).alias("run_id"))]
     if lake.exists("ops.ingest_files"):
         frames.append(lake.read_current("ops.ingest_files").select("run_id"))
@@ -213,8 +230,8 @@ def _in_spark(lake: Lake, conf: IngestConf, batch: Batch) -> TriagedBatch:
             return TriagedBatch(batch, None, {}, False, version)
         excluded = duplicates_within(hashed, made, twice) if is_twice else lake.spark.createDataFrame([], _VERDICTS)
         if silver is not None and is_known:
-            finished = _finished_runs(lake).distinct() if batch.txn is None else None
-            against = duplicates_in_silver(hashed, made, silver, batch.source, finished, record_type.keeps_newest, rows)
+            with_open = partial(_with_open, lake, batch)
+            against = duplicates_in_silver(hashed, made, silver, with_open, record_type.keeps_newest, rows)
             excluded = excluded.unionByName(against.join(excluded, ["_file", "_line"], "left_anti"))
         excluded = excluded.persist(StorageLevel.MEMORY_AND_DISK)
         counts = {(r["_file"], r["verdict"]): r["count"] for r in excluded.groupBy("_file", "verdict").count().collect()}

@@ -20,6 +20,11 @@ def unfinished_ids(lake: Lake) -> set[str] | None:
     return {each for note in _notes(lake) for each in note.read_text(encoding="ascii").split()}
 
 
+def unfinished_runs(lake: Lake) -> set[str] | None:
+    """The other runs that have files noted: their rows of silver are counted by none yet; None with a catalog."""
+    return None if lake.settings.lake.catalog else {note.stem for note in _notes(lake)} - {lake.run.run_id}
+
+
 def note_unfinished(lake: Lake, ids: Collection[str]) -> None:
     """Note, before anything of them is written, that this run begins the files."""
     if lake.settings.lake.catalog or not ids:

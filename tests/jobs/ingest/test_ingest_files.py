@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.loading import load
+from shoal.ingest import ingestion
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.sources.general import BLOCKS, MODERATION, PROFILES
 from shoal.lake.contract import contract
@@ -420,17 +421,16 @@ def test_what_another_writes_meanwhile_is_a_duplicate_or_a_contradiction(world: 
     """A stream may bring the same events while a batch is being sorted: between the look for its keys and the write."""
     names = "event_id,user_id,item_id,event,occurred_at\n"
     path = world.file(names + "".join(f"e{n},u,i,like,2023-01-0{n}T00:00:00Z\n" for n in (1, 2, 3)) + "e4,u\n", "events.csv")
-    job = find_job("ingest_files")
-    sorted_already = job.run.__globals__["refuse_new_names"]
+    whole = ingestion.refuse_new_names
 
-    def others_write(lake: Lake, loaded: Any) -> None:
+    def others_write(batches: Any) -> None:
         fields = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
         pairs = [("e1", "i", datetime(2023, 1, 1)), ("e2", "j", datetime(2023, 1, 2))]
         rows = world.spark.createDataFrame([(e, "u", i, "like", None, at, "s") for e, i, at in pairs], fields)
         Lake(world.spark, world.root, load(), Run("stream")).append("silver.interactions", rows)
-        sorted_already(lake, loaded)
+        whole(batches)
 
-    monkeypatch.setitem(job.run.__globals__, "refuse_new_names", others_write)
+    monkeypatch.setattr(ingestion, "refuse_new_names", others_write)
     world.ingest(path, "events")
     assert world.counts() == [("events.csv", 4, 1, 1, 2)]
     assert world.rows("silver.interactions", "event_id", "item_id", "source") == [
