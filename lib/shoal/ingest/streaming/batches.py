@@ -19,7 +19,7 @@ from shoal.ingest.formats.listing import Survey, form_of, survey_files
 from shoal.ingest.formats.reading import read_records
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.silver import write_silver
-from shoal.ingest.small_triage import SilverKeys, collect_keys
+from shoal.ingest.small_triage import KeyRow, SilverKeys, collect_keys
 from shoal.ingest.streaming.streams import Stream
 from shoal.ingest.triage import Batch, TriagedBatch, find_duplicates_and_conflicts, quarantine
 from shoal.ingest.validation import as_bronze, silver_of
@@ -121,11 +121,10 @@ def load_bronze(lake: Lake, stream: Stream, record_type: RecordType, records: Da
     counts = {(row["_file"], row["_rule"]): row["records"] for row in places}
     total = sum(counts.values())
     lake.run.wrote(record_type.bronze, total)
-    keys = None
+    keys: list[KeyRow] | None = None
     if 0 < total <= SMALL_RECORDS:
-        keys = collect_keys([(silver_of(bronze, record_type, conf, "_rule"), contract(record_type.silver), record_type.key_from)])[
-            0
-        ]
+        typed = silver_of(bronze, record_type, conf, "_rule")
+        (keys,), _ = collect_keys([(typed, contract(record_type.silver), record_type.key_from)])
     batch = Batch(record_type, stream.source, bronze, counts, [batch_id], at is None, keys, txn)
     return LoadedType(batch, places)
 
