@@ -102,14 +102,18 @@ class TriagedBatch:
         rows = self.batch.rows.where("_rule is null")
         if self.excluded is None or not self.verdict("conflict"):
             return rows
-        return rows.join(self.excluded.where("verdict = 'conflict'"), ["_file", "_line"], "left_anti")
+        return rows.join(self._sent(self.excluded.where("verdict = 'conflict'")), ["_file", "_line"], "left_anti")
 
     def silver_rows(self, conf: IngestConf) -> DataFrame:
         """The rows for silver, with their source."""
         rows = silver_of(self.batch.rows.where("_rule is null"), self.batch.record_type, conf)
         if self.excluded is not None:
-            rows = rows.join(self.excluded, ["_file", "_line"], "left_anti")
+            rows = rows.join(self._sent(self.excluded), ["_file", "_line"], "left_anti")
         return rows.drop("_file", "_line").withColumn("source", F.lit(self.batch.source))
+
+    def _sent(self, excluded: DataFrame) -> DataFrame:
+        """Of a small batch to where its records are, without a shuffle."""
+        return excluded if self.batch.keys is None else F.broadcast(excluded)
 
     def release(self) -> None:
         """Free what is cached of the excluded records."""

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.loading import load
-from shoal.ingest import ingestion
+from shoal.ingest import batches, ingestion
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.sources.general import BLOCKS, MODERATION, PROFILES
 from shoal.lake.contract import contract
@@ -110,26 +110,24 @@ def test_every_bad_row_is_quarantined_with_its_rule_and_nothing_else_is_lost(wor
     assert reasons[10] == late
 
 
-@pytest.mark.parametrize(
-    ("content", "name", "sets", "says"),
-    [
-        ("", "ratings.csv", [], "the file is empty; expected a header line and rows"),
-        ("user_id,item_id,timestamp\nu,i,1\n", "ratings.csv", [], "no column rating; found user_id, item_id, timestamp"),
-        ("user_id;item_id;rating;timestamp\n1;2;3;4\n", "ratings.csv", [], "the delimiter looks like ';': --set delimiter=';'"),
-        (HEAD, "ratings.csv", ["column_mapping.user_id=uid"], "no column uid (set as column_mapping.user_id); found user_id"),
-        (HEAD, "ratings.csv", ["column_mapping.usr_id=uid"], "--set column_mapping.usr_id: this source has no such column"),
-        ("user_id,user_id,rating,timestamp\n", "ratings.csv", [], "the header names 'user_id' twice"),
-        (b"\xff\xfeu\x00s\x00", "ratings.csv", [], "the file is UTF-16; save it as UTF-8"),
-        ("x", "ratings.xlsx", [], "unknown ending; expected one of"),
-    ],
-)
-def test_a_file_that_is_not_what_it_was_taken_for_is_one_line(
-    world: World, content: str | bytes, name: str, sets: list[str], says: str
-) -> None:
-    result = world.ingest(world.file(content, name), "ratings", *sets)
-    assert result.exit_code == (2 if "column_mapping.usr_id" in says else 3)
-    assert says in (result.message or "")
-    assert "\n" not in (result.message or "")
+NO_TABLES: list[tuple[str | bytes, str, list[str], str]] = [
+    ("", "ratings.csv", [], "the file is empty; expected a header line and rows"),
+    ("user_id,item_id,timestamp\nu,i,1\n", "ratings.csv", [], "no column rating; found user_id, item_id, timestamp"),
+    ("user_id;item_id;rating;timestamp\n1;2;3;4\n", "ratings.csv", [], "the delimiter looks like ';': --set delimiter=';'"),
+    (HEAD, "ratings.csv", ["column_mapping.user_id=uid"], "no column uid (set as column_mapping.user_id); found user_id"),
+    (HEAD, "ratings.csv", ["column_mapping.usr_id=uid"], "--set column_mapping.usr_id: this source has no such column"),
+    ("user_id,user_id,rating,timestamp\n", "ratings.csv", [], "the header names 'user_id' twice"),
+    (b"\xff\xfeu\x00s\x00", "ratings.csv", [], "the file is UTF-16; save it as UTF-8"),
+    ("x", "ratings.xlsx", [], "unknown ending; expected one of"),
+]
+
+
+def test_a_file_that_is_not_what_it_was_taken_for_is_one_line(world: World) -> None:
+    for number, (content, name, sets, says) in enumerate(NO_TABLES):
+        result = world.ingest(world.file(content, f"{number}/{name}"), "ratings", *sets)
+        assert (result.exit_code, says) == (2 if "column_mapping.usr_id" in says else 3, says), result.message
+        assert says in (result.message or "")
+        assert "\n" not in (result.message or "")
     assert world.rows("silver.interactions", "user_id") == []
 
 
@@ -363,19 +361,29 @@ def broken_off(world: World, path: Path | str, at: str, *given: str) -> None:
         assert world.ingest(path, *given).status == "failed"
 
 
-def test_what_a_batch_brought_is_counted_however_often_it_was_broken_off(world: World) -> None:
-    """Twice after silver: the second attempt puts its rows of bronze in the place of the first one's, whose rows silver has."""
-    path = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,1700000001\n")
+def test_what_was_ingested_is_counted_however_often_the_run_was_killed(world: World) -> None:
+    """Twice after silver: the second attempt replaces the rows of bronze and adopts those of silver; then a copy of the file under
+    another name, which is no attempt, and others with one of its rows."""
+    path = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,1700000001\n", "in/ratings.csv")
     for _ in range(2):
-        broken_off(world, path, "ops.ingest_files")
-    assert world.ingest(path).tags["ingested"] == "2"
-    assert world.counts() == [("ratings.csv", 2, 2, 0, 0)]
+        broken_off(world, world.folder / "in", "ops.ingest_files")
+    # A copy under another name is not read, and a file with one of the rows has a duplicate.
+    world.file(path.read_bytes(), "in/0.csv")
+    world.file(path.read_bytes().partition(b"u2")[0], "in/z.csv")
+    result = world.ingest(world.folder / "in")
+    assert (result.tags["ingested"], result.tags["duplicates"], result.tags["files_ingested_before"]) == ("2", "1", "1")
+    assert world.counts() == [("ratings.csv", 2, 2, 0, 0), ("z.csv", 1, 0, 1, 0)]
+    assert len(world.rows("bronze.ratings", "raw")) == 3
+    assert not list((world.root / ".unfinished").iterdir())
     assert len(world.rows("silver.interactions", "event_id")) == 2
 
 
-@pytest.mark.parametrize("at", ["silver.interactions", "ops.ingest_files"])
-def test_a_folder_that_has_new_files_after_a_kill_is_counted_as_if_there_was_none(world: World, at: str) -> None:
-    """Another batch, for it has another file: what the first had of the files it has too is in the place of no row twice."""
+@pytest.mark.parametrize(("at", "small_files"), [("silver.interactions", 100), ("ops.ingest_files", 0)])
+def test_a_folder_that_has_new_files_after_a_kill_is_counted_as_if_there_was_none(
+    world: World, at: str, small_files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of the files that were begun are replaced, those of new ones added; triaged on the driver and in Spark."""
+    monkeypatch.setattr(batches, "SMALL_FILES", small_files)
     world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,x,1700000001\n", "in/a.csv")
     broken_off(world, world.folder / "in", at)
     world.file(HEAD + "u3,i1,4.0,1700000000\n", "in/b.csv")
