@@ -55,16 +55,16 @@ def duplicates_within(hashed: DataFrame, made: Contract, twice: DataFrame) -> Da
 
 
 def where_keys_may_be(silver: DataFrame, sound: DataFrame, source: str, column: str) -> DataFrame:
-    """Silver's rows that may have a key of the `sound` records, whose keys are made of that column, a time, as are all of the
-    `source`: within their times, and all of other sources, which may bring keys of their own. Cost: a job over the column."""
+    """Silver's rows that may have a key of the `sound` records, whose keys are derived from that column, a time, as are all of the
+    `source`: within their times, and all of other sources, which may have keys of their own. Cost: a job over the column."""
     first, last = sound.select(F.unix_micros(column).alias("_at")).agg(F.min("_at"), F.max("_at")).collect()[0]
     within = F.col(column).between(*[F.timestamp_micros(F.lit(end)) for end in (first, last)])
     return silver.where(within | (F.col("source") != source))
 
 
 def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -> bool:
-    """Whether silver has a key of the `rows` records in `hashed`, or one of the same hash: nearly always not, and then nobody has
-    to look at more than silver's key columns. Cost: a scan of these; of up to BROADCAST_ROWS records 8 bytes each are sent to where
+    """Whether silver has a key of the `rows` records in `hashed`, or one of the same hash: nearly always not, and then no more
+    is read than silver's key columns. Cost: a scan of these; of up to BROADCAST_ROWS records 8 bytes each are sent to where
     they are, of more both are shuffled."""
     keys = hashed.select("_h")
     near = silver.select(F.xxhash64(*made.key).alias("_h")).join(_sent(keys, rows), "_h", "left_semi")
