@@ -17,19 +17,21 @@ from shoal.ingest.batches import (
     Candidates,
     FileBatch,
     FoundFiles,
+    find_files,
     known_files,
     known_rows,
     new_files,
     with_values,
 )
 from shoal.ingest.columns import columns_of, refuse_unknown, takes_unknown
+from shoal.ingest.derived_tables import DerivedRows, derived_rows
 from shoal.ingest.formats.reading import read_records, seen_names
 from shoal.ingest.pseudonymise import hide_people, withheld
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.small_triage import KeyRow, collect_keys
 from shoal.ingest.triage import Batch
 from shoal.ingest.validation import as_bronze, silver_of, with_fields, with_verdict
-from shoal.lake.contract import contract
+from shoal.lake.contract import Contract, contract
 from shoal.lake.lake import Lake
 
 # Names of files up to this number are mapped to their ids by an expression, else by a broadcast join.
@@ -57,30 +59,48 @@ class ParsedFiles:
     keys: Sequence[KeyRow] | None = None
 
 
-def parse_small(lake: Lake, conf: IngestConf, as_of: date, candidates: Candidates) -> tuple[FoundFiles, list[ParsedFiles]]:
+@dataclass(frozen=True)
+class ParsedInput:
+    """The new files of an input, parsed. derived: of a small input, the rows that its records give further tables, with their keys;
+    None where they are to be made later."""
+
+    found: FoundFiles
+    files: Sequence[ParsedFiles]
+    derived: Sequence[DerivedRows] | None = None
+
+
+def parse_large(lake: Lake, conf: IngestConf, as_of: date, candidates: Candidates) -> ParsedInput:
+    """The new ones of an input's files, parsed when their rows are written."""
+    found = find_files(lake, candidates)
+    return ParsedInput(found, [parse(lake, conf, as_of, candidates.source, batch) for batch in found.batches])
+
+
+def parse_small(lake: Lake, conf: IngestConf, as_of: date, candidates: Candidates) -> ParsedInput:
     """The new ones of a small input's files, parsed: a task a record type, kept in memory, and one Spark job for the keys of all
-    records and what ops.ingest_files has of the files. Files that were ingested before are parsed in vain: they are small."""
-    # Not persist: adaptive execution fills a cache with a job of its own before the query that first reads it.
+    records and derived rows and what ops.ingest_files has of the files. Files that were ingested before are parsed in vain."""
     parsed = [parse(lake, conf, as_of, candidates.source, batch) for batch in candidates.all_files()]
-    frames = [each.rows.coalesce(1).localCheckpoint(eager=False) for each in parsed]
-    typed = [
-        (silver_of(rows, each.batch.record_type, conf, "_rule"), contract(each.batch.record_type.silver))
-        for each, rows in zip(parsed, frames, strict=True)
-    ]
-    key_from = [each.batch.record_type.key_from for each in parsed]
-    wanted = [(rows, made, column) for (rows, made), column in zip(typed, key_from, strict=True)]
-    collected, known = collect_keys(wanted, known_rows(lake, candidates))
+    # Not persist: adaptive execution fills a cache with a job of its own before the query that first reads it.
+    parsed = [replace(each, rows=each.rows.coalesce(1).localCheckpoint(eager=False)) for each in parsed]
+    derived = derived_rows([(each.batch.record_type, each.rows.where("_rule is null")) for each in parsed], conf, True)
+    frames = [_to_collect(each, conf) for each in parsed] + [each.to_collect() for each in derived]
+    collected, known = collect_keys(frames, known_rows(lake, candidates))
     found = new_files(candidates, known_files(lake, known))
     new = {batch.record_type.name: batch for batch in found.batches}
-    kept = []
-    for each, rows, keys in zip(parsed, frames, collected, strict=True):
+    files = []
+    for each, keys in zip(parsed, collected, strict=False):
         batch = new.get(each.batch.record_type.name)
-        if batch is None:
-            continue
-        is_all = len(batch.ids) == len(each.batch.ids)
-        of_batch = rows if is_all else with_values(rows, "_batch_id", sorted(batch.ids.values()))
-        kept.append(replace(each, batch=batch, rows=of_batch, keys=[row for row in keys if row.file in batch.ids]))
-    return found, kept
+        if batch is not None:
+            is_whole = len(batch.ids) == len(each.batch.ids)
+            rows = each.rows if is_whole else with_values(each.rows, "_batch_id", sorted(batch.ids.values()))
+            files.append(replace(each, batch=batch, rows=rows, keys=[row for row in keys if row.file in batch.ids]))
+    keyed = [replace(each, keys=keys) for each, keys in zip(derived, collected[len(parsed) :], strict=True)]
+    return ParsedInput(found, files, keyed if found.ingested_before == 0 else None)
+
+
+def _to_collect(parsed: ParsedFiles, conf: IngestConf) -> tuple[DataFrame, Contract, str | None]:
+    """The records of the files for `collect_keys`."""
+    record_type = parsed.batch.record_type
+    return silver_of(parsed.rows, record_type, conf, "_rule"), contract(record_type.silver), record_type.key_from
 
 
 def write_bronze(lake: Lake, parsed: Sequence[ParsedFiles]) -> list[Batch]:

@@ -11,13 +11,13 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, UsageError
-from shoal.ingest.batches import Candidates, FileBatch, FoundFiles, find_candidates, find_files, without_adaptive_execution
-from shoal.ingest.bronze import ParsedFiles, parse, parse_small, write_bronze
-from shoal.ingest.derived_tables import write_derived_tables
+from shoal.ingest.batches import Candidates, FileBatch, FoundFiles, find_candidates, without_adaptive_execution
+from shoal.ingest.bronze import ParsedInput, parse_large, parse_small, write_bronze
+from shoal.ingest.derived_tables import keys_by_table, write_derived_tables
 from shoal.ingest.fields import refuse_unknown_pattern
 from shoal.ingest.formats.archives import archives_of, unpack, unpacked_aside
 from shoal.ingest.record_type import RecordType
-from shoal.ingest.silver import write_silver
+from shoal.ingest.silver import write_silver_tables
 from shoal.ingest.small_triage import SilverKeys
 from shoal.ingest.triage import Batch, TriagedBatch, find_duplicates_and_conflicts, quarantine
 from shoal.ingest.unfinished import note_unfinished, strike_finished
@@ -74,42 +74,33 @@ def ingest(
         folders = [str(folder) for folder in unpacked]
         candidates = find_candidates(lake, conf, source, record_types, given, folders)
         with without_adaptive_execution(lake.spark) if candidates.is_small else nullcontext():
-            if candidates.is_small:
-                found, parsed = parse_small(lake, conf, as_of, candidates)
-            else:
-                found = find_files(lake, candidates)
-                parsed = [parse(lake, conf, as_of, source, batch) for batch in found.batches]
-            lake.run.note(source=source, files=sum(len(b.surveys) for b in found.batches))
-            lake.run.note(files_ingested_before=found.ingested_before)
+            parsed = (parse_small if candidates.is_small else parse_large)(lake, conf, as_of, candidates)
+            lake.run.note(source=source, files=sum(len(each.batch.surveys) for each in parsed.files))
+            lake.run.note(files_ingested_before=parsed.found.ingested_before)
             lake.run.rows_in["files"] = 0
-            if parsed:
-                _write(lake, conf, candidates, found, parsed, afterwards)
+            if parsed.files:
+                _write(lake, conf, candidates, parsed, afterwards)
 
 
-def _write(
-    lake: Lake, conf: IngestConf, candidates: Candidates, found: FoundFiles, parsed: Sequence[ParsedFiles],
-    afterwards: Afterwards | None,
-) -> None:  # fmt: skip
+def _write(lake: Lake, conf: IngestConf, candidates: Candidates, parsed: ParsedInput, afterwards: Afterwards | None) -> None:
     """The writes, in their order: bronze, quarantine, silver, derived tables, ops.ingest_files."""
     source = candidates.source
-    ids = [each for batch in found.batches for each in batch.ids.values()]
+    ids = [each for batch in parsed.found.batches for each in batch.ids.values()]
     note_unfinished(lake, ids)
-    batches = write_bronze(lake, parsed)
+    batches = write_bronze(lake, parsed.files)
     lake.run.rows_in["files"] = sum(batch.records() for batch in batches)
     known: dict[str, SilverKeys] = {}
     triaged: list[TriagedBatch] = []
     try:
-        triaged = find_duplicates_and_conflicts(lake, conf, batches, known)
+        triaged = find_duplicates_and_conflicts(lake, conf, batches, known, keys_by_table(parsed.derived or ()))
         quarantine(lake, triaged)
         refuse_new_names(batches)
         refuse_bad_input(conf, candidates.given, triaged)
-        for place, each in enumerate(triaged):
-            of_table = known.get(each.batch.record_type.silver) if each.batch.keys is not None else None
-            triaged[place], _ = write_silver(lake, conf, each, of_table)
-        write_derived_tables(lake, conf, source, triaged)
+        triaged = write_silver_tables(lake, conf, triaged, known)
+        write_derived_tables(lake, conf, source, triaged, parsed.derived, known)
         if afterwards:
             afterwards(lake, conf)
-        _record_files(lake, source, found, triaged)
+        _record_files(lake, source, parsed.found, triaged)
         strike_finished(lake, ids)
     finally:
         for each in triaged:

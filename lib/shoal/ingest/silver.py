@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from pyspark.sql import DataFrame
+
 from shoal.conf.sections import IngestConf
 from shoal.errors import ContractError, TransientError
 from shoal.ingest.small_triage import SilverKeys
@@ -10,6 +15,42 @@ from shoal.lake.lake import Lake
 
 # No version of a table.
 _STALE = -2
+
+
+def write_silver_tables(
+    lake: Lake, conf: IngestConf, triaged: Sequence[TriagedBatch], known: Mapping[str, SilverKeys]
+) -> list[TriagedBatch]:
+    """Write the batches' rows, and return their triage. Small batches of one table, none of which meets a row of silver or of
+    another batch, are one commit."""
+    written: dict[int, TriagedBatch] = {}
+    for name in dict.fromkeys(each.batch.record_type.silver for each in triaged):
+        places = [i for i, each in enumerate(triaged) if each.batch.record_type.silver == name]
+        together = [i for i in places if triaged[i].batch.keys is not None and triaged[i].written()]
+        is_free = len(together) > 1 and not any(triaged[i].meets_silver for i in together)
+        if is_free and _write_together(lake, conf, [triaged[i] for i in together], known[name]):
+            written.update({i: triaged[i] for i in together})
+        for i in places:
+            if i not in written:
+                of_table = known.get(name) if triaged[i].batch.keys is not None else None
+                written[i], _ = write_silver(lake, conf, triaged[i], of_table)
+    return [written[i] for i in range(len(triaged))]
+
+
+def _write_together(lake: Lake, conf: IngestConf, triaged: Sequence[TriagedBatch], known: SilverKeys) -> bool:
+    """Append the rows of several small batches in one commit; False, and nothing is done, where silver has changed since."""
+    name = triaged[0].batch.record_type.silver
+    lake.create(name)
+    with lake.sole_writer(name):
+        now = lake.version(name)
+        if lake.settings.lake.catalog or (now != known.version and not (known.version == -1 and now == 0)):
+            return False
+        rows = reduce(DataFrame.unionByName, [each.silver_rows(conf) for each in triaged]).coalesce(1)
+        expected = sum(each.written() for each in triaged)
+        wrote = lake.append_known_new(name, rows, now)
+        if wrote != expected:
+            raise ContractError(f"{name}: {expected:,} sound records of the batches, {wrote:,} rows written")
+        known.version = lake.version(name)
+    return True
 
 
 def write_silver(lake: Lake, conf: IngestConf, triaged: TriagedBatch, known: SilverKeys | None = None) -> tuple[TriagedBatch, int]:

@@ -118,9 +118,7 @@ def look_up(lookups: Sequence[Lookup]) -> list[dict[Key, SilverRow]]:
         wanted = sorted({first for first, _ in each.keys})
         if len(wanted) <= FEW_HASHES:
             columns = ", ".join(f"`{name}`" for name in each.made.key)
-            near = rows.where(
-                f"xxhash64({columns}) IN ({', '.join(f'{h}L' if h != -(2**63) else f'({h + 1}L - 1L)' for h in wanted)})"
-            )
+            near = rows.where(f"xxhash64({columns}) IN ({long_literals(wanted)})")
         else:
             few = rows.sparkSession.createDataFrame([(h,) for h in wanted], "_h bigint")
             near = rows.withColumn("_h", F.xxhash64(*each.made.key)).join(F.broadcast(few), "_h", "left_semi").drop("_h")
@@ -132,6 +130,11 @@ def look_up(lookups: Sequence[Lookup]) -> list[dict[Key, SilverRow]]:
             if key in lookups[row["_number"]].keys:
                 found[row["_number"]][key] = SilverRow(row["_content"], row["source"], row["run_id"])
     return found
+
+
+def long_literals(values: Iterable[int]) -> str:
+    """Values of a bigint as SQL, between commas; the smallest has no literal."""
+    return ", ".join(f"{value}L" if value > -(2**63) else f"({value + 1}L - 1L)" for value in values)
 
 
 def times_of(rows: Iterable[KeyRow], column: str | None, source: str) -> tuple[str, str, int, int] | None:

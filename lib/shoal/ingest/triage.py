@@ -24,7 +24,7 @@ from shoal.ingest.duplicates import (
     with_hashes,
 )
 from shoal.ingest.record_type import RecordType
-from shoal.ingest.small_triage import KeyRow, Lookup, SilverKeys, SilverRow, look_up, times_of, verdicts_of
+from shoal.ingest.small_triage import Key, KeyRow, Lookup, SilverKeys, SilverRow, look_up, times_of, verdicts_of
 from shoal.ingest.unfinished import unfinished_runs
 from shoal.ingest.validation import as_quarantine, silver_of
 from shoal.lake.contract import contract
@@ -122,16 +122,27 @@ class TriagedBatch:
 
 
 def find_duplicates_and_conflicts(
-    lake: Lake, conf: IngestConf, batches: Sequence[Batch], known: dict[str, SilverKeys] | None = None
+    lake: Lake,
+    conf: IngestConf,
+    batches: Sequence[Batch],
+    known: dict[str, SilverKeys] | None = None,
+    others: Mapping[str, Collection[Key]] | None = None,
 ) -> list[TriagedBatch]:
     """Compare each batch's sound records with each other and with silver, which is read, not written.
 
     Small batches are compared on the driver, in their order, each with silver as it will be after those before it: one scan of the
-    key columns of each silver table, in one Spark job for all. `known` takes what they learn of silver. Others are compared in
-    Spark, see `_in_spark`.
+    key columns of each silver table, in one Spark job for all. `known` takes what they learn of silver, also of the keys `others`
+    by table. Others are compared in Spark, see `_in_spark`.
     """
     known = {} if known is None else known
-    _look_up_keys(lake, [batch for batch in batches if batch.keys is not None], known)
+    wanted: dict[str, set[Key]] = {name: set(keys) for name, keys in (others or {}).items()}
+    times = {}
+    for batch in batches:
+        if batch.keys is not None:
+            name, is_alone = batch.record_type.silver, batch.record_type.silver not in wanted
+            wanted.setdefault(name, set()).update(row.key for row in batch.keys if row.rule is None)
+            times[name] = times_of(batch.keys, batch.record_type.key_from, batch.source) if is_alone else None
+    look_up_tables(lake, wanted, times, known)
     found = []
     for batch in batches:
         if batch.keys is None:
@@ -141,18 +152,19 @@ def find_duplicates_and_conflicts(
     return found
 
 
-def _look_up_keys(lake: Lake, batches: Sequence[Batch], known: dict[str, SilverKeys]) -> None:
-    """Learn the rows of silver that have a key of the small batches, of tables that are not `known` yet."""
-    tables = [name for name in dict.fromkeys(batch.record_type.silver for batch in batches) if name not in known]
+def look_up_tables(
+    lake: Lake,
+    wanted: Mapping[str, Collection[Key]],
+    times: Mapping[str, tuple[str, str, int, int] | None],
+    known: dict[str, SilverKeys],
+) -> None:
+    """Learn the rows of the silver tables that have one of the `wanted` keys, with the version that was looked at. `times`: within
+    which the keys of a table can be, see `Lookup`. One Spark job for all, and one a table in which Delta lists its files."""
     lookups = []
-    for name in tables:
+    for name, keys in wanted.items():
         known[name] = SilverKeys(lake.version(name))
-        ours = [batch for batch in batches if batch.record_type.silver == name]
-        keys = {row.key for batch in ours for row in batch.keys or () if row.rule is None}
         if known[name].version >= 0 and keys:
-            one = ours[0]
-            times = times_of(one.keys or (), one.record_type.key_from, one.source) if len(ours) == 1 else None
-            lookups.append((name, Lookup(lake.read_current(name), contract(name), keys, times)))
+            lookups.append((name, Lookup(lake.read_current(name), contract(name), keys, times.get(name))))
     for (name, _), rows in zip(lookups, look_up([lookup for _, lookup in lookups]), strict=True):
         known[name].rows.update(rows)
 
