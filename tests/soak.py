@@ -74,8 +74,8 @@ def event(number: int) -> str:
 def begin(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """A run of the command line in a process group of its own, its words in `log`."""
     command = [sys.executable, "-m", "shoal", *arguments, "--as-of", DAY, "--set", "spark.driver.memory=1g"]
-    with log.open("ab") as said:
-        return subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
+    with log.open("ab") as lines:
+        return subprocess.Popen(command, cwd=ROOT, stdout=lines, stderr=lines, start_new_session=True)
 
 
 def end(process: subprocess.Popen[bytes], seconds: float | None) -> int | None:
@@ -142,18 +142,18 @@ def judge(lake: Lake, world: World) -> tuple[dict[str, Any], list[str]]:
     wanted = lake.spark.range(world.made).select(F.concat(F.lit("e"), "id").alias("event_id"))
     batches, files = lake.read("ops.stream_batches"), lake.read("ops.ingest_files")
     streamed, filed = (t.agg(F.sum("records"), F.sum("ingested")).collect()[0] for t in (batches, files))
-    place, told = ["_file", "_line"], ["file", "line"]
+    place, shown = ["_file", "_line"], ["file", "line"]
     facts = {
         "events made": world.made, "messages sent": world.messages, "poison sent": world.poison, "files": world.files,
         "lines of files": world.records,
         "lost": wanted.join(silver, "event_id", "left_anti").count(), "doubled": doubled(silver, ["event_id"]),
-        "made by nobody": silver.join(wanted, "event_id", "left_anti").count(),
+        "not made here": silver.join(wanted, "event_id", "left_anti").count(),
         "messages lost": world.messages - messages.select(*place).distinct().count(), "messages doubled": doubled(messages, place),
-        "poison lost": world.poison - poison.select(*told).distinct().count(), "poison doubled": doubled(poison, told),
+        "poison lost": world.poison - poison.select(*shown).distinct().count(), "poison doubled": doubled(poison, shown),
         "lines lost": world.records - lines.select(*place).distinct().count(), "lines doubled": doubled(lines, place),
-        "bad lines lost": world.files - bad.select(*told).distinct().count(), "bad lines doubled": doubled(bad, told),
-        "messages that no batch tells": world.messages - streamed[0], "lines that no batch tells": world.records - filed[0],
-        "files doubled": doubled(files, ["path"]), "events that nobody ingested": world.made - streamed[1] - filed[1],
+        "bad lines lost": world.files - bad.select(*shown).distinct().count(), "bad lines doubled": doubled(bad, shown),
+        "messages that no batch has": world.messages - streamed[0], "lines that no file has": world.records - filed[0],
+        "files doubled": doubled(files, ["path"]), "events that no run ingested": world.made - streamed[1] - filed[1],
     }  # fmt: skip
     zero = list(facts)[5:]
     return facts, [name for name in zero if facts[name]]
@@ -164,19 +164,19 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
-    said = parser.parse_args(argv)
+    given = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="shoal-soak-") as name, broker.running() as kafka:
         folder = Path(name)
-        world = World(folder, kafka.bootstrap_servers, said.seed)
+        world = World(folder, kafka.bootstrap_servers, given.seed)
         world.more(1000)
         try:
-            seen = shake(folder, world, said.minutes)
+            seen = shake(folder, world, given.minutes)
         except RuntimeError as error:
             sys.stderr.write(f"soak: {error}\n")
             return 2
         lake = Lake(spark_session("shoal-soak"), folder / "lake", load(), Run("soak"))
         facts, wrong = judge(lake, world)
-        sys.stdout.write(json.dumps({"minutes": said.minutes, "seed": said.seed, "runs": dict(seen)} | facts, indent=1) + "\n")
+        sys.stdout.write(json.dumps({"minutes": given.minutes, "seed": given.seed, "runs": dict(seen)} | facts, indent=1) + "\n")
         sys.stderr.write(f"soak: {'WRONG: ' + ', '.join(wrong) if wrong else 'nothing lost, nothing doubled'}\n")
         return 1 if wrong else 0
 

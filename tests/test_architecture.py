@@ -51,7 +51,7 @@ ARROWS: dict[str, set[str]] = {
     "spark": {"conf"},
     "lake": {"conf"},
     "ingest/formats": {"conf"},
-    "ingest/streaming": {"conf"},
+    "ingest/streaming": {"conf", "lake", "privacy", "ingest", "ingest/formats"},
     "privacy": {"conf", "lake", "models", "ingest/formats"},
     "ingest": {"conf", "lake", "privacy", "ingest/formats"},
     "ingest/sources": {"conf", "lake", "ingest", "ingest/formats", "ingest/sources/instagram_export"},

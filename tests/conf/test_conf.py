@@ -20,14 +20,14 @@ def test_values_come_from_base_then_env_then_set() -> None:
 
 
 def test_a_key_without_a_section_is_the_jobs_own() -> None:
-    sets = ["max_reject_ratio=0.1", "column.user_id=userId", "delimiter=:", "comment=#", "timestamp_format=HH: mm"]
+    sets = ["max_reject_ratio=0.1", "column_mapping.user_id=userId", "delimiter=:", "comment=#", "timestamp_format=HH: mm"]
     conf = load(sets=sets, job_section="ingest").ingest
-    assert (conf.max_reject_ratio, conf.column) == (0.1, {"user_id": "userId"})
+    assert (conf.max_reject_ratio, conf.column_mapping) == (0.1, {"user_id": "userId"})
     assert (conf.delimiter, conf.comment, conf.timestamp_format) == (":", "#", "HH: mm")
 
 
 def test_a_renamed_column_is_text_even_where_it_looks_like_a_number() -> None:
-    assert load(sets=["ingest.column.user_id=1"]).ingest.column == {"user_id": "1"}
+    assert load(sets=["ingest.column_mapping.user_id=1"]).ingest.column_mapping == {"user_id": "1"}
 
 
 def test_spark_settings_keep_their_dots() -> None:

@@ -27,7 +27,7 @@ def ingest(
     as_of: AsOfOption = None,
     sets: SetOption = None,
 ) -> int:
-    """Ingest files. Example: shoal ingest --source ratings --input ratings.csv --set column.user_id=uid --lake lake"""
+    """Ingest files. Example: shoal ingest --source ratings --input ratings.csv --set column_mapping.user_id=uid --lake lake"""
     parts_of(source)
     settings, day = load(env, sets or [], "ingest"), parse_as_of(as_of)
     job = find_job("ingest_files")

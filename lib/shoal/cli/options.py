@@ -19,14 +19,14 @@ AsOfOption = Annotated[
     typer.Option("--as-of", metavar="YYYY-MM-DD", help="The day to run for; nothing after it counts. Default: today, UTC."),
 ]
 # Settings of ingest that say how a file is written: a command that reads a file takes them without the section's name.
-FILE_SETTINGS = ("delimiter", "encoding", "header", "comment", "quote", "escape", "null", "column", "max_record_bytes")
+FILE_SETTINGS = ("delimiter", "encoding", "header", "comment", "quote", "escape", "null", "column_mapping", "max_record_bytes")
 
 
 def with_file_settings(sets: Sequence[str] | None) -> list[str]:
     """`--set` pairs with those of FILE_SETTINGS under ingest, where they are.
 
-    >>> with_file_settings(["delimiter=;", "column.src=a", "damping=0.8"])
-    ['ingest.delimiter=;', 'ingest.column.src=a', 'damping=0.8']
+    >>> with_file_settings(["delimiter=;", "column_mapping.src=a", "damping=0.8"])
+    ['ingest.delimiter=;', 'ingest.column_mapping.src=a', 'damping=0.8']
     """
     return [f"ingest.{pair}" if pair.partition("=")[0].split(".")[0].strip() in FILE_SETTINGS else pair for pair in sets or []]
 

@@ -134,7 +134,7 @@ def _deep_merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str,
 
 
 def _full_key(key: str, settings: Mapping[str, Any], job_section: str | None) -> list[str]:
-    """The path to a setting: `spark.a.b` is one Spark key, `column.x` a key of the job's section."""
+    """The path to a setting: `spark.a.b` is one Spark key, `column_mapping.x` a key of the job's section."""
     first, _, rest = key.partition(".")
     if first == "spark":
         return ["spark", key]
@@ -159,7 +159,7 @@ def _put(settings: dict[str, Any], path: list[str], value: str) -> None:
         at = at.setdefault(part, {})
         if not isinstance(at, dict):
             raise UsageError(f"--set {'.'.join(path)}: {part} is a value, it has no keys of its own")
-    as_text = path[0] == "spark" or {"column", "kafka"} & set(path[:-1]) or path[-1] in _LETTERS
+    as_text = path[0] == "spark" or {"column_mapping", "kafka"} & set(path[:-1]) or path[-1] in _LETTERS
     try:
         no_letter = path[-1] in _NO_LETTER and value.lower() in ("none", "null")
         at[path[-1]] = None if no_letter else value if as_text else yaml.safe_load(value)

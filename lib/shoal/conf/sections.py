@@ -41,7 +41,7 @@ class IngestConf(Section):
     quote: str | None = Field(pattern=_MARK)
     escape: str | None = Field(pattern=_MARK)
     null: str | None = Field(min_length=1)
-    column: dict[str, str]
+    column_mapping: dict[str, str]
     timestamp_unit: Literal["s", "ms"]
     timestamp_format: str | None = Field(min_length=1)
     allow_missing_time: bool
@@ -62,7 +62,7 @@ class StreamEventsConf(Section):
     """Where a stream of events comes from and how much of it goes at once."""
 
     source: Literal["files", "kafka"]
-    form: Literal["events", "twitter_activity"]
+    record_type: Literal["events", "twitter_activity"]
     input: str | None
     topic: str | None = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
     bootstrap_servers: str | None
@@ -70,10 +70,10 @@ class StreamEventsConf(Section):
     starting_offsets: Literal["earliest", "latest"]
     kafka: dict[str, str]
     trigger: Literal["available_now"] | Annotated[float, Field(gt=0, le=86_400)]
-    run_seconds: float | None = Field(gt=0)
+    max_run_seconds: float | None = Field(gt=0)
     max_offsets_per_trigger: int = Field(gt=0)
-    max_files: int = Field(gt=0)
-    checkpoint: str | None
+    max_files_per_trigger: int = Field(gt=0)
+    checkpoint_location: str | None
 
 
 class FeaturesConf(Section):

@@ -1,4 +1,4 @@
-"""A file's columns, and a JSON object's names, under the names of a part's fields."""
+"""A file's columns, and a JSON object's names, under the names of a record type's fields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def json_pairs(part: RecordType, conf: IngestConf) -> tuple[str, ...]:
     refuse_unknown_renames(part.fields, conf)
     pairs = []
     for field in part.fields:
-        names = [conf.column[field.name]] if field.name in conf.column else [field.name, *field.aliases]
+        names = [conf.column_mapping[field.name]] if field.name in conf.column_mapping else [field.name, *field.aliases]
         # An object is no text; of an optional field it may be more than that, as the author of a tweet.
         end = PLAIN if field.kind == "text" and field.required else ""
         pairs += [f"{plain(name)}={field.name}{end}" for name in names]
@@ -28,21 +28,21 @@ def json_pairs(part: RecordType, conf: IngestConf) -> tuple[str, ...]:
 
 
 def takes_unknown(part: RecordType) -> bool:
-    """Whether a record may have columns that nothing is made of, by bronze's contract."""
+    """Whether a record may have columns that no field is made of, by bronze's contract."""
     return contract(part.bronze).unknown_columns == "keep"
 
 
 def refuse_unknown(part: RecordType, path: str, unknown: list[str]) -> None:
-    """Raise InputError where a file has columns that nothing is made of and bronze's contract takes none."""
+    """Raise InputError where a file has columns that no field is made of and bronze's contract takes none."""
     if unknown and not takes_unknown(part):
         raise InputError(
             f"{path}:1: unknown column {', '.join(unknown)[:300]}; {part.bronze} takes none (unknown_columns: "
-            "refuse in its contract); leave it out, or name what it is with --set column.OURS=THEIRS"
+            "refuse in its contract); leave it out, or name what it is with --set column_mapping.OURS=THEIRS"
         )
 
 
 def columns_of(part: RecordType, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
-    """A file's columns under our names, as read_records wants them, and those that nothing is made of."""
+    """A file's columns under our names, as read_records wants them, and those that no field is made of."""
     if survey.form in ("jsonl", "document", "pages", "picture"):
         return json_pairs(part, conf), []
     found = list(survey.header)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -55,8 +55,8 @@ def duplicates_within(hashed: DataFrame, made: Contract, twice: DataFrame) -> Da
 
 
 def where_keys_may_be(silver: DataFrame, sound: DataFrame, source: str, column: str) -> DataFrame:
-    """Silver's rows that may have a key of the `sound` records, whose keys are made of that column, a time, as are all of the
-    `source`: within their times, and all of other sources, which may bring keys of their own. Cost: a job over the column."""
+    """Silver's rows that may have a key of the `sound` records, whose keys are derived from that column, a time, as are all of the
+    `source`: within their times, and all of other sources, which may have keys of their own. Cost: a job over the column."""
     first, last = sound.select(F.unix_micros(column).alias("_at")).agg(F.min("_at"), F.max("_at")).collect()[0]
     within = F.col(column).between(*[F.timestamp_micros(F.lit(end)) for end in (first, last)])
     # A record without a time has a key that another one without a time may have.
@@ -64,8 +64,8 @@ def where_keys_may_be(silver: DataFrame, sound: DataFrame, source: str, column: 
 
 
 def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -> bool:
-    """Whether silver has a key of the `rows` records in `hashed`, or one of the same hash: nearly always not, and then nobody has
-    to look at more than silver's key columns. Cost: a scan of these; of up to BROADCAST_ROWS records 8 bytes each are sent to where
+    """Whether silver has a key of the `rows` records in `hashed`, or one of the same hash: nearly always not, and then no more
+    is read than silver's key columns. Cost: a scan of these; of up to BROADCAST_ROWS records 8 bytes each are sent to where
     they are, of more both are shuffled."""
     keys = hashed.select("_h")
     near = silver.select(F.xxhash64(*made.key).alias("_h")).join(_sent(keys, rows), "_h", "left_semi")
@@ -73,18 +73,25 @@ def is_any_in(silver: DataFrame, hashed: DataFrame, made: Contract, rows: int) -
 
 
 def duplicates_in_silver(
-    hashed: DataFrame, made: Contract, silver: DataFrame, earlier: Collection[str], keeps_newest: bool, rows: int
+    hashed: DataFrame,
+    made: Contract,
+    silver: DataFrame,
+    with_open: Callable[[DataFrame], DataFrame],
+    keeps_newest: bool,
+    rows: int,
 ) -> DataFrame:
     """The records whose key silver has: _file, _line, verdict, reason.
 
-    The verdict is `duplicate` where all values are equal; `written` where, besides, a run of `earlier` wrote that row: a run of
-    this batch that died before it could say so. Other values are a `conflict`, or nothing where the newest is kept.
+    The verdict is `duplicate` where all values are equal; `adopted` where, besides, the row's `_is_open` is true, which `with_open`
+    adds by its _source and _run: a run wrote it that was killed before it could count the row. Other values are a `conflict`, or
+    nothing where the newest is kept.
     """
     near = with_hashes(silver, made).join(_sent(hashed.select("_h").distinct(), rows), "_h", "left_semi")
-    known = near.select(*made.key, F.col("_content").alias("_known"), F.col("run_id").alias("_run"))
+    writer = (F.col("run_id").alias("_run"), F.col("source").alias("_source"))
+    known = with_open(near.select(*made.key, F.col("_content").alias("_known"), *writer))
     met = hashed.select("_file", "_line", "_content", *made.key).join(known, made.key)
     equal = F.col("_content") == F.col("_known")
-    verdict = F.when(equal & F.col("_run").isin(*earlier), "written").when(equal, "duplicate").otherwise("conflict")
+    verdict = F.when(equal & F.col("_is_open"), "adopted").when(equal, "duplicate").otherwise("conflict")
     reason = F.lit(f"{', '.join(made.key)}: {made.name} has this key with other values")
     found = met.select("_file", "_line", verdict.alias("verdict"), reason.alias("reason"))
     return found.where("verdict != 'conflict'") if keeps_newest else found

@@ -62,7 +62,7 @@ class Field:
 
 
 def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field], conf: IngestConf) -> dict[str, str]:
-    """Our name to the file's for each column that the file has: a rename of --set column.x=y first, then our own name, then
+    """Our name to the file's for each column that the file has: a rename of --set column_mapping.x=y first, then our own name, then
     the aliases in their order, all without regard to case and underscores.
 
     Raises UsageError for a rename of a column that the source does not have, InputError for a required column that is not
@@ -72,10 +72,10 @@ def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field],
     spelled = by_plain(found)
     matched: dict[str, str] = {}
     for field in wanted:
-        if field.name in conf.column:
-            if conf.column[field.name] not in found:
-                raise InputError(_missing(survey, f"{conf.column[field.name]} (set as column.{field.name})", found))
-            matched[field.name] = conf.column[field.name]
+        if field.name in conf.column_mapping:
+            if conf.column_mapping[field.name] not in found:
+                raise InputError(_missing(survey, f"{conf.column_mapping[field.name]} (set as column_mapping.{field.name})", found))
+            matched[field.name] = conf.column_mapping[field.name]
             continue
         names = [spelled[plain(n)] for n in (field.name, *field.aliases) if plain(n) in spelled]
         free = [n for n in names if n not in matched.values()]
@@ -94,11 +94,11 @@ def is_required(field: Field, conf: IngestConf) -> bool:
 def refuse_unknown_renames(wanted: Sequence[Field], conf: IngestConf) -> None:
     """Raise UsageError, naming the nearest, for a rename of a column that is none of `wanted`."""
     ours = [field.name for field in wanted]
-    for name in conf.column:
+    for name in conf.column_mapping:
         if name not in ours:
             near = difflib.get_close_matches(name, ours, n=1)
             hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(ours)}"
-            raise UsageError(f"--set column.{name}: this source has no such column{hint}")
+            raise UsageError(f"--set column_mapping.{name}: this source has no such column{hint}")
 
 
 def refuse_unknown_pattern(spark: SparkSession, conf: IngestConf) -> None:
@@ -123,7 +123,7 @@ def _missing(survey: Survey, name: str, found: Sequence[str]) -> str:
             return f"{head}; the delimiter looks like {shown!r}: --set delimiter='{shown}'"
     ours = name.split(maxsplit=1)[0]
     untimed = ", or, where events have no time, --set allow_missing_time=true" if ours == "occurred_at" else ""
-    return f"{head}; name it with --set column.{ours}=NAME{untimed}"
+    return f"{head}; name it with --set column_mapping.{ours}=NAME{untimed}"
 
 
 def typed(field: Field, conf: IngestConf) -> Column:

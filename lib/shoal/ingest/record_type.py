@@ -1,4 +1,4 @@
-"""A part of a source: one kind of record, the fields of its files, and the silver columns they become."""
+"""One kind of record of a source: the fields of its files, and the silver columns they become."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Make = Callable[[IngestConf], dict[str, Column]]
 
 @dataclass(frozen=True)
 class DerivedTable:
-    """A further silver table that the records of a part give rows of.
+    """A further silver table that the records of a type give rows of.
 
     made(conf): the row's silver columns, or one column, array<struct of silver columns>: each of its elements is a row.
-    where(): whether a record gives any; None where each does. keeps_newest: whether a row goes over an earlier one of its key,
-    or the earlier one stays (then without a word: these rows are derived, they contradict nobody).
+    where(): whether a record gives any; None where each does. keeps_newest: whether a row replaces an earlier one of its key,
+    or the earlier one stays (and no conflict is recorded: these rows are derived).
     """
 
     silver: str
@@ -37,27 +37,27 @@ class DerivedTable:
 class RecordType:
     """One kind of record of a source.
 
-    bronze and silver: its tables. file: the name or names of its files in a folder of several parts, where `*` stands for
-    anything but a slash; `messages/*/message_*.json` also names folders, from the right; None where every file is this part.
+    bronze and silver: its tables. file: the name or names of its files in a folder of several record types, where `*` stands for
+    anything but a slash; `messages/*/message_*.json` also names folders, from the right; None where every file is of this type.
     keeps_newest: whether a later record of a key replaces the earlier (items) or is refused as a contradiction (events).
     checked(conf): struct(rule, reason) of what the silver columns break beyond their contract; null where nothing.
     also: further silver tables. holds_fields: whether bronze keeps the typed fields, from which every output can be made again,
     and not silver's columns; always so with `also`.
     records_of: how a .json file that is one document becomes records, a module-level function; an element that it gives and
     that is no object is a rejected record, an error of a wrong shape rejects the document. pages: names by which a line of JSON
-    lines is told to be such a document too. shaped: what is done to a JSON object before its names are matched, a module-level
+    lines is recognised as such a document too. shaped: what is done to a JSON object before its names are matched, a module-level
     function; one that fails rejects the record. is_optional: whether the source may
     come without it, where it is the first part. depends_on(path): what a file's records depend on besides its bytes, as the person
     whose archive it lies in; a file is ingested once for each.
-    excluding: names of files that are another part's, for a part that takes all others. takes(): which records of its files are
-    this part's, by the typed fields, never null; another part of the same files takes the rest, so that each record counts once.
+    excluding: names of files of another type, for a type that takes all others. takes(): which records of its files are
+    of this type, by the typed fields, never null; another type of the same files takes the rest, so that each record counts once.
     of_pictures: whether its files are pictures, one record each.
     hidden_path(path, hide): what a pseudonymised lake calls a file, for a source that names files after people. names_in(path):
     names of people that a file's words may hold, besides those its records say, each with the id it stands for; words then lose
     these names and those of their record's people.
-    key_from: the silver column of time that all keys are made of, where no record brings a key of its own: rows of one key, of the
-    source, have the same time.
-    null: a text that says that there is no value; has_quotes: whether quotes enclose fields in its delimited files.
+    key_from: the silver column of time that all keys are derived from, where no record has a key of its own: rows of one key, of
+    the source, have the same time.
+    null: a text that stands for no value; has_quotes: whether quotes enclose fields in its delimited files.
     """
 
     name: str
@@ -86,16 +86,16 @@ class RecordType:
 
     @property
     def fields_in_bronze(self) -> bool:
-        """Whether the part's bronze table has the typed fields instead of silver's columns."""
+        """Whether the bronze table has the typed fields instead of silver's columns."""
         return self.holds_fields or bool(self.also)
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The patterns of its files; none where every file is this part."""
+        """The patterns of its files; none where every file is of this type."""
         return (self.file,) if isinstance(self.file, str) else self.file or ()
 
     def claims(self, path: str) -> bool:
-        """Whether a file, by its path, is of this part; case and a last .gz do not count."""
+        """Whether a file, by its path, is of this type; case and a last .gz do not count."""
         plain = PurePosixPath(path.lower().removesuffix(".gz"))
         if any(plain.match(pattern.lower()) for pattern in self.excluding):
             return False
@@ -103,7 +103,7 @@ class RecordType:
 
 
 def id_from(*columns: str) -> Column:
-    """32 hex digits that the values of `columns` determine: an id for records that bring none."""
+    """32 hex digits that the values of `columns` determine: an id for records that have none."""
     return F.md5(F.concat_ws("\u001f", *[F.coalesce(F.col(c).cast("string"), F.lit("")) for c in columns]))
 
 

@@ -56,37 +56,39 @@ def with_verdict(fielded: DataFrame, part: RecordType, conf: IngestConf) -> Data
     return judged.select("_file", "_line", "raw", rule, reason, *kept)
 
 
-def as_bronze(judged: DataFrame, batch_id: str, source: str, at: datetime) -> DataFrame:
-    """`judged` with its provenance: the batch, the source, and when it was ingested."""
-    return judged.withColumns({"_batch_id": F.lit(batch_id), "_source": F.lit(source), "_ingested_at": F.lit(at)})
+def as_bronze(judged: DataFrame, batch_id: Column, source: str, at: datetime) -> DataFrame:
+    """`judged` with its provenance: the file's or the batch's id, the source, and when it was ingested."""
+    return judged.withColumns({"_batch_id": batch_id, "_source": F.lit(source), "_ingested_at": F.lit(at)})
 
 
 def as_quarantine(rejects: DataFrame, source: str, part: RecordType) -> DataFrame:
     """Rejected bronze rows as rows of ops.quarantine."""
     return rejects.select(
-        F.col("_batch_id").alias("batch_id"), F.lit(source).alias("source"), F.lit(part.name).alias("part"),
+        F.col("_batch_id").alias("batch_id"), F.lit(source).alias("source"), F.lit(part.name).alias("record_type"),
         F.col("_file").alias("file"), F.col("_line").alias("line"), F.col("_rule").alias("rule"),
         F.coalesce("_reason", F.lit("")).alias("reason"), "raw", F.col("_ingested_at").alias("ingested_at"),
     )  # fmt: skip
 
 
-def silver_of(bronze: DataFrame, part: RecordType, conf: IngestConf) -> DataFrame:
-    """Rows of the part's bronze table as _file, _line and the columns of its silver table."""
+def silver_of(bronze: DataFrame, part: RecordType, conf: IngestConf, *others: str) -> DataFrame:
+    """Rows of the part's bronze table as _file, _line, the columns `others` of bronze, and the columns of its silver table."""
     columns = silver_columns(part)
     if not part.fields_in_bronze:
-        return bronze.select("_file", "_line", *columns)
+        return bronze.select("_file", "_line", *others, *columns)
     made = contract(part.silver)
     values = part.made(conf)
-    return bronze.select("_file", "_line", *[values[n].cast(made.columns[n].type).alias(n) for n in columns])
+    return bronze.select("_file", "_line", *others, *[values[n].cast(made.columns[n].type).alias(n) for n in columns])
 
 
-def rows_of(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf) -> DataFrame:
+def rows_of(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf, is_small: bool = False) -> DataFrame:
     """The rows that records of bronze tables give one further silver table, each key once: the last record's by file and line
-    where the newest is kept, else the first's. The outputs are of one table, and all keep the newest or none. One shuffle by key.
+    where the newest is kept, else the first's. The outputs are of one table, and all keep the newest or none. One shuffle by key;
+    where the input `is_small`, one partition and no shuffle.
     """
     also = sources[0][1]
     made, columns = contract(also.silver), silver_columns(also)
     rows = reduce(DataFrame.unionByName, [_derived(bronze, each, conf) for bronze, each in sources])
+    rows = rows.coalesce(1) if is_small else rows
     # An aggregate, not a window: it is combined before the shuffle.
     pick, place = (F.max_by if also.keeps_newest else F.min_by), F.struct("_file", "_line", "_place")
     others = F.struct(*[name for name in columns if name not in made.key], F.lit(0).alias("_filled"))

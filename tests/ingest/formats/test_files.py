@@ -76,9 +76,9 @@ def test_a_file_is_read_by_the_settings_of_ingest(spark: SparkSession, tmp_path:
     sets = ["delimiter=\t", "comment=#", "header=[src, dst]", "null=\\N"]
     assert rows_of(spark, graph, ["src", "dst"], conf=load("local", sets, "ingest").ingest) == [("0", "1"), ("007", None)]
     books = put(tmp_path / "b.dat", 'id;name\n1;"say \\"hi\\""\n')
-    conf = load("local", ["delimiter=;", "escape=\\", "column.title=name"], "ingest").ingest
+    conf = load("local", ["delimiter=;", "escape=\\", "column_mapping.title=name"], "ingest").ingest
     assert rows_of(spark, books, ["title"], conf=conf) == [("1", 'say "hi"')]
-    with pytest.raises(UsageError, match="--set column.title: no such column is read here; there are id"):
+    with pytest.raises(UsageError, match="--set column_mapping.title: no such column is read here; there are id"):
         read_rows(spark, books, ["id"], conf=conf)
     document = put(tmp_path / "a.json", '[\n{"a": 1, "x=y!": [2]},\n{"a": "é"}\n]')
     assert [row.asDict() for row in read_rows(spark, document, ["a"]).collect()] == [

@@ -139,7 +139,7 @@ def test_old_films_beside_casts_and_records_that_a_line_break_broke(world: World
     world.file('tconst\ttitleType\tprimaryTitle\tstartYear\tgenres\ntt1\tshort\t"Rolling\t1894\t\\N\n', "in/title.basics.tsv")
     world.file("nconst\tprimaryName\nnm1\tFred\n", "in/name.basics.tsv")
     result = world.ingest(world.folder / "in", "media_reviews")
-    assert (result.status, result.tags.get("files_of_no_part")) == ("succeeded", "2"), result.message
+    assert (result.status, result.tags.get("unmatched_files")) == ("succeeded", "2"), result.message
     assert world.rows("silver.items", "item_id", "kind", "title", "text", "categories") == [
         ("tmdb-19995", "film", "Avatar", 'A "big" one', ["Action"]),
         ("tmdb-862", "film", "Toy Story", None, []),
@@ -166,7 +166,7 @@ def test_prices_with_thousands_signs_and_decimal_commas(world: World) -> None:
     )
     result = world.ingest(world.folder / "shop", "fashion_catalog", "usd_exchange_rates.EUR=2")
     assert result.status == "succeeded", result.message
-    assert (result.tags["files_of_no_part"], result.tags["zip_files_unread"]) == ("1", "1")
+    assert (result.tags["unmatched_files"], result.tags["zip_files_unread"]) == ("1", "1")
     assert world.rows("silver.items", "item_id", "price_usd") == [("p1", 1299.0), ("p2", 2598.0), ("p3", 71.8)]
     assert world.rows("silver.interactions", "item_id", "value") == [
         ("p1", 2499.0),

@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.loading import load
+from shoal.ingest import batches, ingestion
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.sources.general import BLOCKS, MODERATION, PROFILES
 from shoal.lake.contract import contract
@@ -110,26 +111,24 @@ def test_every_bad_row_is_quarantined_with_its_rule_and_nothing_else_is_lost(wor
     assert reasons[10] == late
 
 
-@pytest.mark.parametrize(
-    ("content", "name", "sets", "says"),
-    [
-        ("", "ratings.csv", [], "the file is empty; expected a header line and rows"),
-        ("user_id,item_id,timestamp\nu,i,1\n", "ratings.csv", [], "no column rating; found user_id, item_id, timestamp"),
-        ("user_id;item_id;rating;timestamp\n1;2;3;4\n", "ratings.csv", [], "the delimiter looks like ';': --set delimiter=';'"),
-        (HEAD, "ratings.csv", ["column.user_id=uid"], "no column uid (set as column.user_id); found user_id"),
-        (HEAD, "ratings.csv", ["column.usr_id=uid"], "--set column.usr_id: this source has no such column; did you mean user_id?"),
-        ("user_id,user_id,rating,timestamp\n", "ratings.csv", [], "the header names 'user_id' twice"),
-        (b"\xff\xfeu\x00s\x00", "ratings.csv", [], "the file is UTF-16; save it as UTF-8"),
-        ("x", "ratings.xlsx", [], "unknown ending; expected one of"),
-    ],
-)
-def test_a_file_that_is_not_what_it_was_taken_for_is_one_line(
-    world: World, content: str | bytes, name: str, sets: list[str], says: str
-) -> None:
-    result = world.ingest(world.file(content, name), "ratings", *sets)
-    assert result.exit_code == (2 if "column.usr_id" in says else 3)
-    assert says in (result.message or "")
-    assert "\n" not in (result.message or "")
+NO_TABLES: list[tuple[str | bytes, str, list[str], str]] = [
+    ("", "ratings.csv", [], "the file is empty; expected a header line and rows"),
+    ("user_id,item_id,timestamp\nu,i,1\n", "ratings.csv", [], "no column rating; found user_id, item_id, timestamp"),
+    ("user_id;item_id;rating;timestamp\n1;2;3;4\n", "ratings.csv", [], "the delimiter looks like ';': --set delimiter=';'"),
+    (HEAD, "ratings.csv", ["column_mapping.user_id=uid"], "no column uid (set as column_mapping.user_id); found user_id"),
+    (HEAD, "ratings.csv", ["column_mapping.usr_id=uid"], "--set column_mapping.usr_id: this source has no such column"),
+    ("user_id,user_id,rating,timestamp\n", "ratings.csv", [], "the header names 'user_id' twice"),
+    (b"\xff\xfeu\x00s\x00", "ratings.csv", [], "the file is UTF-16; save it as UTF-8"),
+    ("x", "ratings.xlsx", [], "unknown ending; expected one of"),
+]
+
+
+def test_a_file_that_is_not_what_it_was_taken_for_is_one_line(world: World) -> None:
+    for number, (content, name, sets, says) in enumerate(NO_TABLES):
+        result = world.ingest(world.file(content, f"{number}/{name}"), "ratings", *sets)
+        assert (result.exit_code, says) == (2 if "column_mapping.usr_id" in says else 3, says), result.message
+        assert says in (result.message or "")
+        assert "\n" not in (result.message or "")
     assert world.rows("silver.interactions", "user_id") == []
 
 
@@ -148,10 +147,10 @@ def test_a_header_without_rows_is_no_rows_and_no_fault(world: World) -> None:
 def test_columns_are_matched_by_name_whatever_their_order_and_case(world: World) -> None:
     world.ingest(world.file("Timestamp,movieId,userId,rating\r\n1700000000,i1,u1,4.0\r\n", "a.csv"))
     second = world.file("\ufeffuid,item_id,rating,timestamp,note\nu2,i1,1,1700000000,hello\n", "b.csv")
-    world.ingest(second, "ratings", "column.user_id=uid")
+    world.ingest(second, "ratings", "column_mapping.user_id=uid")
     assert world.rows("silver.interactions", "user_id", "item_id", "value") == [("u1", "i1", 4.0), ("u2", "i1", 1.0)]
     tags = dict(world.rows("ops.runs", "run_id", "tags"))
-    assert "note" in [f.get("ratings_columns_left_raw") for f in tags.values()]
+    assert "note" in [f.get("ratings_unmapped_columns") for f in tags.values()]
 
 
 def test_a_file_of_milliseconds_or_far_years_is_refused_in_one_line(world: World) -> None:
@@ -305,11 +304,12 @@ def test_files_of_another_age_are_read_where_their_form_is_named(world: World) -
     # Larger than a part: cut between records as any other file is.
     text = "v1,v2\n" + "".join(f"ham,caf\u00e9 \u00a3{n}\n" for n in range(20))
     sms = world.file(text.encode("latin-1"), "spam.csv")
-    result = world.ingest(sms, "texts", "encoding=windows-1252", "column.text=v2", "column.label=v1", "split_bytes=40")
+    result = world.ingest(sms, "texts", "encoding=windows-1252", "split_bytes=40",
+                          "column_mapping.text=v2", "column_mapping.label=v1")  # fmt: skip
     assert result.tags["ingested"] == "20"
     assert world.rows("silver.texts", "text") == sorted((f"caf\u00e9 \u00a3{n}",) for n in range(20))
     snap = world.file("# Directed graph\n# 2 nodes\nFromNodeId\tToNodeId\n0\t1\n# more\n1\t2\n", "graph.txt")
-    names = ("column.src_id=FromNodeId", "column.dst_id=ToNodeId")
+    names = ("column_mapping.src_id=FromNodeId", "column_mapping.dst_id=ToNodeId")
     world.ingest(snap, "edges", "delimiter=\t", "comment=#", *names)
     assert world.rows("silver.follows", "src_id", "dst_id") == [("0", "1"), ("1", "2")]
     assert world.rows("bronze.edges", "_line", "raw") == [(4, "0\t1"), (6, "1\t2")]
@@ -362,19 +362,29 @@ def broken_off(world: World, path: Path | str, at: str, *given: str) -> None:
         assert world.ingest(path, *given).status == "failed"
 
 
-def test_what_a_batch_brought_is_counted_however_often_it_was_broken_off(world: World) -> None:
-    """Twice after silver: the second attempt puts its rows of bronze in the place of the first one's, whose rows silver has."""
-    path = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,1700000001\n")
+def test_what_was_ingested_is_counted_however_often_the_run_was_killed(world: World) -> None:
+    """Twice after silver: the second attempt replaces the rows of bronze and adopts those of silver; then a copy of the file under
+    another name, which is no attempt, and others with one of its rows."""
+    path = world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,0.5,1700000001\n", "in/ratings.csv")
     for _ in range(2):
-        broken_off(world, path, "ops.ingest_files")
-    assert world.ingest(path).tags["ingested"] == "2"
-    assert world.counts() == [("ratings.csv", 2, 2, 0, 0)]
+        broken_off(world, world.folder / "in", "ops.ingest_files")
+    # A copy under another name is not read, and a file with one of the rows has a duplicate.
+    world.file(path.read_bytes(), "in/0.csv")
+    world.file(path.read_bytes().partition(b"u2")[0], "in/z.csv")
+    result = world.ingest(world.folder / "in")
+    assert (result.tags["ingested"], result.tags["duplicates"], result.tags["files_ingested_before"]) == ("2", "1", "1")
+    assert world.counts() == [("ratings.csv", 2, 2, 0, 0), ("z.csv", 1, 0, 1, 0)]
+    assert len(world.rows("bronze.ratings", "raw")) == 3
+    assert not list((world.root / ".unfinished").iterdir())
     assert len(world.rows("silver.interactions", "event_id")) == 2
 
 
-@pytest.mark.parametrize("at", ["silver.interactions", "ops.ingest_files"])
-def test_a_folder_that_has_new_files_after_a_kill_is_counted_as_if_there_was_none(world: World, at: str) -> None:
-    """Another batch, for it has another file: what the first had of the files it has too is in the place of no row twice."""
+@pytest.mark.parametrize(("at", "small_files"), [("silver.interactions", 100), ("ops.ingest_files", 0)])
+def test_a_folder_that_has_new_files_after_a_kill_is_counted_as_if_there_was_none(
+    world: World, at: str, small_files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of the files that were begun are replaced, those of new ones added; triaged on the driver and in Spark."""
+    monkeypatch.setattr(batches, "SMALL_FILES", small_files)
     world.file(HEAD + "u1,i1,4.0,1700000000\nu2,i1,x,1700000001\n", "in/a.csv")
     broken_off(world, world.folder / "in", at)
     world.file(HEAD + "u3,i1,4.0,1700000000\n", "in/b.csv")
@@ -420,17 +430,16 @@ def test_what_another_writes_meanwhile_is_a_duplicate_or_a_contradiction(world: 
     """A stream may bring the same events while a batch is being sorted: between the look for its keys and the write."""
     names = "event_id,user_id,item_id,event,occurred_at\n"
     path = world.file(names + "".join(f"e{n},u,i,like,2023-01-0{n}T00:00:00Z\n" for n in (1, 2, 3)) + "e4,u\n", "events.csv")
-    job = find_job("ingest_files")
-    sorted_already = job.run.__globals__["refuse_new_names"]
+    whole = ingestion.refuse_new_names
 
-    def others_write(lake: Lake, loaded: Any) -> None:
+    def others_write(batches: Any) -> None:
         fields = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
         pairs = [("e1", "i", datetime(2023, 1, 1)), ("e2", "j", datetime(2023, 1, 2))]
         rows = world.spark.createDataFrame([(e, "u", i, "like", None, at, "s") for e, i, at in pairs], fields)
         Lake(world.spark, world.root, load(), Run("stream")).append("silver.interactions", rows)
-        sorted_already(lake, loaded)
+        whole(batches)
 
-    monkeypatch.setitem(job.run.__globals__, "refuse_new_names", others_write)
+    monkeypatch.setattr(ingestion, "refuse_new_names", others_write)
     world.ingest(path, "events")
     assert world.counts() == [("events.csv", 4, 1, 1, 2)]
     assert world.rows("silver.interactions", "event_id", "item_id", "source") == [

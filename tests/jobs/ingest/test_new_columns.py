@@ -45,7 +45,7 @@ def test_an_unknown_column_is_kept_raw_and_told(spark: SparkSession, tmp_path: P
     path = tmp_path / "r.csv"
     path.write_text("user_id,item_id,rating,timestamp,mood\nu,i,4,1700000000,glad\n", encoding="utf-8")
     result = ingest(spark, tmp_path / "lake", path)
-    assert (result.status, result.tags["ratings_columns_left_raw"]) == ("succeeded", "mood")
+    assert (result.status, result.tags["ratings_unmapped_columns"]) == ("succeeded", "mood")
     rows = Lake(spark, tmp_path / "lake", load(), Run("r")).read("bronze.ratings").select("raw").collect()
     assert [row["raw"] for row in rows] == ["u,i,4,1700000000,glad"]
 
@@ -69,7 +69,7 @@ def test_unknown_names_in_json_lines_are_kept_raw_and_told_once(spark: SparkSess
     path = tmp_path / "r.jsonl"
     path.write_text(LINES, encoding="utf-8")
     result = ingest(spark, tmp_path / "lake", path)
-    assert (result.status, result.tags["ratings_columns_left_raw"]) == ("succeeded", ", mood, weather")
+    assert (result.status, result.tags["ratings_unmapped_columns"]) == ("succeeded", ", mood, weather")
     rows = Lake(spark, tmp_path / "lake", load(), Run("r")).read("bronze.ratings").orderBy("_line").select("raw").collect()
     assert [row["raw"] for row in rows] == LINES.splitlines()
     assert result.tags["ingested"] == "3"

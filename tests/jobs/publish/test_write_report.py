@@ -73,7 +73,7 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lak
         "statistic": 0.3, "threshold": 0.1, "is_drifted": True, "severity": "critical",
     }  # fmt: skip
     lake.replace("ops.drift", rows(spark, "ops.drift", drift), on=DAY)
-    reject = {"source": "events", "part": "events", "file": "/in/e.csv", "line": 3, "rule": "check", "raw": "a,<b>"}
+    reject = {"source": "events", "record_type": "events", "file": "/in/e.csv", "line": 3, "rule": "check", "raw": "a,<b>"}
     lake.append("ops.quarantine", rows(spark, "ops.quarantine", reject))
     return lake
 

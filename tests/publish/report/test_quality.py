@@ -10,9 +10,10 @@ from pyspark.sql import DataFrame, SparkSession
 from shoal.publish.report.blocks import Missing, Prose, Table
 from shoal.publish.report.quality import quality_part, rejects_by_rule
 
-QUARANTINE = "source string, part string, file string, line bigint, rule string, reason string, raw string"
+QUARANTINE = "source string, record_type string, file string, line bigint, rule string, reason string, raw string"
 FILES = (
-    "source string, part string, path string, bytes bigint, records bigint, ingested bigint, duplicates bigint, rejected bigint, "
+    "source string, record_type string, path string, bytes bigint, records bigint, ingested bigint, duplicates bigint, "
+    "rejected bigint, "
     "ingested_at timestamp"
 )
 

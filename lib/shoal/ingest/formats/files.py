@@ -192,10 +192,10 @@ def write_rows(df: DataFrame, path: str | Path) -> None:
 
 def _spellings(names: Sequence[str], aliases: Mapping[str, Sequence[str]], conf: IngestConf) -> dict[str, Sequence[str]]:
     """Our names with those that a file may have for them, the first choice first: a rename alone, else our own and the aliases."""
-    other = [name for name in conf.column if name not in names]
+    other = [name for name in conf.column_mapping if name not in names]
     if other:
-        raise UsageError(f"--set column.{other[0]}: no such column is read here; there are {', '.join(names)}")
-    return {name: (conf.column[name],) if name in conf.column else (name, *aliases.get(name, ())) for name in names}
+        raise UsageError(f"--set column_mapping.{other[0]}: no such column is read here; there are {', '.join(names)}")
+    return {name: (conf.column_mapping[name],) if name in conf.column_mapping else (name, *aliases.get(name, ())) for name in names}
 
 
 def _renames(found: Sequence[str], columns: Sequence[str], known: Mapping[str, Sequence[str]], path: str | Path) -> dict[str, str]:

@@ -33,7 +33,7 @@ FORMS = {".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".dat": "cs
 PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp")
 _HEADER_BYTES, _ASSIGNMENT_BYTES = 1 << 20, 200
 # Files that are few and short are looked through where the job runs: Spark's job for them takes longer.
-FEW_FILES, FEW_BYTES = 8, 1 << 20
+FEW_FILES, FEW_BYTES = 100, 1 << 20
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from shoal.ingest.formats.parsing import Stretch, batch_schema, records, slow_ba
 from shoal.ingest.formats.pictures import picture_records
 from shoal.ingest.formats.splitting import Limits
 
+# Names of files up to this number stand in the query.
+FEW_FILES = 100
 Columns = dict[str, "tuple[str | None, ...]"]
 
 
@@ -155,6 +157,9 @@ def _read_text(
     # Python sends the file's number: the path with every row would double what goes from process to process.
     if len(surveys) == 1:
         return found.withColumn("_file", F.lit(surveys[0].shown)).drop("_index")
+    if len(surveys) <= FEW_FILES:
+        # Names in the query itself spare the job of a broadcast.
+        return found.withColumn("_file", F.array(*[F.lit(s.shown) for s in surveys])[F.col("_index")]).drop("_index")
     paths = spark.createDataFrame([(i, s.shown) for i, s in enumerate(surveys)], "_index int, _file string")
     return found.join(F.broadcast(paths), "_index").drop("_index")
 

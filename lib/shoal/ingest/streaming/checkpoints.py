@@ -2,7 +2,7 @@
 
 Spark's layout (HDFSMetadataLog): `metadata` is JSON with the query's id; `offsets/N` and `commits/N` are a line `v1` and lines of
 JSON, one file a batch; `sources/0/N` is the file source's list of files, `N.compact` now and then. A batch's offsets are
-written before it runs, its commit after. No Spark here: a lost or damaged checkpoint must be told before a query starts.
+written before it runs, its commit after. No Spark here: a lost or damaged checkpoint must be known before a query starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How Spark's Kafka source is told where to read and as whom: open settings from conf, secrets from the environment; and what a
+"""Where Spark's Kafka source reads, and as whom: open settings from conf, secrets from the environment; and what a
 refusal by Kafka means to the one who ran the job."""
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def client_secrets(conf: StreamEventsConf, environ: Mapping[str, str]) -> dict[s
     if user and "sasl.jaas.config" not in found:
         mechanism = conf.kafka.get("sasl.mechanism", _MECHANISM)
         if mechanism not in _LOGIN_MODULES:
-            told = f"kafka.sasl.mechanism={mechanism} takes no user and password; its login goes into {LOGIN}"
-            raise UsageError(told)
+            refused = f"kafka.sasl.mechanism={mechanism} takes no user and password; its login goes into {LOGIN}"
+            raise UsageError(refused)
         login = f'username="{_quoted(user)}" password="{_quoted(password)}"'
         found["sasl.jaas.config"] = f"{_LOGIN_MODULES[mechanism]} required {login};"
     return found
@@ -140,12 +140,12 @@ def as_told(
     """What is `known` of a failure by its text without secrets; of an unknown one that held a secret the first line; else None:
     the error may be shown as it is."""
     text = without_secrets(str(error), conf, environ)
-    told = known(text, conf)
-    return ShoalError(one_line(Exception(text))) if told is None and text != str(error) else told
+    found = known(text, conf)
+    return ShoalError(one_line(Exception(text))) if found is None and text != str(error) else found
 
 
 def without_secrets(text: str, conf: StreamEventsConf, environ: Mapping[str, str]) -> str:
-    """The text with *** in the place of each secret."""
+    """The text with *** for each secret."""
     for secret in [*client_secrets(conf, environ).values(), environ.get(PASSWORD)]:
         text = text.replace(secret, "***") if secret else text
     return text

@@ -19,21 +19,21 @@ _EXAMPLE_LENGTH = 120
 
 
 def rejects_by_rule(quarantine: DataFrame) -> list[dict[str, Any]]:
-    """One row per source, part and rule, most rejects first, with rejects, and reason, file, line, raw of the first by file
+    """One row per source, record type and rule, most rejects first, with rejects, and reason, file, line, raw of the first by file
     and line. Collects at most MOST_RULES (40) rows, raw text cut to 120 characters. One pass.
     """
     raw = F.substring("raw", 1, _EXAMPLE_LENGTH + 1).alias("raw")
     first = F.min(F.struct("file", "line", "reason", raw)).alias("first")
-    rules = quarantine.groupBy("source", "part", "rule").agg(F.count(F.lit(1)).alias("rejects"), first)
-    rows = rules.select("source", "part", "rule", "rejects", "first.*")
-    order = (F.desc("rejects"), F.asc("source"), F.asc("part"), F.asc("rule"))
+    rules = quarantine.groupBy("source", "record_type", "rule").agg(F.count(F.lit(1)).alias("rejects"), first)
+    rows = rules.select("source", "record_type", "rule", "rejects", "first.*")
+    order = (F.desc("rejects"), F.asc("source"), F.asc("record_type"), F.asc("rule"))
     return [row.asDict() for row in rows.orderBy(*order).limit(MOST_RULES).collect()]
 
 
 def files_of_ingest(files: DataFrame) -> list[dict[str, Any]]:
     """The last MOST_FILES (20) ingested files, which are collected."""
-    order = (F.desc("ingested_at"), F.asc("path"), F.asc("part"))
-    fields = ("source", "part", "path", "bytes", "records", "ingested", "duplicates", "rejected", "ingested_at")
+    order = (F.desc("ingested_at"), F.asc("path"), F.asc("record_type"))
+    fields = ("source", "record_type", "path", "bytes", "records", "ingested", "duplicates", "rejected", "ingested_at")
     return [row.asDict() for row in files.orderBy(*order).select(*fields).limit(MOST_FILES).collect()]
 
 
@@ -80,5 +80,5 @@ def _file_table(files: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _origin(row: Mapping[str, Any]) -> str:
-    """Source and part, said once where they are the same."""
-    return row["source"] if row["part"] == row["source"] else f"{row['source']} · {row['part']}"
+    """Source and record type, said once where they are the same."""
+    return row["source"] if row["record_type"] == row["source"] else f"{row['source']} · {row['record_type']}"
