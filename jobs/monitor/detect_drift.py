@@ -52,7 +52,7 @@ def read_days(lake: Lake, as_of: date) -> list[DataFrame]:
     for name in READS:
         if not lake.exists(name):
             continue
-        time, split = contract(name).time_column or "as_of", SCORES.get(name)
+        time, split = str(contract(name).time_column), SCORES.get(name)
         if name in EVENTS:
             rows = lake.read(name, before=as_of).select(F.to_date(time).alias("day"), F.lit("").alias("part"))
         else:

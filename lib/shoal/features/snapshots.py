@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
-from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -57,7 +56,7 @@ def item_snapshot(spark: SparkSession, events: Events, items: DataFrame, as_of: 
     return query(spark, "items", values, **_frames(events, "features.items"), items=items.select("item_id", "created_at"))
 
 
-def _times(as_of: date) -> dict[str, Any]:
+def _times(as_of: date) -> dict[str, datetime]:
     """`end` and the starts of the windows."""
     end = end_of(as_of)
     return {"end": end} | {f"start_{days}d": end - timedelta(days=days) for days in WINDOWS}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.ml import Pipeline, PipelineModel
-from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.feature import IDF, CountVectorizer, Normalizer
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import Column, DataFrame, Row
@@ -294,8 +294,8 @@ def _fit_vectors(train: DataFrame, plan: Plan, most_terms: int) -> PipelineModel
 
 def _size(vectors: PipelineModel) -> int:
     """The length of the vectors."""
-    first: Any = vectors.stages[0]
-    return len(first.vocabulary)
+    counter: Any = vectors.stages[0]
+    return len(counter.vocabulary)
 
 
 def _targets(features: DataFrame, labels: Sequence[str]) -> DataFrame:
@@ -324,7 +324,7 @@ def _fit_local(
 
 def _fit(
     features: DataFrame, labels: Sequence[str], counts: Mapping[str, int], settings: Mapping[str, float], plan: Plan
-) -> PipelineModel:
+) -> LogisticRegressionModel:
     """Logistic regression on columns features and label, by Spark."""
     index = label_index(labels)
     weight = F.element_at(_doubles(_label_weights(labels, counts, settings)), index + 1).alias("weight")

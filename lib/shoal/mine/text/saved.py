@@ -21,7 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.ml import PipelineModel, Transformer
+from pyspark.ml import PipelineModel
 from pyspark.ml.feature import CountVectorizerModel, ElementwiseProduct, Normalizer
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import SparkSession
@@ -119,9 +119,9 @@ def _pipeline(folder: Path) -> PipelineModel:
     return PipelineModel([*terms.stages, present, weighted, unit, as_model(spark, weights)])
 
 
-def _idf(stage: Transformer) -> Doubles:
+def _idf(stage: Any) -> Doubles:
     """What each term is multiplied with."""
-    vector = stage.getScalingVec() if isinstance(stage, ElementwiseProduct) else stage.idf  # type: ignore[attr-defined]
+    vector = stage.getScalingVec() if isinstance(stage, ElementwiseProduct) else stage.idf
     return np.asarray(vector.toArray())
 
 
