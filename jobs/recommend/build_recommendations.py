@@ -39,14 +39,13 @@ from shoal.ingest.formats.files import FORMS, read_rows
 from shoal.ingest.sources.general import USER
 from shoal.lake.contract import contract_names
 from shoal.lake.lake import Lake
-from shoal.models.recommender import served
-from shoal.recommend.candidates.als import AlsModel, list_als
-from shoal.recommend.candidates.blend import list_blend
-from shoal.recommend.candidates.configured import blend_settings, content_settings
-from shoal.recommend.candidates.content import content_factors, labels_of
+from shoal.models.recommender import Champion, load_champion
+from shoal.recommend.candidates.als import AlsModel
+from shoal.recommend.candidates.artifact import ListSettings, fill_with_als, list_recommender
+from shoal.recommend.candidates.configured import content_settings
+from shoal.recommend.candidates.content import content_factors
 from shoal.recommend.candidates.popularity import decayed_popularity, list_popular
 from shoal.recommend.candidates.preferences import event_weight, preferences
-from shoal.recommend.candidates.trained import RecommenderSpec
 from shoal.recommend.ranking.diversity import RerankSettings, rerank
 from shoal.recommend.ranking.explore import SOURCE as EXPLORE
 from shoal.recommend.ranking.explore import Exploration, certain, with_exploration
@@ -111,22 +110,16 @@ def with_source(lists: DataFrame, source: str) -> DataFrame:
     return rows.withColumn("source", F.lit(source)).select(*LIST_COLUMNS)
 
 
-def personal_lists(
-    known: Known, als: AlsModel, trained: RecommenderSpec, users: DataFrame, k: int, lake: Lake, keep: Keep
-) -> list[DataFrame]:
+def personal_lists(known: Known, champion: Champion, users: DataFrame, k: int, lake: Lake, keep: Keep) -> list[DataFrame]:
     """The lists of what serves: the blend's, and ALS' for those whom it leaves with fewer than k; or ALS' alone."""
-    conf = lake.settings
-    plain = replace(als, item_factors=known.apply_item_filter(als.item_factors))
-    if trained.serves != "blend":
-        return [with_source(list_als(plain, known.preferences, users, k, conf.recommend.user_batch_size, with_reason=True), "als")]
-    settings = blend_settings(conf.blend, conf.content, trained.als, [expert.name for expert in trained.experts])
-    content = labels_of(known.items, settings.content)
-    blended = list_blend(
-        known.preferences, users, settings, trained.experts, k, als, known.allowed, with_reason=True, content=content
-    )
-    first = keep(with_source(blended, "blend"))
-    rest = list_als(plain, known.preferences, users_below_k(users, first, k), k, conf.recommend.user_batch_size, with_reason=True)
-    return [first, with_source(rest, "als")]
+    recommender, conf = champion.recommender, ListSettings(k, lake.settings.recommend.user_batch_size, with_reason=True)
+    plain = replace(champion.als, item_factors=known.apply_item_filter(champion.als.item_factors))
+    listed = list_recommender(recommender, plain, known.preferences, users, known.allowed, conf)
+    if recommender.blend is None:
+        return [with_source(listed, "als")]
+    first = keep(with_source(listed, "blend"))
+    rest = fill_with_als(recommender, plain, known.preferences, users, first, conf)
+    return [first] if rest is None else [first, with_source(rest, "als")]
 
 
 def new_item_lists(known: Known, als: AlsModel, users: DataFrame, n: int, lake: Lake) -> DataFrame | None:
@@ -289,8 +282,8 @@ def put(lake: Lake, rows: DataFrame, users: DataFrame, as_of: date) -> None:
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """List with the champion whom it knows, fill up for the rest, and replace the day's rows."""
     events = lake.read("silver.interactions", before=as_of)
-    serving = served(lake)
-    model, trained, als = serving.model, serving.trained, serving.als
+    champion = load_champion(lake)
+    model, trained, als = champion.model, champion.trained, champion.als
     items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
     rules = RerankSettings(conf.max_per_owner, conf.max_per_category, conf.diversity, conf.novelty)
     with ExitStack() as stack:
@@ -299,7 +292,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
             stack.callback(rows.persist().unpersist)
             return rows
 
-        met = keep(preferences(events, lake.settings.train_recommender.event_weights))
+        met = keep(preferences(events, dict(trained.event_weights), trained.ratings))
         blocked = None
         if items is not None and lake.exists("silver.blocks"):
             blocked = keep(blocked_items(items, lake.read("silver.blocks", before=as_of)))
@@ -309,7 +302,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         # What is taken away afterwards has to be there in more than is needed.
         length = conf.k if not rules.is_needed and blocked is None else conf.k * conf.candidate_multiplier
         users = keep(all_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))
-        personal = known.without_blocked(backfill_lists(personal_lists(known, als, trained, users, length, lake, keep), length))
+        personal = known.without_blocked(backfill_lists(personal_lists(known, champion, users, length, lake, keep), length))
         if rules.is_needed:
             personal = rerank(personal, about_items(known), conf.k, rules)
         elif blocked is not None:

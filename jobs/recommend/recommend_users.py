@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf.sections import RecommendConf
 from shoal.lake.lake import Lake
-from shoal.models.recommender import served
+from shoal.models.recommender import load_champion
 from shoal.recommend.candidates.configured import content_settings
 from shoal.recommend.candidates.content import content_factors
 from shoal.recommend.candidates.preferences import preferences
@@ -46,8 +46,8 @@ def build(item_factors: DataFrame, user_factors: DataFrame, unlisted: DataFrame,
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Rank the champion's users for every item that the rules let through, and replace the day's rows."""
     unlisted = preferences(lake.read("silver.interactions", before=as_of)).select("user_id", "item_id")
-    serving = served(lake)
-    als, label = serving.als, serving.model.label
+    champion = load_champion(lake)
+    als, label = champion.als, champion.model.label
     features = F.col("features").cast("array<float>").alias("features")
     factors = als.item_factors.select("item_id", features, F.lit("als").alias("source"))
     items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
