@@ -159,7 +159,7 @@ def set_champion(lake: Lake, name: str, version: str) -> Model:
 def record_run(
     lake: Lake, name: str, metrics: Mapping[str, float | None], params: Mapping[str, object], tags: Mapping[str, str] | None = None
 ) -> str:
-    """Record a run without a model, as of an evaluation, and return its id. What is None or no number is left out.
+    """Record a run without a model, as of an evaluation, and return its id. A value that is None or no number is not recorded.
 
     As with `register`, the same again is the run it was before. Raises TransientError where the store does not answer.
     """

@@ -29,6 +29,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from shoal.arrays import Floats, Ints
 from shoal.errors import UsageError
@@ -67,6 +68,8 @@ UNSEEN = {"random_holdout": ("walk",), "next_item": ()}
 NOMINATING = ("whole", "recent_5", "transitions", "als")
 # Whole and recent history in equal shares: the weights where there is nothing to learn from.
 FIXED = tuple(float(part in ("whole", "recent_5")) for part in PARTS)
+# The closed form of EASE over so many items is a second's work of one thread.
+ONE_THREAD_ITEMS = 3000
 # Examples that an expert learns from, on the driver.
 MAX_EXAMPLE_BYTES = 2 << 30
 
@@ -172,7 +175,9 @@ def fit_parts(
         )
         if not len(catalogue):
             return None
-        weights = ease_weights(gram_here(met, len(catalogue), wanted), wanted.l2)
+        # One thread for what takes no second: threads of BLAS that wait for each other beside other jobs take minutes.
+        with threadpool_limits(1 if len(catalogue) <= ONE_THREAD_ITEMS else None, "blas"):
+            weights = ease_weights(gram_here(met, len(catalogue), wanted), wanted.l2)
         following = transitions_here(met, catalogue, settings.transitions)
         near = walks_here(met, catalogue, settings.walk)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shoal.arrays import Doubles
 
@@ -16,8 +17,13 @@ def fit_logistic(features: Doubles, labels: Doubles, weights: Doubles) -> tuple[
     the standardised features (as MLlib's LogisticRegression with regParam PENALTY).
 
     `features`: examples x features; a feature without variance has the coefficient 0. `labels`: 0 or 1; `weights`: above 0.
-    Cost: ROUNDS times examples x features^2 operations at most.
+    Cost: ROUNDS times examples x features^2 operations at most, in one thread.
     """
+    with threadpool_limits(1, "blas"):
+        return _fit(features, labels, weights)
+
+
+def _fit(features: Doubles, labels: Doubles, weights: Doubles) -> tuple[Doubles, float]:
     share = weights / weights.sum()
     mean = share @ features
     scale = np.sqrt(share @ (features - mean) ** 2)

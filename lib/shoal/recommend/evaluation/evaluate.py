@@ -1,4 +1,4 @@
-"""Every recommender under its name, trained on one part and judged on another."""
+"""Every recommender under its name, trained on one part and evaluated on another."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """How models are trained and judged: list length, search, validation share, users a block of the top-k engine;
+    """How models are trained and evaluated: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
     columns of `content.content_terms`), which the model content needs; `depth`: make lists longer than k;
     `follows`: src_id, dst_id, more edges for pagerank."""
@@ -168,7 +168,7 @@ def diversity_of(lists: DataFrame, vectors: DataFrame, k: int, names: Sequence[s
     try:
         found = intra_list_diversity(lists, vectors, [k], names).collect()
     except InputError as error:
-        LOG.warning("%s: it is left out", error)
+        LOG.warning("%s: intra-list diversity is not measured", error)
         return dict.fromkeys(names)
     return {row["model"]: row[f"intra_list_diversity@{k}"] for row in found}
 
