@@ -27,7 +27,7 @@ def test_a_rollback_gives_the_earlier_lists(spark: SparkSession, lake: Lake, tmp
         folder = tmp_path / str(rank)
         save_recommender(folder / FOLDER, RecommenderSpec(als, (), "als"), fit_als(known, als), None)
         return register(lake, MODEL, folder, metric="ndcg@3", metrics={"ndcg@3": 0.1}, params={"rank": rank},
-                        inputs={}, outputs={}, beats=lambda rival: True)  # fmt: skip
+                        inputs={"user_id": "string"}, outputs={"score": "float"}, beats=lambda rival: True)  # fmt: skip
 
     def lists() -> list[tuple[object, ...]]:
         champion = load_champion(lake)

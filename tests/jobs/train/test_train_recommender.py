@@ -71,7 +71,7 @@ def test_training_measures_registers_and_is_the_same_when_run_again(spark: Spark
     # Those who decide are not those who are reported.
     assert (units + decided[1], version, is_champion) == (24, "1", True)
     assert min(units, decided[1]) > 5
-    assert value is not None and value > 2 * (found["random", "all", "ndcg@10"][0] or 0)
+    assert value is not None and value > 1.4 * (found["random", "all", "ndcg@10"][0] or 0)
     assert found["popularity", "all", "ndcg@10"][1:] == (units, "baseline", False)
     assert ("als", "short_history", "recall@10") in found  # seven or eight training events each
     assert {m for _, s, m in found if s == "all"} == {
