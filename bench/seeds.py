@@ -32,7 +32,7 @@ def measured(folder: Path, seed: int, model: str) -> dict[str, float]:
     """The model's metrics on the split of that seed."""
     parts = folder / str(seed)
     if not parts.exists():
-        shoal("evaluate", "split", "--input", str(RATINGS), "--how", "random", "--ratio", "0.25", "--seed", str(seed),
+        shoal("evaluate", "split", "--input", str(RATINGS), "--strategy", "random", "--ratio", "0.25", "--seed", str(seed),
               "--output", str(parts))  # fmt: skip
     files = ("--train", str(parts / "train.csv"), "--test", str(parts / "test.csv"))
     told = shoal("evaluate", "recommender", *files, "--model", model)

@@ -35,7 +35,7 @@ from shoal.ingest.formats.files import read_rows
 from shoal.ingest.formats.listing import FORMS
 from shoal.ingest.sources.general import USER
 from shoal.lake.lake import Lake
-from shoal.models.recommender import served
+from shoal.models.recommender import load_champion
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings, cold_start_candidates
 from shoal.recommend.candidates.personal import ServingModel, new_item_lists, personal_lists
 from shoal.recommend.candidates.preferences import preferences
@@ -51,7 +51,7 @@ READS = (
     "silver.profiles", "gold.communities", "gold.bandit_arms", "models:/shoal_recommender",
 )  # fmt: skip
 WRITES = ("gold.recommendations",)
-SETTINGS = ("blend", "content", "features", "train_recommender")
+SETTINGS = ("content", "features", "train_recommender")
 # Where users are found besides the events: table -> columns of ids.
 USER_COLUMNS = {"silver.users": ["user_id"], "silver.follows": ["src_id", "dst_id"], "silver.texts": ["author_id"],
                 "silver.profiles": ["user_id"]}  # fmt: skip
@@ -112,17 +112,20 @@ def exploration_of(lake: Lake, context: RecommendationContext, conf: RecommendCo
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Build the lists of the champion and of the fallbacks, and replace the day's rows."""
-    events, champion, others = lake.read("silver.interactions", before=as_of), served(lake), lake.settings
+    events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
     optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks", "silver.moderation")]
     weights = others.train_recommender.event_weights
-    model = ServingModel(champion.als, champion.trained, others.blend, others.content, conf.user_batch_size)
+    model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size)
+    spec = champion.trained
     groups = Groups(
         lake.read_if_exists("silver.follows", before=as_of), lake.read_if_exists("gold.communities", on=as_of),
         lake.read_if_exists("silver.profiles", before=as_of),
     )  # fmt: skip
     popular = PopularitySettings(conf.k, others.features.half_life_days, F.lit(end_of(as_of)), weights, conf.user_batch_size)
     with caching() as keep:
-        context = recommendation_context(Sources(events, *optional), preferences(events, weights), conf, as_of, keep)
+        context = recommendation_context(
+            Sources(events, *optional), preferences(events, dict(spec.event_weights), spec.ratings), conf, as_of, keep
+        )
         users = keep(all_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))
         settings = serving_settings(conf)
         candidates = Candidates(

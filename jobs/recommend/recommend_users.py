@@ -19,7 +19,7 @@ from datetime import date
 from pyspark.sql import functions as F
 from shoal.conf.sections import RecommendConf
 from shoal.lake.lake import Lake
-from shoal.models.recommender import served
+from shoal.models.recommender import load_champion
 from shoal.recommend.candidates.personal import ServingModel, item_audiences
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.ranking.caching import caching
@@ -29,18 +29,18 @@ from shoal.runner.command import run_job
 
 READS = ("silver.interactions", "silver.items", "silver.moderation", "silver.blocks", "models:/shoal_recommender")
 WRITES = ("gold.item_audiences",)
-SETTINGS = ("blend", "content", "train_recommender")
+SETTINGS = ("content",)
 
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Rank the champion's users for every item that the rules allow, and replace the day's rows."""
-    events, champion, others = lake.read("silver.interactions", before=as_of), served(lake), lake.settings
+    events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
     optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks", "silver.moderation")]
-    model = ServingModel(champion.als, champion.trained, others.blend, others.content, conf.user_batch_size)
+    model, spec = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size), champion.trained
     # An event of weight 0 is a meeting too.
     met = events.select("user_id", "item_id").where("user_id is not null and item_id is not null").distinct()
     with caching() as keep:
-        weighted = preferences(events, others.train_recommender.event_weights)
+        weighted = preferences(events, dict(spec.event_weights), spec.ratings)
         context = recommendation_context(Sources(events, *optional), weighted, conf, as_of, keep)
         unlisted = met if context.blocked is None else met.unionByName(context.blocked)
         rows = with_reason(

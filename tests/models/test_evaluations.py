@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shoal.models.evaluations import evaluation_rows, judged
+from shoal.models.evaluations import evaluation_rows, result_from
 from shoal.models.metrics_table import EVALUATION
 
 SAID: dict[str, Any] = {
@@ -18,7 +18,7 @@ SAID: dict[str, Any] = {
 
 
 def test_one_row_a_model_slice_and_metric() -> None:
-    rows = evaluation_rows(judged(SAID))
+    rows = evaluation_rows(result_from(SAID))
     assert {(row[0], row[-1]) for row in rows} == {(EVALUATION, False)}
     assert [row[1:-1] for row in rows] == [
         ("als", "evaluation", "all", "ndcg@10", 0.25, 4), ("als", "evaluation", "all", "coverage@10", 0.5, 4),

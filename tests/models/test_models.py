@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shoal.errors import UsageError
 from shoal.lake.lake import Lake
 from shoal.models import registry as models
-from shoal.models.registry import Model, champion, record_run, register, retire
+from shoal.models.registry import Model, champion, record_run, register, retire, set_champion
 
 INPUTS, OUTPUTS = {"text": "string"}, {"label": "string"}
 
@@ -32,7 +33,7 @@ def weights(model: Model) -> str:
     return (model.folder / "deep" / "weights.txt").read_text()
 
 
-def test_champion_moves_only_when_at_least_as_good_and_moves_with_the_lake(
+def test_champion_moves_only_when_better_and_moves_with_the_lake(
     make_lake: Callable[..., Lake], keep: Callable[..., Model], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lake = make_lake()
@@ -51,10 +52,12 @@ def test_champion_moves_only_when_at_least_as_good_and_moves_with_the_lake(
     assert held.params == {"rank": "8", "reg": "0.1"}
     assert champion(lake, "shoal_other") is None
 
-    # The champion judged on the new test data is worse than its record says: 0.4 is enough now. The same training again
-    # is the same version.
+    # The champion evaluated on the new test data is worse than its record says: 0.4 is enough now. Equal is not. The same training
+    # again is the same version.
     asked: list[str] = []
-    again = keep(lake, 0.4, judge=lambda rival: asked.append(weights(rival)) or 0.4)
+    assert not keep(lake, 0.4, judge=lambda rival: 0.4).is_champion
+    assert not keep(lake, 0.4, beats=lambda rival: False).is_champion
+    again = keep(lake, 0.4, judge=lambda rival: asked.append(weights(rival)) or 0.39)
     assert asked == ["0.5"]
     assert (again.version, again.is_champion) == ("2", True)
     assert keep(lake, 0.4).version == "2"
@@ -77,6 +80,34 @@ def test_champion_moves_only_when_at_least_as_good_and_moves_with_the_lake(
     shutil.rmtree(after.folder)
     assert keep(moved, 0.9, higher_is_better=False).is_champion  # worse, but the other's files are gone
     assert capfd.readouterr().out == ""
+
+
+def test_a_copied_lake_is_one_of_its_own(make_lake: Callable[..., Lake], keep: Callable[..., Model], tmp_path: Path) -> None:
+    """Models of a copy are read, listed and registered in the copy, with and without the original."""
+    original = make_lake()
+    keep(original, 0.5)
+    copied = make_lake(root=Path(shutil.copytree(original.root, tmp_path / "a copy")))
+    before = sorted(path.relative_to(original.root) for path in original.root.rglob("*"))
+    held = champion(copied, "shoal_thing")
+    assert held is not None
+    assert (weights(held), held.folder.is_relative_to(copied.root)) == ("0.5", True)
+    better = keep(copied, 0.7)
+    assert (better.is_champion, weights(better), better.folder.is_relative_to(copied.root)) == (True, "0.7", True)
+    assert sorted(path.relative_to(original.root) for path in original.root.rglob("*")) == before
+    shutil.rmtree(original.root)
+    assert weights(keep(copied, 0.9)) == "0.9"
+    with models._store(copied) as client:
+        # What MLflow itself lists and loads, the runs of the original too.
+        for number in ("1", "2", "3"):
+            version = client.get_model_version("shoal_thing", number)
+            assert version.source.startswith((copied.root / "mlruns").as_uri())
+            files = client.download_artifacts(version.run_id, f"{models.ARTIFACT}/files", str(tmp_path))
+            assert (Path(files) / "deep" / "weights.txt").is_file()
+    assert weights(set_champion(copied, "shoal_thing", "1")) == "0.5"
+    now = champion(copied, "shoal_thing")
+    assert now is not None and now.version == "1"
+    with pytest.raises(UsageError, match="there is no version 9"):
+        set_champion(copied, "shoal_thing", "9")
 
 
 def test_a_retired_champion_serves_no_more_and_the_same_training_serves_anew(

@@ -19,14 +19,14 @@ from shoal.conf.sections import EvaluateRecommenderConf, IngestConf, Settings
 from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import check_output, read_rows, refuse_faults, write_rows
 from shoal.ingest.sources.general import ITEM, ITEMS, RATING, USER
-from shoal.models.evaluations import judged, keep
+from shoal.models.evaluations import keep, result_from
 from shoal.recommend.candidates.als import AlsSettings, with_numbers
 from shoal.recommend.candidates.blend import asked_experts
 from shoal.recommend.candidates.configured import blend_settings, content_settings
 from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
 from shoal.recommend.candidates.personalised_pagerank import PagerankSettings
-from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.candidates.preferences import liked, preferences
 from shoal.recommend.candidates.ratings import RatingSettings, evaluate_ratings
 from shoal.recommend.candidates.search import SearchSpace, Trial
 from shoal.recommend.evaluation.evaluate import (
@@ -89,8 +89,8 @@ def recommender(
     the mean and of biases alone. With --items, "new_items" is how items that nobody has in the training file are ranked among
     themselves. "intervals" are 95% by bootstrap over users, "paired" is by how much the best model is better, "curves" are the
     metrics at other lengths of lists. The blend does not know whether the test file's events were drawn at random or came last and
-    asks for both; who knows tells it: --set blend.hidden_share=0 for what comes next, 1 for drawn ones. docs/metrics.md defines
-    each metric. With --lake they are kept under --as-of, and the report of that day draws them.
+    asks for both; who knows tells it: --set blend.random_holdout_share=0 for what comes next, 1 for drawn ones. docs/metrics.md
+    defines each metric. With --lake they are kept under --as-of, and the report of that day draws them.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -102,8 +102,8 @@ def recommender(
     settings = load(env, with_file_settings(sets), section_name(EvaluateRecommenderConf))
     conf: EvaluateRecommenderConf = settings.section(EvaluateRecommenderConf)
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
-    learned = with_numbers(preferences(read_events(spark, train, settings.ingest))).persist()
-    held_out = read_events(spark, test, settings.ingest).select("user_id", "item_id", "value").persist()
+    learned = with_numbers(preferences(read_events(spark, train, settings.ingest), ratings=conf.ratings)).persist()
+    held_out = relevant_rows(read_events(spark, test, settings.ingest), conf.relevant).persist()
     space = SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
     about = read_items(spark, items, settings.ingest).persist() if items is not None else None
     led = read_follows(spark, follows, settings.ingest).persist() if follows is not None else None
@@ -111,10 +111,10 @@ def recommender(
     names = list(MODELS) if model == "all" else list(dict.fromkeys([model, *BASELINES]))
     if model == "all" and about is None:
         names.remove("content")
-        sys.stderr.write("shoal: the model content is left out: it needs --items FILE\n")
+        sys.stderr.write("shoal: the model content is skipped: --items FILE is required for it\n")
     found = evaluate_models(learned, held_out, names, protocol, _tell, leave_out=model == "all")
     for name, why in found.left_out.items():
-        sys.stderr.write(f"shoal: the model {name} is left out: {why}\n")
+        sys.stderr.write(f"shoal: the model {name} is skipped: {why}\n")
     names = list(found.metrics)
     if recommendations is not None:
         listed = found.lists.where(F.col("rank") <= protocol.k)
@@ -142,8 +142,16 @@ def recommender(
         frame.unpersist()
     if lake is not None:
         params = {"train": train.name, "test": test.name, "k": protocol.k, "seed": conf.seed}
-        said["run_id"] = keep(spark, settings, lake, day, judged(said), params)
+        said["run_id"] = keep(spark, settings, lake, day, result_from(said), params)
     sys.stdout.write(json.dumps(said) + "\n")
+
+
+def relevant_rows(events: DataFrame, relevant: str) -> DataFrame:
+    """user_id, item_id, value of the test events that a list is to find: every one, or, `liked`, those whose rating is not a
+    standard deviation or more below the user's mean (see `with_relative_ratings`), over the test file's own ratings."""
+    if relevant == "every":
+        return events.select("user_id", "item_id", "value")
+    return liked(preferences(events, ratings="relative")).select("user_id", "item_id", "value")
 
 
 def curves_of(per_user: DataFrame, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
@@ -164,7 +172,7 @@ def protocol_of(
         ease, tuple(conf.ease_l2),
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
-        blend_settings(settings.blend, settings.content, als, asked_experts(settings.blend.hidden_share)),
+        blend_settings(settings.blend, settings.content, als, asked_experts(settings.blend.random_holdout_share)),
         content_settings(settings.content),
         PagerankSettings(conf.pagerank_dampings[0], settings.graph.tolerance, conf.pagerank_beta, conf.pagerank_follow_weight),
         tuple(conf.pagerank_dampings),

@@ -31,13 +31,14 @@ from shoal.spark.session import spark_session
 def split(
     source: Annotated[Path, typer.Option("--input", help="Events: user_id, item_id[, rating, timestamp].", metavar="FILE")],
     output: Annotated[Path, typer.Option(help="Folder of train.csv and test.csv; made where it is not.", metavar="DIR")],
-    how: Annotated[
-        Literal["random", "last", "time"],
-        typer.Option(help="random: drawn within each item; last: each user's last; time: all after one moment."),
+    strategy: Annotated[
+        Literal["random", "temporal_user", "global_time"],
+        typer.Option(help="random: drawn within each item; temporal_user: each user's last; global_time: all after one moment."),
     ] = "random",
     ratio: Annotated[float, typer.Option(help="Share of the events that is test.", min=0, max=1)] = 0.2,
     last: Annotated[
-        Optional[int], typer.Option(help="With --how last: so many of each user's events, whatever the ratio.", min=1, metavar="N")
+        Optional[int],
+        typer.Option(help="With --strategy temporal_user: so many of each user's events, whatever the ratio.", min=1, metavar="N"),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawing.")] = 42,
     env: EnvOption = "local",
@@ -45,14 +46,14 @@ def split(
 ) -> None:
     """Cut a file of events into a training and a test file, the same way every time.
 
-    random takes floor(n x ratio) of the n events of each item, last the last floor(n x ratio) of each user's n events (or --last of
-    them, of users who have more), time all events after the moment before which 1 - ratio of them lie. All columns are kept, under
-    the names user_id, item_id, rating, timestamp where they have these meanings; rows are sorted by user and time.
+    random takes floor(n x ratio) of the n events of each item, temporal_user the last floor(n x ratio) of each user's n events (or
+    --last of them, of users who have more), global_time all events after the moment before which 1 - ratio of them lie. All columns
+    are kept, under the names user_id, item_id, rating, timestamp where they have these meanings; rows are sorted by user and time.
 
-    Example: shoal evaluate split --input ratings.csv --how last --last 1 --output parts
+    Example: shoal evaluate split --input ratings.csv --strategy temporal_user --last 1 --output parts
     """
-    if last is not None and how != "last":
-        raise UsageError(f"--last {last}: goes with --how last, found --how {how}")
+    if last is not None and strategy != "temporal_user":
+        raise UsageError(f"--last {last}: goes with --strategy temporal_user, found --strategy {strategy}")
     settings = load(env, with_file_settings(sets))
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -64,9 +65,11 @@ def split(
     spark = spark_session("shoal-evaluate-split", env, settings.spark)
     rows = checked_rows(spark, source, settings.ingest)
     events = rows.withColumn("occurred_at", F.col("_occurred_at"))
-    if how != "random" and not has_times(events):
-        raise InputError(f"{source}: no time in any row; --how {how} needs a column timestamp, --how random does not")
-    marked = cut(events, how, ratio, last, seed).persist()
+    if strategy != "random" and not has_times(events):
+        raise InputError(
+            f"{source}: no time in any row; --strategy {strategy} needs a column timestamp, --strategy random does not"
+        )
+    marked = cut(events, strategy, ratio, last, seed).persist()
     ties = [name for name, kind in rows.dtypes if name in ("item_id", "rating") or kind == "string"]
     kept = [name for name in rows.columns if name not in ("_value", "_occurred_at")]
     parts = {"train": training_part(marked), "test": test_part(marked)}
@@ -78,10 +81,10 @@ def split(
     sys.stdout.write(json.dumps(said) + "\n")
 
 
-def cut(events: DataFrame, how: str, ratio: float, last: int | None, seed: int) -> DataFrame:
+def cut(events: DataFrame, strategy: str, ratio: float, last: int | None, seed: int) -> DataFrame:
     """`events` with is_test. Raises UsageError for a ratio outside ]0, 1[ where it counts."""
-    if how == "last":
+    if strategy == "temporal_user":
         return with_last_out(events, last) if last is not None else with_time_split(events, ratio)
-    if how == "time":
+    if strategy == "global_time":
         return with_global_time_split(events, ratio)
     return with_random_split(events, ratio, seed, "evaluate split", within="item_id")

@@ -106,14 +106,14 @@ class BlendConf(Section):
     window_l2: float = Field(gt=0)
     window_weight: float = Field(ge=0)
     window_lengths: list[Annotated[int, Field(ge=2)]] = Field(min_length=1)
-    follow_life: float = Field(gt=0, le=1000)
-    followers: int = Field(ge=1, le=10_000)
+    transition_life: float = Field(gt=0, le=1000)
+    transitions: int = Field(ge=1, le=10_000)
     walk_beta: float = Field(ge=0, le=1)
     walk_neighbours: int = Field(ge=1, le=10_000)
     holdout: float = Field(gt=0, lt=1)
     candidates: int = Field(ge=1)
     learning_users: int = Field(ge=1)
-    hidden_share: float = Field(ge=0, le=1)
+    random_holdout_share: float = Field(ge=0, le=1)
 
 
 class ContentConf(Section):
@@ -127,6 +127,8 @@ class ContentConf(Section):
 class EvaluateRecommenderConf(SearchConf):
     """`shoal evaluate recommender`: a wider search for ALS than the pipeline's, and the settings of the other models."""
 
+    ratings: Literal["event", "relative"]
+    relevant: Literal["every", "liked"]
     curve: list[Annotated[int, Field(ge=1, le=1000)]]
     ease_l2: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
     neighbours: int = Field(ge=1, le=10_000)
@@ -145,7 +147,9 @@ class TrainRecommenderConf(SearchConf):
     """The pipeline's search for a recommender, and how what it finds is tested."""
 
     test_ratio: float = Field(gt=0, lt=1)
-    experts: list[Literal["hidden", "next"]]
+    max_p_value: float = Field(gt=0, lt=1)
+    ratings: Literal["event", "relative"]
+    experts: list[Literal["random_holdout", "next_item"]]
     event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
 
 

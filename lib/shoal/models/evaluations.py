@@ -30,7 +30,7 @@ class EvaluationResult:
     settings: Mapping[str, Mapping[str, Any]]
 
 
-def judged(said: Mapping[str, Any]) -> EvaluationResult:
+def result_from(said: Mapping[str, Any]) -> EvaluationResult:
     """From what the command prints: models, slices, curves, new_items, ratings, settings."""
     found: dict[str, dict[str, Metrics]] = {}
     for model, metrics in said["models"].items():

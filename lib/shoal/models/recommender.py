@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.ml import PipelineModel
-
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.models.registry import Model, champion
-from shoal.recommend.candidates.als import AlsModel, from_pipeline
-from shoal.recommend.candidates.trained import RecommenderSpec, trained_of
+from shoal.recommend.candidates.als import AlsModel
+from shoal.recommend.candidates.artifact import Recommender, load_recommender
+from shoal.recommend.candidates.trained import RecommenderSpec
 
 MODEL = "shoal_recommender"
+# The artifact's folder inside the model's files.
+FOLDER = "recommender"
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The champion, what its training decided, and its factors."""
+    """The champion: its entry in the registry, the artifact that scores users, and ALS' factors as frames."""
 
     model: Model
-    trained: RecommenderSpec
+    recommender: Recommender
     als: AlsModel
 
+    @property
+    def trained(self) -> RecommenderSpec:
+        """What its training decided."""
+        return self.recommender.spec
 
-def served(lake: Lake) -> Champion:
-    """The champion of MODEL. Raises SkippedError where the lake has none. Cost: reads its folder; the factors stay files."""
+
+def load_champion(lake: Lake) -> Champion:
+    """The champion of MODEL. Raises SkippedError where the lake has none, InputError where its files are missing or are of another
+    version of Shoal. Cost: reads its folder; the factors stay files."""
     model = champion(lake, MODEL)
     if model is None:
         raise SkippedError(f"no champion of {MODEL} in this lake: run train_recommender first")
-    trained = trained_of(model.params)
-    return Champion(model, trained, from_pipeline(PipelineModel.load((model.folder / "pipeline").as_uri()), trained.als))
+    recommender = load_recommender(model.folder / FOLDER)
+    return Champion(model, recommender, recommender.als(lake.spark))

@@ -2,27 +2,30 @@
 an evaluation a run.
 
 A model is a folder of files: a saved Spark pipeline, Parquet factors, whatever its own module can read back. The store is
-where MLFLOW_TRACKING_URI says; else Databricks' own with a catalog lake (models are then `catalog.gold.NAME`); else inside the
-lake: <lake>/mlflow.db and <lake>/mlruns, which move with it.
+the one of MLFLOW_TRACKING_URI; else Databricks' own with a catalog lake (models are then `catalog.gold.NAME`); else inside the
+lake: <lake>/mlflow.db and <lake>/mlruns. MLflow records absolute addresses of files; in a lake that was copied or moved they are
+corrected at the first use (`_relocate`), so that a copy never reads or writes the files of the original.
 """
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import logging
 import math
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal import __version__
-from shoal.errors import ShoalError, TransientError, one_line
+from shoal.errors import ShoalError, TransientError, UsageError, one_line
 from shoal.lake.lake import Lake
 from shoal.lake.locks import FOREVER, file_lock, lock_path
 
@@ -79,14 +82,16 @@ def register(
     inputs: Mapping[str, str],
     outputs: Mapping[str, str],
     judge: Callable[[Model], float | None] | None = None,
+    beats: Callable[[Model], bool] | None = None,
     higher_is_better: bool = True,
     tags: Mapping[str, str] | None = None,
 ) -> Model:
-    """Keep the files of `folder` as a new version of the model `name`, and make it the champion where it is at least as good.
+    """Keep the files of `folder` as a new version of the model `name`, and make it the champion where it is better.
 
-    `metric` names the entry of `metrics` that decides. `judge` gives the same metric of the present champion on the new
-    model's own test data; without it, or where it gives None, the champion's recorded metric counts. The first model becomes
-    champion; so does one whose predecessor's files are gone; one with a metric that is no number never beats another.
+    `beats` decides against the present champion; it is not called where there is none. Without it `metric`, an entry of `metrics`,
+    decides: `judge` gives the same metric of the present champion on the new model's own test data; without it, or where it gives
+    None, the champion's recorded metric counts. Equal models are no promotion. The first model becomes champion; so does one whose
+    predecessor's files are gone; one with a metric that is no number never beats another.
 
     The run records params, metrics, the signature (`inputs`, `outputs`: column to MLflow type: string, double, long, ...),
     the tables the lake's run has read with their versions, and its run_id. The same params, metrics (to 6 digits), tags and
@@ -117,17 +122,44 @@ def register(
             return _model(lake, client, name, version, is_champion=True)
         rival = None if present is None else _model(lake, client, name, present, is_champion=True)
     # Judging runs Spark jobs: the store's lock is not held meanwhile.
-    wins = rival is None or _beats(recorded.get(metric), rival, metric, judge, higher_is_better)
+    if rival is not None and not rival.folder.is_dir():
+        LOG.warning("%s: its files are gone; the new model serves", rival.label)
+        rival = None
+    if rival is None:
+        wins = True
+    elif beats is not None:
+        wins = beats(rival)
+    else:
+        wins = _is_better(recorded.get(metric), rival, metric, judge, higher_is_better)
     with _store(lake) as client:
         if wins:
             client.set_registered_model_alias(registered_name, ALIAS, version.version)
         return _model(lake, client, name, version, is_champion=wins)
 
 
+def set_champion(lake: Lake, name: str, version: str) -> Model:
+    """Make a version that is registered the champion, whatever its metrics: the way back to an earlier model.
+
+    Raises UsageError where the model has no such version, TransientError where the store does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    registered_name = _registered_name(lake, name)
+    with _store(lake) as client:
+        try:
+            found = client.get_model_version(registered_name, version)
+        except MlflowException as error:
+            if error.error_code in NOT_THERE:
+                raise UsageError(f"{name}: there is no version {version}") from None
+            raise
+        client.set_registered_model_alias(registered_name, ALIAS, version)
+        return _model(lake, client, name, found, is_champion=True)
+
+
 def record_run(
     lake: Lake, name: str, metrics: Mapping[str, float | None], params: Mapping[str, object], tags: Mapping[str, str] | None = None
 ) -> str:
-    """Record a run without a model, as of an evaluation, and return its id. What is None or no number is left out.
+    """Record a run without a model, as of an evaluation, and return its id. A value that is None or no number is not recorded.
 
     As with `register`, the same again is the run it was before. Raises TransientError where the store does not answer.
     """
@@ -178,20 +210,17 @@ def retire(lake: Lake, holds: Callable[[Path], bool]) -> list[str]:
     return retired
 
 
-def _beats(
+def _is_better(
     value: float | None, rival: Model, metric: str, judge: Callable[[Model], float | None] | None, higher_is_better: bool
 ) -> bool:
-    """Whether the new value is at least as good as the champion's on the same evaluation."""
-    if not rival.folder.is_dir():
-        LOG.warning("%s: its files are gone; the new model serves", rival.label)
-        return True
+    """Whether the new value is better than the champion's on the same evaluation."""
     judged = judge(rival) if judge is not None else None
     held = rival.metrics.get(metric) if judged is None else judged
     if value is None or math.isnan(value):
         return False
     if held is None or math.isnan(held):
         return True
-    return value >= held if higher_is_better else value <= held
+    return value > held if higher_is_better else value < held
 
 
 def _database(lake: Lake) -> Path:
@@ -224,9 +253,42 @@ def _store(lake: Lake) -> Iterator[MlflowClient]:
             yield MlflowClient(tracking_uri=asked or "databricks", registry_uri=registry)
             return
         with file_lock(lock_path(lake.root, "mlflow"), FOREVER, "the model store is in use"):
+            _relocate(lake)
             yield MlflowClient(tracking_uri=f"sqlite:///{_database(lake)}")
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         raise TransientError(f"the model store {asked or catalog or _database(lake)}: {one_line(error)}") from error
+
+
+def _relocate(lake: Lake) -> None:
+    """Correct the addresses that MLflow has recorded where they are not those of this lake's own folder: of the experiment, of each
+    run's files and of each version's. A run's files are always in mlruns/<run>/artifacts of the lake. The caller holds the store's
+    lock. Cost: a look at one row; where the lake has moved, three updates in one transaction.
+    """
+    if not _database(lake).is_file():
+        return
+    place = (lake.root / "mlruns").absolute().as_uri()
+    with closing(sqlite3.connect(_database(lake))) as store:
+        has_tables = store.execute("select 1 from sqlite_master where type = 'table' and name = 'model_versions'").fetchone()
+        found = (
+            has_tables
+            and store.execute("select experiment_id, artifact_location from experiments where name = ?", (EXPERIMENT,)).fetchone()
+        )
+        if not found or found[1] == place:
+            return
+        number = found[0]
+        own = "run_id in (select run_uuid from runs where experiment_id = ?)"
+        with store:
+            store.execute("update experiments set artifact_location = ? where experiment_id = ?", (place, number))
+            store.execute(
+                "update runs set artifact_uri = ? || '/' || run_uuid || '/artifacts' where experiment_id = ?", (place, number)
+            )
+            for column in ("source", "storage_location"):
+                store.execute(
+                    f"update model_versions set {column} = ? || '/' || run_id || '/artifacts/{ARTIFACT}' "
+                    f"where {column} is not null and {own}",
+                    (place, number),
+                )
+    LOG.info("the model store of %s was moved from %s: its addresses are corrected", lake.root, found[1])
 
 
 def _experiment(lake: Lake, client: MlflowClient) -> str:
@@ -236,7 +298,7 @@ def _experiment(lake: Lake, client: MlflowClient) -> str:
     if found is not None:
         return str(found.experiment_id)
     is_embedded = not os.environ.get("MLFLOW_TRACKING_URI") and not lake.settings.lake.catalog
-    return str(client.create_experiment(name, (lake.root / "mlruns").as_uri() if is_embedded else None))
+    return str(client.create_experiment(name, (lake.root / "mlruns").absolute().as_uri() if is_embedded else None))
 
 
 def _fingerprint(lake: Lake, name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
@@ -325,6 +387,7 @@ def _files_of(lake: Lake, client: MlflowClient, version: Any) -> Path:
         # By its place and not by the address recorded: a lake may have been moved.
         return embedded
     target = tempfile.mkdtemp(prefix="shoal-model-")
+    atexit.register(shutil.rmtree, target, ignore_errors=True)
     try:
         return Path(client.download_artifacts(version.run_id, f"{ARTIFACT}/files", target))
     except OSError as error:

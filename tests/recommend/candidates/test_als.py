@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import InputError
+from shoal.recommend.candidates import als
 from shoal.recommend.candidates.als import (
     AlsModel,
     AlsSettings,
-    as_pipeline,
     fit_als,
-    from_pipeline,
     list_als,
     number_ids,
     with_numbers,
 )
+from shoal.recommend.candidates.als_numpy import solve_als
 
 PREFERENCES = "user_id string, item_id string, weight double, value double"
 IMPLICIT = AlsSettings("implicit", 4, 0.05, 1.0, 8, 42)
@@ -71,7 +69,7 @@ def test_implicit_als_finds_the_group_a_user_belongs_to(spark: SparkSession) -> 
 
 
 def test_reasons_sum_to_the_score(spark: SparkSession) -> None:
-    """The terms of Hu, Koren and Volinsky's decomposition add up to MLlib's own score: our regularisation is MLlib's."""
+    """The terms of Hu, Koren and Volinsky's decomposition add up to the score: their regularisation is the fit's."""
     from shoal.recommend.ranking.reason import _terms
     from shoal.recommend.ranking.top_k import collect_items
 
@@ -83,7 +81,7 @@ def test_reasons_sum_to_the_score(spark: SparkSession) -> None:
         if rng.random() < 0.4
     ]
     preferences = frame(spark, rows)
-    # MLlib computes user factors from item factors in its last half step, so the two fit each other.
+    # ALS computes user factors from item factors in its last half step, so the two fit each other.
     for settings in (AlsSettings("implicit", 3, 0.1, 2.0, 5, 1), AlsSettings("explicit", 3, 0.1, 1.0, 5, 1)):
         model = fitted(preferences, settings)
         items = collect_items(model.item_factors)
@@ -97,20 +95,46 @@ def test_reasons_sum_to_the_score(spark: SparkSession) -> None:
             np.testing.assert_allclose(terms.sum(axis=0), items.factors @ factors, atol=2e-3)
 
 
-def test_a_saved_pipeline_is_the_same_model(spark: SparkSession, tmp_path: Path) -> None:
-    rows = [(f"u{u}", f"i{i}", 1.0, None) for u in range(6) for i in range(6) if (u + i) % 3]
-    preferences = frame(spark, rows)
-    data = with_numbers(preferences)
-    model = fit_als(data, IMPLICIT)
-    as_pipeline(model, data).write().overwrite().save(str(tmp_path / "model"))
-    pipeline = PipelineModel.load(str(tmp_path / "model"))
-    again = from_pipeline(pipeline, IMPLICIT)
-    lists = sorted(list_als(again, preferences, None, 3, 256).collect())
-    assert lists == sorted(list_als(model, preferences, None, 3, 256).collect())
-    first = lists[0]
-    pair = spark.createDataFrame([(first["user_id"], first["item_id"]), ("stranger", "i0")], "user_id string, item_id string")
-    scored = pipeline.transform(pair).collect()
-    assert [r["prediction"] for r in scored] == [pytest.approx(first["score"], abs=1e-6)]
+def test_the_numpy_fit_solves_its_equations() -> None:
+    """Each user's factors solve Hu, Koren and Volinsky's system (explicit: least squares), written out densely."""
+    rng = np.random.default_rng(7)
+    known = rng.random((30, 20)) < 0.4
+    known[:, 0] = known[0] = True
+    users, items = np.nonzero(known)
+    ratings = rng.integers(1, 6, len(users)).astype(np.float64)
+    for alpha in (2.0, None):
+        found, theirs = solve_als(users, items, ratings, 3, 0.1, alpha, 4, 1)
+        again = solve_als(users, items, ratings, 3, 0.1, alpha, 4, 1)
+        np.testing.assert_array_equal(found, again[0])
+        dense = np.zeros((30, 20))
+        dense[users, items] = ratings
+        for user in range(30):
+            confidence = 1 + alpha * dense[user] if alpha is not None else known[user].astype(np.float64)
+            target = known[user] * 1.0 if alpha is not None else dense[user]
+            normal = (theirs.T * confidence) @ theirs + 0.1 * known[user].sum() * np.eye(3)
+            np.testing.assert_allclose(found[user], np.linalg.solve(normal, theirs.T @ (confidence * target)), atol=1e-4)
+
+
+def test_numpy_and_mllib_fit_the_same_model(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One factor has one optimum, whatever the starting point; what weighs 0 is not fitted."""
+    rng = np.random.default_rng(7)
+    rows = [
+        (f"u{u}", f"i{i}", float(rng.integers(1, 4)), None) for u in range(12) for i in range(8) if rng.random() < 0.5
+    ]  # fmt: skip
+    preferences = frame(spark, [*rows, ("u0", "i0 disliked", 0.0, None)])
+    settings = AlsSettings("implicit", 1, 0.1, 2.0, 10, 1)
+
+    def products() -> dict[tuple[str, str], float]:
+        model = fit_als(preferences, settings)
+        users, items = ({row[0]: np.array(row[1]) for row in f.collect()} for f in (model.user_factors, model.item_factors))
+        return {(u, i): float(a @ b) for u, a in users.items() for i, b in items.items()}
+
+    here = products()
+    assert {item for _, item in here} == {f"i{i}" for i in range(8)}
+    monkeypatch.setattr(als, "LOCAL_RATINGS", 10)
+    there = products()
+    assert here.keys() == there.keys()
+    np.testing.assert_allclose([here[k] for k in sorted(here)], [there[k] for k in sorted(here)], atol=0.01)
 
 
 def test_one_user_and_one_item(spark: SparkSession) -> None:

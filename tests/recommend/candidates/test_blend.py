@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
-from shoal.recommend.candidates.als import AlsSettings, with_numbers
+from shoal.recommend.candidates import histories
+from shoal.recommend.candidates.als import AlsSettings, fit_als, with_numbers
 from shoal.recommend.candidates.blend import (
     FIXED,
     NOMINATING,
@@ -19,7 +20,10 @@ from shoal.recommend.candidates.blend import (
     Expert,
     Parts,
     asked_experts,
+    blend_of,
     fit_experts,
+    fit_parts,
+    history_rows,
     list_blend,
     parts_of,
     shares_of,
@@ -27,14 +31,14 @@ from shoal.recommend.candidates.blend import (
 from shoal.recommend.candidates.content import ContentSettings, labels_of
 from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
-from shoal.recommend.candidates.transitions import FollowingSettings
+from shoal.recommend.candidates.transitions import TransitionSettings
 from shoal.recommend.evaluation.evaluate import evaluate_lists
 from shoal.recommend.protocol.split import test_part as held_out_part
 from shoal.recommend.protocol.split import training_part, with_time_split
 from shoal.recommend.ranking.history_top_k import History
 
 SETTINGS = BlendSettings(
-    EaseSettings(5.0, 1.0, (4,), 1000, 1000), FollowingSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
+    EaseSettings(5.0, 1.0, (4,), 1000, 1000), TransitionSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
     ContentSettings(100, 1, 1.0), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1), 0.2, 20, 1000, 1, 0.5,
 )  # fmt: skip
 
@@ -49,6 +53,17 @@ def world(spark: SparkSession, users: int = 60) -> DataFrame:
         rows += [(f"u{user:02d}", item, 1.0, None, n) for n, item in enumerate(items)]
     frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double, at int")
     return frame.withColumn("occurred_at", F.timestamp_seconds("at")).drop("at")
+
+
+def listed_by(
+    preferences: DataFrame, users: DataFrame, settings: BlendSettings, experts: list[Expert], k: int,
+    content: DataFrame | None = None,
+) -> DataFrame:  # fmt: skip
+    """The blend fitted on all preferences, and its lists."""
+    fitted = fit_parts(preferences, settings, content=content)
+    assert fitted is not None
+    rows = history_rows(preferences, fitted.catalogue, fitted.als.user_factors, settings.ease.max_history, users)
+    return list_blend(blend_of(fitted, experts, settings), rows, k)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +82,7 @@ def test_parts_of_a_history_by_hand() -> None:
     # Item 1 is two events back: it counts 2 ** -(2 / life).
     expected = {
         "whole": [4, 1, 10], "recent_2": [2, 1, 6], "recent_5": [4 * 2**-0.4, 1, 2 + 8 * 2**-0.4],
-        "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1], "following": [2**-0.4, 0, 5 + 3 * 2**-0.4],
+        "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1], "transitions": [2**-0.4, 0, 5 + 3 * 2**-0.4],
         "als": [2, 4, 6], "log_popularity": [0, 1, 2],
         "log_history": [np.log(3)] * 3,
         # From either item of the history as often: (6, 2, 4) / 2.
@@ -81,27 +96,27 @@ def test_parts_of_a_history_by_hand() -> None:
 
 def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(numbered: DataFrame) -> None:
     experts = fit_experts(numbered, SETTINGS)
-    assert [(expert.name, expert.is_learned) for expert in experts] == [("hidden", True), ("next", True)]
+    assert [(expert.name, expert.is_learned) for expert in experts] == [("random_holdout", True), ("next_item", True)]
     lasts = numbered.groupBy("user_id").agg(F.max_by("item_id", "occurred_at").alias("last")).collect()
     last = {row["user_id"]: row["last"][:2] for row in lasts}
     users = numbered.select("user_id").distinct()
     on_last = {}
     for expert in experts:
-        first = list_blend(numbered, users, SETTINGS, [expert], 1).collect()
+        first = listed_by(numbered, users, SETTINGS, [expert], 1).collect()
         on_last[expert.name] = sum(row["item_id"].startswith(last[row["user_id"]]) for row in first)
     # Both shelves have three items left.
-    assert on_last["next"] == 60
-    assert on_last["hidden"] < 50
+    assert on_last["next_item"] == 60
+    assert on_last["random_holdout"] < 50
 
 
 def test_the_blend_is_no_worse_than_its_best_part_on_held_out_time(spark: SparkSession) -> None:
     split = with_time_split(with_numbers(world(spark, 90)), 0.2).persist()
     train, test = training_part(split), held_out_part(split)
     users = test.select("user_id").distinct()
-    alone = [Expert("next", tuple(float(part == other) for other in PARTS), 0.0, True) for part in NOMINATING]
-    settings = replace(SETTINGS, experts=("next",))
+    alone = [Expert("next_item", tuple(float(part == other) for other in PARTS), 0.0, True) for part in NOMINATING]
+    settings = replace(SETTINGS, experts=("next_item",))
     ways = {"blend": fit_experts(train, settings), **{part: [one] for part, one in zip(NOMINATING, alone, strict=True)}}
-    lists = [list_blend(train, users, settings, ex, 3).withColumn("model", F.lit(name)) for name, ex in ways.items()]
+    lists = [listed_by(train, users, settings, ex, 3).withColumn("model", F.lit(name)) for name, ex in ways.items()]
     judged = evaluate_lists(reduce(DataFrame.unionByName, lists), test, train, list(ways), 3)
     ndcg = {name: judged[name]["all"]["ndcg@3"] or 0.0 for name in ways}
     assert ndcg["blend"] >= max(ndcg.values()), ndcg
@@ -110,8 +125,9 @@ def test_the_blend_is_no_worse_than_its_best_part_on_held_out_time(spark: SparkS
 
 
 def test_experts_share_by_what_is_asked() -> None:
-    assert [asked_experts(share) for share in (0.0, 0.3, 1.0)] == [("next",), ("hidden", "next"), ("hidden",)]
-    experts = [Expert(name, FIXED, 0.0, False) for name in ("hidden", "next")]
+    both = ("random_holdout", "next_item")
+    assert [asked_experts(share) for share in (0.0, 0.3, 1.0)] == [("next_item",), both, ("random_holdout",)]
+    experts = [Expert(name, FIXED, 0.0, False) for name in ("random_holdout", "next_item")]
     np.testing.assert_allclose(shares_of(experts, 0.7), [0.7, 0.3], rtol=1e-6)
     for one in experts:
         np.testing.assert_allclose(shares_of([one], 0.7), [1.0])
@@ -122,7 +138,7 @@ def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> N
     users = numbered.select("user_id").distinct()
 
     def listed(rows: DataFrame) -> list[tuple[object, ...]]:
-        lists = list_blend(rows, users, SETTINGS, experts, 5).orderBy("user_id", "rank")
+        lists = listed_by(rows, users, SETTINGS, experts, 5).orderBy("user_id", "rank")
         return [tuple(row) for row in lists.collect()]
 
     first = listed(numbered)
@@ -147,20 +163,20 @@ def test_what_items_are_about_finds_what_nobody_has_met_together(spark: SparkSes
     expert = fit_experts(numbered, SETTINGS, content)[0]
     parts = dict(zip(PARTS, expert.coefficients, strict=True))
     assert parts["content"] > 1
-    assert parts["walk"] == 0  # the expert `hidden` does not look there
+    assert parts["walk"] == 0  # the expert `random_holdout` does not look there
     users = numbered.select("user_id").distinct()
-    listed = list_blend(numbered, users, SETTINGS, [expert], 10, content=content).collect()
+    listed = listed_by(numbered, users, SETTINGS, [expert], 10, content).collect()
     own = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4) for row in listed]
     without = fit_experts(numbered, SETTINGS)[0]
     assert dict(zip(PARTS, without.coefficients, strict=True))["content"] == 0
     blind = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4)
-             for row in list_blend(numbered, users, SETTINGS, [without], 10).collect()]  # fmt: skip
+             for row in listed_by(numbered, users, SETTINGS, [without], 10).collect()]  # fmt: skip
     assert sum(own) == len(own) > sum(blind)
 
 
 def test_without_times_there_is_one_expert(numbered: DataFrame) -> None:
     rows = numbered.withColumn("occurred_at", F.lit(None).cast("timestamp"))
-    assert [expert.name for expert in fit_experts(rows, SETTINGS)] == ["hidden"]
+    assert [expert.name for expert in fit_experts(rows, SETTINGS)] == ["random_holdout"]
 
 
 def test_with_nothing_to_learn_from_fixed_weights_serve(spark: SparkSession) -> None:
@@ -171,6 +187,34 @@ def test_with_nothing_to_learn_from_fixed_weights_serve(spark: SparkSession) -> 
     assert [(expert.coefficients, expert.is_learned) for expert in experts] == [(FIXED, False), (FIXED, False)]
     users = spark.createDataFrame([("u",), ("v",), ("nobody",)], "user_id string")
     settings = replace(SETTINGS, ease=replace(SETTINGS.ease, l2=1.0))
-    lists = list_blend(few, users, settings, experts, 5).collect()
+    lists = listed_by(few, users, settings, experts, 5).collect()
     # v has met everything; nobody is not known.
     assert [(row["user_id"], row["rank"], row["item_id"]) for row in lists] == [("u", 1, "b")]
+
+
+def test_parts_on_the_driver_and_by_spark_are_the_same(numbered: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    disliked = numbered.withColumn("weight", F.when(F.col("item_id") == "s0i0", 0.0).otherwise(F.col("weight")))
+    als = fit_als(disliked, SETTINGS.als)
+    here = fit_parts(disliked, SETTINGS, als)
+    monkeypatch.setattr(histories, "LOCAL_PREFERENCES", 10)
+    there = fit_parts(disliked, SETTINGS, als)
+    assert here is not None and there is not None
+    assert here.catalogue.ids == there.catalogue.ids
+    assert "s0i0" not in here.catalogue.ids.to_pylist()  # nobody likes it
+    np.testing.assert_array_equal(here.catalogue.users, there.catalogue.users)
+    np.testing.assert_allclose(here.parts.weights, there.parts.weights, atol=1e-5)
+    np.testing.assert_allclose(here.parts.transitions.toarray(), there.parts.transitions.toarray(), rtol=1e-6)
+    np.testing.assert_allclose(here.parts.walk.toarray(), there.parts.walk.toarray(), rtol=1e-5)
+    np.testing.assert_array_equal(here.parts.item_factors, there.parts.item_factors)
+
+
+def test_what_weighs_nothing_is_not_listed_and_speaks_for_nothing(numbered: DataFrame) -> None:
+    """u00 likes only shelf A; what it met of shelf B it did not like: neither listed, nor does it lead to shelf B."""
+    own = sorted({row["item_id"][:2] for row in numbered.where("user_id = 'u00'").collect()})
+    weight = F.when((F.col("user_id") == "u00") & F.col("item_id").startswith(own[1]), 0.0).otherwise(F.col("weight"))
+    rows = numbered.withColumn("weight", weight)
+    users = numbered.select("user_id").where("user_id = 'u00'").distinct()
+    fixed = [Expert("random_holdout", FIXED, 0.0, False)]
+    found = [row["item_id"] for row in listed_by(rows, users, SETTINGS, fixed, 3).collect()]
+    assert [item[:2] for item in found] == [own[0]] * 3
+    assert not {row["item_id"] for row in rows.where("user_id = 'u00'").collect()} & set(found)

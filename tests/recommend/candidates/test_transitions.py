@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal.recommend.candidates.cooccurrence import packed_rows
-from shoal.recommend.candidates.histories import catalogue_of, with_places
-from shoal.recommend.candidates.transitions import FollowingSettings, ends_of, followed, following
+from shoal.recommend.candidates.histories import catalogue_here, catalogue_of, collect_met, with_places
+from shoal.recommend.candidates.transitions import TransitionSettings, ends_of, followed, transitions, transitions_here
 
 
 def preferences(spark: SparkSession, rows: list[tuple[str, str, int | None]]) -> DataFrame:
@@ -19,7 +18,7 @@ def test_pairs_by_hand(spark: SparkSession) -> None:
     # One user goes a, b, c; another a, c. Where there is no time nothing follows.
     rows = [("u", "a", 1), ("u", "b", 2), ("u", "c", 9), ("v", "a", 5), ("v", "c", 6), ("w", "a", None), ("w", "b", None)]
     frame = preferences(spark, rows)
-    found = following(with_places(frame, 100), catalogue_of(frame, 10), FollowingSettings(2.0, 10)).toarray()
+    found = transitions(with_places(frame, 100), catalogue_of(frame, 10), TransitionSettings(2.0, 10)).toarray()
     near, far = 0.607, 0.368  # exp(-1/2), exp(-1), in thousandths
     users = {"a": 3, "b": 2, "c": 2}
 
@@ -46,16 +45,21 @@ def test_as_brute_force_and_however_rows_lie(spark: SparkSession) -> None:
     weights = sums / n[:, None] / np.sqrt(n)
     for row in weights:
         row[row < np.sort(row)[-4]] = 0  # no ties at the fourth place in these data
-    settings = FollowingSettings(3.0, 4)
-    first = following(with_places(frame, 100), catalogue, settings)
+    settings = TransitionSettings(3.0, 4)
+    first = transitions(with_places(frame, 100), catalogue, settings)
     np.testing.assert_allclose(first.toarray(), weights, rtol=1e-6)
-    again = following(with_places(frame.repartition(5), 100), catalogue, settings)
+    again = transitions(with_places(frame.repartition(5), 100), catalogue, settings)
     assert (first != again).nnz == 0
+    # The same sums on the driver.
+    collected = collect_met(frame, 100)
+    assert collected is not None
+    own, met = catalogue_here(spark, *collected, 100)
+    assert (transitions_here(met, own, settings) != first).nnz == 0
 
 
-def test_no_time_no_follower(spark: SparkSession) -> None:
+def test_without_a_time_there_is_no_transition(spark: SparkSession) -> None:
     frame = preferences(spark, [("u", "a", None), ("u", "b", None)])
-    assert following(with_places(frame, 10), catalogue_of(frame, 10), FollowingSettings(2.0, 5)).nnz == 0
+    assert transitions(with_places(frame, 10), catalogue_of(frame, 10), TransitionSettings(2.0, 5)).nnz == 0
 
 
 def test_many_items_and_small_chunks_change_nothing() -> None:
@@ -70,7 +74,6 @@ def test_many_items_and_small_chunks_change_nothing() -> None:
                 expected[before, items[at + ahead]] += kernel[ahead - 1]
     for chunk in (4, 1 << 20):
         found = np.zeros((600, 600))
-        for batch in followed(items, ends_of(users), kernel, 600, chunk):
-            for item, others, sums in packed_rows(batch):
-                found[item, others] += sums
+        for block, sums in followed(items, ends_of(users), kernel, 600, chunk):
+            found[block] += sums.toarray()
         np.testing.assert_array_equal(found, expected)

@@ -76,7 +76,7 @@ def test_als_tells_the_errors_of_its_ratings_too(
 
 
 def test_content_needs_items(spark: SparkSession, films: tuple[Path, Path, Path]) -> None:
-    with pytest.raises(UsageError, match="name a file of them: --items FILE"):
+    with pytest.raises(UsageError, match="--items FILE is required for model content"):
         recommender(films[0], films[1], k=2, model="content", sets=QUICK)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from scipy import stats
-from shoal.recommend.protocol.significance import bootstrap, intervals, paired_differences
+from shoal.recommend.protocol.significance import bootstrap, intervals, is_better, paired_differences
 
 
 def per_user(spark: SparkSession, values: dict[str, np.ndarray]) -> DataFrame:  # type: ignore[type-arg]
@@ -36,6 +36,9 @@ def test_intervals_and_differences_beside_scipy(spark: SparkSession) -> None:
     assert off["worse"]["low"] < expected < off["worse"]["high"]
     assert off["worse"]["high"] - off["worse"]["low"] < 0.02
     assert off["worse"]["p_value"] == 0.002
+    # Noise promotes nothing, nor do equal models, nor what is worse.
+    promoted = [(new, old) for new in values for old in values if is_better(found, new, old, 0.05)]
+    assert promoted == [("good", "worse"), ("alike", "worse")]
 
 
 def test_the_same_whatever_the_partitions_and_nobody_is_null(spark: SparkSession) -> None:

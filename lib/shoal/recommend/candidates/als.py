@@ -1,4 +1,4 @@
-"""Alternating least squares on MLlib, with string ids, and lists from the top-k engine.
+"""Alternating least squares with string ids, by MLlib or, small data, in numpy, and lists from the top-k engine.
 
 Explicit ALS predicts the rating that a user would give. It is fitted on what users chose to rate, so its order says
 little about what they will choose next (Cremonesi, Koren and Turrin, RecSys 2010): lists are best made by implicit ALS,
@@ -16,21 +16,29 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
-from pyspark.ml import PipelineModel
-from pyspark.ml.feature import IndexToString, StringIndexerModel
-from pyspark.ml.recommendation import ALS, ALSModel
-from pyspark.sql import DataFrame, SparkSession, Window
+import pyarrow.compute as pc
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from shoal.arrays import Floats
 from shoal.errors import InputError, UsageError
+from shoal.recommend.candidates.als_numpy import solve_als
+from shoal.recommend.candidates.collected import collect_up_to
 from shoal.recommend.ranking.reason import als_reason
-from shoal.recommend.ranking.top_k import MAX_ID_BYTES, rank_top_k
+from shoal.recommend.ranking.top_k import Items, collect_items, rank_top_k
 
 # Ids are numbered inside so many hash buckets, in parallel and the same way every time.
 BUCKETS = 64
 # MLlib cuts its lineage every so many rounds where it has a folder for that; without one, some 20 rounds overflow the stack.
 CHECKPOINT_ROUNDS = 10
+# Up to so many ratings of so many factors are fitted on the driver: at most some seconds a round on one core, where MLlib's
+# two dozen Spark jobs a fit cost more than the sums. docs/adr/0046.
+LOCAL_RATINGS, LOCAL_RANK = 300_000, 64
+RATINGS = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("rating", pa.float64())])
 
 
 @dataclass(frozen=True)
@@ -66,15 +74,21 @@ def settings_of(params: Mapping[str, str]) -> AlsSettings:
 
 @dataclass(frozen=True)
 class AlsModel:
-    """`user_factors`: user_id, features (array<float>); `item_factors`: item_id, features. Ids are unique; no order.
-
-    `fitted`: MLlib's model over the numbers that ids have (`with_numbers`).
-    """
+    """`user_factors`: user_id, features (array<float>); `item_factors`: item_id, features. Ids are unique; no order. `held`: the
+    frame of item factors that is on the driver already, and what it holds."""
 
     settings: AlsSettings
     user_factors: DataFrame
     item_factors: DataFrame
-    fitted: ALSModel
+    held: tuple[DataFrame, Items] | None = None
+
+    def collected_items(self, among: DataFrame | None = None) -> Items:
+        """The item factors on the driver, of the items of `among` (item_id) at least: see `collect_items`."""
+        # A copy with other item factors (`replace`) has not got these.
+        if self.held is not None and self.held[0] is self.item_factors:
+            return self.held[1]
+        rows = self.item_factors
+        return collect_items(rows if among is None else rows.join(F.broadcast(among.select("item_id")), "item_id", "left_semi"))
 
 
 def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
@@ -105,22 +119,65 @@ def with_numbers(preferences: DataFrame) -> DataFrame:
 
 
 def fit_als(preferences: DataFrame, settings: AlsSettings) -> AlsModel:
-    """The factors of all users and items in `preferences`, explicit on `value` or implicit on `weight`.
+    """The factors of all users and items in `preferences`, explicit on `value` or implicit on `weight` where it is above 0.
 
-    `preferences`: user_id, item_id, user, item (see `with_numbers`), weight, value. Users and items without a rating have
-    no factors in an explicit model. The same data and settings give the same factors up to the rounding of sums. More
-    than 10 rounds need a checkpoint folder: a local session without one gets a temporary folder.
+    `preferences`: user_id, item_id, weight, value, and, where `with_numbers` made them, user and item. Users and items without a
+    rating have no factors. The same data and settings give the same factors up to the rounding of sums. Up to LOCAL_RATINGS
+    ratings and LOCAL_RANK factors are fitted by `als_numpy` on the driver, the same model from another starting point; above, by
+    MLlib. There more than 10 rounds need a checkpoint folder: a local session without one gets a temporary folder.
 
-    Raises InputError where there is nothing to fit, UsageError on a cluster without that folder. Cost: max_iter shuffles
-    of the factors; MLlib caches the ratings in blocks, one a core, and the factors, which Spark drops when nobody refers
-    to them; one shuffle of the preferences by user and one by item for the ids.
+    Raises InputError where there is nothing to fit, UsageError on a cluster without that folder. Cost: on the driver one collect
+    of the ratings, of which one more than LOCAL_RATINGS is asked for first; else max_iter shuffles of the factors; MLlib caches the
+    ratings in blocks, one a core, and the factors, which Spark drops when nothing refers to them; the numbers of the ids.
     """
-    blocks = preferences.sparkSession.sparkContext.defaultParallelism
-    target = F.col("weight" if settings.is_implicit else "value").cast("float")
-    ratings = preferences.select("user", "item", target.alias("rating")).where("rating is not null")
+    target = F.col("weight" if settings.is_implicit else "value")
+    wanted = preferences.where(target > 0 if settings.is_implicit else target.isNotNull())
+    if settings.rank <= LOCAL_RANK:
+        rows = wanted.select("user_id", "item_id", target.cast("double").alias("rating"))
+        table = collect_up_to(rows, LOCAL_RATINGS, RATINGS)
+        if table is not None:
+            return _fit_here(preferences.sparkSession, table, settings)
+    return _fit_mllib(wanted if "user" in wanted.columns else with_numbers(wanted), target, settings)
+
+
+def _nothing_to_fit(settings: AlsSettings) -> InputError:
+    wanted = "weight" if settings.is_implicit else "rating"
+    return InputError(f"nothing to fit {settings.feedback} ALS on: no row has a {wanted}")
+
+
+def _fit_here(spark: SparkSession, table: pa.Table, settings: AlsSettings) -> AlsModel:
+    """`fit_als` in numpy. The order of rows changes nothing: numbers are places of the ids in string order."""
+    if not len(table):
+        raise _nothing_to_fit(settings)
+    numbers, names = {}, {}
+    for column in ("user_id", "item_id"):
+        encoded = table.column(column).combine_chunks().dictionary_encode()
+        order = pc.sort_indices(encoded.dictionary)
+        place = np.empty(len(order), np.int64)
+        place[order.to_numpy()] = np.arange(len(order))
+        numbers[column], names[column] = place[encoded.indices.to_numpy()], encoded.dictionary.take(order)
+    ratings = table.column("rating").to_numpy().astype(np.float32).astype(np.float64)
+    alpha = settings.alpha if settings.is_implicit else None
+    users, items = solve_als(
+        numbers["user_id"], numbers["item_id"], ratings, settings.rank, settings.reg_param, alpha, settings.max_iter, settings.seed
+    )
+    item_factors = factor_frame(spark, "item_id", names["item_id"], items)
+    held = Items(names["item_id"], items, np.linalg.norm(items.astype(np.float64), axis=1))
+    return AlsModel(settings, factor_frame(spark, "user_id", names["user_id"], users), item_factors, (item_factors, held))
+
+
+def factor_frame(spark: SparkSession, column: str, ids: pa.StringArray, factors: Floats) -> DataFrame:
+    """One row per id: `column` and features (array<float>), from the driver's memory."""
+    rows = pd.DataFrame({column: ids.to_pandas(), "features": list(factors)})
+    return spark.createDataFrame(rows, f"{column} string, features array<float>")
+
+
+def _fit_mllib(numbered: DataFrame, target: Column, settings: AlsSettings) -> AlsModel:
+    """`fit_als` by MLlib, over dense numbers."""
+    blocks = numbered.sparkSession.sparkContext.defaultParallelism
+    ratings = numbered.select("user", "item", target.cast("float").alias("rating"))
     if ratings.isEmpty():
-        wanted = "weight" if settings.is_implicit else "rating"
-        raise InputError(f"nothing to fit {settings.feedback} ALS on: no row has a {wanted}")
+        raise _nothing_to_fit(settings)
     if settings.max_iter > CHECKPOINT_ROUNDS:
         _need_checkpoints(ratings.sparkSession)
     trainer = ALS(
@@ -138,44 +195,10 @@ def fit_als(preferences: DataFrame, settings: AlsSettings) -> AlsModel:
         ratingCol="rating",
     )
     fitted = trainer.fit(ratings)
-    users, items = (preferences.select(pair).distinct() for pair in (["user_id", "user"], ["item_id", "item"]))
+    users, items = (numbered.select(pair).distinct() for pair in (["user_id", "user"], ["item_id", "item"]))
     user_factors = fitted.userFactors.join(users, F.col("id") == F.col("user")).select("user_id", "features")
     item_factors = fitted.itemFactors.join(items, F.col("id") == F.col("item")).select("item_id", "features")
-    return AlsModel(settings, user_factors, item_factors, fitted)
-
-
-def as_pipeline(model: AlsModel, numbered: DataFrame) -> PipelineModel:
-    """The model as one MLlib pipeline, to be saved and registered: user_id, item_id -> prediction (float).
-
-    `numbered`: all that `with_numbers` gave, not a part of it. Ids become numbers by string indexers that hold them in
-    order; rows of an unknown user or item are left out. Raises InputError where the ids take more than 2 GiB. Cost: collects
-    the ids, sizes asked for first: up to these 2 GiB as Arrow and again as text of Python, some 50 bytes more an id, each handed
-    to Java by itself.
-    """
-    stages: list[Any] = []
-    for column, name in (("user_id", "user"), ("item_id", "item")):
-        ids = numbered.select(column, name).distinct()
-        total = ids.agg(F.sum(F.octet_length(column))).first()
-        if total is not None and (total[0] or 0) > MAX_ID_BYTES:
-            raise InputError(f"{column}: the ids take {total[0] >> 20} MiB; a saved model holds {MAX_ID_BYTES >> 20} at most")
-        labels = pa.Table.from_batches(ids._collect_as_arrow()).sort_by(name).column(column).to_pylist()
-        stages.append(StringIndexerModel.from_labels(labels, inputCol=column, outputCol=name, handleInvalid="skip"))
-    return PipelineModel([*stages, model.fitted])
-
-
-def from_pipeline(pipeline: PipelineModel, settings: AlsSettings) -> AlsModel:
-    """What `as_pipeline` made, as a model again; `settings` are those it was fitted with. Cost: the ids, at most the 2 GiB of
-    `as_pipeline`, stay in Java, on the driver and in the tasks that name factors."""
-    stages: list[Any] = pipeline.stages
-    users, items, fitted = stages
-
-    def named(factors: DataFrame, indexer: Any, column: str) -> DataFrame:
-        names = IndexToString(inputCol="_number", outputCol=column)
-        # From one Java object to the other: as `labels` all ids would come to Python and go back one by one.
-        names._java_obj.setLabels(indexer._java_obj.labelsArray()[0])
-        return names.transform(factors.withColumn("_number", F.col("id").cast("double"))).select(column, "features")
-
-    return AlsModel(settings, named(fitted.userFactors, users, "user_id"), named(fitted.itemFactors, items, "item_id"), fitted)
+    return AlsModel(settings, user_factors, item_factors)
 
 
 def _need_checkpoints(spark: SparkSession) -> None:
@@ -208,4 +231,4 @@ def list_als(
     liked = F.col("is_liked") if "is_liked" in preferences.columns else F.lit(True)
     seen = preferences.select("user_id", "item_id", weight.alias("weight"), liked.alias("is_liked"))
     reason = als_reason(settings.reg_param, settings.alpha if settings.is_implicit else None) if with_reason else None
-    return rank_top_k(user_factors, model.item_factors, seen, k, user_batch_size, reason)
+    return rank_top_k(user_factors, model.collected_items(), seen, k, user_batch_size, reason)

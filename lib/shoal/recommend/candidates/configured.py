@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shoal.conf.sections import BanditsConf, BlendConf, ContentConf, SimilarConf
 from shoal.experiment.bandits import BanditSettings
@@ -11,7 +11,7 @@ from shoal.recommend.candidates.blend import BlendSettings
 from shoal.recommend.candidates.content import ContentSettings
 from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
-from shoal.recommend.candidates.transitions import FollowingSettings
+from shoal.recommend.candidates.transitions import TransitionSettings
 from shoal.recommend.candidates.vector_neighbours import VectorSettings
 from shoal.recommend.candidates.word_vectors import WordSettings
 
@@ -22,12 +22,17 @@ def blend_settings(conf: BlendConf, content: ContentConf, als: AlsSettings, expe
     windows = EaseSettings(
         conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2
     )
-    followers = FollowingSettings(conf.follow_life, conf.followers)
+    following = TransitionSettings(conf.transition_life, conf.transitions)
     walk = NeighbourSettings("walk", beta=conf.walk_beta, neighbours=conf.walk_neighbours)
     return BlendSettings(
-        windows, followers, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users, als.seed,
-        conf.hidden_share, tuple(experts),
+        windows, following, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users, als.seed,
+        conf.random_holdout_share, tuple(experts),
     )  # fmt: skip
+
+
+def training_blend(conf: BlendConf, content: ContentConf, experts: Sequence[str]) -> Callable[[AlsSettings], BlendSettings]:
+    """The blend's settings over those of the ALS that a training has chosen."""
+    return lambda als: blend_settings(conf, content, als, experts)
 
 
 def content_settings(conf: ContentConf) -> ContentSettings:

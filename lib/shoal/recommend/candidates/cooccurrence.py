@@ -56,21 +56,45 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None, in_orde
         table = pa.Table.from_batches(held)
         _, row = np.unique(table.column("row").to_numpy(), return_inverse=True)
         item, weight = table.column("item").to_numpy(), table.column("weight").to_numpy().astype(np.float32)
-        # The order of a sum is the order of the rows: sorted, it does not depend on how they came.
-        order = np.lexsort((weight, item, row))
-        matrix = csr_matrix((weight[order], (row[order], item[order])), shape=(int(row.max()) + 1, width))
-        by_item = matrix.T.tocsr()
-        here = np.flatnonzero(np.diff(by_item.indptr))
-        for start in range(0, len(here), BLOCK_ITEMS):
-            block = here[start : start + BLOCK_ITEMS]
-            product = (by_item[block] @ matrix).tocsr()
-            product.sort_indices()
+        for block, product in products(row, item, weight, width):
             yield pieces(block, product)
 
     typed = rows.select(F.col("row").cast("bigint"), F.col("item").cast("int"), F.col("weight").cast("double"))
     # Explicit numbers of partitions: adaptive execution would join small ones, and a task's memory would be anybody's guess.
     first = typed.repartition(context.defaultParallelism, "row").mapInArrow(multiplied, PIECES)
     return added_pieces(first, width, keep, in_order)
+
+
+def products(row: Ints, item: Ints, weight: Floats, width: int) -> Iterator[tuple[Ints, csr_matrix]]:
+    """The product of the matrix of rows (numbers from 0) by items with its own transpose, BLOCK_ITEMS of its rows at a time: the
+    items of each block, and their rows. Items that do not occur are in no block."""
+    # The order of a sum is the order of the rows: sorted, it does not depend on how they came.
+    order = np.lexsort((weight, item, row))
+    matrix = csr_matrix((weight[order], (row[order], item[order])), shape=(int(row.max(initial=-1)) + 1, width))
+    by_item = matrix.T.tocsr()
+    here = np.flatnonzero(np.diff(by_item.indptr))
+    for start in range(0, len(here), BLOCK_ITEMS):
+        block = here[start : start + BLOCK_ITEMS]
+        product = (by_item[block] @ matrix).tocsr()
+        product.sort_indices()
+        yield block, product
+
+
+def kept_matrix(blocks: Iterable[tuple[Ints, csr_matrix]], width: int, keep: Keep) -> csr_matrix:
+    """What `keep` chooses of each row of the blocks (see `products`), as one sparse matrix, float32. What `as_matrix` makes of
+    `co_occurrence`, on the driver alone."""
+    indptr, indices, data = np.zeros(width + 1, np.int64), [], []
+    for block, product in blocks:
+        for place, item in enumerate(block):
+            sums = np.zeros(width, np.float32)
+            here = slice(product.indptr[place], product.indptr[place + 1])
+            sums[product.indices[here]] = product.data[here]
+            columns, values = keep(int(item), sums)
+            indices.append(columns.astype(np.int32))
+            data.append(values.astype(np.float32))
+            indptr[item + 1] = len(columns)
+    arrays = [np.concatenate(a) if a else np.empty(0, kind) for a, kind in ((data, np.float32), (indices, np.int32))]
+    return csr_matrix((arrays[0], arrays[1], np.cumsum(indptr)), shape=(width, width))
 
 
 def added_pieces(made: DataFrame, width: int, keep: Keep | None = None, in_order: bool = False) -> DataFrame:

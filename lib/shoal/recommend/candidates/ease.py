@@ -23,8 +23,8 @@ from scipy.linalg import lapack
 
 from shoal.arrays import Floats
 from shoal.errors import InputError
-from shoal.recommend.candidates.cooccurrence import as_matrix, co_occurrence
-from shoal.recommend.candidates.histories import Catalogue, catalogue_of, histories, strength
+from shoal.recommend.candidates.cooccurrence import as_matrix, co_occurrence, products
+from shoal.recommend.candidates.histories import Catalogue, Met, catalogue_of, histories, strength
 from shoal.recommend.ranking.history_top_k import History, Score, rank_histories
 
 
@@ -92,6 +92,26 @@ def gram(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> Flo
         rows.append(each.select(row.alias("row"), "item", (strength() * F.lit(share)).alias("weight")))
     packed = co_occurrence(reduce(DataFrame.unionByName, rows), len(catalogue))
     return np.asarray(as_matrix(packed, len(catalogue)).todense(), np.float32)
+
+
+def gram_here(met: Met, items: int, settings: EaseSettings) -> Floats:
+    """`gram` of histories on the driver."""
+    keys, numbers, weights = [met.users], [met.items], [met.strengths]
+    if settings.window_weight > 0:
+        share = np.float32((settings.window_weight / (2 * len(settings.lengths))) ** 0.5)
+        timed = met.only(met.is_timed)
+        # No window of a history has a number above its length.
+        span = int(met.backs.max(initial=0)) + 2
+        users = int(met.users.max(initial=-1)) + 1
+        for n, (length, shift) in enumerate((size, shift) for size in settings.lengths for shift in (0, size // 2)):
+            keys.append(users + (n * users + timed.users) * span + (timed.backs + shift) // length)
+            numbers.append(timed.items)
+            weights.append(timed.strengths * share)
+    _, row = np.unique(np.concatenate(keys), return_inverse=True)
+    total = np.zeros((items, items), np.float32)
+    for block, product in products(row, np.concatenate(numbers), np.concatenate(weights), items):
+        total[block] = product.toarray()
+    return total
 
 
 def ease_weights(gram: Floats, l2: float) -> Floats:

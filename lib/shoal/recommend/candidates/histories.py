@@ -6,12 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Window
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from shoal.arrays import Floats, Ints
 from shoal.errors import InputError, UsageError
+from shoal.recommend.candidates.collected import collect_up_to
 from shoal.recommend.ranking.top_k import MAX_ID_BYTES
+
+# Up to so many preferences are counted on the driver, 200 MB at the most: seconds, where Spark's shuffles and workers cost more.
+LOCAL_PREFERENCES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,78 @@ def catalogue_of(preferences: DataFrame, max_items: int, min_users: int = 1) -> 
     spark = preferences.sparkSession
     numbers = spark.createDataFrame(list(zip(ids, range(len(ids)), strict=True)), "item_id string, item int")
     return Catalogue(pa.array(ids, pa.string()), numbers, np.array([counts[name] for name in ids], np.float64))
+
+
+@dataclass(frozen=True)
+class Met:
+    """What users have met, as arrays on the driver, a place each: number of the user, number of the item (of the catalogue, or,
+    before there is one, of all items), strength, place from the end, whether it has a time."""
+
+    users: Ints
+    items: Ints
+    strengths: Floats
+    backs: Ints
+    is_timed: npt.NDArray[np.bool_]
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Met:
+        """The places that are chosen."""
+        return Met(self.users[chosen], self.items[chosen], self.strengths[chosen], self.backs[chosen], self.is_timed[chosen])
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+def collect_met(preferences: DataFrame, max_history: int) -> tuple[Met, pa.StringArray] | None:
+    """The newest `max_history` preferences of each user in the order of `with_places`, on the driver, and the ids of the items in
+    string order; None where there are more than LOCAL_PREFERENCES.
+
+    Cost: one collect, of at most LOCAL_PREFERENCES + 1 rows; some 100 bytes a row besides the letters of its ids.
+    """
+    micros = F.unix_micros("occurred_at").alias("at")
+    rows = preferences.select("user_id", "item_id", F.col("weight").cast("double").alias("weight"), micros)
+    schema = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("weight", pa.float64()), ("at", pa.int64())])
+    table = collect_up_to(rows, LOCAL_PREFERENCES, schema)
+    if table is None:
+        return None
+    users = table.column("user_id").combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    encoded = table.column("item_id").combine_chunks().dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary)
+    place = np.empty(len(order), np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    items = place[encoded.indices.to_numpy()]
+    is_timed = table.column("at").combine_chunks().is_valid().to_numpy(zero_copy_only=False)
+    at = table.column("at").combine_chunks().fill_null(-(2**62)).to_numpy()
+    newest = np.lexsort((-items, -at, users))
+    first = np.searchsorted(users[newest], users[newest], side="left")
+    backs = np.arange(len(newest)) - first
+    strengths = np.log2(1.0 + table.column("weight").to_numpy()).astype(np.float32)
+    met = Met(users[newest], items[newest], strengths[newest], backs, is_timed[newest])
+    return met.only(met.backs < max_history), encoded.dictionary.take(order)
+
+
+def catalogue_here(spark: SparkSession, met: Met, ids: pa.StringArray, max_items: int, min_users: int = 1) -> tuple[Catalogue, Met]:
+    """`catalogue_of` on the driver: the catalogue, and `met` of its items, by their numbers in it."""
+    counts = np.bincount(met.items, minlength=len(ids))
+    order = np.lexsort((np.arange(len(ids)), -counts))
+    chosen = np.sort(order[counts[order] >= max(min_users, 1)][:max_items])
+    number = np.full(len(ids), -1, np.int64)
+    number[chosen] = np.arange(len(chosen))
+    names = ids.take(pa.array(chosen))
+    numbers = catalogue_numbers(spark, names)
+    kept = met.only(number[met.items] >= 0)
+    placed = Met(kept.users, number[kept.items], kept.strengths, kept.backs, kept.is_timed)
+    return Catalogue(names, numbers, counts[chosen].astype(np.float64)), placed
+
+
+def catalogue_from(spark: SparkSession, ids: pa.StringArray) -> Catalogue:
+    """The catalogue of a saved model, whose numbers of users it does not need."""
+    return Catalogue(ids, catalogue_numbers(spark, ids), np.zeros(len(ids)))
+
+
+def catalogue_numbers(spark: SparkSession, ids: pa.StringArray) -> DataFrame:
+    """One row per id: item_id and item, its place."""
+    rows = pd.DataFrame({"item_id": ids.to_pandas().astype(object), "item": np.arange(len(ids), dtype=np.int32)})
+    return spark.createDataFrame(rows, "item_id string, item int")
 
 
 def with_places(preferences: DataFrame, max_history: int) -> DataFrame:

@@ -22,8 +22,8 @@ from scipy.sparse import csr_matrix
 
 from shoal.arrays import Doubles, Floats, Ints
 from shoal.errors import UsageError
-from shoal.recommend.candidates.cooccurrence import MAX_ITEMS, Keep, as_matrix, co_occurrence, packed_rows
-from shoal.recommend.candidates.histories import Catalogue, catalogue_of, histories, with_places
+from shoal.recommend.candidates.cooccurrence import MAX_ITEMS, Keep, as_matrix, co_occurrence, kept_matrix, packed_rows, products
+from shoal.recommend.candidates.histories import Catalogue, Met, catalogue_of, histories, with_places
 from shoal.recommend.ranking.history_top_k import History, Score, rank_histories
 from shoal.recommend.ranking.sums import stable_sum
 
@@ -63,6 +63,14 @@ def item_neighbours(placed: DataFrame, catalogue: Catalogue, settings: Neighbour
     total = numbered.select("user_id").distinct().count() if settings.kind == "lift" else 0
     keep = keep_nearest(catalogue.users, total, settings)
     return co_occurrence(rows, len(catalogue), keep, in_order=settings.kind in ("walk", "bm25"))
+
+
+def walks_here(met: Met, catalogue: Catalogue, settings: NeighbourSettings) -> csr_matrix:
+    """`item_neighbours` of the kind walk as a matrix, of histories on the driver."""
+    lengths = np.bincount(met.users)
+    weights = (1.0 / np.sqrt(lengths[met.users])).astype(np.float32)
+    keep = keep_nearest(catalogue.users, 0, settings)
+    return kept_matrix(products(met.users, met.items, weights, len(catalogue)), len(catalogue), keep)
 
 
 def keep_nearest(counts: Doubles, total: int, settings: NeighbourSettings) -> Keep:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from shoal.conf.sections import BlendConf, ContentConf
+from shoal.conf.sections import ContentConf
 from shoal.recommend.candidates.als import AlsModel, list_als
-from shoal.recommend.candidates.blend import list_blend
-from shoal.recommend.candidates.configured import blend_settings, content_settings
-from shoal.recommend.candidates.content import content_factors, labels_of
-from shoal.recommend.candidates.trained import RecommenderSpec
+from shoal.recommend.candidates.artifact import ListSettings, Recommender, list_recommender
+from shoal.recommend.candidates.configured import content_settings
+from shoal.recommend.candidates.content import content_factors
 from shoal.recommend.ranking.audiences import because_items, rank_users
 from shoal.recommend.ranking.caching import Keep
 from shoal.recommend.ranking.context import RecommendationContext
@@ -24,12 +23,11 @@ from shoal.recommend.ranking.top_k import rank_top_k
 
 @dataclass(frozen=True)
 class ServingModel:
-    """What makes personal lists: the factors, what training decided, and the settings of the blend and of content;
-    `user_batch_size`: users scored at once."""
+    """What personal lists need: the artifact, ALS' factors as frames, the settings of content; `user_batch_size`: users scored at
+    once."""
 
+    recommender: Recommender
     als: AlsModel
-    spec: RecommenderSpec
-    blend: BlendConf
     content: ContentConf
     user_batch_size: int
 
@@ -37,18 +35,15 @@ class ServingModel:
 def personal_lists(context: RecommendationContext, model: ServingModel, users: DataFrame, k: int, keep: Keep) -> list[DataFrame]:
     """The lists of the serving model: the blend's, then ALS' for the users whom the blend leaves with fewer than k; or ALS' alone.
 
-    Cost: that of `list_blend` and one action, whether some list of a user whom ALS knows is short; only then that of `list_als`.
+    Cost: that of `list_recommender` and one action, whether a list of a user whom ALS knows is short; only then that of `list_als`.
     """
     met = context.preferences
     als = replace(model.als, item_factors=context.apply_item_filter(model.als.item_factors))
-    if model.spec.serves != "blend":
-        return [as_candidates(list_als(als, met, users, k, model.user_batch_size, with_reason=True), "als")]
-    settings = blend_settings(model.blend, model.content, model.spec.als, [expert.name for expert in model.spec.experts])
-    blended = list_blend(
-        met, users, settings, model.spec.experts, k, model.als, context.allowed, with_reason=True,
-        content=labels_of(context.items, settings.content),
-    )  # fmt: skip
-    first = keep(as_candidates(blended, "blend"))
+    settings = ListSettings(k, model.user_batch_size, with_reason=True)
+    listed = list_recommender(model.recommender, als, met, users, context.allowed, settings)
+    if model.recommender.blend is None:
+        return [as_candidates(listed, "als")]
+    first = keep(as_candidates(listed, "blend"))
     short = keep(users_below_k(users.join(als.user_factors, "user_id", "left_semi"), first, k))
     if short.isEmpty():
         return [first]

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als import AlsSettings, fit_als, list_als
+from shoal.recommend.candidates.preferences import liked
 from shoal.recommend.protocol.metrics import evaluate_split
 from shoal.recommend.protocol.split import test_part, training_part, with_validation_split
 
@@ -83,7 +84,7 @@ def search_als(
     with ExitStack() as stack:
         split = split.persist()
         stack.callback(split.unpersist)
-        known, held_out = training_part(split), test_part(split)
+        known, held_out = training_part(split), liked(test_part(split))
         if held_out.isEmpty():
             return only
 

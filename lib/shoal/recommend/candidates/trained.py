@@ -1,51 +1,79 @@
-"""What a training of the recommender decided, as it is recorded with the model and read back where the model serves."""
+"""What a training of the recommender decided, as JSON that is kept with the model."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsSettings, settings_of
 from shoal.recommend.candidates.blend import PARTS, Expert
-
-# A model of before there was `following` has its coefficients as a list, in this order.
-_LISTED = ("whole", "recent_2", "recent_5", "recent_20", "als", "log_popularity", "log_history")
+from shoal.recommend.candidates.preferences import Ratings
 
 
 @dataclass(frozen=True)
 class RecommenderSpec:
-    """ALS' settings, the blend's experts (none where ALS is explicit), and which of the two serves."""
+    """ALS' settings, the blend's experts (none where ALS is explicit), which of the two serves, how preferences are made of
+    events (`ratings`, `event_weights`), and until when they were (`trained_until`: microseconds since 1970, None without any
+    time)."""
 
     als: AlsSettings
     experts: tuple[Expert, ...]
     serves: str
+    ratings: Ratings = "event"
+    event_weights: tuple[tuple[str, float], ...] = ()
+    trained_until: int | None = None
+
+    @property
+    def decided(self) -> tuple[Any, ...]:
+        """What two trainings on other days may have in common: all but the time."""
+        return (self.als, self.experts, self.serves, self.ratings, self.event_weights)
 
     def named(self) -> dict[str, Any]:
-        """For MLflow: the settings by name, the experts as JSON."""
-        experts = [[e.name, dict(zip(PARTS, e.coefficients, strict=True)), e.intercept, e.is_learned] for e in self.experts]
-        return {**self.als.named(), "serves": self.serves, "experts": json.dumps(experts)}
+        """For logs: the settings by name and the names of the experts; the coefficients are in the model's own file."""
+        return {
+            **self.als.named(),
+            "serves": self.serves,
+            "experts": ",".join(e.name for e in self.experts),
+            "ratings": self.ratings,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        experts = [
+            {"name": e.name, "coefficients": dict(zip(PARTS, e.coefficients, strict=True)), "intercept": e.intercept,
+             "is_learned": e.is_learned}
+            for e in self.experts
+        ]  # fmt: skip
+        return {
+            "als": self.als.named(), "experts": experts, "serves": self.serves, "ratings": self.ratings,
+            "event_weights": dict(self.event_weights), "trained_until": self.trained_until,
+        }  # fmt: skip
 
 
-def trained_of(params: Mapping[str, str]) -> RecommenderSpec:
-    """What `named` recorded; a part that the model did not know weighs nothing. Raises InputError where something is missing,
+def spec_from(document: Mapping[str, Any]) -> RecommenderSpec:
+    """What `document` gave. A part that the model did not know weighs nothing. Raises InputError where something is missing,
     is no number, or is a part that is not known."""
     try:
-        read = json.loads(params.get("experts", "[]"))
-        experts = tuple(Expert(name, by_part(weights), float(base), bool(learned)) for name, weights, base, learned in read)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the recorded experts of a recommender: {error}; train it again") from None
-    return RecommenderSpec(settings_of(params), experts, params.get("serves", "als"))
+        experts = tuple(
+            Expert(e["name"], by_part(e["coefficients"]), float(e["intercept"]), bool(e["is_learned"])) for e in document["experts"]
+        )
+        weights = tuple(sorted((str(kind), float(weight)) for kind, weight in document["event_weights"].items()))
+        until, ratings = document["trained_until"], document["ratings"]
+        if ratings not in get_args(Ratings) or document["serves"] not in ("als", "blend"):
+            raise ValueError(f"ratings {ratings!r}, serves {document['serves']!r}")
+        als = settings_of({name: str(value) for name, value in document["als"].items()})
+        return RecommenderSpec(als, experts, document["serves"], ratings, weights, None if until is None else int(until))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"the specification of a recommender: {error!r}; train it again") from None
 
 
-def by_part(weights: Mapping[str, float] | list[float]) -> tuple[float, ...]:
+def by_part(weights: Mapping[str, float]) -> tuple[float, ...]:
     """One coefficient for each of PARTS. Raises ValueError for a part that is none of them."""
-    named = weights if isinstance(weights, Mapping) else dict(zip(_LISTED, weights, strict=True))
-    if unknown := sorted(set(named) - set(PARTS)):
+    if unknown := sorted(set(weights) - set(PARTS)):
         raise ValueError(f"an expert of parts that are not known: {', '.join(unknown)}")
-    return tuple(float(named.get(part, 0.0)) for part in PARTS)
+    return tuple(float(weights.get(part, 0.0)) for part in PARTS)
 
 
 def rounded(expert: Expert) -> Expert:

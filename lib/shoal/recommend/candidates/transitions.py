@@ -20,8 +20,8 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from shoal.arrays import Floats, Ints
-from shoal.recommend.candidates.cooccurrence import BLOCK_ITEMS, PIECES, added_pieces, as_matrix, pieces
-from shoal.recommend.candidates.histories import Catalogue
+from shoal.recommend.candidates.cooccurrence import BLOCK_ITEMS, PIECES, Keep, added_pieces, as_matrix, kept_matrix, pieces
+from shoal.recommend.candidates.histories import Catalogue, Met
 
 SHRINKAGE = 5.0
 # Distances that count, in lives.
@@ -33,26 +33,22 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class FollowingSettings:
-    """`life`: events after which a pair counts 1/e; `kept`: followers kept an item."""
+class TransitionSettings:
+    """`life`: events after which a pair counts 1/e; `kept`: transitions kept an item."""
 
     life: float
     kept: int
 
 
-def following(placed: DataFrame, catalogue: Catalogue, settings: FollowingSettings) -> csr_matrix:
+def transitions(placed: DataFrame, catalogue: Catalogue, settings: TransitionSettings) -> csr_matrix:
     """Items x items, float32, row: what was met, column: what follows it; the `kept` largest of each row (ties: the smaller
     number).
 
-    `placed`: see `with_places`; events without a time, or of items outside the catalogue, are as if they had not been. Nothing
+    `placed`: see `with_places`; events without a time, or of items outside the catalogue, are ignored. Empty
     without times. Cost: two shuffles, of the events and of pieces of sums; a task holds its events and BLOCK_ITEMS rows
     of sums; collects at most `kept` numbers an item.
     """
-    width = len(catalogue)
-    reach = max(1, int(REACH * settings.life))
-    kernel = np.round(UNIT * np.exp(-np.arange(1, reach + 1) / settings.life))
-    divisors = np.sqrt(catalogue.users + SHRINKAGE)
-    kept = settings.kept
+    width, kernel = len(catalogue), kernel_of(settings)
 
     def paired(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held = [batch for batch in batches if batch.num_rows]
@@ -61,7 +57,33 @@ def following(placed: DataFrame, catalogue: Catalogue, settings: FollowingSettin
         table = pa.Table.from_batches(held)
         user, back = table.column("row").to_numpy(), table.column("back").to_numpy()
         order = np.lexsort((-back, user))
-        yield from followed(table.column("item").to_numpy()[order], ends_of(user[order]), kernel, width)
+        for block, sums in followed(table.column("item").to_numpy()[order], ends_of(user[order]), kernel, width):
+            yield pieces(block, sums)
+
+    timed = placed.where("occurred_at is not null").join(F.broadcast(catalogue.numbers), "item_id")
+    rows = timed.select(F.xxhash64("user_id").alias("row"), "item", F.col("back").cast("int").alias("back"))
+    tasks = placed.sparkSession.sparkContext.defaultParallelism
+    made = rows.repartition(tasks, "row").mapInArrow(paired, PIECES)
+    return as_matrix(added_pieces(made, width, keep_transitions(catalogue.users, settings)), width)
+
+
+def transitions_here(met: Met, catalogue: Catalogue, settings: TransitionSettings) -> csr_matrix:
+    """`transitions` of histories on the driver."""
+    timed = met.only(met.is_timed)
+    order = np.lexsort((-timed.backs, timed.users))
+    blocks = followed(timed.items[order], ends_of(timed.users[order]), kernel_of(settings), len(catalogue))
+    return kept_matrix(blocks, len(catalogue), keep_transitions(catalogue.users, settings))
+
+
+def kernel_of(settings: TransitionSettings) -> npt.NDArray[np.float64]:
+    """What a pair at distance 1, 2, ... counts, in whole UNITs."""
+    reach = max(1, int(REACH * settings.life))
+    return np.round(UNIT * np.exp(-np.arange(1, reach + 1) / settings.life))
+
+
+def keep_transitions(users: npt.NDArray[np.float64], settings: TransitionSettings) -> Keep:
+    """Sums of a row to the weights of its `kept` largest columns, ascending. `users`: those of each item."""
+    divisors, kept = np.sqrt(users + SHRINKAGE), settings.kept
 
     def keep(item: int, sums: Floats) -> tuple[Ints, Floats]:
         weights = (sums / np.float32(UNIT) / (divisors * divisors[item] ** 2)).astype(np.float32)
@@ -70,10 +92,7 @@ def following(placed: DataFrame, catalogue: Catalogue, settings: FollowingSettin
         best.sort()
         return best, weights[best]
 
-    timed = placed.where("occurred_at is not null").join(F.broadcast(catalogue.numbers), "item_id")
-    rows = timed.select(F.xxhash64("user_id").alias("row"), "item", F.col("back").cast("int").alias("back"))
-    tasks = placed.sparkSession.sparkContext.defaultParallelism
-    return as_matrix(added_pieces(rows.repartition(tasks, "row").mapInArrow(paired, PIECES), width, keep), width)
+    return keep
 
 
 def ends_of(users: npt.NDArray[np.int64]) -> Ints:
@@ -82,9 +101,11 @@ def ends_of(users: npt.NDArray[np.int64]) -> Ints:
     return np.repeat(last, np.diff(np.concatenate([[0], last])))
 
 
-def followed(items: Ints, ends: Ints, kernel: npt.NDArray[np.float64], width: int, chunk: int = CHUNK) -> Iterator[pa.RecordBatch]:
-    """Pieces of the sums: kernel[d - 1] for every event and the one d places after it, before its user's end; `chunk` pairs are
-    made at once."""
+def followed(
+    items: Ints, ends: Ints, kernel: npt.NDArray[np.float64], width: int, chunk: int = CHUNK
+) -> Iterator[tuple[Ints, csr_matrix]]:
+    """The sums, BLOCK_ITEMS rows at a time: kernel[d - 1] for every event and the one d places after it, before its user's end;
+    `chunk` pairs are made at once."""
     by_item = np.argsort(items, kind="stable")
     names, starts = np.unique(items[by_item], return_index=True)
     starts = np.append(starts, len(items))
@@ -101,4 +122,4 @@ def followed(items: Ints, ends: Ints, kernel: npt.NDArray[np.float64], width: in
             rows = np.searchsorted(block, items[some]).astype(np.int64)[:, None] * width
             flat = (rows + items[np.where(is_own, places, 0)])[is_own]
             sums += np.bincount(flat, np.broadcast_to(kernel, is_own.shape)[is_own], minlength=len(sums))
-        yield pieces(block, csr_matrix(sums.reshape(len(block), width)))
+        yield block, csr_matrix(sums.reshape(len(block), width))

@@ -1,4 +1,4 @@
-"""Every recommender under its name, trained on one part and judged on another."""
+"""Every recommender under its name, trained on one part and evaluated on another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als import AlsSettings, fit_als, list_als
-from shoal.recommend.candidates.blend import PARTS, BlendSettings, can_blend, fit_experts, list_blend
+from shoal.recommend.candidates.blend import PARTS, BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
 from shoal.recommend.candidates.content import ContentSettings, content_factors, genre_popularity, labels_of
 from shoal.recommend.candidates.cooccurrence import MAX_ITEMS
 from shoal.recommend.candidates.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
@@ -60,7 +60,7 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class EvaluationProtocol:
-    """How models are trained and judged: list length, search, validation share, users a block of the top-k engine;
+    """How models are trained and evaluated: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
     columns of `content.content_terms`), which the model content needs; `depth`: make lists longer than k;
     `follows`: src_id, dst_id, more edges for pagerank."""
@@ -168,7 +168,7 @@ def diversity_of(lists: DataFrame, vectors: DataFrame, k: int, names: Sequence[s
     try:
         found = intra_list_diversity(lists, vectors, [k], names).collect()
     except InputError as error:
-        LOG.warning("%s: it is left out", error)
+        LOG.warning("%s: intra-list diversity is not measured", error)
         return dict.fromkeys(names)
     return {row["model"]: row[f"intra_list_diversity@{k}"] for row in found}
 
@@ -298,7 +298,7 @@ def _content(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, c
 def described(protocol: EvaluationProtocol) -> DataFrame:
     """The protocol's items. Raises UsageError where it has none."""
     if protocol.items is None:
-        raise UsageError("model content: what are the items about? name a file of them: --items FILE")
+        raise UsageError("--items FILE is required for model content")
     return protocol.items
 
 
@@ -337,19 +337,22 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
     """The experts learn inside `train`; the parts are then fitted on all of it, with what items are about where that is known.
     ALS' lists where no two users share an item."""
     settings = protocol.needed().blend
-    if not can_blend(train, settings):
-        return list_als(fit_als(train, settings.als), train, users, protocol.length, protocol.user_batch_size)
     content = labels_of(protocol.items, settings.content)
     # Each fit reads it; the last is done before the lists are made.
     kept = content.persist() if content is not None else None
     try:
+        als = fit_als(train, settings.als)
+        fitted = fit_parts(train, settings, als, kept)
+        if fitted is None:
+            return list_als(als, train, users, protocol.length, protocol.user_batch_size)
         experts = fit_experts(train, settings, kept)
         chosen["blend"] = {
             expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
                           **dict(zip(PARTS, expert.coefficients, strict=True))}
             for expert in experts
         }  # fmt: skip
-        return list_blend(train, users, settings, experts, protocol.length, content=kept)
+        rows = history_rows(train, fitted.catalogue, als.user_factors, settings.ease.max_history, users)
+        return list_blend(blend_of(fitted, experts, settings), rows, protocol.length)
     finally:
         if kept is not None:
             kept.unpersist()

@@ -17,7 +17,7 @@ from shoal.errors import UsageError
 
 
 def precision(hit_ranks: Column, relevant: Column, k: int) -> Column:
-    """Share of the k places that hold a relevant item; a list shorter than k is judged as one of k. 0..1."""
+    """Share of the k places that hold a relevant item; a list shorter than k counts as one of k. 0..1."""
     return F.size(hit_ranks) / F.lit(float(k))
 
 

@@ -1,4 +1,4 @@
-"""How sure a comparison of models is: bootstrap intervals of a mean over users, and paired differences between models.
+"""Bootstrap confidence intervals of a mean over users, and paired tests of the difference between models.
 
 Users are drawn again, not rows: every replicate weighs each user by a Poisson(1) number, the same for all models (Hanley and
 MacGibbon, Computer Methods and Programs in Biomedicine 83, 2006; Chamandy et al., Estimating Uncertainty for Massive Data
@@ -72,6 +72,16 @@ def intervals(found: Replicates) -> dict[str, list[float] | None]:
         return dict.fromkeys(found.models)
     low, high = np.percentile(means, [2.5, 97.5], axis=0)
     return {name: [round(float(low[i]), 6), round(float(high[i]), 6)] for i, name in enumerate(found.models)}
+
+
+def is_better(found: Replicates, new: str, old: str, max_p_value: float) -> bool:
+    """Whether the mean of `new` is above that of `old` by more than chance: the paired difference is positive in all but
+    `max_p_value` / 2 of the replicates. False where no user counts, and for equal models."""
+    means = found.means[found.users > 0]
+    if not len(means):
+        return False
+    off = means[:, found.models.index(new)] - means[:, found.models.index(old)]
+    return bool(max(2 * (off <= 0).mean(), 2 / len(off)) < max_p_value)
 
 
 def paired_differences(found: Replicates, best: str) -> dict[str, dict[str, float]]:

@@ -2,8 +2,12 @@
 
 Three questions, three cuts, and a mixture of two for choosing settings: what will a known user do next
 (`with_time_split`, `with_last_out`), what will everybody do after a day (`with_global_time_split`; users may be new there), and
-which taste was hidden from us (`with_random_split`). Ties are broken by id, then by all other columns: nothing depends on how
+which items were held out at random (`with_random_split`). Ties are broken by id, then by all other columns: nothing depends on how
 rows lie in partitions.
+
+Rows are events, or pairs of a user and an item with all their events in the column `deeds` (candidates.preferences). Of pairs, the
+time splits cut the events, not only the rows: a training pair keeps the weight and the rating of its events before the cut, so that
+no training weight contains an event from the test period.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from shoal.errors import UsageError
 # 0.29 * 100 is 28.999999999999996 in binary: a share of n is rounded down only after this.
 _ROUNDING = 1e-9
 _VALIDATION = "validation"
+# The column that holds a pair's events: array<struct<at: timestamp, weight: double, value: double>>, ascending, null times first.
+DEEDS = "deeds"
 
 
 def with_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
@@ -28,7 +34,8 @@ def with_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
     """
     _check(test_ratio)
     count = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
-    return _marked(events, F.row_number().over(_newest_first(events)) <= _share(count, test_ratio))
+    marked = _marked(events, F.row_number().over(_newest_first(events)) <= _share(count, test_ratio))
+    return _without_later_deeds(marked, _first_test_time())
 
 
 def with_last_out(events: DataFrame, n: int) -> DataFrame:
@@ -38,22 +45,36 @@ def with_last_out(events: DataFrame, n: int) -> DataFrame:
     if n < 1:
         raise UsageError(f"last: {n}; expected a whole number from 1 on")
     count = F.count(F.lit(1)).over(Window.partitionBy("user_id"))
-    return _marked(events, (count > n) & (F.row_number().over(_newest_first(events)) <= n))
+    marked = _marked(events, (count > n) & (F.row_number().over(_newest_first(events)) <= n))
+    return _without_later_deeds(marked, _first_test_time())
 
 
 def with_global_time_split(events: DataFrame, test_ratio: float) -> DataFrame:
     """Events after one moment are test: the moment below which the share 1 - test_ratio of all events with a time lies.
 
     No training event is later than any test event, so events of that very moment are all training, and the test share
-    is test_ratio at most. An event without a time is training. Raises UsageError for a ratio outside ]0, 1[. Cost: one
-    aggregate over all times (`percentile_approx` to a millionth of the number of events) and a broadcast of its one
-    row.
+    is test_ratio at most. An event without a time is training. Of pairs with `deeds` the moment divides their events; a pair is
+    test where its first event is after the moment. Raises UsageError for a ratio outside ]0, 1[. Cost: one aggregate over all
+    times, whose one row is collected.
     """
+    return with_split_at(events, moment_of(events, test_ratio))
+
+
+def moment_of(events: DataFrame, test_ratio: float) -> int | None:
+    """The moment of `with_global_time_split` in microseconds since 1970; None where no event has a time. Raises UsageError for a
+    ratio outside ]0, 1[. Cost: `percentile_approx` to a millionth of the number of events; collects one row."""
     _check(test_ratio)
-    micros = F.unix_micros("occurred_at")
-    moment = events.agg(F.percentile_approx(micros, 1.0 - test_ratio, 1_000_000).alias("_moment"))
-    marked = events.crossJoin(F.broadcast(moment)).withColumn("_is_test", micros > F.col("_moment"))
-    return marked.select(*events.columns, F.coalesce("_is_test", F.lit(False)).alias("is_test"))
+    times = events.select(F.explode("deeds.at").alias("occurred_at")) if DEEDS in events.columns else events
+    row = times.agg(F.percentile_approx(F.unix_micros("occurred_at"), 1.0 - test_ratio, 1_000_000)).first()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def with_split_at(events: DataFrame, moment: int | None) -> DataFrame:
+    """Events after `moment` (microseconds since 1970) are test; with None, or without a time, an event is training."""
+    later = F.coalesce(F.unix_micros("occurred_at") > F.lit(moment), F.lit(False))
+    after = None if moment is None else F.timestamp_micros(F.lit(moment + 1))
+    marked = _marked(events, later)
+    return marked if after is None else _without_later_deeds(marked, after)
 
 
 def with_random_split(events: DataFrame, test_ratio: float, seed: int, purpose: str, within: str = "user_id") -> DataFrame:
@@ -119,6 +140,34 @@ def _ties(events: DataFrame) -> list[str]:
 
 def _marked(events: DataFrame, is_test: Column) -> DataFrame:
     return events.withColumn("is_test", is_test)
+
+
+def _first_test_time() -> Column:
+    """The time of the user's first test row; null where the user has none."""
+    return F.min(F.when(F.col("is_test"), F.col("occurred_at"))).over(Window.partitionBy("user_id"))
+
+
+def _without_later_deeds(marked: DataFrame, cut: Column) -> DataFrame:
+    """Training rows with `deeds`, `weight` and `value` of their events before `cut` only; all of them where it is null. A pair
+    whose first event is at the very cut keeps that event. Rows without `deeds` are events: nothing is changed."""
+    if DEEDS not in marked.columns:
+        return marked
+    first = F.col("occurred_at")
+    held = marked.withColumn("_cut", cut)
+    early = F.filter(DEEDS, lambda deed: deed["at"].isNull() | (deed["at"] < F.col("_cut")) | (deed["at"] == first))
+    held = held.withColumn(DEEDS, F.when(F.col("is_test") | F.col("_cut").isNull(), F.col(DEEDS)).otherwise(early))
+    return held.drop("_cut").withColumns({"weight": deeds_weight(), "value": deeds_value()})
+
+
+def deeds_weight() -> Column:
+    """The sum of the weights of `deeds`, in their order."""
+    return F.aggregate(DEEDS, F.lit(0.0), lambda total, deed: total + deed["weight"])
+
+
+def deeds_value() -> Column:
+    """The mean rating of `deeds`; null where none has one."""
+    rated = F.filter(F.transform(DEEDS, lambda deed: deed["value"]), lambda value: value.isNotNull())
+    return F.aggregate(rated, F.lit(0.0), lambda total, value: total + value) / F.nullif(F.size(rated), F.lit(0))
 
 
 def _share(count: Column, ratio: float) -> Column:

@@ -120,8 +120,10 @@ def _terms(items: Items, history: Ints, weight: Doubles, listed: Ints, reg_param
     """
     seen = items.factors[history].astype(np.float64)
     confidence = np.ones(len(weight)) if alpha is None else alpha * weight
-    target = weight if alpha is None else 1 + alpha * weight
-    normal = (seen * confidence[:, None]).T @ seen + reg_param * len(history) * np.eye(seen.shape[1])
+    # What weighs 0 was met and not liked: its preference is 0, as in the fit.
+    target = weight if alpha is None else np.where(weight > 0, 1 + alpha * weight, 0.0)
+    ratings = len(history) if alpha is None else int((weight > 0).sum())
+    normal = (seen * confidence[:, None]).T @ seen + reg_param * ratings * np.eye(seen.shape[1])
     if alpha is not None:
         normal += items.gram
     solved = np.linalg.lstsq(normal, items.factors[listed].astype(np.float64).T, rcond=None)[0]

@@ -1,0 +1,119 @@
+"""The saved recommender: equal lists from its files, by Spark and without it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from shoal.errors import InputError
+from shoal.recommend.candidates.als import AlsModel, fit_als, list_als
+from shoal.recommend.candidates.artifact import (
+    ListSettings,
+    Met,
+    Recommender,
+    fill_with_als,
+    list_recommender,
+    load_recommender,
+    save_recommender,
+)
+from shoal.recommend.candidates.blend import FIXED, Blend, Expert, blend_of, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.trained import RecommenderSpec
+from shoal.recommend.ranking.lists import backfill_lists
+
+from tests.recommend.candidates.test_blend import SETTINGS, world
+
+K = 12
+EXPERTS = (
+    Expert("random_holdout", FIXED, -0.5, True),
+    Expert("next_item", (0.1, 0.2, 0.3, 0.4, 2.0, 1.0, 0.1, -0.1, 3.0, 0.0), -1.0, True),
+)
+Lists = dict[str, list[tuple[str, float]]]
+
+
+@pytest.fixture(scope="module")
+def met(spark: SparkSession) -> DataFrame:
+    """The world, with one item that u00 does not like, and one item of one user, which EASE's catalogue does not have."""
+    lone = spark.createDataFrame([("u01", "lone", 1.0)], "user_id string, item_id string, weight double")
+    lone = lone.withColumns({"value": F.lit(None).cast("double"), "occurred_at": F.timestamp_seconds(F.lit(3))})
+    first = world(spark).where("user_id = 'u00'").agg(F.min("item_id")).collect()[0][0]
+    weight = F.when((F.col("user_id") == "u00") & (F.col("item_id") == first), 0.0).otherwise(F.col("weight"))
+    return world(spark).withColumn("weight", weight).unionByName(lone).persist()
+
+
+@pytest.fixture(scope="module")
+def fitted(met: DataFrame) -> tuple[AlsModel, Blend]:
+    parts = fit_parts(met, SETTINGS)
+    assert parts is not None
+    return parts.als, blend_of(parts, EXPERTS, SETTINGS)
+
+
+def as_lists(rows: DataFrame) -> Lists:
+    found: Lists = {}
+    for row in rows.orderBy("user_id", "rank").collect():
+        found.setdefault(row["user_id"], []).append((row["item_id"], row["score"]))
+    return found
+
+
+def by_spark(recommender: Recommender, met: DataFrame, users: DataFrame) -> Lists:
+    wanted, als = ListSettings(K, 64), recommender.als(met.sparkSession)
+    first = list_recommender(recommender, als, met, users, None, wanted)
+    rest = fill_with_als(recommender, als, met, users, first, wanted)
+    return as_lists(first if rest is None else backfill_lists([first, rest], K))
+
+
+def by_hand(recommender: Recommender, met: DataFrame) -> Lists:
+    """Without Spark: from rows and files."""
+    rows: dict[str, list[Met]] = {}
+    for row in met.collect():
+        rows.setdefault(row["user_id"], []).append(Met(row["item_id"], row["weight"], row["occurred_at"]))
+    lists = {user: recommender.recommend(user, own, K) for user, own in rows.items()}
+    assert all([place.rank for place in one] == list(range(1, len(one) + 1)) for one in lists.values())
+    return {user: [(place.item_id, place.score) for place in one] for user, one in lists.items() if one}
+
+
+def test_lists_from_the_files_are_those_of_the_fit(met: DataFrame, fitted: tuple[AlsModel, Blend], tmp_path: Path) -> None:
+    als, blend = fitted
+    spec = RecommenderSpec(SETTINGS.als, EXPERTS, "blend")
+    save_recommender(tmp_path / "model", spec, als, blend)
+    loaded = load_recommender(tmp_path / "model")
+    assert loaded.spec == spec
+    users = met.select("user_id").distinct().persist()
+    rows = history_rows(met, blend.catalogue(met.sparkSession), als.user_factors, blend.max_history, users)
+    before = as_lists(list_blend(blend, rows, K))
+    after = by_spark(loaded, met, users)
+    # Where the blend has fewer than K, ALS' come after it.
+    assert {user: one[: len(before[user])] for user, one in after.items()} == before
+    assert len(after) == 60
+    here = by_hand(loaded, met)
+    assert {user: [item for item, _ in one] for user, one in here.items()} == {
+        user: [item for item, _ in one] for user, one in after.items()
+    }
+    for user, one in here.items():
+        assert [score for _, score in one] == pytest.approx([score for _, score in after[user]], rel=1e-5)
+    assert loaded.recommend("nobody", [], 5) == []
+    assert [p.source for p in loaded.recommend("u00", [], 3)] == ["als"] * 3  # known, without a history
+
+
+def test_where_als_serves_the_files_hold_als_alone(met: DataFrame, fitted: tuple[AlsModel, Blend], tmp_path: Path) -> None:
+    save_recommender(tmp_path / "model", RecommenderSpec(SETTINGS.als, EXPERTS, "als"), fitted[0], None)
+    assert not (tmp_path / "model" / "parts.npz").exists()
+    loaded = load_recommender(tmp_path / "model")
+    users = met.select("user_id").distinct()
+    expected = as_lists(list_als(fitted[0], met, users, K, 64))
+    assert by_spark(loaded, met, users) == expected
+    assert by_hand(loaded, met) == expected
+
+
+def test_files_that_cannot_be_read_are_named(met: DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"recommender\.json: no recommender .* run train_recommender again"):
+        load_recommender(tmp_path)
+    als = fit_als(met, replace(SETTINGS.als, max_iter=1))
+    save_recommender(tmp_path, RecommenderSpec(SETTINGS.als, (), "als"), als, None)
+    file = tmp_path / "recommender.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
+    with pytest.raises(InputError, match="format 99, expected 1"):
+        load_recommender(tmp_path)
