@@ -13,7 +13,7 @@ Writes: bronze.ratings, bronze.events, bronze.items, bronze.texts, bronze.edges,
 A record is parsed once, into bronze. Every record ends in exactly one of silver, duplicates, quarantine, by the first silver table
 of its record type; the run fails rather than lose one. The rows of a file carry its id, and a rerun after a kill replaces them.
 Cost of a first load: one pass over the bytes for hash and cuts, one for parsing, one shuffle of 8-byte key hashes, three commits,
-and one shuffle and commit for each further silver table. An input of at most 100 files and 1 MiB takes 8 Spark jobs.
+and one shuffle and commit for each further silver table. An input of at most 100 files and 1 MiB takes some 8 Spark jobs.
 """
 
 from __future__ import annotations
