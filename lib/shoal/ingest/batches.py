@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
@@ -18,6 +17,7 @@ from shoal.errors import InputError
 from shoal.ingest.fields import Hide
 from shoal.ingest.formats.listing import Survey, list_files, survey_files
 from shoal.ingest.record_type import RecordType
+from shoal.ingest.small_triage import without_adaptive_execution
 from shoal.ingest.unfinished import unfinished_ids
 from shoal.lake.lake import Lake
 from shoal.lake.migration import literal
@@ -228,20 +228,6 @@ def find_files(lake: Lake, candidates: Candidates) -> FoundFiles:
     with without_adaptive_execution(lake.spark):
         found = [(row["record_type"], row["id"]) for row in rows.collect()] if rows is not None else []
     return new_files(candidates, known_files(lake, found))
-
-
-@contextmanager
-def without_adaptive_execution(spark: SparkSession) -> Iterator[None]:
-    """Plan queries at once, for few rows: adaptive execution runs each shuffle, and each read of what is cached, which the files
-    that Delta lists are, as a Spark job of its own. Other threads of the session may plan a query at once meanwhile, to the same
-    result."""
-    name = "spark.sql.adaptive.enabled"
-    before = spark.conf.get(name)
-    spark.conf.set(name, "false")
-    try:
-        yield
-    finally:
-        spark.conf.set(name, str(before))
 
 
 def with_values(rows: DataFrame, column: str, values: Sequence[str]) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, UsageError
-from shoal.ingest.batches import Candidates, FileBatch, FoundFiles, find_candidates, without_adaptive_execution
+from shoal.ingest.batches import Candidates, FileBatch, FoundFiles, find_candidates
 from shoal.ingest.bronze import ParsedInput, parse_large, parse_small, write_bronze
 from shoal.ingest.derived_tables import keys_by_table, write_derived_tables
 from shoal.ingest.fields import refuse_unknown_pattern
@@ -73,13 +73,12 @@ def ingest(
             unpacked = stack.enter_context(unpacked_aside(archives, lake.root, conf)) if archives else []
         folders = [str(folder) for folder in unpacked]
         candidates = find_candidates(lake, conf, source, record_types, given, folders)
-        with without_adaptive_execution(lake.spark) if candidates.is_small else nullcontext():
-            parsed = (parse_small if candidates.is_small else parse_large)(lake, conf, as_of, candidates)
-            lake.run.note(source=source, files=sum(len(each.batch.surveys) for each in parsed.files))
-            lake.run.note(files_ingested_before=parsed.found.ingested_before)
-            lake.run.rows_in["files"] = 0
-            if parsed.files:
-                _write(lake, conf, candidates, parsed, afterwards)
+        parsed = (parse_small if candidates.is_small else parse_large)(lake, conf, as_of, candidates)
+        lake.run.note(source=source, files=sum(len(each.batch.surveys) for each in parsed.files))
+        lake.run.note(files_ingested_before=parsed.found.ingested_before)
+        lake.run.rows_in["files"] = 0
+        if parsed.files:
+            _write(lake, conf, candidates, parsed, afterwards)
 
 
 def _write(lake: Lake, conf: IngestConf, candidates: Candidates, parsed: ParsedInput, afterwards: Afterwards | None) -> None:

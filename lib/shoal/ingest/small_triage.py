@@ -6,12 +6,13 @@ two of a billion keys are equal in all of them once in 10^20 lakes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.lake.contract import Contract
@@ -85,7 +86,12 @@ def collect_keys(
     found: list[list[KeyRow]] = [[] for _ in frames]
     others: list[tuple[str, str]] = []
     names = ("_number", "_file", "_line", "_rule", "_h", "_h2", "_content", "_at")
-    for batch in reduce(DataFrame.unionByName, selected)._collect_as_arrow() if selected else ():
+    if not selected:
+        return found, others
+    everything = reduce(DataFrame.unionByName, selected)
+    with without_adaptive_execution(everything.sparkSession):
+        batches = everything._collect_as_arrow()
+    for batch in batches:
         columns = (batch.column(name).to_pylist() for name in names)
         for number, file, line, rule, first, second, content, at in zip(*columns, strict=True):
             if number < 0:
@@ -125,11 +131,28 @@ def look_up(lookups: Sequence[Lookup]) -> list[dict[Key, SilverRow]]:
         selected.append(near.select(F.lit(number).alias("_number"), *hashes(each.made), "source", "run_id"))
     found: list[dict[Key, SilverRow]] = [{} for _ in lookups]
     if selected:
-        for row in reduce(DataFrame.unionByName, selected).collect():
+        everything = reduce(DataFrame.unionByName, selected)
+        with without_adaptive_execution(everything.sparkSession):
+            collected = everything.collect()
+        for row in collected:
             key: Key = (row["_h"], row["_h2"])
             if key in lookups[row["_number"]].keys:
                 found[row["_number"]][key] = SilverRow(row["_content"], row["source"], row["run_id"])
     return found
+
+
+@contextmanager
+def without_adaptive_execution(spark: SparkSession) -> Iterator[None]:
+    """Plan queries at once, for few rows: adaptive execution runs each shuffle, and each read of what is cached, which the files
+    that Delta lists are, as a Spark job of its own. Other threads of the session may plan a query at once meanwhile, to the same
+    result."""
+    name = "spark.sql.adaptive.enabled"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(name, str(before))
 
 
 def long_literals(values: Iterable[int]) -> str:
