@@ -27,7 +27,7 @@ def test_an_archive_of_x_reaches_every_table(world: World) -> None:
             archive.writestr(name, content)
     result = world.ingest(world.folder / "twitter.zip", "twitter_archive")
     assert (result.status, result.tags["ingested"], result.tags["rejected"]) == ("succeeded", "11", "0"), result.message
-    assert result.tags["files_of_no_part"] == "1"
+    assert result.tags["unmatched_files"] == "1"
     assert world.rows("silver.items", "item_id", "owner_id", "hashtags", "created_at") == [
         ("1050118621198921728", None, ["world"], datetime(2018, 10, 10, 20, 19, 24, 211000)),
         ("1601234567890123456", "11", ["lisbon"], SPOKEN),
