@@ -197,7 +197,7 @@ def test_commits_at_the_same_time_carry_their_own_runs(spark: SparkSession, sett
         thread.join()
     assert errors == []
     for name, run in tables.items():
-        told = [json.loads(row["userMetadata"])["run_id"] for row in lakes[name]._delta(name).history().collect()]
+        told = [json.loads(row["userMetadata"])["run_id"] for row in lakes[name].store.delta_table(name).history().collect()]
         assert set(told) == {run.run_id}
     assert spark.conf.get("spark.databricks.delta.commitInfo.userMetadata", None) is None
 

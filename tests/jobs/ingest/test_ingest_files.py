@@ -203,7 +203,7 @@ def test_a_run_that_died_before_its_marker_is_finished_by_the_next(world: World)
     path = world.file(HEAD + "u,i,4,1700000000\nv,i,x,1\n")
     world.ingest(path)
     marker = Lake(world.spark, world.root, load(), Run("undo"))
-    marker._delta("ops.ingest_files").delete()
+    marker.store.delta_table("ops.ingest_files").delete()
     world.ingest(path)
     assert world.rows("silver.interactions", "user_id") == [("u",)]
     assert len(world.rows("bronze.ratings", "raw")) == 2

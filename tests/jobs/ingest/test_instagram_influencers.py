@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from shoal.conf.sections import IngestConf
-from shoal.ingest.record_type import DerivedTable
-from shoal.runner.job import find_job
+from pyspark.sql import SparkSession
+from shoal.ingest import derived_tables
+from shoal.ingest.derived_tables import DerivedRows
+from shoal.lake.lake import Lake
 
 from tests.jobs.ingest.test_ingest_files import World
 
@@ -96,19 +95,16 @@ def test_every_form_and_both_styles_of_names_are_the_same_rows(world: World, spa
 
 def test_a_run_that_died_between_its_tables_is_finished_by_the_next(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     path = world.file(json.dumps([POST, {**POST, "shortcode": "Ab-2", "followers": 7}]), "posts.json")
-    job, tables = (
-        find_job("ingest_files"),
-        ("silver.items", "silver.users", "silver.item_engagement", "silver.texts", "silver.images"),
-    )
-    whole = sys.modules[job.run.__module__].rows_of
+    tables = ("silver.items", "silver.users", "silver.item_engagement", "silver.texts", "silver.images")
+    whole = derived_tables._write_small
 
-    def dies(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf) -> DataFrame:
-        if sources[0][1].silver == "silver.texts":
+    def dies(lake: Lake, source: str, derived: DerivedRows, *rest: Any) -> None:
+        if derived.silver == "silver.texts":
             raise OSError("killed")
-        return whole(sources, conf)
+        whole(lake, source, derived, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(sys.modules[job.run.__module__], "rows_of", dies)
+        patched.setattr(derived_tables, "_write_small", dies)
         assert world.ingest(path, "instagram_influencers").status == "failed"
     assert [len(world.rows(table, "source")) for table in tables] == [2, 1, 2, 0, 0]
     assert world.counts() == []

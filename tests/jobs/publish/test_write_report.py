@@ -54,7 +54,7 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lak
     lake.upsert("silver.follows", rows(spark, "silver.follows", *pairs))
     lake.replace("features.items", rows(spark, "features.items", {"item_id": "i", "event_count": 2, "popularity": 1.5}), on=DAY)
     lake.replace("features.users", rows(spark, "features.users", {"user_id": "u"}, {"user_id": "v"}), on=DAY)
-    listed = {"user_id": "u", "rank": 1, "item_id": "i", "score": 0.5, "source": "als", "reason": "because"}
+    listed = {"user_id": "u", "rank": 1, "item_id": "i", "score": 0.5, "source": "als", "reason_code": "similar_users"}
     lake.replace("gold.recommendations", rows(spark, "gold.recommendations", listed), on=EARLIER)
     metrics = [
         {"task": "recommender", "model": m, "slice": "all", "metric": "ndcg@10", "value": v, "units": 2, "is_champion": m == "als"}

@@ -8,7 +8,7 @@ from datetime import date, datetime
 import pytest
 from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
-from shoal.lake.lake import Lake
+from shoal.lake.lake import Lake, Run
 from shoal.runner.job import find_job
 
 DAY = date(2024, 3, 1)
@@ -52,9 +52,9 @@ def test_arms_by_hand_whatever_happens(
         raise KilledError
 
     # Killed before the write: there is nothing. Killed after it: all is there. Either way the next run ends right.
-    for method, there in (("replace", False), ("_wrote", True)):
+    for place, method, there in ((Lake, "replace", False), (Run, "wrote", True)):
         with monkeypatch.context() as patched:
-            patched.setattr(Lake, method, killed)
+            patched.setattr(place, method, killed)
             with pytest.raises(KilledError):
                 update()
         assert lake.exists("gold.bandit_arms") == there

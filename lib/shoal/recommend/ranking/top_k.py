@@ -152,9 +152,10 @@ def collect_items(item_factors: DataFrame, size: tuple[int, int] | None = None) 
             f"item factors: {count} items at rank {widest} take {count * widest * 4 >> 20} MiB; at most "
             f"{MAX_ITEM_BYTES >> 20} fit a worker: train with a lower rank or leave out rare items"
         )
-    table = pa.Table.from_batches(typed._collect_as_arrow())
-    count = len(table)
-    if not count:
+    batches = typed._collect_as_arrow()
+    table = pa.Table.from_batches(batches) if batches else None
+    count = len(table) if table is not None else 0
+    if table is None or not count:
         return Items(pa.array([], pa.string()), np.empty((0, 0), np.float32), np.empty(0))
     # Python orders text by code point, which is Spark's order of UTF-8 bytes too.
     names = table.column("item_id").to_pylist()
