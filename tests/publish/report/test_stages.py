@@ -18,7 +18,8 @@ def run(run_id: str, job: str, minute: int, **more: Any) -> dict[str, Any]:
     return {
         "run_id": run_id, "job": job, "stage": "features", "as_of": date(2024, 3, 31), "status": "succeeded",
         "started_at": started, "ended_at": started, "seconds": 2.0, "rows_in": {"silver.interactions": 1000},
-        "rows_out": {"features.users": 10}, "input_versions": {}, "tags": {}, "conf_hash": "c", "code_hash": "h", "code_version": "v",
+        "rows_out": {"features.users": 10}, "input_versions": {}, "tags": {}, "conf_hash": "c", "code_hash": "h",
+        "code_version": "v",
         "error_class": None, "message": None,
     } | more  # fmt: skip
 
