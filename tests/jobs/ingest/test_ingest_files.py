@@ -201,9 +201,7 @@ def test_too_many_rejects_fail_the_run_and_leave_silver(world: World) -> None:
 
 def test_a_run_that_died_before_its_marker_is_finished_by_the_next(world: World) -> None:
     path = world.file(HEAD + "u,i,4,1700000000\nv,i,x,1\n")
-    world.ingest(path)
-    marker = Lake(world.spark, world.root, load(), Run("undo"))
-    marker.store.delta_table("ops.ingest_files").delete()
+    broken_off(world, path, "ops.ingest_files")
     world.ingest(path)
     assert world.rows("silver.interactions", "user_id") == [("u",)]
     assert len(world.rows("bronze.ratings", "raw")) == 2
