@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from shoal.conf.home import home
 from shoal.conf.loading import load
 from shoal.conf.sections import FeaturesConf, Settings
 from shoal.errors import InputError
-from shoal.lake.lake import Lake, Run
+from shoal.lake.lake import Lake
 from shoal.runner.execute import Result
 from shoal.runner.fingerprint import _code_hash as code_hash_cache
 from shoal.runner.job import Job, find_job
@@ -173,33 +172,6 @@ def test_a_changed_file_or_a_declared_setting_runs_a_job_again_and_nothing_else_
     status, message = ends("lake.settings.report.nodes")
     assert status == "failed"
     assert message == "the job reads the settings section report, which it does not declare; add it to the job's SETTINGS"
-
-
-def test_commits_at_the_same_time_carry_their_own_runs(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
-    """MERGE takes its metadata from the session's settings, which all threads share."""
-    tables = {"features.users": Run("run-a", "a"), "features.items": Run("run-b", "b")}
-    lakes = {name: Lake(spark, tmp_path, settings, run) for name, run in tables.items()}
-    for name, lake in lakes.items():
-        lake.create(name)
-    errors: list[BaseException] = []
-
-    def alter(name: str) -> None:
-        try:
-            for n in range(5):
-                lakes[name]._alter(name, f"ALTER TABLE {{table}} SET TBLPROPERTIES ('shoal.test' = '{n}')")
-        except BaseException as error:  # noqa: BLE001 - told by the test's own thread
-            errors.append(error)
-
-    threads = [threading.Thread(target=alter, args=(name,)) for name in tables]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    for name, run in tables.items():
-        told = [json.loads(row["userMetadata"])["run_id"] for row in lakes[name].store.delta_table(name).history().collect()]
-        assert set(told) == {run.run_id}
-    assert spark.conf.get("spark.databricks.delta.commitInfo.userMetadata", None) is None
 
 
 def test_every_job_of_the_pipeline_declares_what_it_depends_on(settings: Settings) -> None:

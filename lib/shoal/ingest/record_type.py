@@ -24,13 +24,15 @@ class DerivedTable:
 
     made(conf): the row's silver columns, or one column, array<struct of silver columns>: each of its elements is a row.
     where(): whether a record gives any; None where each does. keeps_newest: whether a row replaces an earlier one of its key,
-    or the earlier one stays (and no conflict is recorded: these rows are derived).
+    or the earlier one stays (and no conflict is recorded: these rows are derived). prefers_complete: of an input's rows of one key
+    those with the fewest nulls come before others, where the earlier one stays.
     """
 
     silver: str
     made: Callable[[IngestConf], dict[str, Column] | Column]
     where: Callable[[], Column] | None = None
     keeps_newest: bool = True
+    prefers_complete: bool = False
 
 
 @dataclass(frozen=True)

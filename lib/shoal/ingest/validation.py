@@ -82,7 +82,7 @@ def silver_of(bronze: DataFrame, part: RecordType, conf: IngestConf, *others: st
 
 def rows_of(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf, is_small: bool = False) -> DataFrame:
     """The rows that records of bronze tables give one further silver table, each key once: the last record's by file and line
-    where the newest is kept, else the first's. The outputs are of one table, and all keep the newest or none. One shuffle by key;
+    where the newest is kept, else the first's, of the rows with the fewest nulls where that is preferred. The outputs are of one table, and all keep the newest or none. One shuffle by key;
     where the input `is_small`, one partition and no shuffle.
     """
     also = sources[0][1]
@@ -90,7 +90,9 @@ def rows_of(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf,
     rows = reduce(DataFrame.unionByName, [_derived(bronze, each, conf) for bronze, each in sources])
     rows = rows.coalesce(1) if is_small else rows
     # An aggregate, not a window: it is combined before the shuffle.
-    pick, place = (F.max_by if also.keeps_newest else F.min_by), F.struct("_file", "_line", "_place")
+    pick, place = (F.max_by if also.keeps_newest else F.min_by), F.struct("_gaps", "_file", "_line", "_place")
+    gaps = [F.col(name).isNull().cast("int") for name in columns] if also.prefers_complete else []
+    rows = rows.withColumn("_gaps", reduce(Column.__add__, gaps, F.lit(0)))
     others = F.struct(*[name for name in columns if name not in made.key], F.lit(0).alias("_filled"))
     chosen = rows.groupBy(*made.key).agg(pick(others, place).alias("_others"))
     return chosen.select(*[name if name in made.key else F.col("_others")[name].alias(name) for name in columns])

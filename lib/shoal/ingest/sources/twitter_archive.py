@@ -374,7 +374,7 @@ def _people(conf: IngestConf) -> Column:
 
 
 # A name alone does not replace what is known of a user.
-_USERS = DerivedTable("silver.users", _people, keeps_newest=False)
+_USERS = DerivedTable("silver.users", _people, keeps_newest=False, prefers_complete=True)
 _OTHERS = DerivedTable("silver.interactions", _events, keeps_newest=False)
 _OF_PERSON: Any = {"depends_on": owner_id_of, "hidden_path": hidden_path, "names_in": owner_names}
 
