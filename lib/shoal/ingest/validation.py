@@ -82,8 +82,8 @@ def silver_of(bronze: DataFrame, part: RecordType, conf: IngestConf, *others: st
 
 def rows_of(sources: Sequence[tuple[DataFrame, DerivedTable]], conf: IngestConf, is_small: bool = False) -> DataFrame:
     """The rows that records of bronze tables give one further silver table, each key once: the last record's by file and line
-    where the newest is kept, else the first's, of the rows with the fewest nulls where that is preferred. The outputs are of one table, and all keep the newest or none. One shuffle by key;
-    where the input `is_small`, one partition and no shuffle.
+    where the newest is kept, else the first's, of the rows with the fewest nulls where that is preferred. The outputs are of one
+    table, and all keep the newest or none. One shuffle by key; where the input `is_small`, one partition and no shuffle.
     """
     also = sources[0][1]
     made, columns = contract(also.silver), silver_columns(also)
