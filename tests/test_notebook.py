@@ -68,7 +68,7 @@ def test_the_notebook_explains_a_lake(small: Path, tmp_path: Path, monkeypatch: 
     assert "user o'neil" in shown
     assert "Second Sight" in shown  # the list's title, by the join
     assert "First Light" in shown  # what the user had done
-    assert "because you liked it" in shown
+    assert "because_like" in shown
     assert "0.3125" in shown
     assert "not made in this lake: ops.drift" in shown
     assert "share" not in [word for line in shown.splitlines() for word in line.split()]  # nothing after the day
