@@ -12,6 +12,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from shoal.conf.sections import Settings
 from shoal.lake.lake import Lake
+from shoal.lake.log import delta_log
 from shoal.runner.execute import Result, execute
 from shoal.runner.job import find_job
 
@@ -72,7 +73,7 @@ def test_a_day_is_carried_forward_while_silver_only_gains_rows(
     # What the log does not tell any more, as after its retention, cannot be carried.
     for day in (11, 12):
         make_lake(f"more-{day}").append(silver, events(spark, ("e", "x", day)))
-    make_lake()._log(silver).checkpoint()
+    delta_log(make_lake().store, silver).checkpoint()
     last_commit = make_lake().version(silver)
     for file in (root / "silver" / "interactions" / "_delta_log").glob("*.json"):
         if int(file.stem) < last_commit:
