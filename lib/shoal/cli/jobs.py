@@ -85,13 +85,13 @@ def run(
 
 def job_arguments(job: Job, given: list[str]) -> dict[str, Any]:
     """A job's own arguments from `--name value` pairs and flags. Raises UsageError for one that is missing or unknown."""
-    said: dict[str, Any] = {name: True for name in job.flags() if f"--{name}" in given}
-    pairs = [g for g in given if g.removeprefix("--") not in said or not g.startswith("--")]
+    options: dict[str, Any] = {name: True for name in job.flags() if f"--{name}" in given}
+    pairs = [g for g in given if g.removeprefix("--") not in options or not g.startswith("--")]
     names, needed = [g[2:] for g in pairs[::2]], set(job.extras()) - set(job.flags())
     if len(pairs) % 2 or any(not g.startswith("--") for g in pairs[::2]) or set(names) != needed:
         shown = [f"[--{name}]" if name in job.flags() else f"--{name} VALUE" for name in job.extras()]
         raise UsageError(f"{job.name} takes {' '.join(shown) or 'no arguments of its own'}, found {' '.join(given) or 'none'}")
-    return said | dict(zip(names, pairs[1::2], strict=True))
+    return options | dict(zip(names, pairs[1::2], strict=True))
 
 
 def pipeline(

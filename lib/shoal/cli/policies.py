@@ -156,7 +156,7 @@ def evaluate_log(shown: DataFrame, other: DataFrame | None, settings: Settings) 
     found = estimate(reduce(DataFrame.unionByName, terms), rule)
     if other is not None and COMPARED not in found:
         raise InputError("--compare: no campaign and position in common with the first log; --campaign names that of both")
-    said: dict[str, Any] = {
+    report: dict[str, Any] = {
         "policies": {name: shown_of(found[name]) for name in (LOGGED, RANDOM, *sorted(set(found) - {LOGGED, RANDOM}))},
         "log": {
             "rounds": total, "taught_rounds": taught, "evaluated_rounds": total - taught, "arms": catalogue.count(),
@@ -166,11 +166,11 @@ def evaluate_log(shown: DataFrame, other: DataFrame | None, settings: Settings) 
     }  # fmt: skip
     if other is not None:
         own = estimate(logged(theirs, rule), rule)[LOGGED]
-        said["compared"] = {"rounds": own.rounds, **own.estimates["ips"].__dict__}
+        report["compared"] = {"rounds": own.rounds, **own.estimates["ips"].__dict__}
     for frame in (judged, arms, targets):
         frame.unpersist()
     release(placed)
-    return said
+    return report
 
 
 def shown_of(judged: EvaluationResult) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Field:
     required: bool = False
     aliases: tuple[str, ...] = ()
     forms: tuple[Callable[[Column], Column], ...] = ()
-    people: Literal["nobody", "id", "person", "link"] | Callable[[str, Hide], str] | None = None
+    people: Literal["none", "id", "person", "link"] | Callable[[str, Hide], str] | None = None
 
 
 def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field], conf: IngestConf) -> dict[str, str]:
@@ -255,8 +255,8 @@ def _list(text: Column) -> Column:
     return F.filter(F.transform(parts, F.trim), lambda part: part != "")
 
 
-def told(rule: str, reason: Column) -> Column:
-    """struct(rule, reason): how a fault is told."""
+def broken_rule(rule: str, reason: Column) -> Column:
+    """Return struct(rule, reason), the form in which a rejected record carries its fault."""
     return F.struct(F.lit(rule).alias("rule"), reason.alias("reason"))
 
 
@@ -272,19 +272,20 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
 
     bare = F.trim(text)
     blank = text.isNull() | (F.lower(bare).isin(*_NO_COUNT) if field.kind == "count" else bare == "")
-    checks = F.when(F.lit(False), told("", F.lit("")))
+    checks = F.when(F.lit(False), broken_rule("", F.lit("")))
     if is_required(field, conf):
-        checks = checks.when(blank, told("required", F.lit(f"{field.name}: empty, expected a value")))
+        checks = checks.when(blank, broken_rule("required", F.lit(f"{field.name}: empty, expected a value")))
     if field.kind == "id":
-        checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))
+        nul = F.lit(f"{field.name}: holds NUL, expected text")
+        checks = checks.when(text.contains("\0"), broken_rule("control_character", nul))
         # {"id": "7"} is somebody, but no id; a GUID may stand in braces.
-        checks = checks.when(F.trim(text).startswith('{"'), told("type", F.concat(found, F.lit("an id, not an object"))))
+        checks = checks.when(F.trim(text).startswith('{"'), broken_rule("type", F.concat(found, F.lit("an id, not an object"))))
     if field.kind in ("number", "whole", "count", "price", "discount", "flag", "list"):
         kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list",
                  "count": "a count as 1234, 1,234 or 12.3k",
                  "price": "a price as 1299, 1,299.00, 1.299,00 or € 12",
                  "discount": "a price as 1299, 1,299.00, 1.299,00 or € 12, or 10%"}  # fmt: skip
-        checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, F.lit(kinds[field.kind]))))
+        checks = checks.when(~blank & value.isNull(), broken_rule("type", F.concat(found, F.lit(kinds[field.kind]))))
     if field.kind == "time":
         # A day's grace: clocks and zones differ.
         late = F.lit(f"{as_of + timedelta(days=2)} 00:00:00").cast("timestamp")
@@ -295,11 +296,11 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
             if conf.timestamp_format is not None:
                 # 20231115100000 may be a time of that form.
                 is_long &= _formed_time(F.trim(text), conf.timestamp_format).isNull()
-            checks = checks.when(is_long, told("timestamp_milliseconds", reason))
+            checks = checks.when(is_long, broken_rule("timestamp_milliseconds", reason))
         wanted = "unix seconds or an ISO 8601 time; name another form with --set timestamp_format=dd/MM/yyyy"
         if conf.timestamp_format is not None:
             wanted = f"unix seconds, an ISO 8601 time, or one like {conf.timestamp_format} (timestamp_format)"
         expected = F.lit(wanted)
-        checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, expected)))
-        checks = checks.when(value >= late, told("future", F.concat(found, F.lit(f"a time up to {as_of} (as_of)"))))
+        checks = checks.when(~blank & value.isNull(), broken_rule("type", F.concat(found, expected)))
+        checks = checks.when(value >= late, broken_rule("future", F.concat(found, F.lit(f"a time up to {as_of} (as_of)"))))
     return checks

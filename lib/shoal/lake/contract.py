@@ -169,10 +169,10 @@ def contract(name: str) -> Contract:
         near = difflib.get_close_matches(name, contract_names(), n=1, cutoff=0.5)
         raise UsageError(f"no table {name!r}" + (f"; did you mean {near[0]}?" if near else "; `shoal tables` lists them"))
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
         # YAML reads the bare key `null` as its null value.
-        said["columns"] = {n: {"null" if k is None else k: v for k, v in c.items()} for n, c in said["columns"].items()}
-        made = Contract.model_validate(said)
+        document["columns"] = {n: {"null" if k is None else k: v for k, v in c.items()} for n, c in document["columns"].items()}
+        made = Contract.model_validate(document)
     except (ValidationError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UsageError(f"{path.name}: {' '.join(str(error).split())[:400]}") from None
     named = {*made.key, *made.partition_by, *made.cluster_by, *([made.time_column] if made.time_column else [])}

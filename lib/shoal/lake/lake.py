@@ -25,13 +25,13 @@ from shoal.lake import log, schema
 from shoal.lake.commit import Committer, session_settings, storage_error, translated
 from shoal.lake.contract import Contract, contract
 from shoal.lake.locks import file_lock, lock_path
-from shoal.lake.log import DataFile, Mark, Txn
+from shoal.lake.log import DataFile, Txn
 from shoal.lake.migration import literal
 from shoal.lake.run import Run
 from shoal.lake.schema import PSEUDONYMISED_LAYERS, PSEUDONYMS_PROPERTY
 from shoal.lake.store import Store
 
-__all__ = ["PSEUDONYMISED_LAYERS", "PSEUDONYMS_PROPERTY", "Lake", "Mark", "Run", "Txn", "storage_error"]
+__all__ = ["PSEUDONYMISED_LAYERS", "PSEUDONYMS_PROPERTY", "Lake", "Run", "Txn", "storage_error"]
 
 # Rows a file: small enough to rewrite quickly, large enough that a table of millions stays a handful of files.
 ROWS_PER_FILE = 2_000_000
@@ -198,10 +198,6 @@ class Lake:
             return None
         return changes.drop("_change_type", "_commit_version", "_commit_timestamp")
 
-    def marks(self, name: str) -> Iterator[tuple[str, Mark]]:
-        """Yield (run, mark) of the table's commits that carry one, see `shoal.lake.log.marks`."""
-        return log.marks(self.store, name)
-
     def last_commit(self, name: str) -> int | None:
         """Return the version that this run's latest commit made of the local table; None where it is not among the last five."""
         ours = None if self.store.catalog else log.commit_with(self.store, name, self.run.run_id, 5)
@@ -221,27 +217,25 @@ class Lake:
         parts = {"as_of": [on.isoformat()], **{column: [value] for column, value in within.items()}}
         return self._replace(name, rows, parts, on, unique)
 
-    def replace_where(
-        self, name: str, rows: DataFrame, column: str, values: Sequence[str], unique: bool = False, mark: Mark | None = None
-    ) -> int:
+    def replace_where(self, name: str, rows: DataFrame, column: str, values: Sequence[str], unique: bool = False) -> int:
         """Make `rows` the table's only rows whose `column` is one of `values`, and return how many they are.
 
-        `unique=True` says that the caller has made the key unique already, which saves a shuffle. `mark`: see `marks`.
+        `unique=True` says that the caller has made the key unique already, which saves a shuffle.
         """
         if column not in contract(name).columns:
             raise ContractError(f"{name} has no column {column}")
-        return self._replace(name, rows, {column: list(values)}, None, unique, mark)
+        return self._replace(name, rows, {column: list(values)}, None, unique)
 
     def overwrite(self, name: str, rows: DataFrame) -> int:
         """Make `rows` the whole table, and return how many they are."""
         return self._replace(name, rows, {}, None)
 
-    def append(self, name: str, rows: DataFrame, unique: bool = False, mark: Mark | None = None) -> int:
-        """Add `rows` and return how many they are; `mark`: see `marks`. A rerun adds them again: for logs such as ops.runs."""
+    def append(self, name: str, rows: DataFrame, unique: bool = False) -> int:
+        """Add `rows` and return how many they are. A rerun adds them again: for logs such as ops.runs."""
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, count):
             before = self.version(name)
-            self._save(name, checked, "append", mark=mark)
+            self._save(name, checked, "append")
         return self.run.wrote(name, count if count >= 0 else self._written(name, before))
 
     def append_once(self, name: str, rows: DataFrame, txn: Txn) -> int | None:
@@ -392,11 +386,9 @@ class Lake:
 
     # -- how rows are written
 
-    def _save(
-        self, name: str, rows: DataFrame, mode: str, txn: Txn | None = None, mark: Mark | None = None, where: str = ""
-    ) -> None:
+    def _save(self, name: str, rows: DataFrame, mode: str, txn: Txn | None = None, where: str = "") -> None:
         """One commit of a plain write."""
-        writer = self.commits.writer(rows, txn, mark).mode(mode)
+        writer = self.commits.writer(rows, txn).mode(mode)
         writer = writer.option("replaceWhere", where) if where else writer
         self.commits.commit(name, lambda: self.store.save(name, writer))
 
@@ -408,7 +400,7 @@ class Lake:
         """The sum of these metrics of what this run has committed since version `before`, 0 where Delta had nothing to commit; of a
         `txn` that an earlier attempt committed, of that commit."""
         text = log.txn_text(txn) if txn else self.run.run_id
-        return log.written(self.store, name, text, max(self.version(name) - before, log.ATTEMPT_COMMITS if txn else 0), *metrics)
+        return log.written(self.store, name, text, max(self.version(name) - before, log.TXN_COMMITS if txn else 0), *metrics)
 
     def _prepare_snapshot(self, name: str) -> None:
         """Let Delta sum up the table's log with one Spark job, which it needs to look for a transaction or for files to replace;
@@ -417,15 +409,7 @@ class Lake:
             with session_settings(self.spark, ONE_JOB_A_QUERY):
                 log.snapshot(self.store, name).numOfFiles()
 
-    def _replace(
-        self,
-        name: str,
-        rows: DataFrame,
-        parts: dict[str, list[str]],
-        on: date | None,
-        unique: bool = False,
-        mark: Mark | None = None,
-    ) -> int:
+    def _replace(self, name: str, rows: DataFrame, parts: dict[str, list[str]], on: date | None, unique: bool = False) -> int:
         """Replace the rows in which each column of `parts` has one of its values; all rows where there is no column."""
         made = self.create(name)
         where = " AND ".join(_where(made, column, values) for column, values in parts.items())
@@ -441,7 +425,7 @@ class Lake:
             if mode == "overwrite":
                 self._prepare_snapshot(name)
             before = self.version(name)
-            self._save(name, written, mode, mark=mark, where=where)
+            self._save(name, written, mode, where=where)
         return self.run.wrote(name, count if count >= 0 else self._written(name, before))
 
     def _has_none_of(self, name: str, parts: dict[str, list[str]]) -> bool:

@@ -1,4 +1,4 @@
-"""What a table's Delta log tells: versions, commits with their metrics and marks, the data files of a version. Reads only.
+"""What a table's Delta log tells: versions, commits with their metrics, the data files of a version. Reads only.
 
 Local logs are read on the driver, by Delta's classes or from their JSON, without a Spark job: DESCRIBE takes one or two, and
 Delta rebuilds a version's list of files with three. A catalog is asked by SQL.
@@ -18,11 +18,8 @@ from shoal.lake.store import Store
 
 # (application, version): a write that Delta does once, however often it is asked for. Lower versions are not written either.
 Txn = tuple[str, int]
-# A writer's note in its commit, for later runs to find in the table's log.
-Mark = dict[str, Any]
-_MARKED = '"mark": {'
 # Commits in which the write of an earlier attempt is looked for; other writers' commits may lie between.
-ATTEMPT_COMMITS = 1000
+TXN_COMMITS = 1000
 # Commits that are read one by one to find what a table has gained.
 FEW_COMMITS = 10_000
 # Files that are handed to Spark one by one; of more, Delta's own search by statistics costs less.
@@ -198,8 +195,8 @@ def commits(store: Store, name: str, limit: int) -> Iterator[dict[str, Any]]:
     """Yield version, operation, userMetadata and operationMetrics of the table's latest commits, the last one first, as far as the
     log goes."""
     if store.catalog:
-        told = store.delta_table(name).history(limit).select("version", "operation", "userMetadata", "operationMetrics")
-        yield from (row.asDict() for row in told.collect())
+        history = store.delta_table(name).history(limit).select("version", "operation", "userMetadata", "operationMetrics")
+        yield from (row.asDict() for row in history.collect())
         return
     last = version(store, name)
     for number in range(last, max(-1, last - limit), -1):
@@ -228,14 +225,3 @@ def written(store: Store, name: str, text: str, limit: int, *metrics: str) -> in
         return 0
     counted = ["numOutputRows"] if ours["operation"] == "WRITE" else metrics
     return sum(int((ours["operationMetrics"] or {}).get(each, 0)) for each in counted)
-
-
-def marks(store: Store, name: str) -> Iterator[tuple[str, Mark]]:
-    """Yield (run, mark) of the commits to the table that carry a mark, the last one first, those of killed runs too; of the last
-    1,000 commits, as far as the log goes."""
-    for each in commits(store, name, ATTEMPT_COMMITS):
-        metadata = each.get("userMetadata") or ""
-        # Others may have put anything there.
-        if _MARKED in metadata:
-            made = json.loads(metadata)
-            yield made["run_id"], made["mark"]

@@ -80,8 +80,9 @@ def ask_for(lake: Lake, people: Sequence[str]) -> Request:
     known, limit = open_request(lake), lake.settings.privacy.max_people
     everybody = {*people, *(known.people if known else ())}
     if len(everybody) > limit:
-        told = f"{len(known.people):,} of them of a request that is not finished: erase without an --user first" if known else ""
-        raise UsageError(f"{len(everybody):,} ids{told and ', '}{told}; expected at most {limit:,} at once (privacy.max_people)")
+        pending = f"{len(known.people):,} of them of a request that is not finished: erase without an --user first" if known else ""
+        found = f"{len(everybody):,} ids{pending and ', '}{pending}"
+        raise UsageError(f"{found}; expected at most {limit:,} at once (privacy.max_people)")
     request_id = known.request_id if known else f"erase-{lake.run.run_id}"
     receipt = known.receipt if known else secrets.token_hex(32)
     fields = "person_id string, request_id string, receipt string, requested_at timestamp"

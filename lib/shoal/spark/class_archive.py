@@ -102,10 +102,10 @@ def _can_archive() -> bool:
 def main() -> int:
     """Make the archive and say so; where there can be none, say why. 0 in both cases: it makes sessions start sooner, no more."""
     try:
-        said = f"{make_archive()}: the classes of a session"
+        message = f"{make_archive()}: the classes of a session"
     except (ShoalError, OSError) as error:
-        said = f"no archive of classes, sessions start some seconds later: {error}"
-    sys.stderr.write(f"shoal: {said}\n")
+        message = f"no archive of classes, sessions start some seconds later: {error}"
+    sys.stderr.write(f"shoal: {message}\n")
     return 0
 
 

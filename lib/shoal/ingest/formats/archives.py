@@ -91,10 +91,10 @@ def unpack(given: str, root: Path, conf: IngestConf) -> Path:
 def label_of(folder: Path) -> str:
     """What the .zip was called that a folder was unpacked from; nothing for another folder."""
     try:
-        said = json.loads((folder / LABEL).read_text(encoding="utf-8"))
+        label = json.loads((folder / LABEL).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ""
-    return str(said.get("archive", "")) if isinstance(said, dict) else ""
+    return str(label.get("archive", "")) if isinstance(label, dict) else ""
 
 
 def owner_in(called: str) -> str | None:
@@ -187,19 +187,19 @@ def _unpack_members(given: str, archive: zipfile.ZipFile, members: list[zipfile.
     total = 0
     for member in members:
         path = folder.joinpath(*PurePosixPath(member.filename).parts)
-        told = f"{given}: member {member.filename[:200]!r}"
+        member_of = f"{given}: member {member.filename[:200]!r}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as stream, path.open("xb") as file:
                 while block := stream.read(_BLOCK):
                     total += len(block)
                     if total > conf.zip_max_bytes:
-                        raise InputError(f"{told}: unpacks to more than zip_max_bytes={conf.zip_max_bytes:,}; nothing is read")
+                        raise InputError(f"{member_of}: unpacks to more than zip_max_bytes={conf.zip_max_bytes:,}; nothing is read")
                     file.write(block)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
-            raise InputError(f"{told}: damaged: {error}; get the archive once more") from None
+            raise InputError(f"{member_of}: damaged: {error}; get the archive once more") from None
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise InputError(f"{told}: a file and a folder of one name; nothing of the archive is read") from None
+            raise InputError(f"{member_of}: a file and a folder of one name; nothing of the archive is read") from None
 
 
 def _sha256(path: str) -> str:

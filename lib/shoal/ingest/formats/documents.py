@@ -165,8 +165,8 @@ def _rows_in(data: bytes, stretch: Stretch, records_of: RecordsOf, max_bytes: in
         yield head, "bad_json", f"not JSON ({error.msg} at line {error.lineno}); expected a JSON document", None
         return
     except WRONG_SHAPE as error:
-        told = " ".join(str(error).split())[:200]
-        yield head, "bad_json", f"not a document as expected of {Path(stretch.path).name}: {type(error).__name__} {told}", None
+        cause = " ".join(str(error).split())[:200]
+        yield head, "bad_json", f"not a document as expected of {Path(stretch.path).name}: {type(error).__name__} {cause}", None
         return
     for record in found:
         original = record.pop(ORIGINAL, record) if isinstance(record, dict) else record

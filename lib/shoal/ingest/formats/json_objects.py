@@ -74,8 +74,8 @@ def object_record(raw: str, value: dict[str, Any], columns: Sequence[str | None]
         try:
             value = shaped(value)
         except WRONG_SHAPE as error:
-            told = " ".join(str(error).split())[:200]
-            return raw, "bad_json", f"not an object as expected: {type(error).__name__} {told}", None
+            cause = " ".join(str(error).split())[:200]
+            return raw, "bad_json", f"not an object as expected: {type(error).__name__} {cause}", None
     plan, unknown = _plan_of(tuple(value), columns)
     refused = _refusal(plan, unknown, left)
     if refused is not None:
@@ -140,8 +140,8 @@ def _columns_of(
     plan, unknown = _plan_of(spelled, columns)
     refused, nothing = _refusal(plan, unknown, left), pa.nulls(len(rows), pa.string())
     if refused is not None:
-        told = [pa.repeat(pa.scalar(text), len(rows)) for text in refused]
-        return [*told, *[nothing] * len(names)]
+        reasons = [pa.repeat(pa.scalar(text), len(rows)) for text in refused]
+        return [*reasons, *[nothing] * len(names)]
     values = dict(zip(spelled, zip(*rows, strict=True), strict=True))
     fields = {ours: reduce(pc.coalesce, [_texts_of(values[name]) for name in theirs]) for ours, theirs in plan}
     return [nothing, nothing, *(fields.get(name, nothing) for name in names)]

@@ -174,10 +174,10 @@ def _read_parquet(
     try:
         rows = spark.read.parquet(*map(literal_path, paths))
     except (Py4JJavaError, PySparkException) as error:
-        told = re.search(r"Illegal Parquet type: [^.\n]{1,80}", str(error))
-        if told is None:
+        found_type = re.search(r"Illegal Parquet type: [^.\n]{1,80}", str(error))
+        if found_type is None:
             raise
-        raise InputError(f"{paths[0]}: {told.group()}; write that column as a text, a number or a timestamp") from error
+        raise InputError(f"{paths[0]}: {found_type.group()}; write that column as a text, a number or a timestamp") from error
     pairs = [(pair or "=").removesuffix(PLAIN).rpartition("=") for pair in columns]
     types = {f.name: f.dataType.simpleString() for f in rows.schema.fields}
     lines = layout.splitlines()

@@ -24,7 +24,7 @@ FIELDS = (
     Field("is_video", "flag"),
     Field("multiple_images", "flag"),
     # What kind of post it is, where that is one word: Image, Video, Sidecar; GraphSidecar; 1, 2, 8.
-    Field("media_type", "word", False, ("type", "__typename", "typename"), people="nobody"),
+    Field("media_type", "word", False, ("type", "__typename", "typename"), people="none"),
     Field("caption", "text", False, ("text", "description")),
     Field("comments", "count", False, ("comments_count", "comment_count", "num_comments")),
     Field("likes", "count", False, ("likes_count", "like_count", "num_likes")),

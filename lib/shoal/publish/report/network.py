@@ -229,5 +229,5 @@ def apart(places: Mapping[str, Sequence[float]], size: tuple[float, float], roun
 
 def sizes_in_words(piece: Piece, most: int = MOST_LABELS) -> str:
     """The communities drawn, in words: for those who cannot see the drawing."""
-    said = [f"{shortened(c, 22)} with {plural(size, 'member')}" for c, size in list(piece.sizes.items())[:most]]
-    return "; ".join(said)
+    sizes = [f"{shortened(c, 22)} with {plural(size, 'member')}" for c, size in list(piece.sizes.items())[:most]]
+    return "; ".join(sizes)

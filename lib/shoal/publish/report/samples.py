@@ -142,7 +142,7 @@ def _with_titles(rows: DataFrame, titles: DataFrame | None, order: Sequence[str]
 
 
 def _list_table(user: str, source: str, rows: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]) -> Table:
-    said = "; ".join(_event(row) for row in lately)
+    history = "; ".join(_event(row) for row in lately)
     cells = [
         [
             Cell(str(row["rank"]), kind="number"),
@@ -152,7 +152,7 @@ def _list_table(user: str, source: str, rows: Sequence[Mapping[str, Any]], latel
         ]
         for row in rows
     ]
-    note = f"Last seen of this user: {said}." if said else "Nothing is known of what this user did."
+    note = f"Last seen of this user: {history}." if history else "Nothing is known of what this user did."
     return Table(f"User {shortened(user, 60)} · {source}", ["Rank", "Item", "Because", "Score"], cells, note)
 
 
