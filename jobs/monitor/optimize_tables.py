@@ -64,7 +64,7 @@ def run(lake: Lake, conf: OptimizeConf, as_of: date) -> None:
     """See to every table that exists, one after the other."""
     names = chosen(lake, conf.tables)
     if not names:
-        raise SkippedError("the lake has no table to see to; `shoal ingest` brings rows in")
+        raise SkippedError("the lake has no table to optimise; `shoal ingest` loads data")
     if conf.vacuum_hours < 168 and lake.settings.lake.catalog:
         raise UsageError("optimize.vacuum_hours: at least 168 with a catalog, where others read without asking")
     total: dict[str, int] = {}

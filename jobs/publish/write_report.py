@@ -76,7 +76,7 @@ def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
     path = folder(lake, conf) / as_of.isoformat() / "report.html"
     tables = find_tables(lake, as_of)
     if not set(tables) - {"ops.runs"}:
-        raise SkippedError("the lake has no table to report on; `shoal ingest` brings rows in")
+        raise SkippedError("the lake has no table to report on; `shoal ingest` loads data")
     runs, writers = [], {}
     if "ops.runs" in tables:
         log = lake.read("ops.runs").persist()

@@ -48,7 +48,7 @@ ALIASES = {
     "user_id": USER.aliases,
     "item_id": ITEM.aliases,
     "rating": RATING.aliases,
-    # No `date`: where it is in a form that nobody named, a file would be refused whose order nobody asked for.
+    # No `date`: a file with dates of an unnamed format would be refused although the split does not use them.
     "timestamp": ("occurred_at", "time"),
 }
 ITEM_ALIASES = {field.name: field.aliases for field in ITEMS.fields}

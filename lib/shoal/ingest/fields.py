@@ -43,7 +43,7 @@ Hide = Callable[[str], str]
 @dataclass(frozen=True)
 class Field:
     """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, price, discount, currency,
-    flag, time, list, word), and whether a file must have it. A currency that is not named is told by the sign in the field
+    flag, time, list, word), and whether a file must have it. A currency that is not named is recognised by the sign in the field
     `price`; a discount may be a share of the fields `price` and `quantity`.
 
     forms: for a time, other ways to write it than unix seconds and ISO 8601, each a function from such a text to ISO 8601, and
@@ -92,7 +92,7 @@ def is_required(field: Field, conf: IngestConf) -> bool:
 
 
 def refuse_unknown_renames(wanted: Sequence[Field], conf: IngestConf) -> None:
-    """Raise UsageError, naming the nearest, for a rename of a column that is none of `wanted`."""
+    """Raise UsageError, naming the nearest, for a rename of a column that is not in `wanted`."""
     ours = [field.name for field in wanted]
     for name in conf.column_mapping:
         if name not in ours:
@@ -157,16 +157,16 @@ def typed(field: Field, conf: IngestConf) -> Column:
 
 
 def _number(text: Column) -> Column:
-    """The text as a double; null where it is none. Java reads 1d and 1f as numbers; no file means that."""
+    """The text as a double; null where it is no number. Java reads 1d and 1f as numbers; no file means that."""
     bare = F.trim(text)
     # Not the last letter by F.substring, which counts all letters and makes a new text: a tenth of the cost of parsing a rating.
     return F.when(~reduce(or_, [bare.endswith(letter) for letter in "dDfF"]), bare.cast("double"))
 
 
 def _count(text: Column) -> Column:
-    """How many, as people write it: 1234, 1,234, 1 234, 12.3k, 1.2m, 2b, 100+; null where the text is none of these or below zero.
+    """How many, as people write it: 1234, 1,234, 1 234, 12.3k, 1.2m, 2b, 100+; null for any other text or a negative number.
 
-    A fraction without a letter is none; one with a letter is as exact as its digits.
+    A fraction without a letter is no count; one with a letter is as exact as its digits.
     """
     bare = F.regexp_replace(F.lower(F.trim(text)), r"(?<=[\dkmb])\+$", "")
     plain = F.regexp_replace(bare, rf"(?<=\d){_BLANK}(?=\d{{3}})", ",")
@@ -185,7 +185,7 @@ def _count(text: Column) -> Column:
 
 def _price(text: Column) -> Column:
     """An amount of money as people write it: 1299, 1299.5, 1,299.00, 1.299,00, 1 299,00, 35,90, with a currency before or behind;
-    null where the text is none of these.
+    null for any other text.
 
     A comma or point before one or two last digits ends the whole amount; groups of three are thousands. A point before three
     digits beside a currency (€ 1.299) may be either: none.
@@ -242,7 +242,7 @@ def _time(text: Column, conf: IngestConf, forms: Sequence[Callable[[Column], Col
 
 def _formed_time(text: Column, form: str) -> Column:
     """The time of a text of that form; null for another. Spark reads no weekdays, which say nothing that the date does not: one at
-    the beginning, E in the pattern, is left out."""
+    the beginning, E in the pattern, is dropped."""
     dated = re.sub(r"^E+[^\w'\[]*", "", form)
     if dated != form:
         text = F.regexp_replace(text, r"^\p{L}+\W+", "")
@@ -250,7 +250,7 @@ def _formed_time(text: Column, form: str) -> Column:
 
 
 def _list(text: Column) -> Column:
-    """A JSON array, or values between vertical bars; blank ones left out."""
+    """A JSON array, or values between vertical bars; without blank ones."""
     parts = F.when(text.startswith("["), F.from_json(text, "array<string>")).otherwise(F.split(text, r"\|"))
     return F.filter(F.transform(parts, F.trim), lambda part: part != "")
 

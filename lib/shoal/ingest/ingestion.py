@@ -107,7 +107,7 @@ def _write(lake: Lake, conf: IngestConf, candidates: Candidates, parsed: ParsedI
 
 
 def refuse_new_names(batches: Sequence[Batch]) -> None:
-    """Raise InputError where JSON records have names that no field is made of and bronze's contract takes none, as for a column of
+    """Raise InputError where JSON records have names that no field uses and bronze's contract takes none, as for a column of
     other files; but a record's names are known only once it was read, so they are in bronze and quarantine."""
     for batch in batches:
         records = sum(n for (_, rule), n in batch.counts.items() if rule == "unknown_column")

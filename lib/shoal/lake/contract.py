@@ -70,7 +70,7 @@ class Contract(BaseModel):
     """One table. `key` is unique and never null; `time_column` is the event time that `before` filters on.
 
     `retention_days`: rows older by time_column, else by as_of, are removed by `optimize_tables`. `unknown_columns`: whether a
-    file's column that nothing is made of is kept in bronze's raw text and told, or the file is refused. `drift_rows`: SQL of the
+    file's column that no field uses is kept in bronze's raw text and reported, or the file is refused. `drift_rows`: SQL of the
     rows that are compared, all without it; `drift_age`: a column of days, or a time that the days are counted from.
     """
 
@@ -163,7 +163,7 @@ def contract_names() -> list[str]:
 
 @cache
 def contract(name: str) -> Contract:
-    """The contract of a table. Raises UsageError, naming the nearest table, where there is none of that name."""
+    """The contract of a table. Raises UsageError, naming the nearest table, for an unknown name."""
     path = FOLDER / f"{name}.yaml"
     if not _NAME.match(name) or not path.is_file():
         near = difflib.get_close_matches(name, contract_names(), n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""What a table's Delta log tells: versions, commits with their metrics, the data files of a version. Reads only.
+"""What a table's Delta log holds: versions, commits with their metrics, the data files of a version. Reads only.
 
 Local logs are read on the driver, by Delta's classes or from their JSON, without a Spark job: DESCRIBE takes one or two, and
 Delta rebuilds a version's list of files with three. A catalog is asked by SQL.
@@ -219,7 +219,7 @@ def commit_with(store: Store, name: str, text: str, limit: int) -> dict[str, Any
 
 def written(store: Store, name: str, text: str, limit: int, *metrics: str) -> int:
     """Return the sum of these metrics of the latest of the last `limit` commits whose userMetadata hold `text`, of a plain write
-    its rows; 0 where there is none: Delta commits nothing where it has no rows to write."""
+    its rows; 0 without such a commit: Delta commits nothing where it has no rows to write."""
     ours = commit_with(store, name, text, limit)
     if ours is None:
         return 0

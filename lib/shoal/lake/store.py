@@ -70,7 +70,7 @@ class Store:
         return DeltaTable.forPath(self.spark, self.path(name))
 
     def drop(self, name: str) -> None:
-        """Remove the table with all its files; nothing happens where there is none."""
+        """Remove the table with all its files; do nothing where it does not exist."""
         if not self.exists(name):
             return
         if self.catalog:

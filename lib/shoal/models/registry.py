@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 ALIAS = "champion"
 EXPERIMENT = "shoal"
 ARTIFACT = "model"
-# MLflow says "there is none" in three ways, by store.
+# MLflow reports a missing version in three ways, by store.
 NOT_THERE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 
@@ -88,7 +88,7 @@ def register(
 ) -> Model:
     """Keep the files of `folder` as a new version of the model `name`, and make it the champion where it is better.
 
-    `beats` decides against the present champion; it is not called where there is none. Without it `metric`, an entry of `metrics`,
+    `beats` decides against the present champion; it is not called without one. Without it `metric`, an entry of `metrics`,
     decides: `judge` gives the same metric of the present champion on the new model's own test data; without it, or where it gives
     None, the champion's recorded metric counts. Equal models are no promotion. The first model becomes champion; so does one whose
     predecessor's files are gone; one with a metric that is no number never beats another.

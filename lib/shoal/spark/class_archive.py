@@ -31,7 +31,7 @@ def archive_path() -> Path:
 
 
 def archive_options() -> str:
-    """The options of a session's Java that use the archive; empty where there is none, or Java is too old for one."""
+    """The options of a session's Java that use the archive; empty without an archive, or where Java is too old for one."""
     written = os.environ.get(ARCHIVE_AT_EXIT)
     if written:
         return f'"-XX:ArchiveClassesAtExit={written}" {_QUIET}'

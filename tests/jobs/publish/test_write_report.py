@@ -146,7 +146,7 @@ def test_an_empty_lake_is_skipped(spark: SparkSession, lake: Lake, job: Job, set
     for _ in range(2):  # the second time there is ops.runs
         result = execute(spark, job, settings, lake.root, DAY)
         assert (result.status, result.exit_code) == ("skipped", 0)
-        assert result.message == "the lake has no table to report on; `shoal ingest` brings rows in"
+        assert result.message == "the lake has no table to report on; `shoal ingest` loads data"
     assert not (lake.root / "reports").exists()
 
 

@@ -37,7 +37,7 @@ def is_archive(given: str) -> bool:
 
 
 def archives_of(given: str) -> list[str]:
-    """The .zip files that an input is or holds, sorted: the file itself, or those below the folder, hidden ones left out."""
+    """The .zip files that an input is or holds, sorted: the file itself, or those below the folder, without hidden ones."""
     if is_archive(given):
         return [given]
     folder = Path(given)

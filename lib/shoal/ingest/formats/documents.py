@@ -34,7 +34,7 @@ def is_document(path: str, max_bytes: int) -> bool:
     """Whether a .json file is one document: not where its first line is a whole JSON object and more lines follow. A .js file is.
 
     Other endings are none. Reads one line, and of that at most `max_bytes`; a file that cannot be unzipped is a document, and
-    is told to be broken when it is read.
+    is reported as damaged when it is read.
     """
     if path.lower().removesuffix(".gz").endswith(".js"):
         return True

@@ -40,7 +40,7 @@ class _Names(AccumulatorParam[set[str]]):
 
 
 def seen_names(spark: SparkSession) -> Accumulator[set[str]]:
-    """Where tasks tell of names in JSON objects that nothing is made of; a task that is done twice tells the same."""
+    """Collect from tasks the names of JSON objects that no field uses; a task that runs twice reports the same."""
     return spark.sparkContext.accumulator(set(), _Names())
 
 
@@ -60,7 +60,7 @@ def read_records(
 
     `columns` gives each file's columns under our names, in the file's order (for JSON and Parquet: pairs `theirs=ours`).
     `records_of` takes JSON documents apart, where there are any, `shaped` is done to each JSON object; `has_quotes`: see Limits.
-    Names of JSON objects that nothing is made of are added to `seen`, at most MOST_NAMES, when the records are read; with `refuse`
+    Names of JSON objects that no field uses are added to `seen`, at most MOST_NAMES, when the records are read; with `refuse`
     such records are rejected (rule unknown_column). A task reads about ingest.split_bytes, of one large file or of many small ones.
     Narrow.
     """

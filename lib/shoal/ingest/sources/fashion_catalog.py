@@ -35,7 +35,7 @@ PRODUCT_FIELDS = (
         ("categories", "product_type", "product_type_name", "article_type", "product_category", "sub_category", "main_category"),
     ),
     Field("colour", "text", False, ("color", "base_colour", "colour_group_name")),
-    # What it sells for comes before what it is said to have cost.
+    # The selling price comes before the list price.
     Field(
         "price",
         "price",

@@ -25,7 +25,7 @@ TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "d
                                            "rating_timestamp", "rating_time", "review_date"))  # fmt: skip
 
 
-# What others call our events. What takes back another, as `remove_from_cart`, is none of them.
+# What others call our events. What takes back another, as `remove_from_cart`, is not among them.
 _EVENT_WORDS = {
     "view": ("browse", "viewed", "pv", "page_view", "play", "listen", "watch", "read"),
     "click": ("clicked",),
@@ -47,7 +47,7 @@ def named_event(event: Column) -> Column:
     return found.otherwise(event)
 
 
-# What moderators call their decisions. A word that may be a mere suspicion, as `flagged`, is none.
+# What moderators call their decisions. A word that may be a mere suspicion, as `flagged`, is not among them.
 REMOVED = ("removed", "remove", "hidden", "hide", "rejected", "reject", "deleted", "delete", "blocked", "block", "banned", "ban",
            "taken_down", "take_down", "disapproved", "suspended", "unpublished")  # fmt: skip
 ALLOWED = ("allowed", "allow", "approved", "approve", "accepted", "accept", "restored", "restore", "reinstated", "kept", "keep",

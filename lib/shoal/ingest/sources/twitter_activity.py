@@ -86,7 +86,7 @@ ACTIVITY_FIELDS = (
 )
 
 
-# What a page of the API's second version is told by, and a search's of the first.
+# The keys by which a page of the API's second version is recognised, and a search's of the first.
 _PAGE = frozenset({"data", "includes", "meta", "errors"})
 
 

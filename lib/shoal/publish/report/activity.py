@@ -78,7 +78,7 @@ def span_of(first: date, last: date) -> str:
 
 
 def events_over_time(events: DataFrame, span: str) -> list[tuple[date, int]]:
-    """(first day of the span, events), in order, spans without events left out; `span`: day, week (from Monday), month.
+    """(first day of the span, events), in order, without spans that have no events; `span`: day, week (from Monday), month.
 
     Collects at most the last MOST_SPANS (400) spans. One pass.
     """
@@ -148,7 +148,7 @@ def activity_part(
 ) -> Part:
     """Events (silver.interactions), users and items (features.users, features.items of one day), titles (silver.items)."""
     blocks: list[Block] = []
-    lead, finding = "Nothing is known of what people do.", ""
+    lead, finding = "No event is known.", ""
     kinds = events_by_kind(events) if events is not None else []
     if events is None or not kinds:
         blocks.append(absent("silver.interactions"))

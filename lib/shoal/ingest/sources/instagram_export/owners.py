@@ -52,7 +52,7 @@ def owner_of(path: str) -> tuple[str, str | None]:
 
 
 def _profile_in(root: Path) -> tuple[str, str | None] | None:
-    """(username, display name) as the profile in an archive's folder says; None where there is none that can be read."""
+    """(username, display name) as the profile in an archive's folder says; None without a readable one."""
     for name in _PROFILE_FILES:
         try:
             with (root / name).open("rb") as file:
