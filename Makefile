@@ -49,10 +49,10 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
-	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
 	$(BIN)/python -m bench
