@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.sections import Settings
 from shoal.errors import InputError, TransientError, UsageError
+from shoal.lake.contract import VERSION
 from shoal.lake.lake import Lake, Run
 from shoal.lake.leases import Lease, holders, release, take
 from shoal.lake.maintenance import compact, purge_history, sizes, vacuum
@@ -80,7 +81,7 @@ def test_the_table_is_that_of_its_contract(lake: Lake) -> None:
     assert [(f.name, f.dataType.simpleString(), f.nullable, f.metadata["comment"]) for f in fields] == [
         (name, made.data_type(name).simpleString(), column.null, column.comment) for name, column in made.columns.items()
     ]
-    assert (lake.exists(TABLE), lake.version(TABLE), lake.properties(TABLE)["shoal.contract"]) == (True, 0, made.version())
+    assert (lake.exists(TABLE), lake.version(TABLE), lake.properties(TABLE)[VERSION]) == (True, 0, made.version())
     lake.drop(TABLE)
     assert (lake.exists(TABLE), lake.version(TABLE)) == (False, -1)
 
@@ -120,9 +121,9 @@ def test_a_job_runs_once_at_a_time_and_a_killed_run_is_named(make_lake: MakeLake
     lake, other = make_lake(), make_lake("run-2")
     with job_lock(lake, "build_users", {"run_id": "run-1"}) as killed:
         assert killed is None
-        with pytest.raises(TransientError, match=r"^build_users is running in this lake already \(run run-1\); wait"):
-            with job_lock(other, "build_users", {"run_id": "run-2"}):
-                pass
+        refused = pytest.raises(TransientError, match=r"^build_users is running in this lake already \(run run-1\); wait")
+        with refused, job_lock(other, "build_users", {"run_id": "run-2"}):
+            pass
         with pytest.raises(TransientError, match="^build_users is running"), alone(other):
             pass
         with job_lock(other, "build_items", {"run_id": "run-2"}) as nothing:

@@ -117,7 +117,8 @@ def data_files(store: Store, name: str, at: int) -> list[DataFile] | None:
     """Return the files of version `at` of a local table, replayed from the JSON of its commits.
 
     None of a table that is not local, where these are more than REPLAYED_COMMITS or REPLAYED_BYTES, where the log does not begin
-    with version 0 any more, and for a table with deletion vectors, whose files hold rows that are gone. Cost: a read of at most 200 small files.
+    with version 0 any more, and for a table with deletion vectors, whose files hold rows that are gone. Cost: a read of at
+    most 200 small files.
     """
     folder = store.log_folder(name)
     if not store.is_local or at < 0 or at >= REPLAYED_COMMITS:

@@ -106,10 +106,17 @@ class Store:
 
     def save(self, name: str, writer: Any) -> None:
         """Write with a DataFrameWriter to where the table lies."""
-        if self.catalog:
-            writer.saveAsTable(self.sql_name(name))
-        else:
+        if not self.catalog:
             writer.save(self.path(name))
+        elif self.catalog == SESSION_CATALOG:
+            # By its place: open-source Delta refuses an overwrite by name ("does not support truncate in batch mode").
+            writer.save(self.location(name))
+        else:
+            writer.saveAsTable(self.sql_name(name))
+
+    def location(self, name: str) -> str:
+        """Return where the files of a catalog's table lie. One query of the catalog."""
+        return str(self.spark.sql(f"DESCRIBE DETAIL {self.sql_name(name)}").select("location").collect()[0]["location"])
 
     def delta_table(self, name: str) -> DeltaTable:
         """Return Delta's handle of a table, for MERGE, DELETE, OPTIMIZE and VACUUM."""
@@ -118,8 +125,7 @@ class Store:
                 return DeltaTable.forName(self.spark, self.sql_name(name))
             except ParseException:
                 # Open-source Delta takes no name of three parts here.
-                described = self.spark.sql(f"DESCRIBE DETAIL {self.sql_name(name)}").select("location").collect()[0]
-                return DeltaTable.forPath(self.spark, described["location"])
+                return DeltaTable.forPath(self.spark, self.location(name))
         return DeltaTable.forPath(self.spark, self.path(name))
 
     def drop(self, name: str) -> None:

@@ -109,10 +109,11 @@ def owner_in(called: str) -> str | None:
 
 @contextmanager
 def unpacked_aside(given: Sequence[str], root: str, conf: IngestConf) -> Iterator[list[Path]]:
-    """The folders with the files of the archives `given`, outside the lake at `root`, a path or URI, and for as long as the context lasts.
+    """The folders with the files of the archives `given`, outside the lake at `root`, a path or URI, for as long as the context
+    lasts.
 
-    For a lake that is to hold no raw copy, or has no local folder. The folder is below the machine's temporary folder (TMPDIR), the user's alone, and the
-    same for the same archives and lake; what a killed run left of it is removed first. On a cluster every worker must see that
+    For a lake that is to hold no raw copy, or has no local folder. The folder is below the machine's temporary folder (TMPDIR), the
+    user's alone, and the same for the same archives and lake; what a killed run left of it is removed first. On a cluster every worker must see that
     folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
     """
     lake = hashlib.sha256(root.encode()).hexdigest()[:16]
