@@ -26,7 +26,8 @@ from shoal.testing import hdfs
 WORLD = WorldConf(users=40, items=30, events=900, texts=60, days=30, seed=5)
 JOBS = ("build_users", "train_recommender", "rank_nodes", "find_communities", "build_recommendations", "write_report")
 SMALL = ["train_recommender.feedback=implicit", "train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]",
-         "train_recommender.alphas=[1.0]", "train_recommender.max_iter=3", "train_recommender.experts=[]", "recommend.k=3"]  # fmt: skip
+         "train_recommender.alphas=[1.0]", "train_recommender.max_iter=3", "train_recommender.experts=[]",
+         "recommend.k=3"]  # fmt: skip
 # Of one run or place: compared by the other columns.
 OWN = {"run_id", "ingested_at", "_ingested_at", "model_version", "started_at", "ended_at", "seconds", "batch_id", "_batch_id"}
 COMPARED = ("silver.interactions", "silver.items", "silver.follows", "features.users", "gold.node_ranks", "gold.communities")

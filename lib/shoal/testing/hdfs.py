@@ -66,7 +66,8 @@ def start(folder: str | Path) -> Hdfs:
     details.unlink(missing_ok=True)
     command = [
         java(), "-Xmx512m", f"-Dtest.build.data={root / 'data'}", f"-Dlog4j2.configurationFile={root / 'log4j2.properties'}",
-        "-cp", f"{hdfs_jars() / '*'}:{spark_jars_folder() / '*'}", _MAIN, "-nomr", "-format", "-nnport", str(port), "-datanodes", "1",
+        "-cp", f"{hdfs_jars() / '*'}:{spark_jars_folder() / '*'}", _MAIN, "-nomr", "-format",
+        "-nnport", str(port), "-datanodes", "1",
         "-D", "dfs.replication=1", "-D", "dfs.permissions.enabled=true", "-writeDetails", str(details),
     ]  # fmt: skip
     with (root / "hdfs.log").open("ab") as log:

@@ -113,8 +113,8 @@ def unpacked_aside(given: Sequence[str], root: str, conf: IngestConf) -> Iterato
     lasts.
 
     For a lake that is to hold no raw copy, or has no local folder. The folder is below the machine's temporary folder (TMPDIR), the
-    user's alone, and the same for the same archives and lake; what a killed run left of it is removed first. On a cluster every worker must see that
-    folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
+    user's alone, and the same for the same archives and lake; what a killed run left of it is removed first. On a cluster every
+    worker must see that folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
     """
     lake = hashlib.sha256(root.encode()).hexdigest()[:16]
     aside = Path(tempfile.gettempdir()) / f"shoal-{os.getuid()}-{lake}"
