@@ -24,9 +24,10 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/spark/jars.p
 	$(BIN)/python -m shoal.spark.class_archive
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py lib/shoal/testing/hdfs.py $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m shoal.testing.kafka_broker bring
+	$(BIN)/python -m shoal.testing.hdfs bring
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev

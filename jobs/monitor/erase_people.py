@@ -23,7 +23,7 @@ from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.privacy.erasure import erase, open_request
 from shoal.runner.command import run_job
-from shoal.runner.execute import alone
+from shoal.runner.job_lock import alone
 
 READS = ("*",)
 WRITES = ("*", "models:/shoal_recommender", "models:/shoal_sentiment")

@@ -20,6 +20,7 @@ from shoal.conf.loading import load, section_name
 from shoal.errors import UsageError
 from shoal.lake.lake import Lake, Run
 from shoal.lake.query import answer
+from shoal.lake.store import refuse_missing_folder, resolved_root
 from shoal.runner import pipeline as stages
 from shoal.runner.command import parse_as_of, plan
 from shoal.runner.execute import Result, execute
@@ -110,13 +111,12 @@ def pipeline(
     settings = load(env, sets or [])
     day = parse_as_of(as_of)
     chosen = stages.jobs_between(settings, first, last)
-    if not settings.lake.catalog and not Path(lake).is_dir():
-        raise UsageError(f"--lake {lake}: no such folder; `shoal ingest` makes a lake")
+    refuse_missing_folder(lake, settings.lake.catalog)
     spark = spark_session("shoal-pipeline", env, settings.spark)
     with progress(len(chosen)) as show:
         steps = stages.run_pipeline(spark, settings, lake, day, chosen, force, show.starting, show.ended)
     sys.stderr.write(steps_table(steps))
-    summary = {"as_of": day.isoformat(), "lake": str(Path(lake).resolve()), "steps": [_summary(step) for step in steps]}
+    summary = {"as_of": day.isoformat(), "lake": resolved_root(lake), "steps": [_summary(step) for step in steps]}
     sys.stdout.write(json.dumps(summary) + "\n")
     return next((step.exit_code for step in steps if isinstance(step, Result) and step.exit_code), 0)
 

@@ -20,7 +20,8 @@ from shoal.lake.lake import Lake, Run
 from shoal.mine.text.classifier import score_texts, train_classifier
 from shoal.mine.text.saved import check_model_output, load_classifier, save_classifier
 from shoal.models.sentiment import champion_classifier, content_version, facts_of, plan_of, register_classifier
-from shoal.runner.execute import new_run_id, utc_now
+from shoal.runner.clock import utc_now
+from shoal.runner.execute import new_run_id
 from shoal.spark.session import spark_session
 
 train_app = typer.Typer(help="Train a model on a file.", rich_markup_mode=None)

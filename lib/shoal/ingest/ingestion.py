@@ -67,10 +67,10 @@ def ingest(
     if archives and privacy.pseudonymise and any(each.of_pictures for each in record_types):
         raise UsageError(f"{given}: a pseudonymised lake keeps no pictures of an archive; unpack it elsewhere and name the folder")
     with ExitStack() as stack:
-        if not privacy.pseudonymise:
+        if not privacy.pseudonymise and lake.is_local:
             unpacked = [unpack(each, lake.root, conf) for each in archives]
         else:
-            unpacked = stack.enter_context(unpacked_aside(archives, lake.root, conf)) if archives else []
+            unpacked = stack.enter_context(unpacked_aside(archives, lake.address, conf)) if archives else []
         folders = [str(folder) for folder in unpacked]
         candidates = find_candidates(lake, conf, source, record_types, given, folders)
         parsed = (parse_small if candidates.is_small else parse_large)(lake, conf, as_of, candidates)

@@ -108,7 +108,7 @@ class Committer:
 
     def _is_being_made(self, name: str) -> bool:
         """Whether another writer is at making the table: a local one has a folder for its log by then."""
-        return not self.store.catalog and self.store.log_folder(name).is_dir()
+        return self.store.is_local and self.store.log_folder(name).is_dir()
 
     def alter(self, name: str, statement: str) -> None:
         """Run a statement on the table, which stands in it as {table}; one commit."""

@@ -102,7 +102,9 @@ def same_rows(frame: DataFrame) -> DataFrame:
 
 
 def _actions(store: Store, name: str, number: int) -> Iterator[dict[str, Any]] | None:
-    """The actions of one commit of a local table, in order; None where the log does not have it any more."""
+    """The actions of one commit of a local table, in order; None where the log does not have it any more, or is elsewhere."""
+    if not store.is_local:
+        return None
     file = store.log_folder(name) / f"{number:020d}.json"
     try:
         text = file.read_text(encoding="utf-8")
@@ -114,11 +116,12 @@ def _actions(store: Store, name: str, number: int) -> Iterator[dict[str, Any]] |
 def data_files(store: Store, name: str, at: int) -> list[DataFile] | None:
     """Return the files of version `at` of a local table, replayed from the JSON of its commits.
 
-    None where these are more than REPLAYED_COMMITS or REPLAYED_BYTES, where the log does not begin with version 0 any more, and for
-    a table with deletion vectors, whose files hold rows that are gone. Cost: a read of at most 200 small files.
+    None of a table that is not local, where these are more than REPLAYED_COMMITS or REPLAYED_BYTES, where the log does not begin
+    with version 0 any more, and for a table with deletion vectors, whose files hold rows that are gone. Cost: a read of at
+    most 200 small files.
     """
     folder = store.log_folder(name)
-    if at < 0 or at >= REPLAYED_COMMITS:
+    if not store.is_local or at < 0 or at >= REPLAYED_COMMITS:
         return None
     found: dict[str, dict[str, Any]] = {}
     size = 0
@@ -194,7 +197,7 @@ def added_files(store: Store, name: str, number: int) -> list[str] | None:
 def commits(store: Store, name: str, limit: int) -> Iterator[dict[str, Any]]:
     """Yield version, operation, userMetadata and operationMetrics of the table's latest commits, the last one first, as far as the
     log goes."""
-    if store.catalog:
+    if not store.is_local:
         history = store.delta_table(name).history(limit).select("version", "operation", "userMetadata", "operationMetrics")
         yield from (row.asDict() for row in history.collect())
         return

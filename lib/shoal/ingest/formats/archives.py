@@ -108,14 +108,15 @@ def owner_in(called: str) -> str | None:
 
 
 @contextmanager
-def unpacked_aside(given: Sequence[str], root: Path, conf: IngestConf) -> Iterator[list[Path]]:
-    """The folders with the files of the archives `given`, outside the lake `root` and for as long as the context lasts.
+def unpacked_aside(given: Sequence[str], root: str, conf: IngestConf) -> Iterator[list[Path]]:
+    """The folders with the files of the archives `given`, outside the lake at `root`, a path or URI, for as long as the context
+    lasts.
 
-    For a lake that is to hold no raw copy. The folder is below the machine's temporary folder (TMPDIR), the user's alone, and the
-    same for the same archives and lake; what a killed run left of it is removed first. On a cluster every worker must see that
-    folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
+    For a lake that is to hold no raw copy, or has no local folder. The folder is below the machine's temporary folder (TMPDIR), the
+    user's alone, and the same for the same archives and lake; what a killed run left of it is removed first. On a cluster every
+    worker must see that folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
     """
-    lake = hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    lake = hashlib.sha256(root.encode()).hexdigest()[:16]
     aside = Path(tempfile.gettempdir()) / f"shoal-{os.getuid()}-{lake}"
     try:
         if aside.is_dir() and not aside.is_symlink() and aside.stat().st_uid == os.getuid():
