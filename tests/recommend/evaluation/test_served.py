@@ -32,8 +32,8 @@ def inputs_of(spark: SparkSession, settings: Settings) -> ServingInputs:
     created = [(item, owners.get(item), LATE if item == "z" else EARLY) for item in ("a", "b", "c", "d", "p", "new", "z")]
     items = spark.createDataFrame(
         [(item, "film", owner, ["x"], None, None, None, None, at) for item, owner, at in created],
-        "item_id string, kind string, owner_id string, categories array<string>, hashtags array<string>, title string, text string, "
-        "price_usd double, created_at timestamp",
+        "item_id string, kind string, owner_id string, categories array<string>, hashtags array<string>, title string, text "
+        "string, price_usd double, created_at timestamp",
     )
     # u blocks the owner of d before the moment, that of c after it; b is removed before it, a after it.
     blocks = spark.createDataFrame(

@@ -13,12 +13,13 @@ from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als import AlsSettings, fit_als, list_als
-from shoal.recommend.candidates.blend import PARTS, BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.blend import BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
 from shoal.recommend.candidates.content import ContentSettings, content_factors, genre_popularity, labels_of
 from shoal.recommend.candidates.cooccurrence import MAX_ITEMS
 from shoal.recommend.candidates.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
 from shoal.recommend.candidates.histories import catalogue_of, with_places
 from shoal.recommend.candidates.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
+from shoal.recommend.candidates.parts import FEATURES
 from shoal.recommend.candidates.personalised_pagerank import PagerankSettings, list_pagerank, walk_graph
 from shoal.recommend.candidates.popularity import list_popular, popularity
 from shoal.recommend.candidates.random import list_random
@@ -348,7 +349,7 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
         experts = fit_experts(train, settings, kept)
         chosen["blend"] = {
             expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
-                          **dict(zip(PARTS, expert.coefficients, strict=True))}
+                          **dict(zip(FEATURES, expert.coefficients, strict=True))}
             for expert in experts
         }  # fmt: skip
         rows = history_rows(train, fitted.catalogue, als.user_factors, settings.ease.max_history, users)

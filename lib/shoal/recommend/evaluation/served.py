@@ -1,10 +1,10 @@
 """The lists that users are served, evaluated beside those of the models: rules, cold-start slots and fallback lists included.
 
-A model's own list is what it would show if nothing else had a say. `gold.recommendations` has more: items of blocked owners and removed
-items are not listed, the last places are for items without events, and a list that is short, or that a model does not have, is
-filled with what is popular. Here the same functions make these lists, from what was known at the moment of the split. Exploration is off:
-what it costs is measured where lists are logged (experiment.off_policy). Groups (whom a user follows, communities, profiles) are not
-asked, because their tables hold what was known later.
+A model's own list is what it would show if nothing else had a say. `gold.recommendations` has more: items of blocked owners and
+removed items are not listed, the last places are for items without events, and a list that is short, or that a model does not
+have, is filled with what is popular. Here the same functions make these lists, from what was known at the moment of the split.
+Exploration is off: what it costs is measured where lists are logged (experiment.off_policy). Groups (whom a user follows,
+communities, profiles) are not asked, because their tables hold what was known later.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from shoal.recommend.ranking.served_lists import Candidates, served_lists, servi
 
 @dataclass(frozen=True)
 class ServingInputs:
-    """What serving needs besides the model. `sources`: the tables (their events: silver.interactions); `recommend`: rules, slots and
-    length of lists; `content`: for items without events; `half_life_days`, `event_weights`: of what is popular; `as_of`: the day that
-    rules count from where no event has a time."""
+    """What serving needs besides the model. `sources`: the tables (their events: silver.interactions); `recommend`: rules, slots
+    and length of lists; `content`: for items without events; `half_life_days`, `event_weights`: of what is popular; `as_of`: the
+    day that rules count from where no event has a time."""
 
     sources: Sources
     recommend: RecommendConf
@@ -55,8 +55,8 @@ class TrainingPart:
 
 
 def training_sources(sources: Sources, part: TrainingPart) -> Sources:
-    """The tables as they were at the moment: rows with a later time are dropped, rows without a time stay. Where pairs were drawn at
-    random, the events of training pairs, and the other tables as they are."""
+    """The tables as they were at the moment: rows with a later time are dropped, rows without a time stay. Where pairs were drawn
+    at random, the events of training pairs, and the other tables as they are."""
     if part.moment is None:
         pairs = part.preferences.select("user_id", "item_id")
         return replace(sources, events=sources.events.join(pairs, ["user_id", "item_id"], "left_semi"))

@@ -82,9 +82,9 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Selected:
-    """`spec`: what was chosen; `metrics`: model -> slice -> metric on test users, slice `validation` on those who decided; the model
-    SERVED has no such slice, because it decides nothing; `lists`: model, user_id, rank, item_id, score (cached); `trials`: of the
-    search."""
+    """`spec`: what was chosen; `metrics`: model -> slice -> metric on test users, slice `validation` on those who decided; the
+    model SERVED has no such slice, because it decides nothing; `lists`: model, user_id, rank, item_id, score (cached); `trials`:
+    of the search."""
 
     spec: RecommenderSpec
     metrics: dict[str, dict[str, Metrics]]
@@ -132,8 +132,8 @@ def select(
     serving: ServingInputs | None = None,
 ) -> Selected:
     """Search ALS inside the training part, learn the blend's experts there, compare both on the validation users, and measure them,
-    the baselines, and, with `serving`, the lists that the chosen one serves (SERVED), on the test users. ALS serves unless the blend is
-    better by the paired test: it is cheaper.
+    the baselines, and, with `serving`, the lists that the chosen one serves (SERVED), on the test users. ALS serves unless the
+    blend is better by the paired test: it is cheaper.
 
     Cost: the trials; one fit of each model; one evaluation pass for all; that of `served_at_split`.
     """
