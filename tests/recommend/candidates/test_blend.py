@@ -130,12 +130,12 @@ def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> N
 
 
 def test_what_items_are_about_finds_what_nobody_has_met_together(spark: SparkSession) -> None:
-    """Users of one shelf of 30 items each meet five of them at random, no two users the same: only content says which shelf."""
+    """Users of one shelf of 90 items each meet five of them at random, hardly two users the same: content says which shelf."""
     rng = np.random.default_rng(3)
-    rows = [(f"u{u:03d}", f"s{u % 4}i{i:02d}", 1.0, None) for u in range(120) for i in rng.choice(30, 5, replace=False)]
+    rows = [(f"u{u:03d}", f"s{u % 4}i{i:02d}", 1.0, None) for u in range(120) for i in rng.choice(90, 5, replace=False)]
     frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double")
     numbered = with_numbers(frame.withColumn("occurred_at", F.lit(None).cast("timestamp")))
-    about = [(f"s{s}i{i:02d}", [f"shelf{s}"]) for s in range(4) for i in range(30)]
+    about = [(f"s{s}i{i:02d}", [f"shelf{s}"]) for s in range(4) for i in range(90)]
     content = labels_of(spark.createDataFrame(about, "item_id string, categories array<string>"), SETTINGS.content)
     expert = fit_experts(numbered, SETTINGS, content)[0]
     coefficients = dict(zip(FEATURES, expert.coefficients, strict=True))

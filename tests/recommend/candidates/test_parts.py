@@ -11,9 +11,11 @@ from shoal.recommend.candidates.parts import (
     FEATURES,
     HISTORY_CENTRE,
     PARTS,
+    RANK_LIMIT,
     SCORES,
     Parts,
     features_of,
+    larger,
     logits_of,
     parts_of,
     with_products,
@@ -104,8 +106,8 @@ def test_features_are_standard_over_unseen_items_and_products_with_the_length() 
     found = features_of(parts, np.array([0]))
     own = list(FEATURES[: len(found)])
     spread = np.sqrt(2 / 3)
-    np.testing.assert_allclose(found[own.index("whole"), 1:], [-1 / spread, 0, 1 / spread], rtol=1e-6)
-    np.testing.assert_allclose(found[own.index("log_rank_whole"), 1:], np.log([3, 2, 1]), rtol=1e-6)
+    np.testing.assert_allclose(found[own.index("whole"), 1:], [-1 / spread, 0, 1 / spread], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(found[own.index("log_rank_whole"), 1:], np.log([3, 2, 1]), rtol=1e-5)
     np.testing.assert_array_equal(found[own.index("als")], 0)
     np.testing.assert_array_equal(found[own.index("log_popularity")], [1, 2, 3, 4])
     np.testing.assert_array_equal(features_of(parts, np.array([0]), np.array([3, 1])), found[:, [3, 1]])
@@ -114,7 +116,16 @@ def test_features_are_standard_over_unseen_items_and_products_with_the_length() 
     assert rows[3, FEATURES.index("log_popularity*log_history")] == 4 * (5 - HISTORY_CENTRE)
     coefficients = np.random.default_rng(1).normal(size=(2, len(FEATURES)))
     expected = coefficients @ rows.T + np.array([[1.0], [2.0]])
-    np.testing.assert_allclose(logits_of(found, coefficients, np.array([1.0, 2.0])), expected, rtol=1e-9)
+    np.testing.assert_allclose(logits_of(found, coefficients, np.array([1.0, 2.0])), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_ranks_beyond_the_limit_are_one() -> None:
+    scores = np.arange(RANK_LIMIT + 10, dtype=np.float32)[::-1].copy()
+    found = larger(scores, np.array([0, 1]))
+    # Two seen items count for nobody; a tie has one rank.
+    np.testing.assert_array_equal(found[:5], [0, 0, 0, 1, 2])
+    assert found.max() == RANK_LIMIT - 1
+    np.testing.assert_array_equal(larger(np.array([3, 1, 3, 0], np.float32), np.array([], np.int64)), [0, 2, 0, 3])
 
 
 @pytest.mark.parametrize("seen", [[0, 1, 2], []])

@@ -62,9 +62,9 @@ from shoal.recommend.ranking.history_top_k import Explain, History, Score, best_
 EXPERTS = ("random_holdout", "next_item")
 # Of the parts, those whose best items are candidates.
 NOMINATING = ("whole", "recent_5", "transitions", "als")
-# Parts that an expert does not look at. When the user's last event was says what was held out of the history, and nothing of what
-# a user who comes back later can meet.
-UNSEEN = {"random_holdout": (), "next_item": ("log_unborn", "log_age", "log_idle")}
+# What the expert `next_item` does not look at where users are not asked right after their last event: when that was says what was
+# held out of the history, and nothing of what a user who comes back later can meet.
+SINCE_LAST = ("log_unborn", "log_age", "log_idle")
 # Whole and recent history in equal shares: the weights where there is nothing to learn from.
 FIXED = tuple(float(feature in ("whole", "recent_5")) for feature in FEATURES)
 # Ridge penalty of a regression, beside the sum of the examples' losses: C = 0.01 as scikit-learn has it.
@@ -83,7 +83,9 @@ MAX_EXAMPLE_BYTES = 2 << 30
 class BlendSettings:
     """`holdout`: share of each user's events an expert learns on; `candidates`: items a part nominates for a user;
     `max_users`: users an expert learns from; `seed`: of the random hold-out and of the users; `random_holdout_share`: the weight of
-    the expert `random_holdout` beside `next_item`, 0..1; `experts`: those of EXPERTS that are asked."""
+    the expert `random_holdout` beside `next_item`, 0..1; `experts`: those of EXPERTS that are asked; `is_after_last`: whether
+    what comes next is asked right after a user's last event, as when the end of each history is held out, and not at one moment
+    for all."""
 
     ease: EaseSettings
     transitions: TransitionSettings
@@ -96,6 +98,11 @@ class BlendSettings:
     seed: int
     random_holdout_share: float
     experts: tuple[str, ...] = EXPERTS
+    is_after_last: bool = False
+
+    def unseen(self, name: str) -> tuple[str, ...]:
+        """The features that an expert does not look at."""
+        return () if name == "random_holdout" or self.is_after_last else SINCE_LAST
 
 
 @dataclass(frozen=True)
@@ -277,12 +284,12 @@ def fit_expert(
     chosen = wanted.orderBy(F.xxhash64(F.lit(settings.seed), "user_id"), "user_id").limit(settings.max_users)
     context = known.sparkSession.sparkContext
     shared = context.broadcast(fitted.parts)
-    count = settings.candidates
+    count, unseen = settings.candidates, settings.unseen(name)
 
     def labelled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for user, one, held in zip(batch.column("user_id"), rows_of(batch), batch.column("wanted"), strict=True):
-                found = examples(shared.value, one, user.as_py(), np.asarray(held.values), name, count)
+                found = examples(shared.value, one, user.as_py(), np.asarray(held.values), unseen, count)
                 if found is not None:
                     yield found
 
@@ -355,7 +362,7 @@ def ndcg_of(scores: Doubles | Floats, labels: Doubles, users: Ints, starts: Ints
 EXAMPLE = "user_id string, item int, features binary, label double, weight double"
 
 
-def examples(known: Parts, one: History, user_id: str, held: Ints, name: str, count: int) -> pa.RecordBatch | None:
+def examples(known: Parts, one: History, user_id: str, held: Ints, unseen: Sequence[str], count: int) -> pa.RecordBatch | None:
     """The candidates of one user as examples: packed features, whether `held` out, weight. None where no candidate was."""
     parts = parts_of(known, one)
     nominated = [best_unseen(parts[PARTS.index(part)], one.items, count) for part in NOMINATING]
@@ -364,7 +371,7 @@ def examples(known: Parts, one: History, user_id: str, held: Ints, name: str, co
     if not label.sum():
         return None
     found = features_of(parts, one.items, best)
-    found[[FEATURES.index(part) for part in UNSEEN[name]]] = 0
+    found[[FEATURES.index(part) for part in unseen]] = 0
     packed = pa.array([row.tobytes() for row in np.ascontiguousarray(found.T, np.float32)], pa.binary())
     arrays = [
         pa.array([user_id] * len(best), pa.string()), pa.array(best, pa.int32()), packed, pa.array(label),

@@ -26,13 +26,13 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from shoal.arrays import Doubles, Floats, Ints
-from shoal.recommend.candidates.ease import weighted_rows
 from shoal.recommend.ranking.history_top_k import History
 
 # What a fading history is worth: half after so many events.
 HALF_LIVES = (2.0, 5.0, 20.0)
-# Events of a window whose best is a part: each is two neighbouring halves.
+# Events of a window whose best is a part: each is two neighbouring halves, which are made of blocks of 5 events.
 WINDOWS = (10, 30)
+BLOCK = 5
 SCORES = (
     "whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS), "transitions",
     "als", "walk", "content", "content_whole", "content_rated", "affinity",
@@ -46,6 +46,8 @@ PARTS = (*SCORES, *CONTEXT)
 RANKED = ("whole", "recent_5", "transitions", "als", "walk")
 _OWN = (*SCORES, *(f"log_rank_{part}" for part in RANKED), *CONTEXT)
 _SCALED = tuple(name for name in _OWN if name != "log_history")
+# Ranks beyond it are one.
+RANK_LIMIT = 1000
 # What experts weigh.
 FEATURES = (*_OWN, *(f"{name}*log_history" for name in _SCALED))
 _IS_SCALED = np.array([name in _SCALED for name in _OWN])
@@ -101,8 +103,8 @@ def parts_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
         weights, asked = known.weights[np.ix_(one.items, chosen)], replace(one, items=np.arange(len(one.items)))
         at = chosen
     liking = one.strengths if one.ratings is None else one.strengths * _shares(one.ratings, known.max_rating)
-    counts = [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking]
-    found = [*weighted_rows(weights, asked, counts), *best_windows(weights, asked)]
+    totals, blocks = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
+    found = [*totals, *(best_pair(blocks, length // BLOCK // 2) for length in WINDOWS)]
     fading = faded(one, FADING)
     found += [
         (known.transitions[one.items].T @ fading)[at],
@@ -119,27 +121,33 @@ def faded(one: History, half_life: float) -> Floats:
     return one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(half_life))
 
 
-def best_windows(weights: Floats, one: History) -> list[Floats]:
-    """For each of WINDOWS the largest sum of rows of `weights` over so many neighbouring events, half overlapping; 0 without times,
-    where nothing says what was met together."""
-    if one.days is None or not np.isfinite(one.days).any():
-        return [np.zeros(weights.shape[1], np.float32) for _ in WINDOWS]
-    half = WINDOWS[0] // 2
-    block = one.backs // half
-    order = np.argsort(block, kind="stable")
-    names, starts = np.unique(block[order], return_index=True)
-    # One row a block of 5 events; events outside the catalogue leave gaps, which stay gaps.
-    sums = np.zeros((int(names[-1]) + 1, weights.shape[1]), np.float32)
-    ends = np.append(starts[1:], len(order))
-    for name, start, end in zip(names, starts, ends, strict=True):
-        rows = order[start:end]
-        sums[name] = one.strengths[rows] @ weights[one.items[rows]]
-    return [_best_pair(sums, length // 2 // half) for length in WINDOWS]
+def rows_of_weights(weights: Floats, one: History, counts: list[Floats]) -> tuple[Floats, Floats]:
+    """len(counts) x items: for each way of counting the history's items, the sum of their rows of `weights`, so counted; and
+    blocks x items: the sums over each BLOCK neighbouring events, the newest first, none without times, where nothing says what
+    was met together. Events outside the catalogue leave gaps in blocks."""
+    order, stacked = np.argsort(one.backs, kind="stable"), np.stack(counts)
+    block = one.backs[order] // BLOCK
+    totals = np.zeros((len(counts), weights.shape[1]), np.float32)
+    is_timed = one.days is not None and bool(np.isfinite(one.days).any())
+    sums = np.zeros((int(block[-1]) + 1 if is_timed else 0, weights.shape[1]), np.float32)
+    # Some rows at a time: a history of thousands of items would copy a large part of the weights.
+    for start in range(0, len(order), 256):
+        here, names = order[start : start + 256], block[start : start + 256]
+        rows = weights[one.items[here]]
+        totals += stacked[:, here] @ rows
+        if is_timed:
+            firsts = np.flatnonzero(np.diff(names, prepend=-1))
+            rows *= one.strengths[here][:, None]
+            sums[names[firsts]] += np.add.reduceat(rows, firsts, axis=0)
+    return totals, sums
 
 
-def _best_pair(sums: Floats, size: int) -> Floats:
-    """The largest sum of two neighbouring groups of `size` rows; all rows where there are not so many."""
-    grouped = np.add.reduceat(sums, np.arange(0, len(sums), size), axis=0)
+def best_pair(blocks: Floats, size: int) -> Floats:
+    """The largest sum of two neighbouring groups of `size` blocks; of all blocks where there are not three groups; 0 without
+    any."""
+    if not len(blocks):
+        return np.zeros(blocks.shape[1], np.float32)
+    grouped = np.add.reduceat(blocks, np.arange(0, len(blocks), size), axis=0)
     return np.asarray(grouped.sum(axis=0) if len(grouped) < 3 else (grouped[1:] + grouped[:-1]).max(axis=0), np.float32)
 
 
@@ -147,14 +155,16 @@ def by_terms(known: Parts, one: History, fading: Floats, liking: Floats, at: sli
     """content, content_whole, content_rated, affinity: 0 where items have no terms."""
     if not known.terms.nnz:
         return [np.zeros_like(known.log_popularity[at])] * 4
-    met, terms = known.terms[one.items], known.terms[at]
+    met = known.terms[one.items]
+    # A whole slice of a sparse matrix would be a copy.
+    terms, has_term = (each if isinstance(at, slice) else each[at] for each in (known.terms, known.has_term))
     total = np.maximum(one.strengths.sum(), SMALLEST)
     above = (liking - one.strengths * (liking.sum() / total)) / total
     profiles = [fading / np.maximum(fading.sum(), SMALLEST), one.strengths / total, above]
     share = known.has_term[one.items].T @ (one.strengths / total)
     usual = known.term_shares
     odds = np.log((share + TERM_PRIOR * usual + SMALLEST) / ((1 + TERM_PRIOR) * usual + SMALLEST))
-    return [*(terms @ (met.T @ profile) for profile in profiles), known.has_term[at] @ odds]
+    return [*(terms @ (met.T @ profile) for profile in profiles), has_term @ odds]
 
 
 def context_of(known: Parts, one: History, at: slice | Ints) -> list[Floats]:
@@ -174,26 +184,44 @@ def context_of(known: Parts, one: History, at: slice | Ints) -> list[Floats]:
 def features_of(parts: Floats, seen: Ints, chosen: Ints | None = None) -> Floats:
     """FEATURES without products, of every item or of the `chosen` ones, from `parts_of` of every item; `seen`: the history's items.
 
-    A score's mean and deviation are those of unseen items; a score without variance there is 0. Ranks count the unseen items with a
-    larger score.
+    A score's mean and deviation are those of unseen items; a score without variance there is 0. Ranks: see
+    `larger`.
     """
-    unseen = np.ones(parts.shape[1], bool)
-    unseen[seen] = False
     at: slice | Ints = slice(None) if chosen is None else chosen
-    scores = parts[: len(SCORES)].astype(np.float64)
-    if not unseen.any():
-        return np.zeros((len(_OWN), scores[:, at].shape[1]), np.float32)
-    others = scores[:, unseen]
-    mean, deviation = others.mean(axis=1), others.std(axis=1)
+    scores = parts[: len(SCORES)]
+    mean, deviation = moments(scores, seen)
     # What rounding leaves of a constant is no variance.
     flat = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
-    standard = (scores[:, at] - mean[:, None]) / np.where(flat, 1.0, deviation)[:, None]
+    standard = (scores[:, at] - mean[:, None].astype(np.float32)) / np.where(flat, 1.0, deviation)[:, None].astype(np.float32)
     standard[flat] = 0.0
-    ranks = []
-    for part in RANKED:
-        row = SCORES.index(part)
-        ranks.append(np.log1p(np.searchsorted(np.sort(-others[row]), -scores[row, at], side="left")))
-    return np.vstack([standard, ranks, parts[len(SCORES) :, at]]).astype(np.float32)
+    ranks = [np.log1p(larger(scores[SCORES.index(part)], seen)[at]) for part in RANKED]
+    return np.vstack([standard, np.asarray(ranks, np.float32), parts[len(SCORES) :, at]])
+
+
+def moments(scores: Floats, seen: Ints) -> tuple[Doubles, Doubles]:
+    """Mean and standard deviation of each row over the columns that are not `seen`; 0 where there is none."""
+    count = scores.shape[1] - len(seen)
+    if count < 1:
+        return np.zeros(len(scores)), np.zeros(len(scores))
+    met = scores[:, seen].astype(np.float64)
+    total = scores.sum(axis=1, dtype=np.float64) - met.sum(axis=1)
+    squares = np.einsum("ij,ij->i", scores, scores, dtype=np.float64) - np.einsum("ij,ij->i", met, met)
+    mean = total / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+
+
+def larger(scores: Floats, seen: Ints) -> Floats:
+    """For each column how many columns that are not `seen` have a larger score, RANK_LIMIT at the most."""
+    others = scores.copy()
+    others[seen] = -np.inf
+    limit = np.float32(-np.inf)
+    if len(others) > RANK_LIMIT:
+        limit = np.partition(others, len(others) - RANK_LIMIT)[len(others) - RANK_LIMIT]
+    best = np.sort(-others[others > limit])
+    found = np.full(len(scores), len(best), np.float32)
+    near = np.flatnonzero(scores > limit)
+    found[near] = np.searchsorted(best, -scores[near], side="left")
+    return found
 
 
 def with_products(features: Doubles) -> Doubles:
@@ -207,7 +235,7 @@ def logits_of(features: Floats, coefficients: Doubles, intercepts: Doubles) -> D
     own = coefficients[:, : len(_OWN)].copy()
     length = (float(features[_LENGTH, 0]) if features.shape[1] else HISTORY_CENTRE) - HISTORY_CENTRE
     own[:, _IS_SCALED] += length * coefficients[:, len(_OWN) :]
-    return np.asarray(own @ features.astype(np.float64) + intercepts[:, None])
+    return np.asarray(own.astype(np.float32) @ features + intercepts[:, None].astype(np.float32), np.float64)
 
 
 def _shares(ratings: Floats, most: float) -> Floats:
