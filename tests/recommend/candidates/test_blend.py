@@ -130,24 +130,24 @@ def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> N
 
 
 def test_what_items_are_about_finds_what_nobody_has_met_together(spark: SparkSession) -> None:
-    """Users of one shelf of 90 items each meet five of them at random, hardly two users the same: content says which shelf."""
+    """Users of one shelf of 60 items each meet five of them at random, hardly two users the same: content says which shelf."""
     rng = np.random.default_rng(3)
-    rows = [(f"u{u:03d}", f"s{u % 4}i{i:02d}", 1.0, None) for u in range(120) for i in rng.choice(90, 5, replace=False)]
+    rows = [(f"u{u:03d}", f"s{u % 4}i{i:02d}", 1.0, None) for u in range(48) for i in rng.choice(60, 5, replace=False)]
     frame = spark.createDataFrame(rows, "user_id string, item_id string, weight double, value double")
     numbered = with_numbers(frame.withColumn("occurred_at", F.lit(None).cast("timestamp")))
-    about = [(f"s{s}i{i:02d}", [f"shelf{s}"]) for s in range(4) for i in range(90)]
+    about = [(f"s{s}i{i:02d}", [f"shelf{s}"]) for s in range(4) for i in range(60)]
     content = labels_of(spark.createDataFrame(about, "item_id string, categories array<string>"), SETTINGS.content)
     expert = fit_experts(numbered, SETTINGS, content)[0]
     coefficients = dict(zip(FEATURES, expert.coefficients, strict=True))
     assert coefficients["content"] + coefficients["content_whole"] + coefficients["affinity"] > 0
     assert coefficients["log_age"] == 0  # no event has a time
     users = numbered.select("user_id").distinct()
-    listed = listed_by(numbered, users, SETTINGS, [expert], 10, content).collect()
+    listed = listed_by(numbered, users, SETTINGS, [expert], 3, content).collect()
     own = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4) for row in listed]
     without = fit_experts(numbered, SETTINGS)[0]
     assert dict(zip(FEATURES, without.coefficients, strict=True))["content"] == 0
     blind = [row["item_id"][1] == str(int(row["user_id"][1:]) % 4)
-             for row in listed_by(numbered, users, SETTINGS, [without], 10).collect()]  # fmt: skip
+             for row in listed_by(numbered, users, SETTINGS, [without], 3).collect()]  # fmt: skip
     assert sum(own) == len(own) > sum(blind)
 
 
