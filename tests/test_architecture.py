@@ -65,7 +65,7 @@ ARROWS: dict[str, set[str]] = {
     "recommend/ranking": {"conf", "features", "experiment"},
     "recommend/protocol": {"recommend/ranking"},
     "recommend/candidates": {"conf", "experiment", "recommend/protocol", "recommend/ranking"},
-    "recommend/evaluation": {"recommend/candidates", "recommend/protocol", "recommend/ranking"},
+    "recommend/evaluation": {"conf", "recommend/candidates", "recommend/protocol", "recommend/ranking"},
     "recommend/feeds": {"conf", "recommend/candidates", "recommend/ranking"},
     "models": {"conf", "lake", "runner", "mine/text", "recommend/candidates", "recommend/evaluation"},
     "monitor/drift": set(),

@@ -2,11 +2,14 @@
 
 Reads:  silver.interactions   events up to as_of
         silver.items          what items are about, where there are any
+        silver.blocks         users whose items a user is not to see, where the table exists
+        silver.moderation     items that moderators have removed, where the table exists
 Writes: ops.model_metrics     one row per model, metric and slice of the task recommender; replaces as_of's part
         and a version of the registered model `shoal_recommender` with its run in MLflow
 
 Events after one moment, the last fifth of all, are what models must find; half of the users there decide which model serves and
-whether it becomes champion, the others give the reported figures. See shoal.recommend.evaluation.training.
+whether it becomes champion, the others give the reported figures. `served` are the chosen model's lists as build_recommendations
+makes them: rules, cold-start slots and fallback included. See shoal.recommend.evaluation.training and served.
 """
 
 from __future__ import annotations
@@ -29,15 +32,17 @@ from shoal.recommend.candidates.artifact import load_recommender, save_recommend
 from shoal.recommend.candidates.configured import content_settings, training_blend
 from shoal.recommend.candidates.content import labels_of
 from shoal.recommend.candidates.search import SearchSpace, Trial
-from shoal.recommend.evaluation.training import TrainingSettings, beats, fit_chosen, prepare, select
+from shoal.recommend.evaluation.served import ServingInputs
+from shoal.recommend.evaluation.training import SERVED, TrainingSettings, beats, fit_chosen, prepare, select
+from shoal.recommend.ranking.context import Sources
 from shoal.runner.command import run_job
 
-READS = ("silver.interactions", "silver.items")
+READS = ("silver.interactions", "silver.items", "silver.blocks", "silver.moderation")
 WRITES = ("ops.model_metrics", "models:/shoal_recommender")
-SETTINGS = ("blend", "content", "recommend")
+SETTINGS = ("blend", "content", "features", "recommend")
 LOG = logging.getLogger(__name__)
 TASK = "recommender"
-OWN = ("als", "blend")
+OWN = ("als", "blend", SERVED)
 
 
 def settings_of(lake: Lake, conf: TrainRecommenderConf) -> TrainingSettings:
@@ -49,6 +54,14 @@ def settings_of(lake: Lake, conf: TrainRecommenderConf) -> TrainingSettings:
         conf.k, space, conf.validation_ratio, conf.test_ratio, conf.max_p_value, lake.settings.recommend.user_batch_size,
         conf.ratings, weights, blend,
     )  # fmt: skip
+
+
+def serving_of(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> ServingInputs:
+    """What build_recommendations would read, up to as_of; the evaluation drops what is later than its moment."""
+    optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks", "silver.moderation")]
+    sources, others = Sources(lake.read("silver.interactions", before=as_of), *optional), lake.settings
+    half_life = others.features.half_life_days
+    return ServingInputs(sources, others.recommend, others.content, half_life, conf.event_weights, as_of)
 
 
 def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
@@ -67,7 +80,7 @@ def run(lake: Lake, conf: TrainRecommenderConf, as_of: date) -> None:
         items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
         described = labels_of(items, content_settings(lake.settings.content)) if settings.blend is not None else None
         content = keep(described) if described is not None else None
-        chosen = select(data, content, settings, keep, _log)
+        chosen = select(data, content, settings, keep, _log, serving_of(lake, conf, as_of))
         spec = chosen.spec
 
         def is_better(rival: Model) -> bool:

@@ -172,7 +172,7 @@ def protocol_of(
         ease, tuple(conf.ease_l2),
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
-        blend_settings(settings.blend, settings.content, als, asked_experts(settings.blend.random_holdout_share)),
+        blend_settings(settings.blend, settings.content, als, asked_experts(settings.blend.random_holdout_share), True),
         content_settings(settings.content),
         PagerankSettings(conf.pagerank_dampings[0], settings.graph.tolerance, conf.pagerank_beta, conf.pagerank_follow_weight),
         tuple(conf.pagerank_dampings),

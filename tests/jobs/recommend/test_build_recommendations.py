@@ -15,8 +15,8 @@ from shoal.conf.sections import Settings
 from shoal.errors import InputError, SkippedError, UsageError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
-from shoal.recommend.candidates.blend import PARTS
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings, cold_start_candidates
+from shoal.recommend.candidates.parts import PARTS
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.ranking.context import RecommendationContext
 from shoal.recommend.ranking.lists import backfill_lists

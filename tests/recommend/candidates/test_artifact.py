@@ -21,6 +21,7 @@ from shoal.recommend.candidates.artifact import (
     save_recommender,
 )
 from shoal.recommend.candidates.blend import FIXED, Blend, Expert, blend_of, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.parts import FEATURES
 from shoal.recommend.candidates.trained import RecommenderSpec
 from shoal.recommend.ranking.lists import backfill_lists
 
@@ -29,7 +30,8 @@ from tests.recommend.candidates.test_blend import SETTINGS, world
 K = 12
 EXPERTS = (
     Expert("random_holdout", FIXED, -0.5, True),
-    Expert("next_item", (0.1, 0.2, 0.3, 0.4, 2.0, 1.0, 0.1, -0.1, 3.0, 0.0), -1.0, True),
+    # Every feature counts, products and ranks too.
+    Expert("next_item", tuple(0.3 if name == "transitions" else 0.01 * (n % 7 - 3) for n, name in enumerate(FEATURES)), -1.0, True),
 )
 Lists = dict[str, list[tuple[str, float]]]
 
@@ -41,7 +43,9 @@ def met(spark: SparkSession) -> DataFrame:
     lone = lone.withColumns({"value": F.lit(None).cast("double"), "occurred_at": F.timestamp_seconds(F.lit(3))})
     first = world(spark).where("user_id = 'u00'").agg(F.min("item_id")).collect()[0][0]
     weight = F.when((F.col("user_id") == "u00") & (F.col("item_id") == first), 0.0).otherwise(F.col("weight"))
-    return world(spark).withColumn("weight", weight).unionByName(lone).persist()
+    # Ratings of 1 to 5, and some rows without one.
+    rating = F.expr("nullif(pmod(xxhash64(user_id, item_id), 6), 0)").cast("double")
+    return world(spark).withColumns({"weight": weight, "value": rating}).unionByName(lone).persist()
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def by_hand(recommender: Recommender, met: DataFrame) -> Lists:
     """Without Spark: from rows and files."""
     rows: dict[str, list[Met]] = {}
     for row in met.collect():
-        rows.setdefault(row["user_id"], []).append(Met(row["item_id"], row["weight"], row["occurred_at"]))
+        rows.setdefault(row["user_id"], []).append(Met(*(row[name] for name in Met._fields)))
     lists = {user: recommender.recommend(user, own, K) for user, own in rows.items()}
     assert all([place.rank for place in one] == list(range(1, len(one) + 1)) for one in lists.values())
     return {user: [(place.item_id, place.score) for place in one] for user, one in lists.items() if one}
@@ -115,5 +119,5 @@ def test_files_that_cannot_be_read_are_named(met: DataFrame, tmp_path: Path) -> 
     save_recommender(tmp_path, RecommenderSpec(SETTINGS.als, (), "als"), als, None)
     file = tmp_path / "recommender.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 99}))
-    with pytest.raises(InputError, match="format 99, expected 1"):
+    with pytest.raises(InputError, match="format 99, expected 2"):
         load_recommender(tmp_path)

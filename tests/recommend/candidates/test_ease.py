@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -63,11 +65,15 @@ def test_without_times_there_are_no_windows(spark: SparkSession) -> None:
 
 
 def test_the_catalogue_is_bounded(spark: SparkSession) -> None:
-    placed = with_places(preferences_of(spark, {"u": "abc", "v": "ab", "w": "b"}), 100)
+    placed = with_places(preferences_of(spark, {"u": "abc", "v": "ab", "w": "bc"}), 100)
     small = EaseSettings(1.0, 0.0, (), 2, 100)
-    with pytest.raises(InputError, match="EASE: more than max_items=2 items"):
+    with pytest.raises(InputError, match="EASE: more than max_items=2 items of two users"):
         fit_ease(placed, small)
     assert fit_ease(placed, small, refuse=False).catalogue.ids.to_pylist() == ["a", "b"]
+    # Above the bound an item of one user does not count.
+    placed = with_places(preferences_of(spark, {"u": "abc", "v": "ab", "w": "b"}), 100)
+    assert fit_ease(placed, small).catalogue.ids.to_pylist() == ["a", "b"]
+    assert fit_ease(placed, replace(small, max_items=3)).catalogue.ids.to_pylist() == ["a", "b", "c"]
 
 
 def test_nothing_to_fit_is_refused(spark: SparkSession) -> None:

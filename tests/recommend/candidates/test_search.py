@@ -39,6 +39,18 @@ def test_search_prefers_settings_that_rank_and_hears_every_trial(spark: SparkSes
     assert scores[0] > 1.2 * max(scores[1:])
 
 
+def test_a_trial_on_the_driver_is_the_trial_by_spark(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    rated = tastes(spark, rated=True).persist()
+    here = search_als(rated, SPACE, 5, 0.2, 256)
+    monkeypatch.setattr("shoal.recommend.candidates.search.collect_split", lambda *_: None)
+    there = search_als(rated, SPACE, 5, 0.2, 256)
+    assert here[0] == there[0]
+    for mine, theirs in zip(here[1], there[1], strict=True):
+        assert mine.settings == theirs.settings
+        assert mine.metrics == pytest.approx(theirs.metrics, rel=1e-9)
+    rated.unpersist()
+
+
 def test_what_cannot_be_validated_is_the_start_and_is_not_fitted(spark: SparkSession) -> None:
     pairs = with_numbers(spark.createDataFrame([("u", "i", 1.0, None, None), ("v", "i", 1.0, None, None)], COLUMNS))
     best, trials = search_als(pairs, SPACE, 5, 0.2, 256)

@@ -7,12 +7,13 @@ import json
 import pytest
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsSettings
-from shoal.recommend.candidates.blend import PARTS, Expert
+from shoal.recommend.candidates.blend import Expert
+from shoal.recommend.candidates.parts import FEATURES
 from shoal.recommend.candidates.trained import RecommenderSpec, spec_from
 
 ALS = AlsSettings("implicit", 8, 0.1, 1.0, 5, 42)
 SPEC = RecommenderSpec(
-    ALS, (Expert("next_item", tuple(float(n) for n in range(len(PARTS))), -7.5, True),), "blend", "relative",
+    ALS, (Expert("next_item", tuple(float(n) for n in range(len(FEATURES))), -7.5, True),), "blend", "relative",
     (("like", 1.0), ("view", 0.2)), 1_700_000_000_000_000,
 )  # fmt: skip
 
@@ -21,11 +22,11 @@ def test_what_is_written_is_read_back() -> None:
     assert spec_from(json.loads(json.dumps(SPEC.document()))) == SPEC
 
 
-def test_a_part_that_the_model_did_not_know_weighs_nothing() -> None:
+def test_a_feature_that_the_model_did_not_know_weighs_nothing() -> None:
     document = SPEC.document()
     del document["experts"][0]["coefficients"]["walk"]
-    read = dict(zip(PARTS, spec_from(document).experts[0].coefficients, strict=True))
-    assert (read["walk"], read["content"]) == (0, 9)
+    read = dict(zip(FEATURES, spec_from(document).experts[0].coefficients, strict=True))
+    assert (read["walk"], read["content"]) == (0, FEATURES.index("content"))
 
 
 @pytest.mark.parametrize(

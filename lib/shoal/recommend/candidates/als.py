@@ -37,7 +37,7 @@ BUCKETS = 64
 CHECKPOINT_ROUNDS = 10
 # Up to so many ratings of so many factors are fitted on the driver: at most some seconds a round on one core, where MLlib's
 # two dozen Spark jobs a fit cost more than the sums. docs/adr/0046.
-LOCAL_RATINGS, LOCAL_RANK = 300_000, 64
+LOCAL_RATINGS, LOCAL_RANK = 300_000, 128
 RATINGS = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("rating", pa.float64())])
 
 

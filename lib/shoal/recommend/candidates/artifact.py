@@ -2,9 +2,9 @@
 
 A folder with `recommender.json` (format, specification with the experts' coefficients, settings that scoring needs), ALS' factors
 as Parquet (`als/user_factors`, `als/item_factors`), and, where the blend serves, `catalogue.parquet` (ids in string order) and
-`parts.npz` (EASE's weights, transitions, walks, terms, factors and popularity by the catalogue's order). It needs no lake and, for
-the lists of one user, no Spark. Size: the factors, and 4 bytes times the square of the catalogue, which `blend.max_items` bounds:
-12,000 items are 576 MB.
+`parts.npz` (EASE's weights, transitions, walks, terms, factors and statistics of items by the catalogue's order). It needs no
+lake and, for the lists of one user, no Spark. Size: the factors, and 4 bytes times the square of the catalogue, which
+`blend.max_items` bounds: 12,000 items are 576 MB.
 """
 
 from __future__ import annotations
@@ -26,23 +26,26 @@ from scipy.sparse import csr_matrix
 from shoal.arrays import Floats
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsModel, list_als
-from shoal.recommend.candidates.blend import Blend, Parts, history_rows, list_blend
+from shoal.recommend.candidates.blend import Blend, history_rows, list_blend
+from shoal.recommend.candidates.histories import MICROS_A_DAY
+from shoal.recommend.candidates.parts import Parts
 from shoal.recommend.candidates.trained import RecommenderSpec, spec_from
 from shoal.recommend.ranking.history_top_k import History, best_unseen
 from shoal.recommend.ranking.lists import users_below_k
 from shoal.recommend.ranking.top_k import Items
 
-FORMAT = 1
+FORMAT = 2
 SPARSE = ("transitions", "walk", "terms")
-DENSE = ("weights", "item_factors", "log_popularity")
+DENSE = ("weights", "item_factors", "log_popularity", "item_history", "item_rating", "first_day", "last_day")
 
 
 class Met(NamedTuple):
-    """One row of a user's preferences: an item, what it weighs (0: met, not liked), when it was first met."""
+    """One row of a user's preferences: an item, what it weighs (0: met, not liked), when it was first met, its rating."""
 
     item_id: str
     weight: float
     occurred_at: datetime | None
+    value: float | None = None
 
 
 class Listed(NamedTuple):
@@ -107,12 +110,16 @@ class Recommender:
             return []
         newest = sorted(met, key=lambda row: row.item_id, reverse=True)
         newest.sort(key=lambda row: _micros(row.occurred_at), reverse=True)
-        rows = [(self.places[row.item_id], row.weight, back) for back, row in enumerate(newest) if row.item_id in self.places]
-        rows = sorted(row for row in rows if row[2] < blend.max_history)
-        if not rows:
+        places = [(self.places[row.item_id], back, row) for back, row in enumerate(newest) if row.item_id in self.places]
+        places = sorted((place for place in places if place[1] < blend.max_history), key=lambda place: place[0])
+        if not places:
             return []
-        items, weights, backs = (np.array(column) for column in zip(*rows, strict=True))
-        one = History(items.astype(np.int64), np.log2(1 + weights).astype(np.float32), backs, self.users.get(user_id))
+        items, backs = (np.array([place[n] for place in places], np.int64) for n in (0, 1))
+        weights = np.array([row.weight for *_, row in places], np.float64)
+        ratings = np.array([np.nan if row.value is None else row.value for *_, row in places], np.float32)
+        days = [np.nan if row.occurred_at is None else _micros(row.occurred_at) / MICROS_A_DAY for *_, row in places]
+        strengths = np.log2(1 + weights).astype(np.float32)
+        one = History(items, strengths, backs, self.users.get(user_id), ratings, np.array(days, np.float64))
         scores = blend.scorer()(one)
         ids = blend.ids
         return [(ids[int(n)].as_py(), float(scores[n])) for n in best_unseen(scores, one.items, k)]
@@ -125,7 +132,8 @@ def save_recommender(folder: Path, spec: RecommenderSpec, als: AlsModel, blend: 
         rows.write.mode("overwrite").parquet((folder / "als" / name).as_uri())
     document: dict[str, Any] = {"format": FORMAT, **spec.document()}
     if blend is not None:
-        document["blend"] = {"random_holdout_share": blend.random_holdout_share, "max_history": blend.max_history}
+        document["blend"] = {"random_holdout_share": blend.random_holdout_share, "max_history": blend.max_history,
+                             "max_rating": blend.parts.max_rating}  # fmt: skip
         pq.write_table(pa.table({"item_id": blend.ids}), folder / "catalogue.parquet")
         arrays = {name: getattr(blend.parts, name) for name in DENSE}
         for name in SPARSE:
@@ -156,7 +164,8 @@ def load_recommender(folder: Path) -> Recommender:
             fields = (arrays[f"{name}_{field}"] for field in ("data", "indices", "indptr"))
             made[name] = csr_matrix(tuple(fields), shape=tuple(arrays[f"{name}_shape"]))
     settings = document["blend"]
-    blend = Blend(ids, Parts(**made), spec.experts, settings["random_holdout_share"], settings["max_history"])
+    parts = Parts(**made, max_rating=settings["max_rating"])
+    blend = Blend(ids, parts, spec.experts, settings["random_holdout_share"], settings["max_history"])
     return Recommender(spec, blend, folder)
 
 

@@ -16,8 +16,10 @@ from shoal.recommend.candidates.vector_neighbours import VectorSettings
 from shoal.recommend.candidates.word_vectors import WordSettings
 
 
-def blend_settings(conf: BlendConf, content: ContentConf, als: AlsSettings, experts: Sequence[str]) -> BlendSettings:
-    """The blend, with ALS as it is fitted there and the experts it has."""
+def blend_settings(
+    conf: BlendConf, content: ContentConf, als: AlsSettings, experts: Sequence[str], is_after_last: bool = False
+) -> BlendSettings:
+    """The blend, with ALS as it is fitted there and the experts it has; `is_after_last`: see BlendSettings."""
     # An item of one user has no neighbour that another user shares, and leaving such out halves the matrix.
     windows = EaseSettings(
         conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2
@@ -26,7 +28,7 @@ def blend_settings(conf: BlendConf, content: ContentConf, als: AlsSettings, expe
     walk = NeighbourSettings("walk", beta=conf.walk_beta, neighbours=conf.walk_neighbours)
     return BlendSettings(
         windows, following, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users, als.seed,
-        conf.random_holdout_share, tuple(experts),
+        conf.random_holdout_share, tuple(experts), is_after_last,
     )  # fmt: skip
 
 

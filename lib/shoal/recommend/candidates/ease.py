@@ -52,7 +52,8 @@ class EaseModel:
 def fit_ease(placed: DataFrame, settings: EaseSettings, refuse: bool = True) -> EaseModel:
     """EASE over the preferences `placed` (see `with_places`).
 
-    Where more items occur than `max_items`, raises InputError; with `refuse` off it takes those of most users. Raises
+    Where more items occur than `max_items`, those of at least two users count; where these are too many, raises InputError; with
+    `refuse` off it takes those of most users. Raises
     InputError where there is no preference. Cost: `co_occurrence`, then items^3 operations and 8 x items^2 bytes on the driver.
     """
     return next(fit_each_l2(placed, settings, [settings.l2], refuse))
@@ -60,14 +61,18 @@ def fit_ease(placed: DataFrame, settings: EaseSettings, refuse: bool = True) -> 
 
 def fit_each_l2(placed: DataFrame, settings: EaseSettings, l2s: Sequence[float], refuse: bool = True) -> Iterator[EaseModel]:
     """`fit_ease` for each of `l2s` in turn, with one Gram matrix for all."""
-    catalogue = catalogue_of(placed, settings.max_items + 1 if refuse else settings.max_items, settings.min_users)
+    asked = settings.max_items + 1 if refuse else settings.max_items
+    catalogue = catalogue_of(placed, asked, settings.min_users)
+    if len(catalogue) > settings.max_items and settings.min_users < 2:
+        # An item of one user has no weight that another user's history could use.
+        catalogue = catalogue_of(placed, asked, 2)
     if len(catalogue) > settings.max_items:
         raise InputError(
-            f"EASE: more than max_items={settings.max_items:,} items; its memory grows with their square: "
+            f"EASE: more than max_items={settings.max_items:,} items of two users or more; its memory grows with their square: "
             "raise it with --set max_items=N, or leave out rare items"
         )
     if not len(catalogue):
-        raise InputError("nothing to fit EASE on: there is no preference")
+        raise InputError("nothing to fit EASE on: there is no preference, or no item of two users")
     counted = gram(placed, catalogue, settings)
     for at, l2 in enumerate(l2s):
         # The closed form overwrites its matrix; the last may.

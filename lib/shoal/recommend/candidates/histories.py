@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from shoal.recommend.ranking.top_k import MAX_ID_BYTES
 
 # Up to so many preferences are counted on the driver, 200 MB at the most: seconds, where Spark's shuffles and workers cost more.
 LOCAL_PREFERENCES = 1_000_000
+MICROS_A_DAY = 86_400e6
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,24 @@ def catalogue_of(preferences: DataFrame, max_items: int, min_users: int = 1) -> 
 @dataclass(frozen=True)
 class Met:
     """What users have met, as arrays on the driver, a place each: number of the user, number of the item (of the catalogue, or,
-    before there is one, of all items), strength, place from the end, whether it has a time."""
+    before there is one, of all items), strength, place from the end, rating (NaN without one), days since 1970 (NaN without a
+    time)."""
 
     users: Ints
     items: Ints
     strengths: Floats
     backs: Ints
-    is_timed: npt.NDArray[np.bool_]
+    ratings: Floats
+    days: npt.NDArray[np.float64]
+
+    @property
+    def is_timed(self) -> npt.NDArray[np.bool_]:
+        """Whether there is a time."""
+        return np.isfinite(self.days)
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Met:
         """The places that are chosen."""
-        return Met(self.users[chosen], self.items[chosen], self.strengths[chosen], self.backs[chosen], self.is_timed[chosen])
+        return Met(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def __len__(self) -> int:
         return len(self.users)
@@ -81,8 +89,10 @@ def collect_met(preferences: DataFrame, max_history: int) -> tuple[Met, pa.Strin
     Cost: one collect, of at most LOCAL_PREFERENCES + 1 rows; some 100 bytes a row besides the letters of its ids.
     """
     micros = F.unix_micros("occurred_at").alias("at")
-    rows = preferences.select("user_id", "item_id", F.col("weight").cast("double").alias("weight"), micros)
-    schema = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("weight", pa.float64()), ("at", pa.int64())])
+    rating = rating_of(preferences).alias("rating")
+    rows = preferences.select("user_id", "item_id", F.col("weight").cast("double").alias("weight"), rating, micros)
+    numbers = [("weight", pa.float64()), ("rating", pa.float64()), ("at", pa.int64())]
+    schema = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), *numbers])
     table = collect_up_to(rows, LOCAL_PREFERENCES, schema)
     if table is None:
         return None
@@ -94,11 +104,13 @@ def collect_met(preferences: DataFrame, max_history: int) -> tuple[Met, pa.Strin
     items = place[encoded.indices.to_numpy()]
     is_timed = table.column("at").combine_chunks().is_valid().to_numpy(zero_copy_only=False)
     at = table.column("at").combine_chunks().fill_null(-(2**62)).to_numpy()
+    days = np.where(is_timed, at / MICROS_A_DAY, np.nan)
+    ratings = table.column("rating").combine_chunks().to_numpy(zero_copy_only=False).astype(np.float32)
     newest = np.lexsort((-items, -at, users))
     first = np.searchsorted(users[newest], users[newest], side="left")
     backs = np.arange(len(newest)) - first
     strengths = np.log2(1.0 + table.column("weight").to_numpy()).astype(np.float32)
-    met = Met(users[newest], items[newest], strengths[newest], backs, is_timed[newest])
+    met = Met(users[newest], items[newest], strengths[newest], backs, ratings[newest], days[newest])
     return met.only(met.backs < max_history), encoded.dictionary.take(order)
 
 
@@ -112,7 +124,7 @@ def catalogue_here(spark: SparkSession, met: Met, ids: pa.StringArray, max_items
     names = ids.take(pa.array(chosen))
     numbers = catalogue_numbers(spark, names)
     kept = met.only(number[met.items] >= 0)
-    placed = Met(kept.users, number[kept.items], kept.strengths, kept.backs, kept.is_timed)
+    placed = replace(kept, items=number[kept.items])
     return Catalogue(names, numbers, counts[chosen].astype(np.float64)), placed
 
 
@@ -128,14 +140,24 @@ def catalogue_numbers(spark: SparkSession, ids: pa.StringArray) -> DataFrame:
 
 
 def with_places(preferences: DataFrame, max_history: int) -> DataFrame:
-    """The newest `max_history` preferences of each user: user_id, item_id, weight, occurred_at, and `back`, the place from
-    the end: 0 is the newest.
+    """The newest `max_history` preferences of each user: user_id, item_id, weight, occurred_at, `rating` (null without one), and
+    `back`, the place from the end: 0 is the newest.
 
     Order: occurred_at (null is earliest), then item_id. Cost: one shuffle by user and a sort within it.
     """
     newest = Window.partitionBy("user_id").orderBy(F.col("occurred_at").desc_nulls_last(), F.desc("item_id"))
-    kept = preferences.select("user_id", "item_id", "weight", "occurred_at")
+    kept = preferences.select("user_id", "item_id", "weight", "occurred_at", rating_of(preferences).alias("rating"))
     return kept.withColumn("back", F.row_number().over(newest) - 1).where(F.col("back") < max_history)
+
+
+def rating_of(preferences: DataFrame) -> Column:
+    """The column `value` as a rating; null where the preferences have none."""
+    return F.col("value").cast("double") if "value" in preferences.columns else F.lit(None).cast("double")
+
+
+def days_of(at: str) -> Column:
+    """Days since 1970 of a timestamp; null without one."""
+    return F.unix_micros(at) / F.lit(MICROS_A_DAY)
 
 
 def strength() -> Column:
@@ -144,17 +166,22 @@ def strength() -> Column:
 
 
 def histories(placed: DataFrame, catalogue: Catalogue) -> DataFrame:
-    """One row per user: user_id, `items` (array<int>, ascending), `strengths` (array<float>), `backs` (array<int>).
+    """One row per user: user_id, `items` (array<int>, ascending), `strengths` (array<float>), `backs` (array<int>), `ratings`
+    (array<float>) and `days` (array<double>, since 1970), NaN where there is none.
 
     Preferences of items outside the catalogue are left out; a user of only such items has no row. `placed`: see
     `with_places`. Cost: a broadcast of the catalogue, one shuffle by user.
     """
     numbered = placed.join(F.broadcast(catalogue.numbers), "item_id")
-    entry = F.struct("item", strength().cast("float").alias("strength"), "back")
+    none = F.lit(float("nan"))
+    rating, day = F.coalesce("rating", none).cast("float"), F.coalesce(days_of("occurred_at"), none)
+    entry = F.struct("item", strength().cast("float").alias("strength"), "back", rating.alias("rating"), day.alias("day"))
     listed = numbered.groupBy("user_id").agg(F.array_sort(F.collect_list(entry)).alias("_entries"))
     return listed.select(
         "user_id",
         F.col("_entries.item").alias("items"),
         F.col("_entries.strength").alias("strengths"),
         F.col("_entries.back").alias("backs"),
+        F.col("_entries.rating").alias("ratings"),
+        F.col("_entries.day").alias("days"),
     )

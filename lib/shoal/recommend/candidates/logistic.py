@@ -7,23 +7,21 @@ from threadpoolctl import threadpool_limits
 
 from shoal.arrays import Doubles
 
-# Of the features' own scale: it decides only where the examples can be told apart without an error.
-PENALTY = 1e-6
 ROUNDS = 100
 
 
-def fit_logistic(features: Doubles, labels: Doubles, weights: Doubles) -> tuple[Doubles, float]:
-    """Coefficients and intercept that minimise the weighted mean of the log-loss plus PENALTY / 2 times the squared coefficients of
-    the standardised features (as MLlib's LogisticRegression with regParam PENALTY).
+def fit_logistic(features: Doubles, labels: Doubles, weights: Doubles, penalty: float) -> tuple[Doubles, float]:
+    """Coefficients and intercept that minimise the weighted mean of the log-loss plus `penalty` / 2 times the squared
+    coefficients of the standardised features (as MLlib's LogisticRegression with regParam `penalty`).
 
     `features`: examples x features; a feature without variance has the coefficient 0. `labels`: 0 or 1; `weights`: above 0.
     Cost: ROUNDS times examples x features^2 operations at most, in one thread.
     """
     with threadpool_limits(1, "blas"):
-        return _fit(features, labels, weights)
+        return _fit(features, labels, weights, penalty)
 
 
-def _fit(features: Doubles, labels: Doubles, weights: Doubles) -> tuple[Doubles, float]:
+def _fit(features: Doubles, labels: Doubles, weights: Doubles, ridge: float) -> tuple[Doubles, float]:
     share = weights / weights.sum()
     mean = share @ features
     scale = np.sqrt(share @ (features - mean) ** 2)
@@ -31,7 +29,7 @@ def _fit(features: Doubles, labels: Doubles, weights: Doubles) -> tuple[Doubles,
     told = scale > 1e-12 * np.maximum(np.abs(mean), 1e-300)
     design = np.ones((len(features), int(told.sum()) + 1))
     design[:, :-1] = (features[:, told] - mean[told]) / scale[told]
-    penalty = np.full(design.shape[1], PENALTY)
+    penalty = np.full(design.shape[1], ridge)
     penalty[-1] = 0.0
     rate = min(max(float(share @ labels), 1e-12), 1 - 1e-12)
     found = np.zeros(design.shape[1])

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als import AlsSettings, fit_als, list_als
 from shoal.recommend.candidates.preferences import liked
+from shoal.recommend.candidates.search_local import collect_split, validate_here
 from shoal.recommend.protocol.metrics import evaluate_split
 from shoal.recommend.protocol.split import test_part, training_part, with_validation_split
 
@@ -61,7 +62,8 @@ def search_als(
 
     Raises InputError for empty preferences and for explicit feedback without ratings; UsageError for an empty list of
     values. Cost: a fit, a top-k and an evaluation a trial, at most 1 + the values beyond the first of each list + 1;
-    the two parts are cached meanwhile. Collects one row a trial.
+    the two parts are cached meanwhile. Up to LOCAL_RATINGS rows a trial is numpy on the driver (`search_local`); above, a
+    dozen Spark jobs, and one row is collected.
     """
     if not (space.ranks and space.reg_params and space.alphas):
         raise UsageError("ranks, reg_params and alphas: each needs at least one value")
@@ -88,8 +90,13 @@ def search_als(
         if held_out.isEmpty():
             return only
 
+        here = collect_split(known, held_out)
+
         def judge(settings: AlsSettings) -> Trial:
-            trial = Trial(settings, _validate(settings, known, held_out, k, user_batch_size))
+            if here is not None and here.can_fit(settings):
+                trial = Trial(settings, validate_here(here, settings, k))
+            else:
+                trial = Trial(settings, _validate(settings, known, held_out, k, user_batch_size))
             if tell is not None:
                 tell(trial)
             return trial

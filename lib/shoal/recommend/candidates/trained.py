@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsSettings, settings_of
-from shoal.recommend.candidates.blend import PARTS, Expert
+from shoal.recommend.candidates.blend import Expert
+from shoal.recommend.candidates.parts import FEATURES
 from shoal.recommend.candidates.preferences import Ratings
 
 
@@ -42,7 +43,7 @@ class RecommenderSpec:
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""
         experts = [
-            {"name": e.name, "coefficients": dict(zip(PARTS, e.coefficients, strict=True)), "intercept": e.intercept,
+            {"name": e.name, "coefficients": dict(zip(FEATURES, e.coefficients, strict=True)), "intercept": e.intercept,
              "is_learned": e.is_learned}
             for e in self.experts
         ]  # fmt: skip
@@ -53,11 +54,12 @@ class RecommenderSpec:
 
 
 def spec_from(document: Mapping[str, Any]) -> RecommenderSpec:
-    """What `document` gave. A part that the model did not know weighs nothing. Raises InputError where something is missing,
-    is no number, or is a part that is not known."""
+    """What `document` gave. A feature that the model did not know weighs nothing. Raises InputError where something is
+    missing, is no number, or is a feature that is not known."""
     try:
         experts = tuple(
-            Expert(e["name"], by_part(e["coefficients"]), float(e["intercept"]), bool(e["is_learned"])) for e in document["experts"]
+            Expert(e["name"], by_feature(e["coefficients"]), float(e["intercept"]), bool(e["is_learned"]))
+            for e in document["experts"]
         )
         weights = tuple(sorted((str(kind), float(weight)) for kind, weight in document["event_weights"].items()))
         until, ratings = document["trained_until"], document["ratings"]
@@ -69,11 +71,11 @@ def spec_from(document: Mapping[str, Any]) -> RecommenderSpec:
         raise InputError(f"the specification of a recommender: {error!r}; train it again") from None
 
 
-def by_part(weights: Mapping[str, float]) -> tuple[float, ...]:
-    """One coefficient for each of PARTS. Raises ValueError for a part that is none of them."""
-    if unknown := sorted(set(weights) - set(PARTS)):
-        raise ValueError(f"an expert of parts that are not known: {', '.join(unknown)}")
-    return tuple(float(weights.get(part, 0.0)) for part in PARTS)
+def by_feature(weights: Mapping[str, float]) -> tuple[float, ...]:
+    """One coefficient for each of FEATURES. Raises ValueError for one that is none of them."""
+    if unknown := sorted(set(weights) - set(FEATURES)):
+        raise ValueError(f"an expert of features that are not known: {', '.join(unknown)}")
+    return tuple(float(weights.get(feature, 0.0)) for feature in FEATURES)
 
 
 def rounded(expert: Expert) -> Expert:

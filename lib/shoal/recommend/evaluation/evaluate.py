@@ -12,13 +12,14 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
-from shoal.recommend.candidates.als import AlsSettings, fit_als, list_als
-from shoal.recommend.candidates.blend import PARTS, BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.als import LOCAL_RATINGS, AlsSettings, fit_als, list_als
+from shoal.recommend.candidates.blend import BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
 from shoal.recommend.candidates.content import ContentSettings, content_factors, genre_popularity, labels_of
 from shoal.recommend.candidates.cooccurrence import MAX_ITEMS
 from shoal.recommend.candidates.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
 from shoal.recommend.candidates.histories import catalogue_of, with_places
 from shoal.recommend.candidates.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
+from shoal.recommend.candidates.parts import FEATURES
 from shoal.recommend.candidates.personalised_pagerank import PagerankSettings, list_pagerank, walk_graph
 from shoal.recommend.candidates.popularity import list_popular, popularity
 from shoal.recommend.candidates.random import list_random
@@ -333,10 +334,22 @@ def evaluate_new_items(train: DataFrame, test: DataFrame, protocol: EvaluationPr
     return {name: {m: v for m, v in found.get(name, nobody).items() if m != "model"} for name in made}
 
 
+def _implicit_als(train: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> AlsSettings:
+    """The settings of ALS as a part of the blend: those that the model als has chosen, or would choose among implicit ones; the
+    blend's own where `train` is too large for a search on the driver, which would cost more than the blend."""
+    found = chosen.get("als")
+    if found is not None and found["feedback"] == "implicit":
+        return AlsSettings(**found)
+    if train.limit(LOCAL_RATINGS + 1).count() > LOCAL_RATINGS:
+        return protocol.needed().blend.als
+    space = replace(protocol.space, feedback="implicit")
+    return search_als(train, space, protocol.k, protocol.validation_ratio, protocol.user_batch_size, tell)[0]
+
+
 def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """The experts learn inside `train`; the parts are then fitted on all of it, with what items are about where that is known.
     ALS' lists where no two users share an item."""
-    settings = protocol.needed().blend
+    settings = replace(protocol.needed().blend, als=_implicit_als(train, protocol, chosen, tell))
     content = labels_of(protocol.items, settings.content)
     # Each fit reads it; the last is done before the lists are made.
     kept = content.persist() if content is not None else None
@@ -348,7 +361,7 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
         experts = fit_experts(train, settings, kept)
         chosen["blend"] = {
             expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
-                          **dict(zip(PARTS, expert.coefficients, strict=True))}
+                          **dict(zip(FEATURES, expert.coefficients, strict=True))}
             for expert in experts
         }  # fmt: skip
         rows = history_rows(train, fitted.catalogue, als.user_factors, settings.ease.max_history, users)

@@ -25,12 +25,15 @@ from shoal.recommend.candidates.random import list_random
 from shoal.recommend.candidates.search import SearchSpace, Trial, search_als
 from shoal.recommend.candidates.trained import RecommenderSpec, rounded
 from shoal.recommend.evaluation.evaluate import Metrics, evaluate_lists
+from shoal.recommend.evaluation.served import ServingInputs, TrainingPart, served_at_split
 from shoal.recommend.protocol.metrics import mean_metrics, user_metrics
 from shoal.recommend.protocol.significance import bootstrap, is_better
 from shoal.recommend.protocol.split import test_part, training_part, with_random_split, with_split_at
 from shoal.recommend.ranking.lists import backfill_lists
 
 BASELINES = ("random", "popularity")
+# The name of the lists as they are served.
+SERVED = "served"
 GLOBAL_TIME, RANDOM = "global_time", "random"
 # Caches a frame until the training ends.
 Keep = Callable[[DataFrame], DataFrame]
@@ -79,8 +82,9 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Selected:
-    """`spec`: what was chosen; `metrics`: model -> slice -> metric on test users, slice `validation` on those who decided; `lists`:
-    model, user_id, rank, item_id, score (cached); `trials`: of the search."""
+    """`spec`: what was chosen; `metrics`: model -> slice -> metric on test users, slice `validation` on those who decided; the
+    model SERVED has no such slice, because it decides nothing; `lists`: model, user_id, rank, item_id, score (cached); `trials`:
+    of the search."""
 
     spec: RecommenderSpec
     metrics: dict[str, dict[str, Metrics]]
@@ -119,11 +123,19 @@ def _as_they_are(pairs: DataFrame) -> DataFrame:
     return pairs
 
 
-def select(data: TrainingData, content: DataFrame | None, settings: TrainingSettings, keep: Keep, tell: Tell) -> Selected:
+def select(
+    data: TrainingData,
+    content: DataFrame | None,
+    settings: TrainingSettings,
+    keep: Keep,
+    tell: Tell,
+    serving: ServingInputs | None = None,
+) -> Selected:
     """Search ALS inside the training part, learn the blend's experts there, compare both on the validation users, and measure them,
-    and the baselines, on the test users. ALS serves unless the blend is better by the paired test: it is cheaper.
+    the baselines, and, with `serving`, the lists that the chosen one serves (SERVED), on the test users. ALS serves unless the
+    blend is better by the paired test: it is cheaper.
 
-    Cost: the trials; one fit of each model; one evaluation pass for all.
+    Cost: the trials; one fit of each model; one evaluation pass for all; that of `served_at_split`.
     """
     best, trials = search_als(data.train, settings.space, settings.k, settings.validation_ratio, settings.user_batch_size, tell)
     als, blend = fit_both(data, best, None, content, settings)
@@ -136,14 +148,18 @@ def select(data: TrainingData, content: DataFrame | None, settings: TrainingSett
     if blend is not None:
         found = bootstrap(per_user, metric, ["als", "blend"], settings.space.seed)
         serves = "blend" if is_better(found, "blend", "als", settings.max_p_value) else "als"
+    experts = blend.experts if blend is not None else ()
+    spec = RecommenderSpec(best, experts, serves, settings.ratings, settings.event_weights, data.until)
     tested = data.part(False)
-    of_tested = lists.join(tested.select("user_id").distinct(), "user_id", "left_semi")
-    metrics = evaluate_lists(of_tested, tested, data.train, names, settings.k)
+    users = keep(tested.select("user_id").distinct())
+    evaluated = lists.join(users, "user_id", "left_semi")
+    if serving is not None:
+        shown = served_at_split(spec, als, blend, TrainingPart(data.train, users, data.moment), serving, keep)
+        evaluated, names = evaluated.unionByName(_named(shown, SERVED)), [*names, SERVED]
+    metrics = evaluate_lists(keep(evaluated), tested, data.train, names, settings.k)
     for row in mean_metrics(per_user).collect():
         values = row.asDict()
         metrics[values.pop("model")]["validation"] = values
-    experts = blend.experts if blend is not None else ()
-    spec = RecommenderSpec(best, experts, serves, settings.ratings, settings.event_weights, data.until)
     return Selected(spec, metrics, lists, trials)
 
 

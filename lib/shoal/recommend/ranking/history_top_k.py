@@ -13,19 +13,21 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from shoal.arrays import Floats, Ints
+from shoal.arrays import Doubles, Floats, Ints
 from shoal.errors import UsageError
 
 
 @dataclass(frozen=True)
 class History:
-    """One user's row: item numbers (ascending, each once), how much each counts, its place from the end, and the user's
-    factors where the model has them."""
+    """One user's row: item numbers (ascending, each once), how much each counts, its place from the end, and, where the model has
+    them, the user's factors, each item's rating (NaN without one) and time in days since 1970 (NaN without one)."""
 
     items: Ints
     strengths: Floats
     backs: Ints
     factors: Floats | None = None
+    ratings: Floats | None = None
+    days: Doubles | None = None
 
 
 # A model on a worker: a history to one float32 score an item of the catalogue.
@@ -83,11 +85,16 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[History]:
     flat = [column.flatten().to_numpy(zero_copy_only=False) for column in arrays]
     offsets = np.concatenate([[0], np.cumsum(arrays[0].value_lengths().to_numpy(zero_copy_only=False))])
     factors = batch.column("factors") if "factors" in batch.schema.names else None
+    others = [
+        batch.column(name).flatten().to_numpy(zero_copy_only=False) if name in batch.schema.names else None
+        for name in ("ratings", "days")
+    ]
     for row in range(batch.num_rows):
         here = slice(int(offsets[row]), int(offsets[row + 1]))
         items, strengths, backs = flat[0][here].astype(np.int64), flat[1][here].astype(np.float32), flat[2][here].astype(np.int64)
         own = None if factors is None or not factors[row].is_valid else np.asarray(factors[row].values, np.float32)
-        yield History(items, strengths, backs, own)
+        ratings, days = (None if column is None else column[here] for column in others)
+        yield History(items, strengths, backs, own, ratings, days)
 
 
 def best_unseen(scores: Floats, seen: Ints, n: int) -> Ints:

@@ -1,0 +1,243 @@
+"""What is known of a user and an item: the parts of a score, and the features that experts weigh.
+
+Parts that score (SCORES): EASE over windows (`candidates.ease`) on the whole history, on histories that fade by half every 2, 5
+and 20 events, on one in which each item counts by its rating (`rated`), and on the best window of 10 and of 30 events
+(`best_window_10`); transitions from the newest events (`candidates.transitions`); implicit ALS; where a walk over the users of
+what was met leads (`candidates.neighbours`); how like the newest events, the whole history, and what was rated above the user's
+mean an item is by its terms (`content...`); and by how much the item's terms are more frequent in the history than among all
+events (`affinity`).
+
+Context: base rates of the item and of the user, by which the others are to be read (CONTEXT). How long before the user's last
+event an item was first met (`log_age`), or how long after (`log_unborn`), and how long nobody had met it by then (`log_idle`),
+say what the user can have met.
+
+Scores of different parts, and of one part for different users, have different scales. So an expert sees each score as its
+distance from the mean over the items that the user has not met, in standard deviations over these; of some the logarithm of the
+rank; the context as it is; and each of these times the length of the history, because long histories are to be trusted otherwise
+than short ones. docs/adr/0048.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from shoal.arrays import Doubles, Floats, Ints
+from shoal.recommend.ranking.history_top_k import History
+
+# What a fading history is worth: half after so many events.
+HALF_LIVES = (2.0, 5.0, 20.0)
+# Events of a window whose best is a part: each is two neighbouring halves, which are made of blocks of 5 events.
+WINDOWS = (10, 30)
+BLOCK = 5
+SCORES = (
+    "whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS), "transitions",
+    "als", "walk", "content", "content_whole", "content_rated", "affinity",
+)  # fmt: skip
+CONTEXT = (
+    "log_popularity", "log_history", "item_history", "item_rating", "popularity_match", "history_match", "log_unborn", "log_age",
+    "log_idle",
+)  # fmt: skip
+PARTS = (*SCORES, *CONTEXT)
+# Scores of which the rank is a feature too.
+RANKED = ("whole", "recent_5", "transitions", "als", "walk")
+_OWN = (*SCORES, *(f"log_rank_{part}" for part in RANKED), *CONTEXT)
+_SCALED = tuple(name for name in _OWN if name != "log_history")
+# Ranks beyond it are one.
+RANK_LIMIT = 1000
+# What experts weigh.
+FEATURES = (*_OWN, *(f"{name}*log_history" for name in _SCALED))
+_IS_SCALED = np.array([name in _SCALED for name in _OWN])
+_LENGTH = _OWN.index("log_history")
+# The length of a history, as a logarithm, at which products with it are 0: 90 events.
+HISTORY_CENTRE = 4.5
+# Transitions and likeness by content are asked of a history that fades so.
+FADING = 5.0
+# A term counts in a history as if so large a share of it were drawn from all events.
+TERM_PRIOR = 0.02
+# Of what weighs 0 altogether no share can be taken.
+SMALLEST = np.float32(1e-30)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What scores a history, by the numbers of EASE's catalogue: EASE's weights, transitions, neighbours by walks, and per item its
+    terms (see `content_matrix`), ALS' factors (zeros where ALS has none), the log of its users, the mean log of the length of
+    their histories, its mean rating as a share of `max_rating`, the days since 1970 of its first and last event (NaN without a
+    time)."""
+
+    weights: Floats
+    transitions: csr_matrix
+    walk: csr_matrix
+    terms: csr_matrix
+    item_factors: Floats
+    log_popularity: Floats
+    item_history: Floats
+    item_rating: Floats
+    first_day: Doubles
+    last_day: Doubles
+    max_rating: float
+
+    @cached_property
+    def has_term(self) -> csr_matrix:
+        """Items x terms: 1 over the number of the item's terms, for each of them."""
+        counts = np.maximum(np.diff(self.terms.indptr), 1)
+        data = np.repeat(1.0 / counts, np.diff(self.terms.indptr)).astype(np.float32)
+        return csr_matrix((data, self.terms.indices, self.terms.indptr), shape=self.terms.shape)
+
+    @cached_property
+    def term_shares(self) -> Floats:
+        """Each term's share of all events, an event of an item with n terms counting 1 / n for each."""
+        counted = self.has_term.T @ np.expm1(self.log_popularity)
+        return np.asarray(counted / max(float(counted.sum()), 1e-30), np.float32)
+
+
+def parts_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
+    """len(PARTS) x items: each part of every item, or of the `chosen` ones, for one history."""
+    weights, asked = known.weights, one
+    at: slice | Ints = slice(None)
+    if chosen is not None:
+        weights, asked = known.weights[np.ix_(one.items, chosen)], replace(one, items=np.arange(len(one.items)))
+        at = chosen
+    liking = one.strengths if one.ratings is None else one.strengths * _shares(one.ratings, known.max_rating)
+    totals, blocks = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
+    found = [*totals, *(best_pair(blocks, length // BLOCK // 2) for length in WINDOWS)]
+    fading = faded(one, FADING)
+    found += [
+        (known.transitions[one.items].T @ fading)[at],
+        known.item_factors[at] @ one.factors if one.factors is not None else np.zeros_like(known.log_popularity[at]),
+        (known.walk[one.items].T @ (one.strengths / np.maximum(one.strengths.sum(), SMALLEST)))[at],
+        *by_terms(known, one, fading, liking, at),
+        *context_of(known, one, at),
+    ]
+    return np.vstack([np.asarray(part, np.float32)[None, :] for part in found])
+
+
+def faded(one: History, half_life: float) -> Floats:
+    """How much each item of the history counts where it is worth half after so many events."""
+    return one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(half_life))
+
+
+def rows_of_weights(weights: Floats, one: History, counts: list[Floats]) -> tuple[Floats, Floats]:
+    """len(counts) x items: for each way of counting the history's items, the sum of their rows of `weights`, so counted; and
+    blocks x items: the sums over each BLOCK neighbouring events, the newest first, none without times, where nothing says what
+    was met together. Events outside the catalogue leave gaps in blocks."""
+    order, stacked = np.argsort(one.backs, kind="stable"), np.stack(counts)
+    block = one.backs[order] // BLOCK
+    totals = np.zeros((len(counts), weights.shape[1]), np.float32)
+    is_timed = one.days is not None and bool(np.isfinite(one.days).any())
+    sums = np.zeros((int(block[-1]) + 1 if is_timed else 0, weights.shape[1]), np.float32)
+    # Some rows at a time: a history of thousands of items would copy a large part of the weights.
+    for start in range(0, len(order), 256):
+        here, names = order[start : start + 256], block[start : start + 256]
+        rows = weights[one.items[here]]
+        totals += stacked[:, here] @ rows
+        if is_timed:
+            firsts = np.flatnonzero(np.diff(names, prepend=-1))
+            rows *= one.strengths[here][:, None]
+            sums[names[firsts]] += np.add.reduceat(rows, firsts, axis=0)
+    return totals, sums
+
+
+def best_pair(blocks: Floats, size: int) -> Floats:
+    """The largest sum of two neighbouring groups of `size` blocks; of all blocks where there are not three groups; 0 without
+    any."""
+    if not len(blocks):
+        return np.zeros(blocks.shape[1], np.float32)
+    grouped = np.add.reduceat(blocks, np.arange(0, len(blocks), size), axis=0)
+    return np.asarray(grouped.sum(axis=0) if len(grouped) < 3 else (grouped[1:] + grouped[:-1]).max(axis=0), np.float32)
+
+
+def by_terms(known: Parts, one: History, fading: Floats, liking: Floats, at: slice | Ints) -> list[Floats]:
+    """content, content_whole, content_rated, affinity: 0 where items have no terms."""
+    if not known.terms.nnz:
+        return [np.zeros_like(known.log_popularity[at])] * 4
+    met = known.terms[one.items]
+    # A whole slice of a sparse matrix would be a copy.
+    terms, has_term = (each if isinstance(at, slice) else each[at] for each in (known.terms, known.has_term))
+    total = np.maximum(one.strengths.sum(), SMALLEST)
+    above = (liking - one.strengths * (liking.sum() / total)) / total
+    profiles = [fading / np.maximum(fading.sum(), SMALLEST), one.strengths / total, above]
+    share = known.has_term[one.items].T @ (one.strengths / total)
+    usual = known.term_shares
+    odds = np.log((share + TERM_PRIOR * usual + SMALLEST) / ((1 + TERM_PRIOR) * usual + SMALLEST))
+    return [*(terms @ (met.T @ profile) for profile in profiles), has_term @ odds]
+
+
+def context_of(known: Parts, one: History, at: slice | Ints) -> list[Floats]:
+    """CONTEXT of the items."""
+    popular, history = known.log_popularity[at], known.item_history[at]
+    length = np.float32(np.log1p(len(one.items)))
+    first, last = known.first_day[at], known.last_day[at]
+    now = np.float64(np.nan) if one.days is None or not np.isfinite(one.days).any() else np.nanmax(one.days)
+    ages = [np.log1p(np.nan_to_num(np.maximum(days, 0.0))) for days in (first - now, now - first, now - last)]
+    usual = known.log_popularity[one.items].mean() if len(one.items) else np.float32(0)
+    return [
+        popular, np.full_like(popular, length), history, known.item_rating[at], -np.abs(popular - usual), -np.abs(history - length),
+        *[np.asarray(age, np.float32) for age in ages],
+    ]  # fmt: skip
+
+
+def features_of(parts: Floats, seen: Ints, chosen: Ints | None = None) -> Floats:
+    """FEATURES without products, of every item or of the `chosen` ones, from `parts_of` of every item; `seen`: the history's items.
+
+    A score's mean and deviation are those of unseen items; a score without variance there is 0. Ranks: see
+    `larger`.
+    """
+    at: slice | Ints = slice(None) if chosen is None else chosen
+    scores = parts[: len(SCORES)]
+    mean, deviation = moments(scores, seen)
+    # What rounding leaves of a constant is no variance.
+    flat = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
+    standard = (scores[:, at] - mean[:, None].astype(np.float32)) / np.where(flat, 1.0, deviation)[:, None].astype(np.float32)
+    standard[flat] = 0.0
+    ranks = [np.log1p(larger(scores[SCORES.index(part)], seen)[at]) for part in RANKED]
+    return np.vstack([standard, np.asarray(ranks, np.float32), parts[len(SCORES) :, at]])
+
+
+def moments(scores: Floats, seen: Ints) -> tuple[Doubles, Doubles]:
+    """Mean and standard deviation of each row over the columns that are not `seen`; 0 where there is none."""
+    count = scores.shape[1] - len(seen)
+    if count < 1:
+        return np.zeros(len(scores)), np.zeros(len(scores))
+    met = scores[:, seen].astype(np.float64)
+    total = scores.sum(axis=1, dtype=np.float64) - met.sum(axis=1)
+    squares = np.einsum("ij,ij->i", scores, scores, dtype=np.float64) - np.einsum("ij,ij->i", met, met)
+    mean = total / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+
+
+def larger(scores: Floats, seen: Ints) -> Floats:
+    """For each column how many columns that are not `seen` have a larger score, RANK_LIMIT at the most."""
+    others = scores.copy()
+    others[seen] = -np.inf
+    limit = np.float32(-np.inf)
+    if len(others) > RANK_LIMIT:
+        limit = np.partition(others, len(others) - RANK_LIMIT)[len(others) - RANK_LIMIT]
+    best = np.sort(-others[others > limit])
+    found = np.full(len(scores), len(best), np.float32)
+    near = np.flatnonzero(scores > limit)
+    found[near] = np.searchsorted(best, -scores[near], side="left")
+    return found
+
+
+def with_products(features: Doubles) -> Doubles:
+    """Examples x FEATURES from examples x the features without products."""
+    length = features[:, [_LENGTH]] - HISTORY_CENTRE
+    return np.hstack([features, features[:, _IS_SCALED] * length])
+
+
+def logits_of(features: Floats, coefficients: Doubles, intercepts: Doubles) -> Doubles:
+    """Experts x items: the logits from `features_of` (not empty), and experts x FEATURES coefficients."""
+    own = coefficients[:, : len(_OWN)].copy()
+    length = (float(features[_LENGTH, 0]) if features.shape[1] else HISTORY_CENTRE) - HISTORY_CENTRE
+    own[:, _IS_SCALED] += length * coefficients[:, len(_OWN) :]
+    return np.asarray(own.astype(np.float32) @ features + intercepts[:, None].astype(np.float32), np.float64)
+
+
+def _shares(ratings: Floats, most: float) -> Floats:
+    """Ratings as shares of the largest one, 1 where there is none."""
+    return np.asarray(np.clip(np.nan_to_num(ratings / np.float32(most), nan=1.0), 0.0, 1.0), np.float32)
