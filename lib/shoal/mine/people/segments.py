@@ -16,9 +16,9 @@ from shoal.arrays import Doubles, Ints
 from shoal.errors import InputError
 
 # Rows that the centroids are found from, drawn by a hash; and those among which k is chosen, whose distances are a square.
-MAX_ROWS, MAX_PAIR_ROWS = 20_000, 2_000
+MAX_ROWS, MAX_PAIR_ROWS = 10_000, 2_000
 MAX_K = 10
-RESTARTS, BOOTSTRAPS = 8, 5
+RESTARTS, BOOTSTRAPS = 4, 5
 # A column whose largest value is so many times its median (and nowhere negative) is scaled by its logarithm.
 SKEWED = 20.0
 # Scaled values are cut here: one account of a hundred million followers is no segment of its own.

@@ -13,7 +13,7 @@ from scipy.special import expit
 from shoal.arrays import Doubles
 
 # Pulls the members' weights towards each other.
-STACK_PENALTY = 0.01
+STACK_PENALTY = 0.001
 
 
 @dataclass(frozen=True)
