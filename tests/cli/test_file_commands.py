@@ -71,28 +71,40 @@ def test_segments_and_influencers_of_a_file(spark: SparkSession, tmp_path: Path,
     draw = np.random.default_rng(1)
     quality = draw.normal(size=200)
     rows = [
-        [f"u{i}", "bio", int(np.exp(6 + 1.5 * q)), round(float(np.exp(q + draw.normal(0, 0.6))), 3), ["true", "false"][i % 2]]
+        [
+            f"u{i}",
+            "bio",
+            int(np.exp(6 + 1.5 * q)),
+            round(float(np.exp(q + draw.normal(0, 0.6))), 3),
+            ["true", "false"][i % 2],
+            f"{1 + i % 5}.5k",
+            f"{i % 7}%",
+        ]
         for i, q in enumerate(quality)
     ]
-    path = write(tmp_path / "accounts.csv", ["id", "about", "Followers_Count", "mean likes", "is_shop"], rows)
+    path = write(tmp_path / "accounts.csv", ["id", "about", "Followers_Count", "mean likes", "is_shop", "views", "part"], rows)
     out = tmp_path / "out.csv"
     segment(path, "id", out, k=2)
     said = json.loads(capsys.readouterr().out)
-    assert said["columns"] == ["Followers_Count", "mean likes", "is_shop"] and sum(said["segments"].values()) == 200
+    assert (
+        said["columns"] == ["Followers_Count", "mean likes", "is_shop", "views", "part"] and sum(said["segments"].values()) == 200
+    )
     found = read(out)
-    assert list(found[0]) == ["id", "about", "Followers_Count", "mean likes", "is_shop", "segment_id", "segment_name"]
+    assert list(found[0]) == [
+        "id", "about", "Followers_Count", "mean likes", "is_shop", "views", "part", "segment_id", "segment_name",
+    ]  # fmt: skip
     assert [row["id"] for row in found] == [f"u{i}" for i in range(200)]
     assert {row["segment_id"] for row in found} == {"0", "1"}
 
     train_influencers_file(path, tmp_path / "model")
     said = json.loads(capsys.readouterr().out)
-    assert set(said["importances"]) == {"mean likes", "is_shop"} and said["metrics"]["roc_auc"] > 0.8
+    assert set(said["importances"]) == {"mean likes", "is_shop", "views", "part"} and said["metrics"]["roc_auc"] > 0.8
     score_influencers_file(path, tmp_path / "model", out)
     found = read(out)
-    assert list(found[0])[5:] == ["probability", "model_version"]
+    assert list(found[0])[7:] == ["probability", "model_version"]
     best = sorted(found, key=lambda row: -float(row["probability"]))[:50]
     assert sum(int(row["Followers_Count"]) >= said["threshold_followers"] for row in best) >= 35
-    with pytest.raises(InputError, match="none of the model's columns is there; expected mean likes, is_shop"):
+    with pytest.raises(InputError, match="none of the model's columns is there; expected mean likes, is_shop, views, part"):
         score_influencers_file(write(tmp_path / "x.csv", ["id", "z"], [["1", 2]]), tmp_path / "model", out)
     with pytest.raises(InputError, match="no column of numbers besides id; found id, about"):
         segment(write(tmp_path / "x.csv", ["id", "about"], [["1", "text"]]), "id", out)

@@ -30,7 +30,7 @@ MAX_JUDGED = 50_000
 SAME_ORDER = 0.95
 # Names of what is made of followers: rates are per follower, ratios of followers to following.
 _MADE_OF_FOLLOWERS = re.compile(
-    r"follower|subscriber|fans?\b|fan_?count|engagement_?rate|er_?percent|follow\w*_?ratio|influence|reach|audience", re.I
+    r"follower|subscriber|fans?\b|fan_?count|eng(agement)?_?rate|er_?percent|follow\w*_?ratio|influence|reach|audience", re.I
 )
 
 

@@ -18,6 +18,8 @@ from shoal.errors import InputError
 # Rows that the centroids are found from, drawn by a hash; and those among which k is chosen, whose distances are a square.
 MAX_ROWS, MAX_PAIR_ROWS = 10_000, 2_000
 MAX_K = 10
+# Different rows that a segment has at least in the mean: with one each, every silhouette is perfect.
+ROWS_A_SEGMENT = 10
 RESTARTS, BOOTSTRAPS = 4, 5
 # A column whose largest value is so many times its median (and nowhere negative) is scaled by its logarithm.
 SKEWED = 20.0
@@ -75,7 +77,8 @@ def find_segments(rows: DataFrame, names: Sequence[str], k: int | None, seed: in
         raise InputError(f"{different} different rows; expected at least {max(2, k or 2)}, one a segment")
     few = points[:MAX_PAIR_ROWS]
     distances = cdist(few, few)
-    tried = [k] if k else list(range(2, min(MAX_K, different - 1, len(points) - 1) + 1)) or [2]
+    most = max(2, min(MAX_K, different // ROWS_A_SEGMENT))
+    tried = [k] if k else list(range(2, most + 1))
     divisions = {count: kmeans(points, count, seed) for count in tried}
     silhouettes = {count: silhouette(distances, nearest(few, divisions[count])) for count in tried}
     best = max(silhouettes.values())

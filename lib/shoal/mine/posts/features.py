@@ -89,7 +89,7 @@ def with_author_history(posts: DataFrame, counts: tuple[str, ...] = ("likes", "c
     in_order = author.orderBy(*order)
     before = in_order.rowsBetween(Window.unboundedPreceding, -1)
     made: dict[str, Column] = {
-        "posts_before": F.row_number().over(in_order) - 1,
+        "posts_before": (F.row_number().over(in_order) - 1).cast("bigint"),
         "_last_at": F.max("created_at").over(before),
     }
     for count in counts:

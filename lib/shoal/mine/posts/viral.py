@@ -84,7 +84,11 @@ def train_viral(posts: DataFrame, seed: int) -> ViralTraining:
     # Where nine in ten posts have no like, one like is viral.
     threshold = float(max(seen["top"], seen["least"] + 1))
     prepared = with_part(prepare_posts(timed, ("likes",))).coalesce(tasks_for(seen["posts"])).localCheckpoint()
-    early = _fit_members(prepared.where("part = 'early'"), threshold, seed)
+    # Where likes grow, all of the top tenth may be later posts: the first draft learns the top of its own time.
+    first = prepared.where("part = 'early'")
+    top = first.agg(F.percentile_approx("likes", 1 - TOP_SHARE, 10_000), F.min("likes")).collect()[0]
+    early_threshold = min(threshold, float(max(top[0] or 0, (top[1] or 0) + 1)))
+    early = _fit_members(first, early_threshold, seed)
     unseen = _collect_members(prepared.where("part != 'early'"), early, threshold)
     is_late = unseen["part"] == "late"
     draft = _fit_stacks(unseen, ~is_late)
