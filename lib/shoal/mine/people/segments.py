@@ -63,8 +63,9 @@ def find_segments(rows: DataFrame, names: Sequence[str], k: int | None, seed: in
     """Segments of rows by the double columns `names`.
 
     Scaling is by median and interquartile range, after log1p for a skewed column. k: so many segments, or None for the k of 2 to
-    MAX_K with the best silhouette; of those within SILHOUETTE_SLACK of it the most stable one, the smaller of equal ones. Raises
-    InputError for fewer than two different rows, or fewer than k. Collects MAX_ROWS rows; one pass for the scales.
+    MAX_K (at most one for ROWS_A_SEGMENT different rows) with the best silhouette; of those within SILHOUETTE_SLACK of it the most
+    stable one, the smaller of equal ones. Raises InputError for fewer than two different rows, or fewer than k. Collects MAX_ROWS
+    rows; one pass for the scales.
     """
     scales = _scales(rows, names)
     if not scales:
