@@ -168,6 +168,22 @@ class TrainSentimentConf(Section):
     seed: int
 
 
+class PostsConf(Section):
+    """Models of posts and of accounts."""
+
+    interval_coverage: float = Field(gt=0, lt=1)
+    seed: int
+
+
+class AnomaliesConf(Section):
+    """How much is raised."""
+
+    alarm_share: float = Field(gt=0, le=0.5)
+    least_alarms: int = Field(ge=1, le=1000)
+    contamination: float = Field(gt=0, le=0.5)
+    seed: int
+
+
 Event = Literal["view", "click", "like", "comment", "share", "save", "purchase", "rating"]
 
 
@@ -330,6 +346,8 @@ class Settings(Section):
     content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
+    posts: PostsConf
+    anomalies: AnomaliesConf
     graph: GraphConf
     recommend: RecommendConf
     similar: SimilarConf
