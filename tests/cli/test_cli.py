@@ -12,6 +12,8 @@ COMMANDS = [
     ["demo"], ["ingest"], ["run"], ["pipeline"], ["sql"], ["tables"], ["describe"], ["simulate"], ["train", "sentiment"],
     ["score", "sentiment"], ["evaluate", "recommender"], ["evaluate", "policies"], ["evaluate", "split"],
     ["graph", "rank"], ["graph", "communities"], ["config"],
+    ["train", "viral"], ["train", "engagement"], ["train", "influencers"], ["score", "viral"], ["score", "engagement"],
+    ["score", "influencers"], ["score", "anomalies"], ["segment"],
 ]  # fmt: skip
 
 
