@@ -215,12 +215,18 @@ ALTER TABLE `shoal`.`silver`.`texts` ALTER COLUMN `text` SET MASK `shoal`.`ops`.
 ALTER TABLE `shoal`.`silver`.`users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`silver`.`users` ALTER COLUMN `username` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- features.posts
+ALTER TABLE `shoal`.`features`.`posts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- features.user_graph
 ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- features.users
 ALTER TABLE `shoal`.`features`.`users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.anomalies
+ALTER TABLE `shoal`.`gold`.`anomalies` ALTER COLUMN `entity_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.communities
 ALTER TABLE `shoal`.`gold`.`communities` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
@@ -242,6 +248,9 @@ ALTER TABLE `shoal`.`gold`.`node_ranks` ALTER COLUMN `node_id` SET MASK `shoal`.
 
 -- gold.recommendations
 ALTER TABLE `shoal`.`gold`.`recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.segments
+ALTER TABLE `shoal`.`gold`.`segments` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.sentiments
 ALTER TABLE `shoal`.`gold`.`sentiments` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;

@@ -9,7 +9,23 @@ import traceback
 import typer
 
 from shoal import __version__
-from shoal.cli import config, evaluate, graph, ingest, jobs, policies, privacy, simulate, split, stream, train
+from shoal.cli import (
+    anomalies,
+    config,
+    evaluate,
+    graph,
+    influencers,
+    ingest,
+    jobs,
+    policies,
+    posts,
+    privacy,
+    segment,
+    simulate,
+    split,
+    stream,
+    train,
+)
 from shoal.cli import query as ask
 from shoal.errors import ShoalError, one_line
 from shoal.runner.interrupt import INTERRUPTED
@@ -37,6 +53,14 @@ app.command()(privacy.erase)
 app.command()(privacy.export)
 app.command()(privacy.grants)
 app.command()(simulate.simulate)
+train.train_app.command("engagement")(posts.train_engagement_file)
+train.train_app.command("viral")(posts.train_viral_file)
+train.score_app.command("engagement")(posts.score_engagement_file)
+train.score_app.command("viral")(posts.score_viral_file)
+train.train_app.command("influencers")(influencers.train_influencers_file)
+train.score_app.command("influencers")(influencers.score_influencers_file)
+train.score_app.command("anomalies")(anomalies.score_anomalies)
+app.command()(segment.segment)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
 app.add_typer(train.score_app, name="score", no_args_is_help=True)
 evaluate.evaluate_app.command()(policies.policies)

@@ -6,7 +6,7 @@ import json
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
 import typer
 from pyspark.sql import DataFrame
@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from shoal.cli.options import EnvOption, SetOption, with_file_settings
 from shoal.conf.loading import load, section_name
 from shoal.conf.sections import GraphConf
-from shoal.errors import InputError
+from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import check_output, read_rows, write_rows
 from shoal.ingest.sources.general import EDGES
 from shoal.mine.graph.algorithms import choose_engine, connected_components, label_propagation, leiden, louvain, page_rank
@@ -47,9 +47,17 @@ class CommunityMethod(str, Enum):
     """How communities are found."""
 
     label_propagation = "label_propagation"
+    labels = "labels"
     leiden = "leiden"
     louvain = "louvain"
     connected_components = "connected_components"
+
+
+class Engine(str, Enum):
+    """Where an algorithm runs."""
+
+    local = "local"
+    spark = "spark"
 
 
 @graph_app.callback()
@@ -94,25 +102,32 @@ def communities(
     edges: EdgesOption,
     output: OutputOption,
     method: Annotated[
-        CommunityMethod, typer.Option(help="leiden and louvain run on the driver only.")
+        CommunityMethod, typer.Option(help="labels is label_propagation; leiden runs on the driver only.")
     ] = CommunityMethod.label_propagation,
+    engine_name: Annotated[
+        Optional[Engine], typer.Option("--engine", help="Default: local up to graph.local_max_edges edges, else spark.")
+    ] = None,
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> None:
     """Write node,community, by node; a community's name is the id of a node. Prints how many there are and their modularity.
 
-    Edges count as undirected; weights of parallel edges add up. Label propagation scales to any size; leiden finds partitions
-    of higher modularity in graphs up to graph.local_max_edges edges.
+    Edges count as undirected; weights of parallel edges add up. Label propagation and louvain scale to any size; leiden
+    finds partitions of the highest modularity in graphs up to graph.local_max_edges edges.
 
     Example: shoal graph communities --edges friends.csv --method leiden --output communities.csv
     """
     check_output(output)
+    if method is CommunityMethod.leiden and engine_name is Engine.spark:
+        raise UsageError("--engine spark: leiden runs on the driver only; use --method louvain, or leave --engine out")
     conf, frame = _start(edges, env, sets)
-    engine = "local" if method in (CommunityMethod.leiden, CommunityMethod.louvain) else choose_engine(frame, conf)
+    if engine_name is not None:
+        conf = conf.model_copy(update={"engine": engine_name.value})
+    engine = "local" if method is CommunityMethod.leiden else choose_engine(frame, conf)
     if method is CommunityMethod.leiden:
         found = leiden(frame, conf)
     elif method is CommunityMethod.louvain:
-        found = louvain(frame, conf)
+        found = louvain(frame, conf, engine)
     elif method is CommunityMethod.connected_components:
         found = connected_components(frame, conf, engine).withColumnRenamed("component_id", "community_id")
     else:

@@ -20,7 +20,8 @@ from shoal.lake.lake import Lake, Run
 from shoal.mine.text.classifier import score_texts, train_classifier
 from shoal.mine.text.saved import check_model_output, load_classifier, save_classifier
 from shoal.models.sentiment import champion_classifier, content_version, facts_of, plan_of, register_classifier
-from shoal.runner.execute import new_run_id, utc_now
+from shoal.runner.clock import utc_now
+from shoal.runner.execute import new_run_id
 from shoal.spark.session import spark_session
 
 train_app = typer.Typer(help="Train a model on a file.", rich_markup_mode=None)
@@ -79,15 +80,15 @@ def train_sentiment(
         training = train_classifier(texts, plan)
     except InputError as error:
         raise InputError(f"{input_path}: {error}") from None
-    said = {"task": "sentiment", "labels": list(training.classifier.labels), **facts_of(training)}
+    report = {"task": "sentiment", "labels": list(training.classifier.labels), **facts_of(training)}
     if model is not None:
         version = content_version(training)
         save_classifier(training.classifier, model, version, facts_of(training))
-        said |= {"model": str(model), "model_version": version}
+        report |= {"model": str(model), "model_version": version}
     else:
         made = register_classifier(_lake(spark, lake, settings), texts, training, plan, {"input": input_path.name})
-        said |= {"model": str(made.folder), "model_version": made.label, "is_champion": made.is_champion}
-    sys.stdout.write(json.dumps(said, ensure_ascii=False) + "\n")
+        report |= {"model": str(made.folder), "model_version": made.label, "is_champion": made.is_champion}
+    sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
 
 
 @score_app.command("sentiment")
@@ -135,11 +136,11 @@ def score_sentiment(
     totals = [F.count_if(F.col("predicted_label") == label).alias(label) for label in classifier.labels]
     write_rows(scored.observe(counted, *totals), output)
     predicted = counted.get
-    said = {
+    report = {
         "task": "sentiment", "rows": sum(predicted.values()), "predicted": predicted, "output": str(output),
         "model_version": version,
     }  # fmt: skip
-    sys.stdout.write(json.dumps(said, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
 
 
 def _start(verb: str, env: str, sets: list[str] | None) -> tuple[Settings, SparkSession]:

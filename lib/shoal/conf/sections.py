@@ -23,6 +23,7 @@ class LakeConf(Section):
     catalog: str | None = Field(pattern=r"^[A-Za-z0-9_]+$")
     retries: int = Field(ge=0, le=20)
     backoff_seconds: float = Field(gt=0, le=60)
+    lease_seconds: float = Field(ge=1, le=86400)
     max_parallel_jobs: int = Field(ge=1, le=16)
 
 
@@ -164,6 +165,22 @@ class TrainSentimentConf(Section):
     inverse_penalties: list[PositiveFloat] = Field(min_length=1)
     class_weight_powers: list[NonNegativeFloat] = Field(min_length=1)
     max_iter: int = Field(ge=1)
+    seed: int
+
+
+class PostsConf(Section):
+    """Models of posts and of accounts."""
+
+    interval_coverage: float = Field(gt=0, lt=1)
+    seed: int
+
+
+class AnomaliesConf(Section):
+    """How much is raised."""
+
+    alarm_share: float = Field(gt=0, le=0.5)
+    least_alarms: int = Field(ge=1, le=1000)
+    contamination: float = Field(gt=0, le=0.5)
     seed: int
 
 
@@ -329,6 +346,8 @@ class Settings(Section):
     content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
+    posts: PostsConf
+    anomalies: AnomaliesConf
     graph: GraphConf
     recommend: RecommendConf
     similar: SimilarConf

@@ -67,5 +67,5 @@ def content_version(training: Training) -> str:
     """A version for a model outside a registry, `sentiment-<12 hex digits>`: equal trainings have equal versions."""
     # Sums of doubles depend on the order of partitions in their last digits.
     facts = json.loads(json.dumps(facts_of(training)), parse_float=lambda text: f"{float(text):.6g}")
-    said = json.dumps([training.classifier.labels, facts], sort_keys=True)
-    return f"sentiment-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    document = json.dumps([training.classifier.labels, facts], sort_keys=True)
+    return f"sentiment-{hashlib.sha256(document.encode()).hexdigest()[:12]}"

@@ -50,6 +50,22 @@ def test_communities(spark: SparkSession, tmp_path: Path, capsys: pytest.Capture
     assert said["modularity"] == pytest.approx(2 * (3 / 7 - 0.25))
 
 
+def test_labels_is_label_propagation_and_the_engine_can_be_named(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edges, output = edges_file(tmp_path, "src,dst"), tmp_path / "c.csv"
+    command = ["graph", "communities", "--edges", edges, "--output", str(output)]
+    found = []
+    for method in ("labels", "label_propagation"):
+        assert run([*command, "--method", method, "--engine", "spark"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert (said["method"], said["engine"]) == (method, "spark")
+        found.append(output.read_text())
+    assert found[0] == found[1]
+    assert run([*command, "--method", "leiden", "--engine", "spark"]) == 2
+    assert "leiden runs on the driver only; use --method louvain" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("header", "text", "code", "message"),
     [

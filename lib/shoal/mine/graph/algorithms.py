@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 
 from shoal.conf.sections import GraphConf
 from shoal.errors import UsageError
-from shoal.mine.graph import graphframes_engine, local_engine, spark_engine
+from shoal.mine.graph import distributed_louvain, graphframes_engine, local_engine, spark_engine
 
 ENGINES = ("local", "spark", "graphframes")
 
@@ -93,13 +93,19 @@ def leiden(edges: DataFrame, conf: GraphConf) -> DataFrame:
     return local_engine.leiden(edges, conf.seed, conf.local_max_edges)
 
 
-def louvain(edges: DataFrame, conf: GraphConf) -> DataFrame:
+def louvain(edges: DataFrame, conf: GraphConf, engine: str = "local") -> DataFrame:
     """`node_id`, `community_id`: the smallest id of the community; Louvain on modularity, undirected, with weights.
 
-    Blondel et al., Fast unfolding of communities in large networks (2008), igraph's implementation, seeded by conf.seed.
-    Runs on the driver only: UsageError above conf.local_max_edges.
+    Blondel et al., Fast unfolding of communities in large networks (2008). `local` is igraph's implementation on the driver,
+    seeded by conf.seed: UsageError above conf.local_max_edges. `spark` moves nodes in halves
+    (shoal.mine.graph.distributed_louvain): any size, other communities, modularity within .02 of igraph's. UsageError for
+    `graphframes`, which has none.
     """
-    return local_engine.louvain(edges, conf.seed, conf.local_max_edges)
+    if _known(engine) == "local":
+        return local_engine.louvain(edges, conf.seed, conf.local_max_edges)
+    if engine == "graphframes":
+        raise UsageError("graph.engine graphframes: it has no Louvain; use graph.engine=spark, or local")
+    return distributed_louvain.louvain(edges, conf.seed)
 
 
 def _known(engine: str) -> str:

@@ -78,13 +78,16 @@ def triangle_count(edges: DataFrame) -> DataFrame:
 
 
 def _graph(edges: DataFrame) -> IndexedGraph:
-    """The graph with one edge a directed pair, all of one weight; UsageError where weights differ."""
+    """The graph with one edge a directed pair, all of one weight; UsageError where weights differ.
+
+    Pairs of weight 0 carry nothing, and GraphFrames would take them as all others: they go, their nodes stay.
+    """
     graph = index_graph(edges)
-    pairs = graph.edges.groupBy("src", "dst").agg(F.sum("weight").alias("weight")).persist()
+    pairs = graph.edges.groupBy("src", "dst").agg(F.sum("weight").alias("weight")).where("weight > 0").persist()
     weights = pairs.agg(F.min("weight").alias("low"), F.max("weight").alias("high")).first()
     graph.edges.unpersist()
     single = IndexedGraph(graph.nodes, pairs, graph.node_count, graph.edge_count)
-    if weights is not None and weights["low"] != weights["high"]:
+    if weights is not None and weights["low"] is not None and weights["low"] != weights["high"]:
         single.release()
         raise UsageError(
             "graph.engine graphframes: GraphFrames ignores weights, and the weights of these edges (parallel ones added up) "

@@ -1,0 +1,170 @@
+"""The chance of an account to be in the top quarter by followers, from its behaviour and network: followers, and all that is made
+of them, are no feature."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pyspark.ml.classification import RandomForestClassificationModel, RandomForestClassifier
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from scipy.stats import rankdata
+
+from shoal.errors import InputError
+from shoal.mine.probability.quality import average_precision, brier, roc_auc
+from shoal.mine.probability.stack import Stack, fit_stack
+
+TOP_SHARE = 0.25
+MIN_ACCOUNTS = 40
+TREES, DEPTH, MIN_LEAF = 100, 8, 3
+# Of ten accounts, by a hash of the position: two calibrate, two report, all of them teach in the end.
+_TENTHS, _CALIBRATE, _REPORT = 10, 6, 8
+# Rows that probabilities are calibrated and judged on, and that a column is compared with followers on.
+MAX_JUDGED = 50_000
+# A column whose order is that of followers to this degree (rank correlation) is made of them, whatever its name is.
+SAME_ORDER = 0.95
+# Names of what is made of followers: rates are per follower, ratios of followers to following.
+_MADE_OF_FOLLOWERS = re.compile(
+    r"follower|subscriber|fans?\b|fan_?count|eng(agement)?_?rate|er_?percent|follow\w*_?ratio|influence|reach|audience", re.I
+)
+
+
+@dataclass(frozen=True)
+class InfluencerModel:
+    """The forest, its features by name with the median that stands for a missing value, how votes become a probability, and the
+    followers from which on an account counted."""
+
+    forest: RandomForestClassificationModel
+    medians: dict[str, float]
+    calibration: Stack
+    threshold: float
+
+
+@dataclass(frozen=True)
+class InfluencerTraining:
+    """A model, its quality on accounts that it had not seen, the columns left out with the reason, and importances by feature
+    (impurity)."""
+
+    model: InfluencerModel
+    metrics: dict[str, float | int | str | None]
+    left_out: dict[str, str]
+    importances: dict[str, float]
+
+
+def is_made_of_followers(name: str) -> bool:
+    """Whether a column's name says that followers are in it.
+
+    >>> [is_made_of_followers(name) for name in ("followers_log", "engagementRate", "posts", "mean_likes")]
+    [True, True, False, False]
+    """
+    return bool(_MADE_OF_FOLLOWERS.search(name))
+
+
+def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int) -> InfluencerTraining:
+    """A model of accounts: `position` (bigint), `followers` (null where not known: teaches nothing) and double columns, which
+    `names` maps to what people call them.
+
+    Left out: columns whose name says followers, and those that order accounts as followers do. Six tenths teach, two calibrate, two
+    report; then all teach. Raises InputError for fewer than MIN_ACCOUNTS, equal followers, or no column left. Collects MAX_JUDGED
+    rows.
+    """
+    known = accounts.where(F.col("followers").isNotNull()).select("position", "followers", *names).localCheckpoint()
+    seen = known.agg(
+        F.count("*").alias("accounts"), F.percentile_approx("followers", 1 - TOP_SHARE, 10_000).alias("top"),
+        F.min("followers").alias("least"), F.max("followers").alias("most"),
+        *[F.percentile_approx(name, 0.5, 10_000).alias(name) for name in names],
+    ).collect()[0]  # fmt: skip
+    if seen["accounts"] < MIN_ACCOUNTS:
+        raise InputError(f"{seen['accounts']} accounts with followers to learn from; expected at least {MIN_ACCOUNTS}")
+    if seen["least"] == seen["most"]:
+        raise InputError(f"all {seen['accounts']} accounts have {seen['most']} followers; expected accounts that differ")
+    threshold = float(max(seen["top"], seen["least"] + 1))
+    left_out = _left_out(known, names, seed)
+    medians = {name: float(seen[name]) for name in names if name not in left_out and seen[name] is not None}
+    if not medians:
+        raise InputError("no column to learn from besides followers and what is made of them; expected posts, likes, following ...")
+    tenth = F.pmod(F.xxhash64("position", F.lit(seed)), F.lit(_TENTHS))
+    rows = known.select(
+        _features(medians).alias("features"), (F.col("followers") >= threshold).cast("double").alias("label"), tenth.alias("tenth")
+    ).localCheckpoint()
+    draft = _fit(rows.where(F.col("tenth") < _CALIBRATE), seed)
+    judged = rows.where(F.col("tenth") >= _CALIBRATE).orderBy(F.xxhash64("features")).limit(MAX_JUDGED)
+    found: Any = (
+        draft.transform(judged)
+        .select("tenth", "label", _log_odds().alias("odds"), vector_to_array(F.col("features")).alias("f"))
+        .toPandas()
+    )
+    odds, label = found["odds"].to_numpy(np.float64)[:, None], found["label"].to_numpy(np.float64)
+    late = found["tenth"].to_numpy() >= _REPORT
+    given = fit_stack(odds[~late], label[~late]).probability(odds[late])
+    single, column = _best_single(np.array(found["f"].tolist()), label, late, [names[name] for name in medians])
+    metrics: dict[str, float | int | str | None] = {
+        "accounts": int(late.sum()), "roc_auc": roc_auc(label[late], given),
+        "average_precision": average_precision(label[late], given),
+        "brier": brier(label[late], given), "brier_constant": brier(label[late], np.full(int(late.sum()), TOP_SHARE)),
+        "roc_auc_best_column": single, "best_column": column,
+    }  # fmt: skip
+    forest = _fit(rows, seed)
+    importances = {
+        names[name]: round(float(value), 6) for name, value in zip(medians, forest.featureImportances.toArray(), strict=True)
+    }
+    model = InfluencerModel(forest, medians, fit_stack(odds, label), threshold)
+    return InfluencerTraining(model, metrics, {names[name]: why for name, why in left_out.items()}, importances)
+
+
+def _left_out(known: DataFrame, names: Mapping[str, str], seed: int) -> dict[str, str]:
+    """The columns that followers are in, with how that is known."""
+    found = {name: "its name says followers" for name, shown in names.items() if is_made_of_followers(shown)}
+    others = [name for name in names if name not in found]
+    if others:
+        sample: Any = known.orderBy(F.xxhash64("position", F.lit(seed))).limit(MAX_JUDGED).select("followers", *others).toPandas()
+        for name in others:
+            both = sample[["followers", name]].dropna().to_numpy(np.float64)
+            if len(both) > 2 and np.ptp(both[:, 1]) > 0 and np.ptp(both[:, 0]) > 0:
+                ranks = rankdata(both, axis=0)
+                if abs(float(np.corrcoef(ranks.T)[0, 1])) >= SAME_ORDER:
+                    found[name] = "it orders accounts as followers do"
+    return found
+
+
+def _features(medians: Mapping[str, float]) -> Column:
+    return array_to_vector(F.array(*[F.coalesce(F.col(name).cast("double"), F.lit(median)) for name, median in medians.items()]))
+
+
+def _fit(rows: DataFrame, seed: int) -> RandomForestClassificationModel:
+    """The forest. Raises InputError where the rows have one class only."""
+    classes = rows.agg(F.min("label"), F.max("label")).collect()[0]
+    if classes[0] == classes[1]:
+        raise InputError("the accounts to learn from are all of one class; expected more accounts")
+    return RandomForestClassifier(numTrees=TREES, maxDepth=DEPTH, minInstancesPerNode=MIN_LEAF, seed=seed).fit(rows)
+
+
+def _log_odds() -> Column:
+    """Of the forest's share of votes; that of a forest all of one mind is TREES to a half."""
+    share = (vector_to_array(F.col("probability"))[1] * TREES + 0.5) / (TREES + 1)
+    return F.log(share / (1.0 - share))
+
+
+def _best_single(
+    features: np.ndarray, label: np.ndarray, late: np.ndarray, names: Sequence[str]
+) -> tuple[float | None, str | None]:
+    """ROC-AUC on the late rows of the one column, rising or falling, that is best on the others: what a model has to beat."""
+    best: tuple[float, int, float] = (0.0, 0, 1.0)
+    for i in range(features.shape[1]):
+        area = roc_auc(label[~late], features[~late, i])
+        if area is not None and max(area, 1 - area) > best[0]:
+            best = (max(area, 1 - area), i, 1.0 if area >= 0.5 else -1.0)
+    return (roc_auc(label[late], best[2] * features[late, best[1]]), names[best[1]]) if best[0] else (None, None)
+
+
+def score_influencers(accounts: DataFrame, model: InfluencerModel) -> DataFrame:
+    """`position` and `probability` (0 to 1) of accounts `position` and the model's columns; a null counts as the median of
+    training. Lazy."""
+    rows = accounts.select("position", _features(model.medians).alias("features"))
+    scored = model.forest.transform(rows)
+    return scored.select("position", model.calibration.column([_log_odds()]).alias("probability"))

@@ -1,0 +1,112 @@
+"""Posts as vectors: words and numbers side by side for a linear model, numbers alone for trees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import IDF, CountVectorizer, Normalizer, VectorAssembler
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from shoal.mine.posts.features import POST_FEATURES
+
+# A post of a book's length says no more of its success with its end.
+MAX_TEXT_LENGTH = 5_000
+MAX_TERMS = 50_000
+# Posts that a count needs before its own level stands alone; below, the level of all posts fills up.
+LEVEL_POSTS = 5
+# A number at one deviation weighs beside words, whose vectors have length 1, as measured on two accounts of Twitter.
+NUMBER_SCALE = 0.3
+# Deviations at which a number is cut: an outlier is no lever.
+MAX_DEVIATIONS = 5.0
+
+TERMS, WORDS, NUMBERS, FEATURES, LEVEL = "terms", "word_vector", "number_vector", "feature_vector", "level_vector"
+
+
+@dataclass(frozen=True)
+class Design:
+    """How posts become vectors: term stages that are fitted, and the mean and deviation of each number, in their order;
+    `level_scale` are those of the author's level, which is in a vector of its own."""
+
+    terms: PipelineModel
+    scales: dict[str, tuple[float, float]]
+    level_scale: tuple[float, float]
+
+
+def with_terms(posts: DataFrame) -> DataFrame:
+    """The posts with `terms`: words in lower case with their #, @ and apostrophes, pairs of neighbours, and a blank, which every
+    post has, so that posts without a word have a vector too."""
+    text = F.lower(F.substring(F.coalesce("text", F.lit("")), 1, MAX_TEXT_LENGTH))
+    words = F.regexp_extract_all(text, F.lit(r"([\p{L}\p{M}\p{N}_@#'’]+|\p{So})"), F.lit(1))
+    pairs = F.zip_with(
+        F.slice(F.col("_words"), F.lit(1), F.greatest(F.size("_words") - 1, F.lit(0))),
+        F.slice(F.col("_words"), F.lit(2), F.greatest(F.size("_words") - 1, F.lit(0))),
+        lambda first, second: F.concat_ws(" ", first, second),
+    )
+    return posts.withColumn("_words", words).withColumn(TERMS, F.concat(F.array(F.lit(" ")), "_words", pairs)).drop("_words")
+
+
+def author_level(count: str, prior: float) -> Column:
+    """The level of an author's count (log1p) before a post: the mean of the last 20 known; of fewer than LEVEL_POSTS, the mean with
+    `prior` in place of each one missing."""
+    known, mean = F.col(f"{count}_known"), F.col(f"{count}_mean_all")
+    filled = (known * mean + (LEVEL_POSTS - known) * prior) / LEVEL_POSTS
+    return F.when(known == 0, F.lit(prior)).when(known < LEVEL_POSTS, filled).otherwise(F.col(f"{count}_mean_20"))
+
+
+def numbers(count: str, level: Column) -> dict[str, Column]:
+    """The numbers that a post is predicted from, by name: its features, and its author's past relative to `level`."""
+    unseen = F.greatest(F.lit(0.0), (LEVEL_POSTS - F.col(f"{count}_known")) / LEVEL_POSTS)
+    past = {name: F.col(f"{count}_{name}") - level for name in ("last", "mean_5", "mean_50", "mean_all", "maximum_20")}
+    return {
+        **{name: F.col(name) for name in POST_FEATURES},
+        **past,
+        "deviation_20": F.col(f"{count}_deviation_20"),
+        "days_since_last_log": F.log1p("days_since_last"),
+        "unseen_share": unseen,
+        # The fewer posts are known, the more an account's followers tell of its level.
+        "followers_unseen": unseen * F.col("followers_log"),
+    }
+
+
+def fit_design(posts: DataFrame, columns: Mapping[str, Column], level: Column) -> Design:
+    """The design of posts that have `terms`. Two passes; collects a mean and a deviation for each number."""
+    wanted = {**columns, "level": level}
+    aggregates = [F.avg(c).alias(f"{n}_mean") for n, c in wanted.items()]
+    aggregates += [F.stddev_pop(c).alias(f"{n}_deviation") for n, c in wanted.items()]
+    found = posts.agg(*aggregates).collect()[0]
+    scales = {name: (found[f"{name}_mean"] or 0.0, found[f"{name}_deviation"] or 0.0) for name in wanted}
+    stages = [
+        CountVectorizer(inputCol=TERMS, outputCol="_present", binary=True, minDF=2, vocabSize=MAX_TERMS),
+        IDF(inputCol="_present", outputCol="_weighted"),
+        Normalizer(inputCol="_weighted", outputCol=WORDS),
+    ]
+    fitted: list[Any] = []
+    frame = posts
+    for stage in stages:
+        model: Any = stage.fit(frame) if hasattr(stage, "fit") else stage
+        frame = model.transform(frame)
+        fitted.append(model)
+    level_scale = scales.pop("level")
+    return Design(PipelineModel(fitted), scales, level_scale)
+
+
+def with_vectors(posts: DataFrame, design: Design, columns: Mapping[str, Column], level: Column) -> DataFrame:
+    """The posts with `number_vector` (scaled and cut, 0 for a missing one), `feature_vector` (words, then numbers) and
+    `level_vector` (the level, scaled and not cut: levels to come may lie beyond those of training). Lazy."""
+    scaled = []
+    for name, (mean, deviation) in design.scales.items():
+        cut = F.greatest(F.lit(-MAX_DEVIATIONS), F.least(F.lit(MAX_DEVIATIONS), _scaled(columns[name], mean, deviation)))
+        scaled.append(F.coalesce(F.nanvl(cut, F.lit(0.0)), F.lit(0.0)) * NUMBER_SCALE)
+    framed = design.terms.transform(posts).drop("_present", "_weighted").withColumn(NUMBERS, array_to_vector(F.array(*scaled)))
+    framed = framed.withColumn(LEVEL, array_to_vector(F.array(_scaled(level, *design.level_scale) * NUMBER_SCALE)))
+    return VectorAssembler(inputCols=[WORDS, NUMBERS], outputCol=FEATURES).transform(framed).drop(WORDS)
+
+
+def _scaled(value: Column, mean: float, deviation: float) -> Column:
+    """The value in deviations from the mean; 0 for a number that never varied in training, which says nothing."""
+    return (value - mean) / deviation if deviation > 1e-9 else F.lit(0.0)
