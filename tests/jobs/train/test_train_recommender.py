@@ -73,6 +73,9 @@ def test_training_measures_registers_and_is_the_same_when_run_again(spark: Spark
     assert min(units, decided[1]) > 5
     assert value is not None and value > 1.4 * (found["random", "all", "ndcg@10"][0] or 0)
     assert found["popularity", "all", "ndcg@10"][1:] == (units, "baseline", False)
+    # Without rules and new items, to users with a history, the first ten that are served are those of ALS.
+    assert found["served", "all", "ndcg@10"] == (pytest.approx(value), units, "1", False)
+    assert ("served", "validation", "ndcg@10") not in found
     assert ("als", "short_history", "recall@10") in found  # seven or eight training events each
     assert {m for _, s, m in found if s == "all"} == {
         f"{m}@10"
