@@ -16,7 +16,7 @@ from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.text.classifier import Classifier, score_texts
-from shoal.models.sentiment import champion_classifier
+from shoal.models.text_classifiers import SENTIMENT, champion_classifier
 from shoal.runner.command import run_job
 
 READS = ("silver.texts", "models:/shoal_sentiment")
@@ -40,7 +40,7 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     texts = lake.read("silver.texts", before=as_of)
     if texts.isEmpty():
         raise SkippedError(f"no text in silver.texts up to {as_of}")
-    found = champion_classifier(lake)
+    found = champion_classifier(lake, SENTIMENT)
     if found is None:
         raise SkippedError("there is no champion of sentiment in this lake; train_sentiment makes one from labelled texts")
     classifier, model = found

@@ -9,7 +9,7 @@ import traceback
 import typer
 
 from shoal import __version__
-from shoal.cli import config, evaluate, graph, ingest, jobs, policies, privacy, simulate, split, stream, train
+from shoal.cli import config, evaluate, graph, ingest, jobs, policies, privacy, score, simulate, split, stream, train
 from shoal.cli import query as ask
 from shoal.errors import ShoalError, one_line
 from shoal.runner.interrupt import INTERRUPTED
@@ -38,7 +38,7 @@ app.command()(privacy.export)
 app.command()(privacy.grants)
 app.command()(simulate.simulate)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
-app.add_typer(train.score_app, name="score", no_args_is_help=True)
+app.add_typer(score.score_app, name="score", no_args_is_help=True)
 evaluate.evaluate_app.command()(policies.policies)
 evaluate.evaluate_app.command()(split.split)
 app.add_typer(evaluate.evaluate_app, name="evaluate", no_args_is_help=True)
