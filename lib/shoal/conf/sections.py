@@ -175,6 +175,7 @@ class TrainSentimentConf(Section):
     char_ngrams: list[Annotated[int, Field(ge=0, le=10)]] = Field(min_length=2, max_length=2)
     stemmer: Literal["none", "porter"]
     stop_words: StopWords
+    lexicon_weight: float = Field(ge=0, le=1)
     seed: int
 
 

@@ -32,7 +32,7 @@ def model_name(task: str) -> str:
 
 def plan_of(conf: TrainSentimentConf) -> Plan:
     """The settings as the classifier takes them."""
-    return Plan(**conf.model_dump())
+    return Plan(**conf.model_dump(exclude={"lexicon_weight"}))
 
 
 def register_classifier(

@@ -21,11 +21,12 @@ CHARACTERS = "c:"
 # What stands for any link, mention and kind of emoticon. No other word begins with two underscores.
 LINK, MENTION, SMILE, FROWN, HEART = "__link__", "__mention__", "__smile__", "__frown__", "__heart__"
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " "}
+_CHARACTER_NUMBER = r"&#([0-9]{2,6});"
 _EDITS: Sequence[tuple[str, str]] = (
     # Marks without width: joiners, directions.
     (r"\p{Cf}", ""),
     (r"(?i)</?[a-z][^<>]{0,200}>", " "),
-    (r"(?i)\b(?:https?://|www\.)\S+", f" {LINK} "),
+    (r"(?i)\b(?:https?://|www\.)\S*[^\s.,;:!?)\]\"'…]", f" {LINK} "),
     (r"(?<![\p{L}\p{N}_@.])@[\p{L}\p{N}_]+", f" {MENTION} "),
     (r"<3", f" {HEART} "),
     (r"(?<!\S)[:;=8xX]['o^-]?[)\]D}]+(?!\S)", f" {SMILE} "),
@@ -84,9 +85,24 @@ def _edited(text: Column) -> Column:
     edited = F.coalesce(text, F.lit(""))
     for entity, character in _ENTITIES.items():
         edited = F.replace(edited, F.lit(entity), F.lit(character))
+    edited = F.when(edited.contains("&#"), _decoded(edited)).otherwise(edited)
     for pattern, replacement in _EDITS:
         edited = F.regexp_replace(edited, pattern, replacement)
     return F.lower(F.trim(edited))
+
+
+def _decoded(text: Column) -> Column:
+    """The text with characters for their numbers: `&#128514;`."""
+    return F.array_join(
+        F.zip_with(
+            F.split(text, _CHARACTER_NUMBER), F.regexp_extract_all(text, F.lit(_CHARACTER_NUMBER), F.lit(1)),
+            lambda before, number: F.concat(before, F.when(number.isNull(), "").otherwise(_character(number))),
+        ), "",
+    )  # fmt: skip
+
+
+def _character(number: Column) -> Column:
+    return F.decode(F.unhex(F.lpad(F.hex(number.cast("bigint")), 8, "0")), "UTF-32")
 
 
 def _word_stages(rows: DataFrame, preprocessing: Preprocessing) -> PipelineModel:
