@@ -18,7 +18,7 @@ from shoal.conf.sections import Settings, TrainSentimentConf
 from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import check_output, quoted, read_rows, write_rows
 from shoal.mine.text.classifier import Classifier, score_texts
-from shoal.mine.text.entities import ENTITY_COLUMNS, with_entities
+from shoal.mine.text.entities import ENTITY_COLUMNS, PATTERNS_VERSION, with_entities
 from shoal.mine.text.keywords import KEYWORD_COLUMNS, keywords_version, with_keywords
 from shoal.mine.text.language import detector_version, with_language
 from shoal.mine.text.lexicon import lexicon_version, sentiment_label, with_lexicon_sentiment
@@ -120,7 +120,7 @@ def score_entities(
     Example: shoal score entities --input tweets.csv --text-column text --output scored.csv
     """
     rows = _rows_of("entities", input_path, text_column, output, env, sets, ENTITY_COLUMNS)
-    _write(with_entities(rows, F.col(quoted(text_column))), "entities", "patterns/1", output)
+    _write(with_entities(rows, F.col(quoted(text_column))), "entities", PATTERNS_VERSION, output)
 
 
 def _classifier(

@@ -176,6 +176,7 @@ class TrainSentimentConf(Section):
     stemmer: Literal["none", "porter"]
     stop_words: StopWords
     lexicon_weight: float = Field(ge=0, le=1)
+    precisions: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=2, max_length=2)
     seed: int
 
 
@@ -236,6 +237,12 @@ class SimilarConf(Section):
     word_items: int = Field(ge=1, le=10_000_000)
     max_pixels: int = Field(ge=1, le=200_000_000)
     seed: int
+
+
+class ModerationConf(Section):
+    """Which labels of a moderation model mean that nothing is wrong."""
+
+    allowed_labels: list[str] = Field(min_length=1)
 
 
 class BanditsConf(Section):
@@ -341,6 +348,7 @@ class Settings(Section):
     content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
+    moderation: ModerationConf
     graph: GraphConf
     recommend: RecommendConf
     similar: SimilarConf

@@ -7,10 +7,11 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import InputError
@@ -18,11 +19,12 @@ from shoal.lake.lake import Lake
 from shoal.mine.text.classifier import Classifier, Training, evaluate_classifier
 from shoal.mine.text.parts import Plan
 from shoal.mine.text.saved import load_classifier, save_classifier
+from shoal.models.metrics_table import metric_frame
 from shoal.models.registry import Model, champion, register
 
 LOG = logging.getLogger(__name__)
 SENTIMENT, EMOTION, MODERATION = TASKS = ("sentiment", "emotion", "moderation")
-METRIC = "macro_f1"
+METRIC, BASELINE = "macro_f1", "baseline"
 
 
 def model_name(task: str) -> str:
@@ -70,6 +72,36 @@ def champion_classifier(lake: Lake, task: str) -> tuple[Classifier, Model] | Non
     return None if model is None else (load_classifier(model.folder)[0], model)
 
 
+def champion_thresholds(lake: Lake, task: str) -> tuple[Classifier, dict[str, list[float | None]], str] | None:
+    """The champion of a task, of each label the thresholds for the precisions of its training, and its version; None without
+    one."""
+    model = champion(lake, model_name(task))
+    if model is None:
+        return None
+    classifier, about = load_classifier(model.folder)
+    return classifier, {name: [one["threshold"] for one in found] for name, found in about["thresholds"].items()}, model.label
+
+
+def metric_rows(spark: SparkSession, task: str, training: Training, model: Model) -> DataFrame:
+    """One row per model and metric of ops.model_metrics; the F1 of a label has the slice `label=<label>`, and so has the precision
+    on held-out rows from the label's thresholds on, `precision_from_<wanted>`, null where no row reaches it."""
+    judged = (("linear", model.version, training.quality, model.is_champion), ("majority", BASELINE, training.baseline, False))
+    rows: list[tuple[str, str, str, str, str, float | None, int, bool]] = [
+        (task, name, version, part, metric, value, found.rows, is_champion)
+        for name, version, found, is_champion in judged
+        for part, metric, value in [
+            *(("all", metric, value) for metric, value in found.named().items()),
+            *((f"label={label}", "f1", value) for label, value in found.f1.items()),
+        ]
+    ]
+    rows += [
+        (task, "linear", model.version, f"label={label}", f"precision_from_{one.precision}", one.held_out_precision,
+         one.held_out_rows, model.is_champion)
+        for label, found in training.thresholds.items() for one in found
+    ]  # fmt: skip
+    return metric_frame(spark, rows)
+
+
 def facts_of(training: Training) -> dict[str, Any]:
     """What a training found, for a summary and for model.json."""
     tested, base = training.quality, training.baseline
@@ -77,7 +109,7 @@ def facts_of(training: Training) -> dict[str, Any]:
         "rows": training.rows, "dropped_rows": training.dropped, "train_rows": training.train_rows, "test_rows": tested.rows,
         "fitted_rows": training.fitted_rows,
         "metrics": {**tested.named(), "f1": tested.f1}, "baseline": {**base.named(), "f1": base.f1},
-        "settings": training.settings,
+        "settings": training.settings, "thresholds": {k: [asdict(one) for one in v] for k, v in training.thresholds.items()},
     }  # fmt: skip
 
 

@@ -61,17 +61,17 @@ def test_without_labels_the_lexicon_scores_what_is_new_or_changed(make_lake: Cal
     assert rows["t1"]["polarity"] > 0 > rows["t2"]["polarity"]
     assert rows["t3"]["polarity"] == rows["t3"]["subjectivity"] == 0
     assert {(r["model_version"], r["is_current"], r["probability"]) for r in rows.values()} == {("vader/3.3.2", True, None)}
-    assert (lake.run.tags["scored_texts"], lake.run.tags["unchanged_texts"]) == ("3", "0")
+    assert (lake.run.tags["scored_sentiments"], lake.run.tags["unchanged_sentiments"]) == ("3", "0")
 
     again = make_lake("run-2")
     score.run(again, few.train_sentiment, DAY)
-    assert (again.run.tags["scored_texts"], again.run.tags["unchanged_texts"]) == ("0", "3")
+    assert (again.run.tags["scored_sentiments"], again.run.tags["unchanged_sentiments"]) == ("0", "3")
     assert again.run.rows_out == {}
 
     put_texts(make_lake("in"), [("t2", "tweet", "a lovely film", None, old, "test"), ("t4", "tweet", "bad", None, old, "test")])
     third = make_lake("run-3")
     score.run(third, few.train_sentiment, DAY)
-    assert (third.run.tags["scored_texts"], third.run.tags["unchanged_texts"]) == ("2", "2")
+    assert (third.run.tags["scored_sentiments"], third.run.tags["unchanged_sentiments"]) == ("2", "2")
     after = {r["text_id"]: r for r in third.read_current("gold.sentiments").collect()}
     assert {k: (r["label"], r["run_id"]) for k, r in after.items()} == {
         "t1": ("positive", "run-1"), "t2": ("positive", "run-3"), "t3": ("neutral", "run-1"), "t4": ("negative", "run-3"),

@@ -110,7 +110,7 @@ def test_what_needs_no_model(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     given, out, lines = tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "out.jsonl"
-    given.write_text("id,label,text\n1,x,I love this great film\n2,y,Je suis en retard ce matin #triste @ami\n3,z,\n4,w,ok\n")
+    given.write_text("id,label,text\n1,x,I love this great film\n2,y,Je suis au travail ce matin #triste @ami\n3,z,\n4,w,ok\n")
     score_sentiment(given, "text", out)
     said = json.loads(capsys.readouterr().out)
     # "ok" is a word of the lexicon, French is not.

@@ -27,6 +27,7 @@ from shoal.mine.text.parts import Parts, Plan, count_parts, is_drawn, known_text
 from shoal.mine.text.search import best_settings, label_weights, trials
 from shoal.mine.text.term_matrix import TermMatrix, collect_terms, weight_terms
 from shoal.mine.text.terms import TERMS, TEXT, Preprocessing, is_blank, shortened, with_terms
+from shoal.mine.text.thresholds import Threshold, judged_threshold, threshold_for_precision
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Classifier:
 class Training:
     """A classifier with what its training found: quality on held-out rows, beside always naming the most frequent label.
 
-    `train_rows` are those that the judged classifier learned from, `fitted_rows` those of `classifier`.
+    `train_rows` are those that the judged classifier learned from, `fitted_rows` those of `classifier`. `thresholds`: of each
+    label, one for each of the plan's precisions; empty where Spark fitted.
     """
 
     classifier: Classifier
@@ -56,6 +58,7 @@ class Training:
     dropped: int
     train_rows: int
     fitted_rows: int
+    thresholds: dict[str, list[Threshold]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class _Fitted:
     settings: dict[str, float]
     quality: Quality
     counts: dict[str, int]
+    thresholds: dict[str, list[Threshold]]
 
 
 def train_classifier(texts: DataFrame, plan: Plan, refit: bool = False) -> Training:
@@ -105,7 +109,7 @@ def train_classifier(texts: DataFrame, plan: Plan, refit: bool = False) -> Train
     classifier = Classifier(PipelineModel(found.stages), labels, priors, plan.max_text_length, plan.preprocessing)
     return Training(
         classifier, found.quality, _majority(found.quality, parts.train), found.settings, parts.rows, parts.dropped,
-        sum(parts.train.values()), fitted_rows,
+        sum(parts.train.values()), fitted_rows, found.thresholds,
     )  # fmt: skip
 
 
@@ -182,10 +186,15 @@ def _train_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, plan
         found = fit(vectors[rows], matrix.target[rows], weights, settings["inverse_penalty"], plan.max_iter, plan.seed)
         return found, vectors, weighting
 
-    settings, factor = _search_on_driver(matrix, labels, parts, plan)
+    settings, factor, chosen = _search_on_driver(matrix, labels, parts, plan)
     found, vectors, weighting = fitted(is_train, parts.train, settings)
     found = found.scaled(factor)
-    judged = quality_of_arrays(found.probabilities(vectors[matrix.is_test]), matrix.target[matrix.is_test], labels)
+    given, truth = found.probabilities(vectors[matrix.is_test]), matrix.target[matrix.is_test]
+    judged = quality_of_arrays(given, truth, labels)
+    thresholds = {
+        label: [judged_threshold(precision, at, given[:, i], truth == i) for precision, at in chosen.get(label, [])]
+        for i, label in enumerate(labels)
+    }
     counts = parts.train
     if refit:
         counts = parts.counts
@@ -193,14 +202,16 @@ def _train_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, plan
         found = found.scaled(factor)
     vocabulary = matrix.vocabulary[weighting.kept].tolist()
     stages = vector_stages(vocabulary, weighting.idf, as_model(spark, found))
-    return _Fitted(stages, {**settings, "temperature": factor}, judged, counts)
+    return _Fitted(stages, {**settings, "temperature": factor}, judged, counts, thresholds)
 
 
-def _search_on_driver(matrix: TermMatrix, labels: Sequence[str], parts: Parts, plan: Plan) -> tuple[dict[str, float], float]:
-    """The settings with the best macro-F1 on the validation rows, and the temperature that calibrates them there; the first
-    settings and 1 where a label has no row to search with."""
+def _search_on_driver(
+    matrix: TermMatrix, labels: Sequence[str], parts: Parts, plan: Plan
+) -> tuple[dict[str, float], float, dict[str, list[tuple[float, float | None]]]]:
+    """The settings with the best macro-F1 on the validation rows, the temperature that calibrates them there, and each label's
+    (precision, threshold) there; the first settings, 1 and no thresholds where a label has no row to search with."""
     if set(parts.search) != set(labels) or not parts.valid:
-        return trials(parts.train, plan)[0], 1.0
+        return trials(parts.train, plan)[0], 1.0, {}
     rows = ~matrix.is_test & ~matrix.is_valid
     vectors = weight_terms(matrix, rows, plan.min_document_count, plan.max_features).vectors(matrix.presence)
     train, valid = vectors[rows], vectors[matrix.is_valid]
@@ -213,7 +224,13 @@ def _search_on_driver(matrix: TermMatrix, labels: Sequence[str], parts: Parts, p
     settings = best_settings(
         lambda tried: quality_of_arrays(fitted(tried).probabilities(valid), truth, labels).macro_f1, parts.search, plan
     )
-    return settings, temperature(fitted(settings), valid, truth)
+    best = fitted(settings)
+    factor = temperature(best, valid, truth)
+    given = best.scaled(factor).probabilities(valid)
+    chosen = {
+        label: [(p, threshold_for_precision(given[:, i], truth == i, p)) for p in plan.precisions] for i, label in enumerate(labels)
+    }
+    return settings, factor, chosen
 
 
 def _train_in_spark(rows: DataFrame, parts: Parts, plan: Plan) -> _Fitted:
@@ -230,7 +247,7 @@ def _train_in_spark(rows: DataFrame, parts: Parts, plan: Plan) -> _Fitted:
     stages: list[Any] = vectors.stages
     idf = stages[1].idf.toArray()
     judged = quality(_predicted(test, labels, _probabilities()), labels)
-    return _Fitted(vector_stages(stages[0].vocabulary, idf, model), settings, judged, parts.train)
+    return _Fitted(vector_stages(stages[0].vocabulary, idf, model), settings, judged, parts.train, {})
 
 
 def _search_in_spark(train: DataFrame, labels: Sequence[str], parts: Parts, plan: Plan) -> dict[str, float]:

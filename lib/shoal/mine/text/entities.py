@@ -8,6 +8,8 @@ from pyspark.sql import functions as F
 from shoal.mine.text.terms import shortened
 
 MAX_LENGTH = 20_000
+# Another number whenever a pattern changes: texts are then read again.
+PATTERNS_VERSION = "patterns/1"
 _TITLES = "Mr|Mrs|Ms|Dr|Prof|Sir|President|Senator|Minister|Pope|King|Queen|Prince|Princess|Judge|Rev"
 _BODIES = "Inc|Corp|Ltd|LLC|PLC|GmbH|AG|Company|Corporation|University|Institute|Bank|Foundation|Committee|Party|Council|Group"
 _SITES = "City|Street|Avenue|Road|Square|River|Lake|Island|Islands|Mountains|County|Airport"

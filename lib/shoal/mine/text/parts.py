@@ -40,6 +40,7 @@ class Plan:
     char_ngrams: Sequence[int] = (2, 5)
     stemmer: str = "none"
     stop_words: str = "none"
+    precisions: Sequence[float] = (0.95, 0.5)
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -10,19 +10,6 @@ from shoal.mine.text.lexicon import NEGATIVE, NEUTRAL, POSITIVE, sentiment_label
 from shoal.mine.text.terms import is_blank
 
 
-def content_hash(text: Column) -> Column:
-    """A number (xxHash64) that is another one where the text is another one; null for null."""
-    return F.when(text.isNotNull(), F.xxhash64(text))
-
-
-def texts_to_score(texts: DataFrame, scored: DataFrame | None) -> DataFrame:
-    """Those of `texts` (text_id, text) that `scored` (text_id, content_hash) does not have, or has of another content, with their
-    content_hash. One shuffle, none where nothing was scored."""
-    hashed = texts.select("text_id", "text", content_hash(F.col("text")).alias("content_hash"))
-    key = ["text_id", "content_hash"]
-    return hashed if scored is None else hashed.join(scored.select(*key), key, "left_anti")
-
-
 def score_sentiment(texts: DataFrame, classifier: Classifier | None, lexicon_weight: float, max_text_length: int) -> DataFrame:
     """Columns text_id, content_hash, polarity (-1..1), subjectivity (0..1), label, probability, probabilities (by label) of `texts`
     (text_id, text, content_hash).
