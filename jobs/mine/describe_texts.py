@@ -1,6 +1,6 @@
 """Find what every text known by as_of names and is about: hashtags, mentions, links, names; its language and keywords.
 
-Only texts that are new or changed since are read; the run's tags say how many (scored_entities, unchanged_entities, and of keywords).
+Only texts that are new or changed are read; the run's tags say how many (scored_entities, unchanged_entities, and of keywords).
 
 Reads:  silver.texts    one row per text; those known by as_of
 Writes: gold.entities   one row per text and version of the patterns

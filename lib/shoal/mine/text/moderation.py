@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def moderate(
     action = F.when(has_words & (probability >= F.col("remove_threshold")), REMOVE)
     action = action.when(has_words & (probability >= F.col("review_threshold")), REVIEW).otherwise(ALLOW)
     judged = each.withColumn("action", action)
-    spans = F.pandas_udf(_SpanFinder(classifier, kinds), SPAN_TYPE)  # type: ignore[call-overload]
+    spans = F.pandas_udf(_SpanFinder(classifier, kinds).find, SPAN_TYPE)  # type: ignore[call-overload]
     shown = F.when(F.col("action") != ALLOW, F.col("text"))
     return judged.withColumn("spans", spans(shown, F.col("category"))).drop("text")
 
@@ -93,10 +93,9 @@ class _SpanFinder:
         self.weights = {name: weights[classifier.labels.index(name)] for name in categories}
         self.sizes = classifier.preprocessing.char_ngrams
 
-    def __call__(self, batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
+    def find(self, texts: pd.Series, categories: pd.Series) -> pd.Series:
         """Lists of spans, empty for a null text."""
-        for texts, categories in batches:
-            yield pd.Series([self._spans(text, name) for text, name in zip(texts, categories, strict=True)])
+        return pd.Series([self._spans(text, name) for text, name in zip(texts, categories, strict=True)])
 
     def _spans(self, text: str | None, category: str) -> list[dict[str, object]]:
         found = [(self._weight(match.group().lower(), category), match) for match in _WORD.finditer(text or "")]
