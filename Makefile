@@ -24,9 +24,10 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/spark/jars.p
 	$(BIN)/python -m shoal.spark.class_archive
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py lib/shoal/testing/hdfs.py $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m shoal.testing.kafka_broker bring
+	$(BIN)/python -m shoal.testing.hdfs bring
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
@@ -49,10 +50,10 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/mypy
 
 test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
-	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
 	$(BIN)/python -m bench

@@ -1,7 +1,7 @@
 """Find communities among those who follow each other.
 
 Reads:  silver.follows          pairs up to as_of; a pair without a time always counts
-        gold.node_ranks         the day's PageRank on follows, to name the leading members; degree where there is none
+        gold.node_ranks         the day's PageRank on follows, to name the leading members; degree without PageRank
 Writes: gold.communities        one row per user in a pair; replaces as_of
         gold.community_summary  one row per community; replaces as_of
 """

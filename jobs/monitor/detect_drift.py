@@ -94,7 +94,7 @@ def _snapshot(lake: Lake, name: str, part: str, day: date) -> DataFrame:
         return select_scores(rows, split, part)
     if name in SCORES:
         return rows.select("probability", "label")
-    drift = {column: said.drift for column, said in made.columns.items()}
+    drift = {column: spec.drift for column, spec in made.columns.items()}
     return select_features(rows, drift, day, made.drift_rows, made.drift_age)
 
 

@@ -1,6 +1,6 @@
 """Take the people of ops.erasure_requests out of the lake, and out of its past.
 
-Reads:  ops.erasure_requests   whom `shoal erase` was asked to erase; with nobody in it the job is skipped
+Reads:  ops.erasure_requests   whom `shoal erase` was asked to erase; without a request the job is skipped
 Writes: every table with a personal column: the person's rows go, names in the words of others are taken out, and no earlier
         version, change data or log of the table is left
         ops.erasures           one row per request and person, without the id
@@ -23,7 +23,7 @@ from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.privacy.erasure import erase, open_request
 from shoal.runner.command import run_job
-from shoal.runner.execute import alone
+from shoal.runner.job_lock import alone
 
 READS = ("*",)
 WRITES = ("*", "models:/shoal_recommender", "models:/shoal_sentiment")
@@ -34,7 +34,7 @@ def run(lake: Lake, conf: PrivacyConf, as_of: date, *, models_cleared: bool = Fa
     """Erase the people of the open request; `models_cleared`: their models outside the lake were deleted."""
     request = open_request(lake)
     if request is None:
-        raise SkippedError("nobody is to be erased; `shoal erase --user ID` asks for it")
+        raise SkippedError("no open erasure request; `shoal erase --user ID` makes one")
     with alone(lake):
         erase(lake, request, models_cleared)
 

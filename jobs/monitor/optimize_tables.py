@@ -49,7 +49,7 @@ def optimize(lake: Lake, name: str, as_of: date, vacuum_hours: int) -> dict[str,
     return found
 
 
-def told(found: dict[str, int]) -> str:
+def as_text(found: dict[str, int]) -> str:
     """What one table's care came to, in a line."""
     parts = [f"files {found['files_before']:,} -> {found['files_after']:,}"]
     parts.append(f"bytes {found['bytes_before']:,} -> {found['bytes_after']:,}")
@@ -64,13 +64,13 @@ def run(lake: Lake, conf: OptimizeConf, as_of: date) -> None:
     """See to every table that exists, one after the other."""
     names = chosen(lake, conf.tables)
     if not names:
-        raise SkippedError("the lake has no table to see to; `shoal ingest` brings rows in")
+        raise SkippedError("the lake has no table to optimise; `shoal ingest` loads data")
     if conf.vacuum_hours < 168 and lake.settings.lake.catalog:
         raise UsageError("optimize.vacuum_hours: at least 168 with a catalog, where others read without asking")
     total: dict[str, int] = {}
     for name in names:
         found = optimize(lake, name, as_of, conf.vacuum_hours)
-        lake.run.note(**{name: told(found)})
+        lake.run.note(**{name: as_text(found)})
         for key, value in found.items():
             total[key] = total.get(key, 0) + value
     lake.run.note(tables=len(names), **total)

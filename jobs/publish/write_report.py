@@ -14,10 +14,8 @@ before it are shown and dated. Skipped where the lake has no table but ops.runs.
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import date
-from pathlib import Path
 
 from shoal.conf.sections import ReportConf
 from shoal.errors import SkippedError, UsageError
@@ -51,32 +49,21 @@ def find_tables(lake: Lake, as_of: date) -> dict[str, Holding]:
     return {n: Holding(n, t.rows, t.version, t.grain, latest.get(n), t.has_days) for n, t in found.items()}
 
 
-def folder(lake: Lake, conf: ReportConf) -> Path:
-    """Where reports go. Raises UsageError where the lake is a catalog and no folder is named."""
+def folder(lake: Lake, conf: ReportConf) -> str:
+    """Where reports go, a path or a URI. Raises UsageError where the lake is a catalog and no folder is named."""
     if conf.folder is not None:
-        return Path(conf.folder)
+        return conf.folder
     if lake.settings.lake.catalog:
         raise UsageError("report.folder: needed with lake.catalog; name a Volume: /Volumes/<catalog>/<schema>/<volume>")
-    return lake.root / "reports"
-
-
-def put(path: Path, text: str) -> None:
-    """Write the file whole or not at all: beside its place, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    return f"{lake.address}/reports"
 
 
 def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
     """Look at every table, build the page, put it in place."""
-    path = folder(lake, conf) / as_of.isoformat() / "report.html"
+    path = f"{folder(lake, conf)}/{as_of.isoformat()}/report.html"
     tables = find_tables(lake, as_of)
     if not set(tables) - {"ops.runs"}:
-        raise SkippedError("the lake has no table to report on; `shoal ingest` brings rows in")
+        raise SkippedError("the lake has no table to report on; `shoal ingest` loads data")
     runs, writers = [], {}
     if "ops.runs" in tables:
         log = lake.read("ops.runs").persist()
@@ -87,8 +74,8 @@ def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
             log.unpersist()
     messages = {row["job"]: row["message"] for row in runs if row["message"]}
     shown = ReportDay(lake.read, as_of, tables, messages)
-    heading = Heading(lake.settings.lake.catalog or str(lake.root), as_of, lake.run.run_id, code_version(), sizes(shown))
-    put(path, page(heading, build_parts(shown, runs, writers, EVALUATION, conf)))
+    heading = Heading(lake.settings.lake.catalog or lake.address, as_of, lake.run.run_id, code_version(), sizes(shown))
+    lake.store.write_text(path, page(heading, build_parts(shown, runs, writers, EVALUATION, conf)))
     lake.run.note(report=path)
 
 

@@ -8,7 +8,7 @@ Reads:  silver.interactions   events up to as_of
         and the champion of the registered model `shoal_recommender`
 Writes: gold.item_audiences   one row per item and rank; replaces as_of
 
-The users are those that the champion knows. An item without events has factors made of what it is about. The job is no part of the
+The users are those that the champion knows. An item without events has factors from its terms. The job is not part of the
 pipeline: `shoal run recommend_users`, with `item_filter` and `max_age_days` for some items only.
 """
 

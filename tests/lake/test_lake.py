@@ -287,16 +287,6 @@ def test_more_than_the_driver_takes_is_told_with_the_setting() -> None:
     assert "--set spark.driver.maxResultSize=3g" in str(told)
 
 
-def test_a_commit_is_found_by_its_mark(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
-    name, rows = "ops.quarantine", spark.createDataFrame([], make_lake().create("ops.quarantine").struct()).drop("run_id")
-    one = rows.unionByName(spark.createDataFrame([("b", "s", "p", "f", 1, "r", "", "", datetime(2024, 1, 1))], rows.schema))
-    make_lake(run_id="run-1").append(name, one, unique=True, mark={"n": 1})
-    make_lake(run_id="run-2").append(name, one.withColumn("line", F.lit(2).cast("bigint")), unique=True)
-    make_lake(run_id="run-3").replace_where(name, one, "batch_id", ["a", "b"], unique=True, mark={"n": 3})
-    assert list(make_lake().marks(name)) == [("run-3", {"n": 3}), ("run-1", {"n": 1})]
-    assert [row["line"] for row in make_lake().read(name).collect()] == [1]
-
-
 def test_a_new_table_takes_no_spark_job(spark: SparkSession, lake: Lake) -> None:
     spark.sparkContext.setJobGroup("made", "a new table")
     lake.create(TABLE)

@@ -48,7 +48,7 @@ ALIASES = {
     "user_id": USER.aliases,
     "item_id": ITEM.aliases,
     "rating": RATING.aliases,
-    # No `date`: where it is in a form that nobody named, a file would be refused whose order nobody asked for.
+    # No `date`: a file with dates of an unnamed format would be refused although the split does not use them.
     "timestamp": ("occurred_at", "time"),
 }
 ITEM_ALIASES = {field.name: field.aliases for field in ITEMS.fields}
@@ -128,7 +128,7 @@ def recommender(
     per_user = user_metrics(found.lists, held_out, sorted({protocol.k, *conf.curve}), names).persist()
     replicates = bootstrap(per_user, metric, names, conf.seed)
     best = max(names, key=lambda name: found.metrics[name]["all"][metric] or 0.0)
-    said: dict[str, Any] = {
+    report: dict[str, Any] = {
         "models": {name: slices["all"] for name, slices in found.metrics.items()},
         "slices": {name: {s: v for s, v in slices.items() if s != "all"} for name, slices in found.metrics.items()},
         "curves": curves_of(per_user, names),
@@ -142,8 +142,8 @@ def recommender(
         frame.unpersist()
     if lake is not None:
         params = {"train": train.name, "test": test.name, "k": protocol.k, "seed": conf.seed}
-        said["run_id"] = keep(spark, settings, lake, day, result_from(said), params)
-    sys.stdout.write(json.dumps(said) + "\n")
+        report["run_id"] = keep(spark, settings, lake, day, result_from(report), params)
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 def relevant_rows(events: DataFrame, relevant: str) -> DataFrame:
@@ -262,6 +262,6 @@ def _tell(trial: Trial) -> None:
     """One line of progress on stderr."""
     chosen = trial.settings
     judged = {name: value for name, value in trial.metrics.items() if name.startswith("ndcg@") and value is not None}
-    told = ", ".join(f"{name} {value:.4f}" for name, value in judged.items())
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in judged.items())
     alpha = f" alpha {chosen.alpha:g}" if chosen.is_implicit else ""
-    sys.stderr.write(f"als {chosen.feedback} rank {chosen.rank} reg {chosen.reg_param:g}{alpha}: validation {told}\n")
+    sys.stderr.write(f"als {chosen.feedback} rank {chosen.rank} reg {chosen.reg_param:g}{alpha}: validation {figures}\n")

@@ -20,6 +20,7 @@ from shoal.conf.loading import load, section_name
 from shoal.errors import UsageError
 from shoal.lake.lake import Lake, Run
 from shoal.lake.query import answer
+from shoal.lake.store import refuse_missing_folder, resolved_root
 from shoal.runner import pipeline as stages
 from shoal.runner.command import parse_as_of, plan
 from shoal.runner.execute import Result, execute
@@ -85,13 +86,13 @@ def run(
 
 def job_arguments(job: Job, given: list[str]) -> dict[str, Any]:
     """A job's own arguments from `--name value` pairs and flags. Raises UsageError for one that is missing or unknown."""
-    said: dict[str, Any] = {name: True for name in job.flags() if f"--{name}" in given}
-    pairs = [g for g in given if g.removeprefix("--") not in said or not g.startswith("--")]
+    options: dict[str, Any] = {name: True for name in job.flags() if f"--{name}" in given}
+    pairs = [g for g in given if g.removeprefix("--") not in options or not g.startswith("--")]
     names, needed = [g[2:] for g in pairs[::2]], set(job.extras()) - set(job.flags())
     if len(pairs) % 2 or any(not g.startswith("--") for g in pairs[::2]) or set(names) != needed:
         shown = [f"[--{name}]" if name in job.flags() else f"--{name} VALUE" for name in job.extras()]
         raise UsageError(f"{job.name} takes {' '.join(shown) or 'no arguments of its own'}, found {' '.join(given) or 'none'}")
-    return said | dict(zip(names, pairs[1::2], strict=True))
+    return options | dict(zip(names, pairs[1::2], strict=True))
 
 
 def pipeline(
@@ -110,13 +111,12 @@ def pipeline(
     settings = load(env, sets or [])
     day = parse_as_of(as_of)
     chosen = stages.jobs_between(settings, first, last)
-    if not settings.lake.catalog and not Path(lake).is_dir():
-        raise UsageError(f"--lake {lake}: no such folder; `shoal ingest` makes a lake")
+    refuse_missing_folder(lake, settings.lake.catalog)
     spark = spark_session("shoal-pipeline", env, settings.spark)
     with progress(len(chosen)) as show:
         steps = stages.run_pipeline(spark, settings, lake, day, chosen, force, show.starting, show.ended)
     sys.stderr.write(steps_table(steps))
-    summary = {"as_of": day.isoformat(), "lake": str(Path(lake).resolve()), "steps": [_summary(step) for step in steps]}
+    summary = {"as_of": day.isoformat(), "lake": resolved_root(lake), "steps": [_summary(step) for step in steps]}
     sys.stdout.write(json.dumps(summary) + "\n")
     return next((step.exit_code for step in steps if isinstance(step, Result) and step.exit_code), 0)
 

@@ -1,4 +1,4 @@
-"""The options that commands share, said once."""
+"""The options that commands share."""
 
 from __future__ import annotations
 

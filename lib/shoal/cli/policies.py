@@ -34,6 +34,7 @@ from shoal.experiment.off_policy import (
 from shoal.ingest.formats.files import read_rows, refuse_faults
 from shoal.ingest.sources.impressions import FIELDS
 from shoal.lake.lake import Lake, Run
+from shoal.lake.store import refuse_missing_folder
 from shoal.mine.graph.checkpoints import release
 from shoal.mine.graph.node_index import number_rows
 from shoal.recommend.candidates.configured import bandit_settings
@@ -117,8 +118,7 @@ def read_log(spark: SparkSession, path: Path, conf: IngestConf | None = None) ->
 
 def read_impressions(spark: SparkSession, root: str, settings: Settings) -> DataFrame:
     """silver.impressions of a lake. Raises UsageError where there is no such folder."""
-    if not settings.lake.catalog and not Path(root).is_dir():
-        raise UsageError(f"--lake {root}: no such folder; `shoal ingest` makes a lake")
+    refuse_missing_folder(root, settings.lake.catalog)
     return Lake(spark, root, settings, Run("evaluate-policies")).read("silver.impressions")
 
 
@@ -156,7 +156,7 @@ def evaluate_log(shown: DataFrame, other: DataFrame | None, settings: Settings) 
     found = estimate(reduce(DataFrame.unionByName, terms), rule)
     if other is not None and COMPARED not in found:
         raise InputError("--compare: no campaign and position in common with the first log; --campaign names that of both")
-    said: dict[str, Any] = {
+    report: dict[str, Any] = {
         "policies": {name: shown_of(found[name]) for name in (LOGGED, RANDOM, *sorted(set(found) - {LOGGED, RANDOM}))},
         "log": {
             "rounds": total, "taught_rounds": taught, "evaluated_rounds": total - taught, "arms": catalogue.count(),
@@ -166,11 +166,11 @@ def evaluate_log(shown: DataFrame, other: DataFrame | None, settings: Settings) 
     }  # fmt: skip
     if other is not None:
         own = estimate(logged(theirs, rule), rule)[LOGGED]
-        said["compared"] = {"rounds": own.rounds, **own.estimates["ips"].__dict__}
+        report["compared"] = {"rounds": own.rounds, **own.estimates["ips"].__dict__}
     for frame in (judged, arms, targets):
         frame.unpersist()
     release(placed)
-    return said
+    return report
 
 
 def shown_of(judged: EvaluationResult) -> dict[str, Any]:

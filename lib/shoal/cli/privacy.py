@@ -18,7 +18,8 @@ from shoal.privacy.erasure import ask_for, open_request
 from shoal.privacy.export import export_person
 from shoal.privacy.grants import grants_sql
 from shoal.privacy.guard import to_lake_ids
-from shoal.runner.execute import execute, new_run_id, utc_now
+from shoal.runner.clock import utc_now
+from shoal.runner.execute import execute, new_run_id
 from shoal.runner.interrupt import interruptible
 from shoal.runner.job import find_job
 

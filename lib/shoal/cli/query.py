@@ -17,6 +17,7 @@ from shoal.lake.catalog_page import Users, tables_page
 from shoal.lake.contract import contract, contract_names
 from shoal.lake.json_values import json_line, json_value, utc_time
 from shoal.lake.lake import Lake, Run
+from shoal.lake.store import refuse_missing_folder
 from shoal.runner.job import find_job, job_files
 from shoal.spark.session import spark_session
 
@@ -26,9 +27,10 @@ FORMATS = ("table", "csv", "json")
 def open_lake(path: str, env: str, sets: list[str] | None, app: str) -> Lake:
     """The lake at `path` for reading. Raises UsageError where there is no such folder."""
     settings = load(env, sets or [])
-    if not settings.lake.catalog and not Path(path).is_dir():
-        raise UsageError(f"--lake {path}: no such folder; `shoal ingest` or `shoal demo` makes a lake")
-    return Lake(spark_session(app, env, settings.spark), path, settings, Run("ask", app))
+    refuse_missing_folder(path, settings.lake.catalog, "`shoal ingest` or `shoal demo` makes a lake")
+    lake = Lake(spark_session(app, env, settings.spark), path, settings, Run("ask", app))
+    lake.store.require_root()
+    return lake
 
 
 def sql(

@@ -65,7 +65,7 @@ def csv_line(values: Iterable[str]) -> str:
 
 
 def render(columns: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
-    """Columns and cells as a table: as wide as the terminal, or as wide as it needs where there is none.
+    """Columns and cells as a table: as wide as the terminal, or as wide as needed without a terminal.
 
     Cells are shown as they are, no markup; a control character (a tab, a line break) as its escape, so that a row is a line.
     """

@@ -76,9 +76,9 @@ def split(
     for name, part in parts.items():
         ordered = part.orderBy("user_id", F.col("occurred_at").asc_nulls_first(), "item_id", *ties)
         write_rows(ordered.select(*kept), files[name])
-    said = {name: {"file": str(files[name]), "rows": parts[name].count()} for name in files}
+    written = {name: {"file": str(files[name]), "rows": parts[name].count()} for name in files}
     marked.unpersist()
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(json.dumps(written) + "\n")
 
 
 def cut(events: DataFrame, strategy: str, ratio: float, last: int | None, seed: int) -> DataFrame:

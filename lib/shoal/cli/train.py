@@ -29,7 +29,8 @@ from shoal.models.text_classifiers import (
     plan_of,
     register_classifier,
 )
-from shoal.runner.execute import new_run_id, utc_now
+from shoal.runner.clock import utc_now
+from shoal.runner.execute import new_run_id
 from shoal.spark.session import spark_session
 
 train_app = typer.Typer(help="Train a model on a file.", rich_markup_mode=None)

@@ -23,6 +23,7 @@ class LakeConf(Section):
     catalog: str | None = Field(pattern=r"^[A-Za-z0-9_]+$")
     retries: int = Field(ge=0, le=20)
     backoff_seconds: float = Field(gt=0, le=60)
+    lease_seconds: float = Field(ge=1, le=86400)
     max_parallel_jobs: int = Field(ge=1, le=16)
 
 

@@ -167,7 +167,7 @@ def choose(rounds: DataFrame, arms: DataFrame, policy: str, seed: int) -> DataFr
 
     `rounds`: round_id (unique), context; `arms`: context, item_id and a column `policy` of probabilities. The draw is the place
     of a hash of seed and round_id on the line of probabilities in order of item_id: the same round is always answered
-    the same while the arms are. A round whose context has no arm is left out. Cost: the arms of a context above 0, of which
+    the same while the arms are. A round whose context has no arm is dropped. Cost: the arms of a context above 0, of which
     `with_propensities` leaves `max_arms`, become one row and go to its rounds as a broadcast; a choice looks at all of them.
     """
     arm = F.struct("item_id", F.col(policy).alias("probability"))

@@ -165,7 +165,7 @@ def logged(rounds: DataFrame, settings: OffPolicySettings) -> DataFrame:
     )
 
 
-# Products of a unit's sums that the variances of the three estimates are made of.
+# Products of a unit's sums from which the variances of the three estimates are computed.
 _MOMENTS = {
     "n": "n * n", "w": "w * w", "wr_n": "wr * n", "wr_w": "wr * w", "wr": "wr * wr", "dr_n": "dr * n", "dr": "dr * dr",
 }  # fmt: skip
@@ -176,7 +176,7 @@ def estimate(terms: DataFrame, settings: OffPolicySettings) -> dict[str, Evaluat
     """What `weigh` and `logged` give, as estimates by policy, in order of name.
 
     `ips`: sum of weight x reward / rounds; `snips`: the same sum / sum of weights; `dr`: mean of the doubly robust terms. The
-    normal interval takes users (rounds where there is none) as independent, by linearisation. The bootstrap draws buckets of
+    normal interval takes users (rounds without users) as independent, by linearisation. The bootstrap draws buckets of
     users with replacement. Cost: two shuffles; collects one row a policy and bucket.
     """
     sums = [F.count(F.lit(1)).alias("n"), *[F.sum(name).alias(name) for name in ("w", "wr", "dr", "raw")]]

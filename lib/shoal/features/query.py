@@ -1,4 +1,4 @@
-"""Feature queries: one .sql file, one named result, made of named steps (CTEs).
+"""Feature queries: one .sql file, one named result, built from named steps (CTEs).
 
 A query names its input frames in braces (`{events}`) and its values with colons (`:end`): frames are handed over, not
 found in a catalog; values are bound, never pasted.

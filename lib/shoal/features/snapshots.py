@@ -14,7 +14,7 @@ from shoal.lake.contract import contract
 
 @dataclass(frozen=True)
 class Events:
-    """What a snapshot is made of: the events to add, and, where it carries an earlier one forward, that one and its events.
+    """The inputs of a snapshot: the events to add, and, where it carries an earlier one forward, that one and its events.
 
     `new` has each event that the earlier snapshot had not counted, whether it happened later or only arrived later;
     `counted` each that it had. `day` is the earlier snapshot's as_of.

@@ -49,7 +49,7 @@ def validated(lake: Lake, records: DataFrame, record_type: RecordType, as_of: da
 @dataclass(frozen=True)
 class ParsedFiles:
     """The files of one record type as rows of bronze, not written yet. keys: of a small input, the key rows of its records.
-    unmapped: the columns of its tables that no field is made of; seen: where such names of JSON objects come to be."""
+    unmapped: the columns of its tables that no field uses; seen: such names of JSON objects."""
 
     batch: FileBatch
     source: str
@@ -191,7 +191,7 @@ def _written(lake: Lake, table: str, version: int | None, ids: Sequence[str], is
 
 
 def _note_unmapped(lake: Lake, parsed: ParsedFiles) -> None:
-    """Name in the run's tags the columns, and names of JSON objects, that no field is made of; the records were read before."""
+    """Name in the run's tags the columns, and names of JSON objects, that no field uses; the records were read before."""
     unknown = sorted(parsed.unmapped | parsed.seen.value)
     if unknown:
         lake.run.note(**{f"{parsed.batch.record_type.name}_unmapped_columns": ", ".join(unknown)})

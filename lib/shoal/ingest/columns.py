@@ -28,12 +28,12 @@ def json_pairs(part: RecordType, conf: IngestConf) -> tuple[str, ...]:
 
 
 def takes_unknown(part: RecordType) -> bool:
-    """Whether a record may have columns that no field is made of, by bronze's contract."""
+    """Whether a record may have columns that no field uses, by bronze's contract."""
     return contract(part.bronze).unknown_columns == "keep"
 
 
 def refuse_unknown(part: RecordType, path: str, unknown: list[str]) -> None:
-    """Raise InputError where a file has columns that no field is made of and bronze's contract takes none."""
+    """Raise InputError where a file has columns that no field uses and bronze's contract takes none."""
     if unknown and not takes_unknown(part):
         raise InputError(
             f"{path}:1: unknown column {', '.join(unknown)[:300]}; {part.bronze} takes none (unknown_columns: "
@@ -42,7 +42,7 @@ def refuse_unknown(part: RecordType, path: str, unknown: list[str]) -> None:
 
 
 def columns_of(part: RecordType, survey: Survey, conf: IngestConf) -> tuple[tuple[str | None, ...], list[str]]:
-    """A file's columns under our names, as read_records wants them, and those that no field is made of."""
+    """A file's columns under our names, as read_records wants them, and those that no field uses."""
     if survey.form in ("jsonl", "document", "pages", "picture"):
         return json_pairs(part, conf), []
     found = list(survey.header)

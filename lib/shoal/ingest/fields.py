@@ -43,7 +43,7 @@ Hide = Callable[[str], str]
 @dataclass(frozen=True)
 class Field:
     """A column of a source: our name, what else it is called, its kind (id, text, number, whole, count, price, discount, currency,
-    flag, time, list, word), and whether a file must have it. A currency that is not named is told by the sign in the field
+    flag, time, list, word), and whether a file must have it. A currency that is not named is recognised by the sign in the field
     `price`; a discount may be a share of the fields `price` and `quantity`.
 
     forms: for a time, other ways to write it than unix seconds and ISO 8601, each a function from such a text to ISO 8601, and
@@ -58,7 +58,7 @@ class Field:
     required: bool = False
     aliases: tuple[str, ...] = ()
     forms: tuple[Callable[[Column], Column], ...] = ()
-    people: Literal["nobody", "id", "person", "link"] | Callable[[str, Hide], str] | None = None
+    people: Literal["none", "id", "person", "link"] | Callable[[str, Hide], str] | None = None
 
 
 def match_columns(survey: Survey, found: Sequence[str], wanted: Sequence[Field], conf: IngestConf) -> dict[str, str]:
@@ -92,7 +92,7 @@ def is_required(field: Field, conf: IngestConf) -> bool:
 
 
 def refuse_unknown_renames(wanted: Sequence[Field], conf: IngestConf) -> None:
-    """Raise UsageError, naming the nearest, for a rename of a column that is none of `wanted`."""
+    """Raise UsageError, naming the nearest, for a rename of a column that is not in `wanted`."""
     ours = [field.name for field in wanted]
     for name in conf.column_mapping:
         if name not in ours:
@@ -157,16 +157,16 @@ def typed(field: Field, conf: IngestConf) -> Column:
 
 
 def _number(text: Column) -> Column:
-    """The text as a double; null where it is none. Java reads 1d and 1f as numbers; no file means that."""
+    """The text as a double; null where it is no number. Java reads 1d and 1f as numbers; no file means that."""
     bare = F.trim(text)
     # Not the last letter by F.substring, which counts all letters and makes a new text: a tenth of the cost of parsing a rating.
     return F.when(~reduce(or_, [bare.endswith(letter) for letter in "dDfF"]), bare.cast("double"))
 
 
 def _count(text: Column) -> Column:
-    """How many, as people write it: 1234, 1,234, 1 234, 12.3k, 1.2m, 2b, 100+; null where the text is none of these or below zero.
+    """How many, as people write it: 1234, 1,234, 1 234, 12.3k, 1.2m, 2b, 100+; null for any other text or a negative number.
 
-    A fraction without a letter is none; one with a letter is as exact as its digits.
+    A fraction without a letter is no count; one with a letter is as exact as its digits.
     """
     bare = F.regexp_replace(F.lower(F.trim(text)), r"(?<=[\dkmb])\+$", "")
     plain = F.regexp_replace(bare, rf"(?<=\d){_BLANK}(?=\d{{3}})", ",")
@@ -185,7 +185,7 @@ def _count(text: Column) -> Column:
 
 def _price(text: Column) -> Column:
     """An amount of money as people write it: 1299, 1299.5, 1,299.00, 1.299,00, 1 299,00, 35,90, with a currency before or behind;
-    null where the text is none of these.
+    null for any other text.
 
     A comma or point before one or two last digits ends the whole amount; groups of three are thousands. A point before three
     digits beside a currency (€ 1.299) may be either: none.
@@ -242,7 +242,7 @@ def _time(text: Column, conf: IngestConf, forms: Sequence[Callable[[Column], Col
 
 def _formed_time(text: Column, form: str) -> Column:
     """The time of a text of that form; null for another. Spark reads no weekdays, which say nothing that the date does not: one at
-    the beginning, E in the pattern, is left out."""
+    the beginning, E in the pattern, is dropped."""
     dated = re.sub(r"^E+[^\w'\[]*", "", form)
     if dated != form:
         text = F.regexp_replace(text, r"^\p{L}+\W+", "")
@@ -250,13 +250,13 @@ def _formed_time(text: Column, form: str) -> Column:
 
 
 def _list(text: Column) -> Column:
-    """A JSON array, or values between vertical bars; blank ones left out."""
+    """A JSON array, or values between vertical bars; without blank ones."""
     parts = F.when(text.startswith("["), F.from_json(text, "array<string>")).otherwise(F.split(text, r"\|"))
     return F.filter(F.transform(parts, F.trim), lambda part: part != "")
 
 
-def told(rule: str, reason: Column) -> Column:
-    """struct(rule, reason): how a fault is told."""
+def broken_rule(rule: str, reason: Column) -> Column:
+    """Return struct(rule, reason), the form in which a rejected record carries its fault."""
     return F.struct(F.lit(rule).alias("rule"), reason.alias("reason"))
 
 
@@ -272,19 +272,20 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
 
     bare = F.trim(text)
     blank = text.isNull() | (F.lower(bare).isin(*_NO_COUNT) if field.kind == "count" else bare == "")
-    checks = F.when(F.lit(False), told("", F.lit("")))
+    checks = F.when(F.lit(False), broken_rule("", F.lit("")))
     if is_required(field, conf):
-        checks = checks.when(blank, told("required", F.lit(f"{field.name}: empty, expected a value")))
+        checks = checks.when(blank, broken_rule("required", F.lit(f"{field.name}: empty, expected a value")))
     if field.kind == "id":
-        checks = checks.when(text.contains("\0"), told("control_character", F.lit(f"{field.name}: holds NUL, expected text")))
+        nul = F.lit(f"{field.name}: holds NUL, expected text")
+        checks = checks.when(text.contains("\0"), broken_rule("control_character", nul))
         # {"id": "7"} is somebody, but no id; a GUID may stand in braces.
-        checks = checks.when(F.trim(text).startswith('{"'), told("type", F.concat(found, F.lit("an id, not an object"))))
+        checks = checks.when(F.trim(text).startswith('{"'), broken_rule("type", F.concat(found, F.lit("an id, not an object"))))
     if field.kind in ("number", "whole", "count", "price", "discount", "flag", "list"):
         kinds = {"number": "a number", "whole": "a whole number", "flag": "true or false", "list": "a list",
                  "count": "a count as 1234, 1,234 or 12.3k",
                  "price": "a price as 1299, 1,299.00, 1.299,00 or € 12",
                  "discount": "a price as 1299, 1,299.00, 1.299,00 or € 12, or 10%"}  # fmt: skip
-        checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, F.lit(kinds[field.kind]))))
+        checks = checks.when(~blank & value.isNull(), broken_rule("type", F.concat(found, F.lit(kinds[field.kind]))))
     if field.kind == "time":
         # A day's grace: clocks and zones differ.
         late = F.lit(f"{as_of + timedelta(days=2)} 00:00:00").cast("timestamp")
@@ -295,11 +296,11 @@ def fault(field: Field, value: Column, conf: IngestConf, as_of: date) -> Column:
             if conf.timestamp_format is not None:
                 # 20231115100000 may be a time of that form.
                 is_long &= _formed_time(F.trim(text), conf.timestamp_format).isNull()
-            checks = checks.when(is_long, told("timestamp_milliseconds", reason))
+            checks = checks.when(is_long, broken_rule("timestamp_milliseconds", reason))
         wanted = "unix seconds or an ISO 8601 time; name another form with --set timestamp_format=dd/MM/yyyy"
         if conf.timestamp_format is not None:
             wanted = f"unix seconds, an ISO 8601 time, or one like {conf.timestamp_format} (timestamp_format)"
         expected = F.lit(wanted)
-        checks = checks.when(~blank & value.isNull(), told("type", F.concat(found, expected)))
-        checks = checks.when(value >= late, told("future", F.concat(found, F.lit(f"a time up to {as_of} (as_of)"))))
+        checks = checks.when(~blank & value.isNull(), broken_rule("type", F.concat(found, expected)))
+        checks = checks.when(value >= late, broken_rule("future", F.concat(found, F.lit(f"a time up to {as_of} (as_of)"))))
     return checks

@@ -67,10 +67,10 @@ def ingest(
     if archives and privacy.pseudonymise and any(each.of_pictures for each in record_types):
         raise UsageError(f"{given}: a pseudonymised lake keeps no pictures of an archive; unpack it elsewhere and name the folder")
     with ExitStack() as stack:
-        if not privacy.pseudonymise:
+        if not privacy.pseudonymise and lake.is_local:
             unpacked = [unpack(each, lake.root, conf) for each in archives]
         else:
-            unpacked = stack.enter_context(unpacked_aside(archives, lake.root, conf)) if archives else []
+            unpacked = stack.enter_context(unpacked_aside(archives, lake.address, conf)) if archives else []
         folders = [str(folder) for folder in unpacked]
         candidates = find_candidates(lake, conf, source, record_types, given, folders)
         parsed = (parse_small if candidates.is_small else parse_large)(lake, conf, as_of, candidates)
@@ -107,7 +107,7 @@ def _write(lake: Lake, conf: IngestConf, candidates: Candidates, parsed: ParsedI
 
 
 def refuse_new_names(batches: Sequence[Batch]) -> None:
-    """Raise InputError where JSON records have names that no field is made of and bronze's contract takes none, as for a column of
+    """Raise InputError where JSON records have names that no field uses and bronze's contract takes none, as for a column of
     other files; but a record's names are known only once it was read, so they are in bronze and quarantine."""
     for batch in batches:
         records = sum(n for (_, rule), n in batch.counts.items() if rule == "unknown_column")

@@ -61,15 +61,15 @@ def hide_people(records: DataFrame, part: RecordType, conf: PrivacyConf, others:
     def of_person(value: str) -> str:
         return json.dumps(masked_person(json.loads(value), key)) if is_json(value) else of_id(value)
 
-    said: dict[str | None, Callable[[str], str]] = {"id": of_id, "person": of_person, "link": post_of_link}
+    by_kind: dict[str | None, Callable[[str], str]] = {"id": of_id, "person": of_person, "link": post_of_link}
     functions: dict[str, Callable[[str], str]] = {"raw": lambda value: WITHHELD}
     for field in part.fields:
         name, kind, flag = field.name, field.kind, flags.get(field.name, False)
         if callable(field.people):
             functions[name] = _of_text(field.people, hide)
         elif field.people:
-            if field.people in said:
-                functions[name] = said[field.people]
+            if field.people in by_kind:
+                functions[name] = by_kind[field.people]
         elif flag in ("id", "name", "mention") or (flag is True and kind == "id"):
             functions[name] = of_id
         elif flag or kind == "text":
@@ -135,20 +135,20 @@ def withheld(judged: DataFrame, part: RecordType, conf: PrivacyConf) -> DataFram
     about = F.regexp_extract("_reason", r"^([a-z_]+): ", 1)
     fields = {*made.columns, *(field.name for field in part.fields)}
     short = F.when(about.isin(*sorted(fields)), F.concat(about, F.lit(f": {WITHHELD}"))).otherwise(F.lit(WITHHELD))
-    told = judged.withColumn("_reason", F.when(F.col("_reason").isNotNull(), short))
+    hidden = judged.withColumn("_reason", F.when(F.col("_reason").isNotNull(), short))
     # In a record whose columns are swapped an id may stand anywhere.
     kept = made.personal("id", "name", "mention", True)
     for name in judged.columns:
         is_words = "string" in made.columns[name].type and not name.startswith("_") and name not in ("raw", *kept)
         if is_words:
-            told = told.withColumn(name, F.when(F.col("_rule").isNull(), F.col(name)))
+            hidden = hidden.withColumn(name, F.when(F.col("_rule").isNull(), F.col(name)))
     for name in made.personal("id", "name"):
         plain = F.col(name).isNotNull() & ~F.col(name).rlike(FORM)
-        told = told.withColumns(
+        hidden = hidden.withColumns(
             {
                 "_reason": F.when(F.col("_rule").isNull() & plain, F.lit(f"{name}: {WITHHELD}")).otherwise(F.col("_reason")),
                 "_rule": F.when(F.col("_rule").isNull() & plain, F.lit("not_pseudonymised")).otherwise(F.col("_rule")),
                 name: F.when(~plain, F.col(name)),
             }
         )
-    return told
+    return hidden

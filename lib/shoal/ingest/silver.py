@@ -42,7 +42,7 @@ def _write_together(lake: Lake, conf: IngestConf, triaged: Sequence[TriagedBatch
     lake.create(name)
     with lake.sole_writer(name):
         now = lake.version(name)
-        if lake.settings.lake.catalog or (now != known.version and not (known.version == -1 and now == 0)):
+        if not lake.is_local or (now != known.version and not (known.version == -1 and now == 0)):
             return False
         rows = reduce(DataFrame.unionByName, [each.silver_rows(conf) for each in triaged]).coalesce(1)
         expected = sum(each.written() for each in triaged)
@@ -96,7 +96,7 @@ def _write(lake: Lake, conf: IngestConf, triaged: TriagedBatch, version: int) ->
     else:
         wrote = lake.append_known_new(name, rows, version, batch.txn, renew=keeps_newest)
     if wrote != expected:
-        if lake.settings.lake.catalog:
+        if not lake.is_local:
             raise TransientError(f"{name}: other writers have written some of the batch's keys meanwhile; run the command again")
         raise ContractError(f"{name}: {expected:,} sound records of the batch, {wrote:,} rows written")
     return wrote

@@ -15,19 +15,19 @@ from shoal.lake.lake import Lake
 
 def unfinished_ids(lake: Lake) -> set[str] | None:
     """The ids of files that runs have begun and not finished; None with a catalog, where that is not noted."""
-    if lake.settings.lake.catalog:
+    if not lake.is_local:
         return None
     return {each for note in _notes(lake) for each in note.read_text(encoding="ascii").split()}
 
 
 def unfinished_runs(lake: Lake) -> set[str] | None:
     """The other runs that have files noted: their rows of silver are counted by none yet; None with a catalog."""
-    return None if lake.settings.lake.catalog else {note.stem for note in _notes(lake)} - {lake.run.run_id}
+    return None if not lake.is_local else {note.stem for note in _notes(lake)} - {lake.run.run_id}
 
 
 def note_unfinished(lake: Lake, ids: Collection[str]) -> None:
     """Note, before anything of them is written, that this run begins the files."""
-    if lake.settings.lake.catalog or not ids:
+    if not lake.is_local or not ids:
         return
     folder = _folder(lake)
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def note_unfinished(lake: Lake, ids: Collection[str]) -> None:
 
 def strike_finished(lake: Lake, ids: Collection[str]) -> None:
     """Strike out the files, which are in ops.ingest_files now, from the notes of all runs."""
-    if lake.settings.lake.catalog:
+    if not lake.is_local:
         return
     finished = set(ids)
     for note in _notes(lake):

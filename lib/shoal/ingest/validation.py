@@ -19,7 +19,7 @@ _FORM = ("_file", "_line", "raw", "_fault")
 
 
 def silver_columns(part: RecordType | DerivedTable) -> list[str]:
-    """The silver columns that a record gives, `source` and `run_id` left out."""
+    """The silver columns that a record gives, without `source` and `run_id`."""
     return [name for name in contract(part.silver).columns if name not in ("source", "run_id")]
 
 

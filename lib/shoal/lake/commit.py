@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from shoal.errors import ContractError, InputError, TransientError
-from shoal.lake.log import Mark, Txn
+from shoal.lake.log import Txn
 from shoal.lake.run import Run
 from shoal.lake.store import Store
 
@@ -62,15 +62,15 @@ class Committer:
     retries: int
     backoff_seconds: float
 
-    def metadata(self, txn: Txn | None = None, mark: Mark | None = None) -> str:
-        """Return the JSON that a commit carries: run_id and job, the transaction and the mark where there are any."""
+    def metadata(self, txn: Txn | None = None) -> str:
+        """Return the JSON that a commit carries: run_id and job, and the transaction where there is one."""
         facts: dict[str, Any] = {"run_id": self.run.run_id, "job": self.run.job}
         facts |= {"txn": f"{txn[0]}:{txn[1]}"} if txn else {}
-        return json.dumps(facts | ({"mark": mark} if mark else {}))
+        return json.dumps(facts)
 
-    def writer(self, rows: DataFrame, txn: Txn | None = None, mark: Mark | None = None) -> Any:
+    def writer(self, rows: DataFrame, txn: Txn | None = None) -> Any:
         """Return a DataFrameWriter of `rows` whose commit carries the run's metadata and happens once a `txn`."""
-        writer = rows.write.format("delta").option("userMetadata", self.metadata(txn, mark))
+        writer = rows.write.format("delta").option("userMetadata", self.metadata(txn))
         return writer.option("txnAppId", txn[0]).option("txnVersion", txn[1]) if txn else writer
 
     @contextmanager
@@ -108,7 +108,7 @@ class Committer:
 
     def _is_being_made(self, name: str) -> bool:
         """Whether another writer is at making the table: a local one has a folder for its log by then."""
-        return not self.store.catalog and self.store.log_folder(name).is_dir()
+        return self.store.is_local and self.store.log_folder(name).is_dir()
 
     def alter(self, name: str, statement: str) -> None:
         """Run a statement on the table, which stands in it as {table}; one commit."""

@@ -70,7 +70,7 @@ class Contract(BaseModel):
     """One table. `key` is unique and never null; `time_column` is the event time that `before` filters on.
 
     `retention_days`: rows older by time_column, else by as_of, are removed by `optimize_tables`. `unknown_columns`: whether a
-    file's column that nothing is made of is kept in bronze's raw text and told, or the file is refused. `drift_rows`: SQL of the
+    file's column that no field uses is kept in bronze's raw text and reported, or the file is refused. `drift_rows`: SQL of the
     rows that are compared, all without it; `drift_age`: a column of days, or a time that the days are counted from.
     """
 
@@ -163,16 +163,16 @@ def contract_names() -> list[str]:
 
 @cache
 def contract(name: str) -> Contract:
-    """The contract of a table. Raises UsageError, naming the nearest table, where there is none of that name."""
+    """The contract of a table. Raises UsageError, naming the nearest table, for an unknown name."""
     path = FOLDER / f"{name}.yaml"
     if not _NAME.match(name) or not path.is_file():
         near = difflib.get_close_matches(name, contract_names(), n=1, cutoff=0.5)
         raise UsageError(f"no table {name!r}" + (f"; did you mean {near[0]}?" if near else "; `shoal tables` lists them"))
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
         # YAML reads the bare key `null` as its null value.
-        said["columns"] = {n: {"null" if k is None else k: v for k, v in c.items()} for n, c in said["columns"].items()}
-        made = Contract.model_validate(said)
+        document["columns"] = {n: {"null" if k is None else k: v for k, v in c.items()} for n, c in document["columns"].items()}
+        made = Contract.model_validate(document)
     except (ValidationError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise UsageError(f"{path.name}: {' '.join(str(error).split())[:400]}") from None
     named = {*made.key, *made.partition_by, *made.cluster_by, *([made.time_column] if made.time_column else [])}

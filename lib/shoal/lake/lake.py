@@ -20,18 +20,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import Settings
-from shoal.errors import ContractError, SkippedError
+from shoal.errors import ContractError, SkippedError, UsageError
 from shoal.lake import log, schema
 from shoal.lake.commit import Committer, session_settings, storage_error, translated
 from shoal.lake.contract import Contract, contract
 from shoal.lake.locks import file_lock, lock_path
-from shoal.lake.log import DataFile, Mark, Txn
+from shoal.lake.log import DataFile, Txn
 from shoal.lake.migration import literal
 from shoal.lake.run import Run
 from shoal.lake.schema import PSEUDONYMISED_LAYERS, PSEUDONYMS_PROPERTY
-from shoal.lake.store import Store
+from shoal.lake.store import Store, is_uri, resolved_root
 
-__all__ = ["PSEUDONYMISED_LAYERS", "PSEUDONYMS_PROPERTY", "Lake", "Mark", "Run", "Txn", "storage_error"]
+__all__ = ["PSEUDONYMISED_LAYERS", "PSEUDONYMS_PROPERTY", "Lake", "Run", "Txn", "storage_error"]
 
 # Rows a file: small enough to rewrite quickly, large enough that a table of millions stays a handful of files.
 ROWS_PER_FILE = 2_000_000
@@ -62,16 +62,33 @@ class Lake:
 
     def __init__(self, spark: SparkSession, root: str | Path, settings: Settings, run: Run, tunes_session: bool = False) -> None:
         self.spark = spark
-        self.root = Path(root).resolve()
+        self.address = resolved_root(root)
         self.settings = settings
         self.run = run
-        self.store = Store(spark, self.root, settings.lake.catalog)
+        self.store = Store(spark, self.address, settings.lake.catalog)
         self.commits = Committer(self.store, run, settings.lake.retries, settings.lake.backoff_seconds)
         self._held: set[str] = set()
         self._views: dict[tuple[str, int], _View | None] = {}
-        tunes = tunes_session and not settings.lake.catalog
+        tunes = tunes_session and self.store.is_local
         self._usual = {key: spark.conf.get(key) or "" for key in SMALL_INPUT} if tunes else {}
         self._input_bytes = 0
+
+    @property
+    def root(self) -> Path:
+        """The lake's folder. Raises UsageError for a lake at a URI: what needs a folder of this machine names its setting."""
+        if self.folder is None:
+            raise UsageError(f"--lake {self.address}: this needs a local folder")
+        return self.folder
+
+    @property
+    def folder(self) -> Path | None:
+        """The lake's folder; None for a lake at a URI."""
+        return None if is_uri(self.address) else Path(self.address)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the tables are folders of this machine."""
+        return self.store.is_local
 
     # -- tables
 
@@ -158,10 +175,10 @@ class Lake:
     def read_commit(self, name: str, version: int) -> DataFrame:
         """Return the rows that the commit `version`, an append, has added; not recorded as an input.
 
-        From that commit's files alone. With a catalog or more than 100 files, and where the commit is not in the log any more,
+        From that commit's files alone. Elsewhere, with more than 100 files, and where the commit is not in the log any more,
         these are the rows of `read_current`: the caller still says which ones it means.
         """
-        files = None if self.store.catalog else log.added_files(self.store, name, version)
+        files = log.added_files(self.store, name, version)
         if files is None:
             return self.read_current(name)
         frame = log.frame_of_files(self.store, name, log.snapshot(self.store, name), files)
@@ -198,13 +215,9 @@ class Lake:
             return None
         return changes.drop("_change_type", "_commit_version", "_commit_timestamp")
 
-    def marks(self, name: str) -> Iterator[tuple[str, Mark]]:
-        """Yield (run, mark) of the table's commits that carry one, see `shoal.lake.log.marks`."""
-        return log.marks(self.store, name)
-
     def last_commit(self, name: str) -> int | None:
         """Return the version that this run's latest commit made of the local table; None where it is not among the last five."""
-        ours = None if self.store.catalog else log.commit_with(self.store, name, self.run.run_id, 5)
+        ours = log.commit_with(self.store, name, self.run.run_id, 5)
         return None if ours is None else int(ours["version"])
 
     # -- writing
@@ -221,27 +234,25 @@ class Lake:
         parts = {"as_of": [on.isoformat()], **{column: [value] for column, value in within.items()}}
         return self._replace(name, rows, parts, on, unique)
 
-    def replace_where(
-        self, name: str, rows: DataFrame, column: str, values: Sequence[str], unique: bool = False, mark: Mark | None = None
-    ) -> int:
+    def replace_where(self, name: str, rows: DataFrame, column: str, values: Sequence[str], unique: bool = False) -> int:
         """Make `rows` the table's only rows whose `column` is one of `values`, and return how many they are.
 
-        `unique=True` says that the caller has made the key unique already, which saves a shuffle. `mark`: see `marks`.
+        `unique=True` says that the caller has made the key unique already, which saves a shuffle.
         """
         if column not in contract(name).columns:
             raise ContractError(f"{name} has no column {column}")
-        return self._replace(name, rows, {column: list(values)}, None, unique, mark)
+        return self._replace(name, rows, {column: list(values)}, None, unique)
 
     def overwrite(self, name: str, rows: DataFrame) -> int:
         """Make `rows` the whole table, and return how many they are."""
         return self._replace(name, rows, {}, None)
 
-    def append(self, name: str, rows: DataFrame, unique: bool = False, mark: Mark | None = None) -> int:
-        """Add `rows` and return how many they are; `mark`: see `marks`. A rerun adds them again: for logs such as ops.runs."""
+    def append(self, name: str, rows: DataFrame, unique: bool = False) -> int:
+        """Add `rows` and return how many they are. A rerun adds them again: for logs such as ops.runs."""
         made = self.create(name)
         with self._checked(made, rows, None, unique) as (checked, count):
             before = self.version(name)
-            self._save(name, checked, "append", mark=mark)
+            self._save(name, checked, "append")
         return self.run.wrote(name, count if count >= 0 else self._written(name, before))
 
     def append_once(self, name: str, rows: DataFrame, txn: Txn) -> int | None:
@@ -254,7 +265,7 @@ class Lake:
         before = self.version(name)
         self._prepare_snapshot(name)
         self._save(name, ready, "append", txn)
-        if self.store.catalog:
+        if not self.is_local:
             return None
         # Of the versions since then others may have made some.
         ours = log.commit_with(self.store, name, log.txn_text(txn), self.version(name) - before)
@@ -276,11 +287,11 @@ class Lake:
         """Add rows whose keys are unique and not in version `at` of the table (-1: there was none), as the caller has found, and
         return how many; `txn` as above.
 
-        Where no other run has written since, that spares the search through the table that `insert_if_absent` makes; else, and with
-        a catalog, where no lock keeps others out, this is `insert_if_absent`, or `upsert` with `renew`.
+        Where no other run has written since, that spares the search through the table that `insert_if_absent` makes; else, and
+        elsewhere, where no lock keeps others out, this is `insert_if_absent`, or `upsert` with `renew`.
         """
         with self.sole_writer(name):
-            if self.store.catalog or self.version(name) != at:
+            if not self.is_local or self.version(name) != at:
                 return (self.upsert if renew else self.insert_if_absent)(name, rows, unique=True, txn=txn)
             if txn is None:
                 return self.append(name, rows, unique=True)
@@ -329,9 +340,9 @@ class Lake:
 
     @contextmanager
     def sole_writer(self, name: str) -> Iterator[None]:
-        """Keep others who add rows by their keys out of a local table; waits for one who has it, ten minutes at most. A catalog has
-        no such lock."""
-        if self.store.catalog or name in self._held:
+        """Keep others who add rows by their keys out of a local table; waits for one who has it, ten minutes at most. Tables
+        elsewhere have no such lock: Delta's own check of conflicts decides."""
+        if not self.is_local or name in self._held:
             yield
             return
         refusal = f"{name}: another run has been writing it for ten minutes; run the command again"
@@ -357,9 +368,9 @@ class Lake:
         return self.store.load(name, versionAsOf=version) if view is None else log.same_rows(view.frame)
 
     def _view(self, name: str, version: int) -> _View | None:
-        """The files of a version and their frame; None with a catalog, for a long log and for many files. Kept: a run reads the
+        """The files of a version and their frame; None elsewhere, for a long log and for many files. Kept: a run reads the
         same version again."""
-        if self.store.catalog or version < 0:
+        if not self.is_local or version < 0:
             return None
         if (name, version) not in self._views:
             latest = log.snapshot(self.store, name)
@@ -392,11 +403,9 @@ class Lake:
 
     # -- how rows are written
 
-    def _save(
-        self, name: str, rows: DataFrame, mode: str, txn: Txn | None = None, mark: Mark | None = None, where: str = ""
-    ) -> None:
+    def _save(self, name: str, rows: DataFrame, mode: str, txn: Txn | None = None, where: str = "") -> None:
         """One commit of a plain write."""
-        writer = self.commits.writer(rows, txn, mark).mode(mode)
+        writer = self.commits.writer(rows, txn).mode(mode)
         writer = writer.option("replaceWhere", where) if where else writer
         self.commits.commit(name, lambda: self.store.save(name, writer))
 
@@ -408,7 +417,7 @@ class Lake:
         """The sum of these metrics of what this run has committed since version `before`, 0 where Delta had nothing to commit; of a
         `txn` that an earlier attempt committed, of that commit."""
         text = log.txn_text(txn) if txn else self.run.run_id
-        return log.written(self.store, name, text, max(self.version(name) - before, log.ATTEMPT_COMMITS if txn else 0), *metrics)
+        return log.written(self.store, name, text, max(self.version(name) - before, log.TXN_COMMITS if txn else 0), *metrics)
 
     def _prepare_snapshot(self, name: str) -> None:
         """Let Delta sum up the table's log with one Spark job, which it needs to look for a transaction or for files to replace;
@@ -417,21 +426,13 @@ class Lake:
             with session_settings(self.spark, ONE_JOB_A_QUERY):
                 log.snapshot(self.store, name).numOfFiles()
 
-    def _replace(
-        self,
-        name: str,
-        rows: DataFrame,
-        parts: dict[str, list[str]],
-        on: date | None,
-        unique: bool = False,
-        mark: Mark | None = None,
-    ) -> int:
+    def _replace(self, name: str, rows: DataFrame, parts: dict[str, list[str]], on: date | None, unique: bool = False) -> int:
         """Replace the rows in which each column of `parts` has one of its values; all rows where there is no column."""
         made = self.create(name)
         where = " AND ".join(_where(made, column, values) for column, values in parts.items())
         with self._checked(made, rows, on, unique) as (checked, count), ExitStack() as held:
             mode, written = "overwrite", checked
-            if parts and not self.store.catalog:
+            if parts and self.is_local:
                 held.enter_context(self.sole_writer(name))
                 if self._has_none_of(name, parts):
                     # Nothing to replace: an append, for which Delta looks for no files.
@@ -441,7 +442,7 @@ class Lake:
             if mode == "overwrite":
                 self._prepare_snapshot(name)
             before = self.version(name)
-            self._save(name, written, mode, mark=mark, where=where)
+            self._save(name, written, mode, where=where)
         return self.run.wrote(name, count if count >= 0 else self._written(name, before))
 
     def _has_none_of(self, name: str, parts: dict[str, list[str]]) -> bool:
@@ -486,7 +487,7 @@ class Lake:
 
         All of them where the table is empty; without `update` those whose key the table does not have, where it is small.
         """
-        if self.store.catalog:
+        if not self.is_local:
             return None
         if log.is_without_files(self.store, made.name):
             return rows
@@ -509,7 +510,7 @@ class Lake:
 
     def _merge_settings(self, name: str, is_persisted: bool = False) -> dict[str, str]:
         """Settings of a MERGE into a small local table, that runs as few Spark jobs as it can."""
-        files = None if self.store.catalog else log.data_files(self.store, name, self.version(name))
+        files = log.data_files(self.store, name, self.version(name))
         if files is None or sum(file.size for file in files) > SMALL_TABLE_BYTES:
             return {}
         # A source that is persisted is the same each time that Delta reads it.
@@ -526,7 +527,7 @@ class Lake:
         try:
             groups = ready.groupBy(*made.key).agg(F.count(F.lit(1)).alias("_n"))
             sums = groups.agg(F.sum("_n").alias("rows"), F.max("_n").alias("most"))
-            with session_settings(sums.sparkSession, {} if self.store.catalog else ONE_JOB_A_QUERY):
+            with session_settings(sums.sparkSession, ONE_JOB_A_QUERY if self.is_local else {}):
                 seen = translated(made.name, lambda: sums.collect()[0])
             count = int(seen["rows"] or 0)
             if (seen["most"] or 0) > 1:

@@ -1,4 +1,4 @@
-"""What a table's Delta log tells: versions, commits with their metrics and marks, the data files of a version. Reads only.
+"""What a table's Delta log holds: versions, commits with their metrics, the data files of a version. Reads only.
 
 Local logs are read on the driver, by Delta's classes or from their JSON, without a Spark job: DESCRIBE takes one or two, and
 Delta rebuilds a version's list of files with three. A catalog is asked by SQL.
@@ -18,11 +18,8 @@ from shoal.lake.store import Store
 
 # (application, version): a write that Delta does once, however often it is asked for. Lower versions are not written either.
 Txn = tuple[str, int]
-# A writer's note in its commit, for later runs to find in the table's log.
-Mark = dict[str, Any]
-_MARKED = '"mark": {'
 # Commits in which the write of an earlier attempt is looked for; other writers' commits may lie between.
-ATTEMPT_COMMITS = 1000
+TXN_COMMITS = 1000
 # Commits that are read one by one to find what a table has gained.
 FEW_COMMITS = 10_000
 # Files that are handed to Spark one by one; of more, Delta's own search by statistics costs less.
@@ -105,7 +102,9 @@ def same_rows(frame: DataFrame) -> DataFrame:
 
 
 def _actions(store: Store, name: str, number: int) -> Iterator[dict[str, Any]] | None:
-    """The actions of one commit of a local table, in order; None where the log does not have it any more."""
+    """The actions of one commit of a local table, in order; None where the log does not have it any more, or is elsewhere."""
+    if not store.is_local:
+        return None
     file = store.log_folder(name) / f"{number:020d}.json"
     try:
         text = file.read_text(encoding="utf-8")
@@ -117,11 +116,12 @@ def _actions(store: Store, name: str, number: int) -> Iterator[dict[str, Any]] |
 def data_files(store: Store, name: str, at: int) -> list[DataFile] | None:
     """Return the files of version `at` of a local table, replayed from the JSON of its commits.
 
-    None where these are more than REPLAYED_COMMITS or REPLAYED_BYTES, where the log does not begin with version 0 any more, and for
-    a table with deletion vectors, whose files hold rows that are gone. Cost: a read of at most 200 small files.
+    None of a table that is not local, where these are more than REPLAYED_COMMITS or REPLAYED_BYTES, where the log does not begin
+    with version 0 any more, and for a table with deletion vectors, whose files hold rows that are gone. Cost: a read of at
+    most 200 small files.
     """
     folder = store.log_folder(name)
-    if at < 0 or at >= REPLAYED_COMMITS:
+    if not store.is_local or at < 0 or at >= REPLAYED_COMMITS:
         return None
     found: dict[str, dict[str, Any]] = {}
     size = 0
@@ -197,9 +197,9 @@ def added_files(store: Store, name: str, number: int) -> list[str] | None:
 def commits(store: Store, name: str, limit: int) -> Iterator[dict[str, Any]]:
     """Yield version, operation, userMetadata and operationMetrics of the table's latest commits, the last one first, as far as the
     log goes."""
-    if store.catalog:
-        told = store.delta_table(name).history(limit).select("version", "operation", "userMetadata", "operationMetrics")
-        yield from (row.asDict() for row in told.collect())
+    if not store.is_local:
+        history = store.delta_table(name).history(limit).select("version", "operation", "userMetadata", "operationMetrics")
+        yield from (row.asDict() for row in history.collect())
         return
     last = version(store, name)
     for number in range(last, max(-1, last - limit), -1):
@@ -222,20 +222,9 @@ def commit_with(store: Store, name: str, text: str, limit: int) -> dict[str, Any
 
 def written(store: Store, name: str, text: str, limit: int, *metrics: str) -> int:
     """Return the sum of these metrics of the latest of the last `limit` commits whose userMetadata hold `text`, of a plain write
-    its rows; 0 where there is none: Delta commits nothing where it has no rows to write."""
+    its rows; 0 without such a commit: Delta commits nothing where it has no rows to write."""
     ours = commit_with(store, name, text, limit)
     if ours is None:
         return 0
     counted = ["numOutputRows"] if ours["operation"] == "WRITE" else metrics
     return sum(int((ours["operationMetrics"] or {}).get(each, 0)) for each in counted)
-
-
-def marks(store: Store, name: str) -> Iterator[tuple[str, Mark]]:
-    """Yield (run, mark) of the commits to the table that carry a mark, the last one first, those of killed runs too; of the last
-    1,000 commits, as far as the log goes."""
-    for each in commits(store, name, ATTEMPT_COMMITS):
-        metadata = each.get("userMetadata") or ""
-        # Others may have put anything there.
-        if _MARKED in metadata:
-            made = json.loads(metadata)
-            yield made["run_id"], made["mark"]

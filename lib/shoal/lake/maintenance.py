@@ -12,9 +12,9 @@ from shoal.lake.lake import ONE_JOB_A_QUERY, Lake
 
 
 def disk_bytes(lake: Lake, name: str) -> int | None:
-    """Return what a local table takes on disk, earlier versions and log included; None with a catalog. A file that is deleted
-    meanwhile counts nothing."""
-    if lake.store.catalog:
+    """Return what a local table takes on disk, earlier versions and log included; None where it is not on this
+    machine. A file that is deleted meanwhile counts nothing."""
+    if not lake.store.is_local:
         return None
     total = 0
     for file in Path(lake.path(name)).rglob("*"):
@@ -27,7 +27,7 @@ def disk_bytes(lake: Lake, name: str) -> int | None:
 
 def sizes(lake: Lake, name: str) -> tuple[int, int]:
     """Return (files, bytes) of a table's latest version; from a short log without a Spark job."""
-    listed = None if lake.store.catalog else log.data_files(lake.store, name, lake.version(name))
+    listed = log.data_files(lake.store, name, lake.version(name))
     if listed is not None:
         return len(listed), sum(file.size for file in listed)
     found = lake.store.delta_table(name).detail().select("numFiles", "sizeInBytes").collect()[0]
@@ -47,7 +47,7 @@ def vacuum(lake: Lake, name: str, hours: float) -> None:
     quiet = {"spark.databricks.delta.retentionDurationCheck.enabled": "false"} if hours < 168 else {}
     # Spark lists folders with 10,000 tasks by default: half a minute for a local table of three files.
     local = {"spark.sql.sources.parallelPartitionDiscovery.parallelism": "4"} | ONE_JOB_A_QUERY
-    with lake.commits.settings(quiet | ({} if lake.store.catalog else local)):
+    with lake.commits.settings(quiet | (local if lake.store.is_local else {})):
         lake.commits.commit(name, lambda: lake.store.delta_table(name).vacuum(hours))
 
 
@@ -81,10 +81,6 @@ def purge_history(lake: Lake, name: str) -> None:
     # Delta would keep the log of the present day. Everything up to the checkpoint is in the checkpoint.
     last = lake.version(name)
     log.delta_log(lake.store, name).checkpoint()
-    folder = lake.store.log_folder(name)
-    if not (folder / f"{last:020d}.checkpoint.parquet").is_file():
+    if not lake.store.has_checkpoint(name, last):
         raise ContractError(f"{name}: no checkpoint of version {last} was written; its log is as it was")
-    for file in folder.iterdir():
-        number = file.name.lstrip(".").split(".")[0]
-        if number.isdigit() and int(number) < last:
-            file.unlink()
+    lake.store.remove_log_before(name, last)

@@ -1,7 +1,7 @@
 """How a table that an older contract made becomes one of today's, as statements; or why it cannot.
 
 What only adds or loosens is carried out: a new column that may be null, a column that may now be null, other comments, a CHECK
-that every row there passes, other properties. What would need values that nobody has, or would lose some, is refused.
+that every row there passes, other properties. A change that would need unknown values, or would lose some, is refused.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from shoal.errors import ContractError
 from shoal.lake.commit import Committer
 from shoal.lake.contract import VERSION, Contract, contract
 from shoal.lake.log import properties
-from shoal.lake.migration import Made, refuse_types, statements
+from shoal.lake.migration import Made, literal, refuse_types, statements
 
 # A lake's tables of records carry the check value of its key, or `none`.
 PSEUDONYMS_PROPERTY = "shoal.pseudonyms"
@@ -63,8 +63,9 @@ def current_columns(made: Contract, rows: DataFrame) -> DataFrame:
     return rows.select(*[nothing[n].alias(n) if n in nothing else F.col(n) for n in made.columns])
 
 
-def create(commits: Committer, name: str, privacy: PrivacyConf) -> Contract:
+def create(commits: Committer, name: str, privacy: PrivacyConf | None) -> Contract:
     """Make the table from its contract where it does not exist yet, and return the contract. No Spark job for a local table.
+    `privacy`: of the lake; bronze and silver record the check value of its key.
 
     A table that an older version of the contract made is migrated where that only adds or loosens (`shoal.lake.migration`).
     Raises ContractError, naming the columns, where it cannot be.
@@ -74,15 +75,16 @@ def create(commits: Committer, name: str, privacy: PrivacyConf) -> Contract:
         if properties(store, name).get(VERSION) != made.version():
             migrate(commits, made)
         return made
-    builder = DeltaTable.createIfNotExists(store.spark).comment(made.grain)
+    pseudonyms = {PSEUDONYMS_PROPERTY: key_check_value(privacy)} if privacy and made.layer in PSEUDONYMISED_LAYERS else {}
     if store.catalog:
-        store.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{store.catalog}`.`{made.layer}`")
-        builder = builder.tableName(store.sql_name(name))
-    else:
-        builder = builder.location(store.path(name))
+        # By SQL: Delta's builder takes no name of three parts in open-source Spark.
+        store.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {store.sql_name(name).rpartition('.')[0]}")
+        statement = creation(made, store.sql_name(name), made.table_properties() | pseudonyms)
+        commits.commit(name, lambda: store.spark.sql(statement).collect())
+        return made
+    builder = DeltaTable.createIfNotExists(store.spark).comment(made.grain).location(store.path(name))
     for column, spec in made.columns.items():
         builder = builder.addColumn(column, made.data_type(column), nullable=spec.null, comment=spec.comment)
-    pseudonyms = {PSEUDONYMS_PROPERTY: key_check_value(privacy)} if made.layer in PSEUDONYMISED_LAYERS else {}
     for key, value in (made.table_properties() | pseudonyms).items():
         builder = builder.property(key, value)
     if made.partition_by:
@@ -93,6 +95,19 @@ def create(commits: Committer, name: str, privacy: PrivacyConf) -> Contract:
     with commits.settings({"spark.sql.runSQLOnFiles": "true"}):
         commits.commit(name, builder.execute)
     return made
+
+
+def creation(made: Contract, sql_name: str, properties: dict[str, str]) -> str:
+    """Return the statement that makes the contract's table under a name of the catalog where it does not exist."""
+    columns = []
+    for column, spec in made.columns.items():
+        null = "" if spec.null else " NOT NULL"
+        columns.append(f"`{column}` {made.data_type(column).simpleString()}{null} COMMENT {literal(spec.comment or '')}")
+    pairs = ", ".join(f"{literal(key)} = {literal(value)}" for key, value in properties.items())
+    parts = [f"PARTITIONED BY ({', '.join(f'`{c}`' for c in made.partition_by)})"] if made.partition_by else []
+    parts += [f"CLUSTER BY ({', '.join(f'`{c}`' for c in made.cluster_by)})"] if made.cluster_by else []
+    parts += [f"COMMENT {literal(made.grain)}", f"TBLPROPERTIES ({pairs})"]
+    return f"CREATE TABLE IF NOT EXISTS {sql_name} ({', '.join(columns)}) USING delta {' '.join(parts)}"
 
 
 def migrate(commits: Committer, made: Contract) -> None:

@@ -30,21 +30,21 @@ class EvaluationResult:
     settings: Mapping[str, Mapping[str, Any]]
 
 
-def result_from(said: Mapping[str, Any]) -> EvaluationResult:
+def result_from(report: Mapping[str, Any]) -> EvaluationResult:
     """From what the command prints: models, slices, curves, new_items, ratings, settings."""
     found: dict[str, dict[str, Metrics]] = {}
-    for model, metrics in said["models"].items():
-        found[model] = {"all": metrics | said["curves"][model], **said["slices"][model]}
-    for model, metrics in said["new_items"].items():
+    for model, metrics in report["models"].items():
+        found[model] = {"all": metrics | report["curves"][model], **report["slices"][model]}
+    for model, metrics in report["new_items"].items():
         found.setdefault(model, {})["new_items"] = metrics
-    for model, errors in said["ratings"].items():
+    for model, errors in report["ratings"].items():
         units = {"users": errors["ratings"]}
         found.setdefault(model, {})["ratings"] = {name: errors[name] for name in ("rmse", "mae")} | units
     for slices in found.values():
         # Their units are ratings, not users.
         if "all" in slices:
             slices["all"] = {name: value for name, value in slices["all"].items() if name not in ("rmse", "mae")}
-    return EvaluationResult(found, said["settings"])
+    return EvaluationResult(found, report["settings"])
 
 
 def evaluation_rows(found: EvaluationResult) -> list[tuple[Any, ...]]:

@@ -37,7 +37,7 @@ LOG = logging.getLogger(__name__)
 ALIAS = "champion"
 EXPERIMENT = "shoal"
 ARTIFACT = "model"
-# MLflow says "there is none" in three ways, by store.
+# MLflow reports a missing version in three ways, by store.
 NOT_THERE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 
@@ -64,7 +64,7 @@ def champion(lake: Lake, name: str) -> Model | None:
 
     Raises TransientError where the store does not answer.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not lake.settings.lake.catalog and not _database(lake).is_file():
+    if is_embedded(lake) and not _database(lake).is_file():
         return None
     with _store(lake) as client:
         found = _champion_version(client, _registered_name(lake, name))
@@ -88,7 +88,7 @@ def register(
 ) -> Model:
     """Keep the files of `folder` as a new version of the model `name`, and make it the champion where it is better.
 
-    `beats` decides against the present champion; it is not called where there is none. Without it `metric`, an entry of `metrics`,
+    `beats` decides against the present champion; it is not called without one. Without it `metric`, an entry of `metrics`,
     decides: `judge` gives the same metric of the present champion on the new model's own test data; without it, or where it gives
     None, the champion's recorded metric counts. Equal models are no promotion. The first model becomes champion; so does one whose
     predecessor's files are gone; one with a metric that is no number never beats another.
@@ -111,7 +111,7 @@ def register(
             about |= {f"input.{table}": str(number) for table, number in lake.run.input_versions.items()}
             run = client.create_run(experiment, run_name=f"{name} {lake.run.run_id}", tags=about)
             _log(client, run, recorded, seen)
-            _log_files(client, run, files, _signature(inputs, outputs))
+            _log_files(lake, client, run, files, _signature(inputs, outputs))
             source = f"{run.info.artifact_uri}/{ARTIFACT}"
             _ensure_registered(client, registered_name)
             version = client.create_model_version(registered_name, source, run_id=run.info.run_id)
@@ -180,7 +180,19 @@ def record_run(
 
 def remote_store(lake: Lake) -> str | None:
     """The address of the model store where it lies outside the lake; None for the lake's own."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or lake.settings.lake.catalog
+    if is_embedded(lake):
+        return None
+    return os.environ.get("MLFLOW_TRACKING_URI") or lake.settings.lake.catalog or lake.address
+
+
+def is_embedded(lake: Lake) -> bool:
+    """Whether the model store is the lake's own: a database and files in its folder."""
+    return not os.environ.get("MLFLOW_TRACKING_URI") and lake.is_local
+
+
+def _remote_artifacts(lake: Lake) -> str | None:
+    """Where the files of models lie beside the tables of a lake at a URI; None where MLflow itself decides, or in a local lake."""
+    return None if lake.is_local or lake.settings.lake.catalog else f"{lake.address}/mlruns"
 
 
 def retire(lake: Lake, holds: Callable[[Path], bool]) -> list[str]:
@@ -247,6 +259,11 @@ def _store(lake: Lake) -> Iterator[MlflowClient]:
         logging.getLogger(talker).setLevel(logging.WARNING)
     asked = os.environ.get("MLFLOW_TRACKING_URI")
     catalog = lake.settings.lake.catalog
+    if not asked and not catalog and not lake.is_local:
+        raise UsageError(
+            f"the model store of {lake.address}: set MLFLOW_TRACKING_URI to an MLflow server or a database; files of models go to "
+            f"{_remote_artifacts(lake)}"
+        )
     try:
         if asked or catalog:
             registry = os.environ.get("MLFLOW_REGISTRY_URI") or ("databricks-uc" if catalog else None)
@@ -294,11 +311,14 @@ def _relocate(lake: Lake) -> None:
 def _experiment(lake: Lake, client: MlflowClient) -> str:
     """The id of the experiment that holds Shoal's runs; made where it is not there."""
     name = f"/Shared/{EXPERIMENT}" if lake.settings.lake.catalog else EXPERIMENT
+    if _remote_artifacts(lake):
+        # One server may serve several lakes, each with its files beside its tables.
+        name = f"{EXPERIMENT} {lake.address}"
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    is_embedded = not os.environ.get("MLFLOW_TRACKING_URI") and not lake.settings.lake.catalog
-    return str(client.create_experiment(name, (lake.root / "mlruns").absolute().as_uri() if is_embedded else None))
+    own = (lake.root / "mlruns").absolute().as_uri() if is_embedded(lake) else _remote_artifacts(lake)
+    return str(client.create_experiment(name, own))
 
 
 def _fingerprint(lake: Lake, name: str, params: Mapping[str, str], metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
@@ -360,14 +380,20 @@ def _signature(inputs: Mapping[str, str], outputs: Mapping[str, str]) -> ModelSi
     return ModelSignature(before, after)
 
 
-def _log_files(client: MlflowClient, run: Any, files: Path, signature: ModelSignature) -> None:
-    """Copy the files into the run, beside the MLmodel file that every MLflow model has."""
+def _log_files(lake: Lake, client: MlflowClient, run: Any, files: Path, signature: ModelSignature) -> None:
+    """Copy the files into the run, beside the MLmodel file that every MLflow model has; of a lake at a URI by its own file system,
+    which MLflow may have no client for."""
     from mlflow.models import Model as Description
 
     description = Description(artifact_path=ARTIFACT, run_id=run.info.run_id, signature=signature)
     description.add_flavor("shoal", shoal_version=__version__, data="files")
     with tempfile.TemporaryDirectory() as folder:
         description.save(str(Path(folder) / "MLmodel"))
+        if _remote_artifacts(lake):
+            place = f"{run.info.artifact_uri}/{ARTIFACT}"
+            lake.store.copy_in(Path(folder) / "MLmodel", f"{place}/MLmodel")
+            lake.store.copy_in(files, f"{place}/files")
+            return
         client.log_artifacts(run.info.run_id, folder, ARTIFACT)
     client.log_artifacts(run.info.run_id, str(files), f"{ARTIFACT}/files")
 
@@ -382,12 +408,15 @@ def _model(lake: Lake, client: MlflowClient, name: str, version: Any, is_champio
 
 def _files_of(lake: Lake, client: MlflowClient, version: Any) -> Path:
     """Where the version's files lie on this machine."""
-    embedded = lake.root / "mlruns" / str(version.run_id) / "artifacts" / ARTIFACT / "files"
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not lake.settings.lake.catalog:
+    if is_embedded(lake):
         # By its place and not by the address recorded: a lake may have been moved.
-        return embedded
+        return lake.root / "mlruns" / str(version.run_id) / "artifacts" / ARTIFACT / "files"
     target = tempfile.mkdtemp(prefix="shoal-model-")
     atexit.register(shutil.rmtree, target, ignore_errors=True)
+    remote = _remote_artifacts(lake)
+    if remote:
+        lake.store.copy_out(f"{remote}/{version.run_id}/artifacts/{ARTIFACT}/files", Path(target) / "files")
+        return Path(target) / "files"
     try:
         return Path(client.download_artifacts(version.run_id, f"{ARTIFACT}/files", target))
     except OSError as error:

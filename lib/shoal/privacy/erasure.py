@@ -80,8 +80,9 @@ def ask_for(lake: Lake, people: Sequence[str]) -> Request:
     known, limit = open_request(lake), lake.settings.privacy.max_people
     everybody = {*people, *(known.people if known else ())}
     if len(everybody) > limit:
-        told = f"{len(known.people):,} of them of a request that is not finished: erase without an --user first" if known else ""
-        raise UsageError(f"{len(everybody):,} ids{told and ', '}{told}; expected at most {limit:,} at once (privacy.max_people)")
+        pending = f"{len(known.people):,} of them of a request that is not finished: erase without an --user first" if known else ""
+        found = f"{len(everybody):,} ids{pending and ', '}{pending}"
+        raise UsageError(f"{found}; expected at most {limit:,} at once (privacy.max_people)")
     request_id = known.request_id if known else f"erase-{lake.run.run_id}"
     receipt = known.receipt if known else secrets.token_hex(32)
     fields = "person_id string, request_id string, receipt string, requested_at timestamp"
@@ -203,15 +204,16 @@ def clear_because_items(lake: Lake, name: str, items: DataFrame) -> int:
 
 
 def other_files(lake: Lake) -> list[Path]:
-    """The files of the lake that are no tables and no models: reports, raw and landed copies."""
-    folders = [lake.root] if lake.root.is_dir() else []
+    """The files of the lake that are no tables and no models: reports, raw and landed copies; of a lake at a URI
+    only those in report.folder."""
+    folders = [lake.folder] if lake.folder and lake.folder.is_dir() else []
     if lake.settings.report.folder:
         folders.append(Path(lake.settings.report.folder))
     found = []
     for folder in folders:
         for file in folder.rglob("*"):
             first = file.relative_to(folder).parts[0]
-            is_kept = folder == lake.root and (first in KEPT or first.startswith("mlflow.db"))
+            is_kept = folder == lake.folder and (first in KEPT or first.startswith("mlflow.db"))
             if not is_kept and file.is_file():
                 found.append(file)
     return sorted(found)
@@ -219,9 +221,11 @@ def other_files(lake: Lake) -> list[Path]:
 
 def remove_files(lake: Lake, names: Names) -> int:
     """Delete the lake's other files in which a name stands, and a whole archive that is one of the people's; return how many.
-    Bronze has every record of a raw copy, and a report is made again by its job."""
+    Bronze has every record of a raw copy, and a report is made again by its job. Of a lake at a URI all reports go."""
     count = 0
-    for folder in sorted(landing(lake.root).glob("*")):
+    if lake.folder is None:
+        lake.store.remove_folder(f"{lake.address}/reports")
+    for folder in sorted(landing(lake.folder).glob("*")) if lake.folder else ():
         # A part of a split archive may lack the profile.
         is_theirs = owner_in(label_of(folder)) in names.stand_ins
         if is_theirs or any(file.name in PROFILES and file_names(file, names) for file in folder.rglob("*.json")):

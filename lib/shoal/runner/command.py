@@ -17,7 +17,8 @@ from shoal.conf.loading import load, section_name
 from shoal.conf.sections import Section
 from shoal.errors import ShoalError, UsageError, one_line
 from shoal.lake.lake import Lake, Run
-from shoal.runner.execute import execute, utc_now
+from shoal.runner.clock import utc_now
+from shoal.runner.execute import execute
 from shoal.runner.interrupt import INTERRUPTED, interruptible
 from shoal.runner.job import Job, job_of
 from shoal.spark.session import spark_session

@@ -6,16 +6,13 @@ skipped, 2 bad usage or configuration, 3 bad input, 4 transient, 5 internal.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +20,13 @@ from pyspark.sql import SparkSession
 
 from shoal.conf.pseudonym_key import WITHHELD
 from shoal.conf.sections import Settings
-from shoal.errors import ShoalError, SkippedError, UsageError, one_line
+from shoal.errors import ShoalError, SkippedError, one_line
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run, storage_error
-from shoal.lake.locks import file_lock, lock_path
+from shoal.runner.clock import utc_now
 from shoal.runner.fingerprint import code_hash, code_version, conf_hash
-from shoal.runner.job import Job, job_files
+from shoal.runner.job import Job
+from shoal.runner.job_lock import job_lock
 from shoal.spark.session import own_session
 
 
@@ -57,66 +55,6 @@ class Result:
 def new_run_id(now: datetime) -> str:
     """An id that sorts by start: UTC to the second, then eight random hex digits."""
     return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-
-
-def utc_now() -> datetime:
-    """The wall clock, for the log of runs only: no result depends on it."""
-    return datetime.now(timezone.utc)
-
-
-@contextmanager
-def job_lock(lake: Lake, job: str, started: dict[str, str]) -> Iterator[dict[str, str] | None]:
-    """Hold the only run of `job` in this lake; yields what a killed earlier run left in the lock, else None.
-
-    The operating system frees the lock when its process ends, however it ends. Raises TransientError after the
-    configured number of jittered, doubling waits. With a catalog the scheduler keeps runs apart (databricks.yml:
-    max_concurrent_runs) and Delta refuses what slips through.
-    """
-    if lake.settings.lake.catalog:
-        yield None
-        return
-    path, conf = lock_path(lake.root, job), lake.settings.lake
-    refusal = f"{job} is running in this lake already ({path} is held); wait for it, then run this again"
-    # As long as a commit that meets conflicts is tried.
-    with ExitStack() as held:
-        try:
-            held.enter_context(file_lock(path, conf.backoff_seconds * (2**conf.retries - 1), refusal))
-            left = path.read_text(encoding="utf-8").strip()
-            path.write_text(json.dumps(started), encoding="utf-8")
-        except OSError as error:
-            raise _os_error(lake.root, error) from error
-        killed = None
-        if left:
-            try:
-                killed = json.loads(left)
-            except ValueError:
-                killed = None  # cut while it was written: the run had not begun
-        yield killed
-        try:
-            path.write_text("", encoding="utf-8")
-        except OSError as error:
-            raise _os_error(lake.root, error) from error
-
-
-@contextmanager
-def alone(lake: Lake) -> Iterator[None]:
-    """Keep every other job out of this lake. Raises TransientError, naming it, where one is running now. With a catalog the
-    scheduler has to."""
-    if lake.settings.lake.catalog:
-        yield
-        return
-    with ExitStack() as held:
-        for name in job_files():
-            if name == lake.run.job:
-                continue
-            refusal = f"{name} is running in this lake; wait for it or stop it, then run this again"
-            held.enter_context(file_lock(lock_path(lake.root, name), 0, refusal))
-        yield
-
-
-def _os_error(root: Path, error: OSError) -> ShoalError:
-    known = storage_error(str(root), str(error))
-    return known if isinstance(known, ShoalError) else UsageError(f"--lake {root}: {error.strerror or error}")
 
 
 def execute(

@@ -135,9 +135,9 @@ def code_version() -> str:
         return __version__
     commands = (["git", "rev-parse", "--short=12", "HEAD"], ["git", "status", "--porcelain"])
     try:
-        said = [subprocess.run(c, cwd=home(), capture_output=True, text=True, check=False) for c in commands]
+        outputs = [subprocess.run(c, cwd=home(), capture_output=True, text=True, check=False) for c in commands]
     except FileNotFoundError:
         return __version__
-    if said[0].returncode:
+    if outputs[0].returncode:
         return __version__
-    return said[0].stdout.strip() + ("+" if said[1].stdout.strip() else "")
+    return outputs[0].stdout.strip() + ("+" if outputs[1].stdout.strip() else "")

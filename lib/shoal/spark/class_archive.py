@@ -31,7 +31,7 @@ def archive_path() -> Path:
 
 
 def archive_options() -> str:
-    """The options of a session's Java that use the archive; empty where there is none, or Java is too old for one."""
+    """The options of a session's Java that use the archive; empty without an archive, or where Java is too old for one."""
     written = os.environ.get(ARCHIVE_AT_EXIT)
     if written:
         return f'"-XX:ArchiveClassesAtExit={written}" {_QUIET}'
@@ -102,10 +102,10 @@ def _can_archive() -> bool:
 def main() -> int:
     """Make the archive and say so; where there can be none, say why. 0 in both cases: it makes sessions start sooner, no more."""
     try:
-        said = f"{make_archive()}: the classes of a session"
+        message = f"{make_archive()}: the classes of a session"
     except (ShoalError, OSError) as error:
-        said = f"no archive of classes, sessions start some seconds later: {error}"
-    sys.stderr.write(f"shoal: {said}\n")
+        message = f"no archive of classes, sessions start some seconds later: {error}"
+    sys.stderr.write(f"shoal: {message}\n")
     return 0
 
 

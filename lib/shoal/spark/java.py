@@ -21,11 +21,11 @@ SUPPORTED = (8, 11, 17)
 def java_version(java: str) -> int | None:
     """The feature version of a `java` program (1.8 counts as 8), or None where it does not run."""
     try:
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)
+        output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=60)
     except OSError:
         return None
-    match = re.search(r'version "(\d+)(?:\.(\d+))?', said.stderr + said.stdout)
-    if said.returncode or not match:
+    match = re.search(r'version "(\d+)(?:\.(\d+))?', output.stderr + output.stdout)
+    if output.returncode or not match:
         return None
     major = int(match.group(1))
     return int(match.group(2) or 0) if major == 1 else major

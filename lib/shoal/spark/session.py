@@ -19,7 +19,7 @@ from shoal.spark.text_encoding import utf8_locale_for_children
 
 
 def spark_properties(path: Path) -> dict[str, str]:
-    """The settings of a Spark properties file, name to value; comments and blank lines left out."""
+    """The settings of a Spark properties file, name to value; without comments and blank lines."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     pairs = [line.split(None, 1) for line in lines if line and not line.startswith("#")]
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}

@@ -31,9 +31,14 @@ SMALL = ["train_recommender.feedback=implicit", "train_recommender.ranks=[4]", "
 SOURCES = ("twitter_activity", "media_reviews", "fashion_catalog", "impressions")
 
 
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The lake that both tests of the world fill, in their order."""
+    return World(spark, tmp_path_factory.mktemp("world"))
+
+
 @pytest.mark.slow
-def test_every_form_of_the_world_is_the_world_and_the_pipeline_goes_through(spark: SparkSession, tmp_path: Path) -> None:
-    world = World(spark, tmp_path)
+def test_every_form_of_the_world_is_the_world(spark: SparkSession, world: World) -> None:
     for source in SOURCES:
         written = FORMATS[source](spark, CONF, world.folder / source)
         result = execute(
@@ -61,6 +66,11 @@ def test_every_form_of_the_world_is_the_world_and_the_pipeline_goes_through(spar
     assert [r for r in world.rows("silver.items", "item_id", "price_usd") if r[1] is not None] == sorted(map(tuple, products))
     assert [r[0] for r in world.rows("silver.images", "item_id", "status")] == sorted(r[0] for r in products)
 
+
+@pytest.mark.slow
+def test_the_pipeline_goes_through_what_foreign_forms_brought(spark: SparkSession, world: World) -> None:
+    products = tables.items_with_truth(spark, CONF).where("kind = 'product'").select("item_id").collect()
+    assert {item for (item,) in world.rows("silver.items", "item_id")} > {row["item_id"] for row in products}
     for source in ("instagram_influencers", "instagram_export", "moderation"):
         FORMATS[source](spark, CONF, world.folder / source)
         given = {"source": source, "input": str(world.folder / source)}

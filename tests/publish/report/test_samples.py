@@ -79,7 +79,7 @@ def test_the_part_shows_lists_with_reasons(
         ["1", "First <b>light</b>", "Popular with everybody lately.", "12.5"], ["2", "i2", "Popular with everybody lately.", "9"],
     ]  # fmt: skip
     assert tables[1].note == "Last seen of this user: rating 4.5, First <b>light</b>."
-    assert tables[0].note == "Nothing is known of what this user did."
+    assert tables[0].note == "No event of this user is known."
     assert part.finding == "6 users have recommendations."
 
 

@@ -15,7 +15,7 @@ days as (
   select user_id, to_date(occurred_at) as day from {events} where occurred_at is not null group by user_id, to_date(occurred_at)
 ),
 -- The few new pairs go to the many old events, not the other way round, and as one number each: half the time of two texts.
--- Another pair of the same number does no harm, since what is new is told by the texts below.
+-- Another pair of the same number does no harm, since the texts below decide what is new.
 near_pairs as (
   select xxhash64(user_id, item_id) as pair from pairs
 ),

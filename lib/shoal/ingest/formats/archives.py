@@ -37,7 +37,7 @@ def is_archive(given: str) -> bool:
 
 
 def archives_of(given: str) -> list[str]:
-    """The .zip files that an input is or holds, sorted: the file itself, or those below the folder, hidden ones left out."""
+    """The .zip files that an input is or holds, sorted: the file itself, or those below the folder, without hidden ones."""
     if is_archive(given):
         return [given]
     folder = Path(given)
@@ -91,10 +91,10 @@ def unpack(given: str, root: Path, conf: IngestConf) -> Path:
 def label_of(folder: Path) -> str:
     """What the .zip was called that a folder was unpacked from; nothing for another folder."""
     try:
-        said = json.loads((folder / LABEL).read_text(encoding="utf-8"))
+        label = json.loads((folder / LABEL).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return ""
-    return str(said.get("archive", "")) if isinstance(said, dict) else ""
+    return str(label.get("archive", "")) if isinstance(label, dict) else ""
 
 
 def owner_in(called: str) -> str | None:
@@ -108,14 +108,15 @@ def owner_in(called: str) -> str | None:
 
 
 @contextmanager
-def unpacked_aside(given: Sequence[str], root: Path, conf: IngestConf) -> Iterator[list[Path]]:
-    """The folders with the files of the archives `given`, outside the lake `root` and for as long as the context lasts.
+def unpacked_aside(given: Sequence[str], root: str, conf: IngestConf) -> Iterator[list[Path]]:
+    """The folders with the files of the archives `given`, outside the lake at `root`, a path or URI, for as long as the context
+    lasts.
 
-    For a lake that is to hold no raw copy. The folder is below the machine's temporary folder (TMPDIR), the user's alone, and the
-    same for the same archives and lake; what a killed run left of it is removed first. On a cluster every worker must see that
-    folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
+    For a lake that is to hold no raw copy, or has no local folder. The folder is below the machine's temporary folder (TMPDIR), the
+    user's alone, and the same for the same archives and lake; what a killed run left of it is removed first. On a cluster every
+    worker must see that folder. Raises as `unpack` does, and UsageError where another user made a folder of that name.
     """
-    lake = hashlib.sha256(str(root).encode()).hexdigest()[:16]
+    lake = hashlib.sha256(root.encode()).hexdigest()[:16]
     aside = Path(tempfile.gettempdir()) / f"shoal-{os.getuid()}-{lake}"
     try:
         if aside.is_dir() and not aside.is_symlink() and aside.stat().st_uid == os.getuid():
@@ -187,19 +188,19 @@ def _unpack_members(given: str, archive: zipfile.ZipFile, members: list[zipfile.
     total = 0
     for member in members:
         path = folder.joinpath(*PurePosixPath(member.filename).parts)
-        told = f"{given}: member {member.filename[:200]!r}"
+        member_of = f"{given}: member {member.filename[:200]!r}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(member) as stream, path.open("xb") as file:
                 while block := stream.read(_BLOCK):
                     total += len(block)
                     if total > conf.zip_max_bytes:
-                        raise InputError(f"{told}: unpacks to more than zip_max_bytes={conf.zip_max_bytes:,}; nothing is read")
+                        raise InputError(f"{member_of}: unpacks to more than zip_max_bytes={conf.zip_max_bytes:,}; nothing is read")
                     file.write(block)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
-            raise InputError(f"{told}: damaged: {error}; get the archive once more") from None
+            raise InputError(f"{member_of}: damaged: {error}; get the archive once more") from None
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise InputError(f"{told}: a file and a folder of one name; nothing of the archive is read") from None
+            raise InputError(f"{member_of}: a file and a folder of one name; nothing of the archive is read") from None
 
 
 def _sha256(path: str) -> str:

@@ -34,7 +34,7 @@ def is_document(path: str, max_bytes: int) -> bool:
     """Whether a .json file is one document: not where its first line is a whole JSON object and more lines follow. A .js file is.
 
     Other endings are none. Reads one line, and of that at most `max_bytes`; a file that cannot be unzipped is a document, and
-    is told to be broken when it is read.
+    is reported as damaged when it is read.
     """
     if path.lower().removesuffix(".gz").endswith(".js"):
         return True
@@ -165,8 +165,8 @@ def _rows_in(data: bytes, stretch: Stretch, records_of: RecordsOf, max_bytes: in
         yield head, "bad_json", f"not JSON ({error.msg} at line {error.lineno}); expected a JSON document", None
         return
     except WRONG_SHAPE as error:
-        told = " ".join(str(error).split())[:200]
-        yield head, "bad_json", f"not a document as expected of {Path(stretch.path).name}: {type(error).__name__} {told}", None
+        cause = " ".join(str(error).split())[:200]
+        yield head, "bad_json", f"not a document as expected of {Path(stretch.path).name}: {type(error).__name__} {cause}", None
         return
     for record in found:
         original = record.pop(ORIGINAL, record) if isinstance(record, dict) else record

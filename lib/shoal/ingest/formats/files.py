@@ -159,7 +159,7 @@ def write_rows(df: DataFrame, path: str | Path) -> None:
     """Write the rows as ONE file, in the order of the frame's partitions; the ending states the form.
 
     CSV and TSV: a header, LF, `""` for a quote, null as an empty field, nested columns as JSON. JSON lines: null fields
-    left out. `.gz` compresses text. An empty frame gives a file with a header and no rows. The file appears whole or not
+    excluded. `.gz` compresses text. An empty frame gives a file with a header and no rows. The file appears whole or not
     at all: it is made beside its place, then renamed over what was there.
 
     Raises UsageError as `check_output` does; TransientError for a full disk. Cost: the partitions are written in

@@ -21,7 +21,7 @@ Shaped = Callable[[dict[str, Any]], dict[str, Any]]
 WRONG_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 # Sets of names that are remembered: each of a hostile file's objects may have others.
 _PLANS = 1000
-# Names of objects that are told of where nothing is made of them, and how much of each.
+# How many unused names of objects are reported, and how much of each.
 MOST_NAMES, NAME_LENGTH = 50, 60
 # Fewer objects of the same names are read one by one: columns of their own would cost more.
 _FEW_ALIKE = 20
@@ -38,7 +38,7 @@ Plan = tuple[tuple[str, tuple[str, ...]], ...]
 
 @dataclass(frozen=True)
 class Left:
-    """What becomes of names of JSON objects that nothing is made of: the record is refused, or they are noted in `names`, at most
+    """What happens to names of JSON objects that no field uses: the record is rejected, or they are noted in `names`, at most
     MOST_NAMES of them, and the record is as sound as without them."""
 
     is_refused: bool = False
@@ -74,8 +74,8 @@ def object_record(raw: str, value: dict[str, Any], columns: Sequence[str | None]
         try:
             value = shaped(value)
         except WRONG_SHAPE as error:
-            told = " ".join(str(error).split())[:200]
-            return raw, "bad_json", f"not an object as expected: {type(error).__name__} {told}", None
+            cause = " ".join(str(error).split())[:200]
+            return raw, "bad_json", f"not an object as expected: {type(error).__name__} {cause}", None
     plan, unknown = _plan_of(tuple(value), columns)
     refused = _refusal(plan, unknown, left)
     if refused is not None:
@@ -140,8 +140,8 @@ def _columns_of(
     plan, unknown = _plan_of(spelled, columns)
     refused, nothing = _refusal(plan, unknown, left), pa.nulls(len(rows), pa.string())
     if refused is not None:
-        told = [pa.repeat(pa.scalar(text), len(rows)) for text in refused]
-        return [*told, *[nothing] * len(names)]
+        reasons = [pa.repeat(pa.scalar(text), len(rows)) for text in refused]
+        return [*reasons, *[nothing] * len(names)]
     values = dict(zip(spelled, zip(*rows, strict=True), strict=True))
     fields = {ours: reduce(pc.coalesce, [_texts_of(values[name]) for name in theirs]) for ours, theirs in plan}
     return [nothing, nothing, *(fields.get(name, nothing) for name in names)]
@@ -182,7 +182,7 @@ def _is_plain(ours: str, columns: Sequence[str | None]) -> bool:
 
 
 def _plan_of(names: tuple[str, ...], columns: Sequence[str | None]) -> tuple[Plan, tuple[str, ...]]:
-    """What is made of an object of these names, and those of them that nothing is made of."""
+    """The plan of fields for an object of these names, and the names that no field uses."""
     plans = _plans(tuple(columns))
     found = plans.get(names)
     if found is None:
@@ -200,7 +200,7 @@ def _plans(columns: tuple[str | None, ...]) -> dict[tuple[str, ...], tuple[Plan,
 
 
 def _plan(names: tuple[str, ...], columns: Sequence[str | None]) -> Plan:
-    """What is made of an object of these names."""
+    """The plan of fields for an object of these names."""
     spelled = by_plain(names)
     plan: dict[str, list[str]] = {}
     for pair in columns:

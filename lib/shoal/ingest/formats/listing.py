@@ -97,7 +97,7 @@ def is_hidden(path: Path) -> bool:
 
 
 def form_of(path: str) -> str | None:
-    """csv, jsonl or parquet by the name's ending, one .gz left out; picture; None for another ending."""
+    """csv, jsonl or parquet by the name's ending, after removing one .gz; picture; None for another ending."""
     if path.lower().endswith(PICTURES):
         return "picture"
     name = path.lower().removesuffix(".gz")
@@ -215,7 +215,7 @@ _COLUMNS = tuple(part.split()[0] for part in _SCHEMA.split(", "))
 
 
 def survey_row(path: str, conf: IngestConf, documents: bool = False, pages: frozenset[str] = frozenset()) -> tuple[object, ...]:
-    """A file's survey as a row of _SCHEMA; a fault is told in its last column and leaves the rest empty.
+    """A file's survey as a row of _SCHEMA; a fault is in its last column, and the rest is null.
 
     A file of Windows-1252 is cut as one of UTF-8: line breaks, quotes and an ASCII delimiter are the same bytes in both.
     """

@@ -74,7 +74,7 @@ codecs.register_error("shoal.as-it-stands", _as_it_stands)
 
 
 def as_utf8(data: bytes, encoding: str) -> bytes:
-    """The bytes of a text as UTF-8. Of `utf-8` as they are: whether they are it is told record by record."""
+    """The bytes of a text as UTF-8. Of `utf-8` as they are: they are validated record by record."""
     return data if encoding == "utf-8" else data.decode(encoding, "shoal.as-it-stands").encode()
 
 
@@ -212,7 +212,7 @@ def _read_chunk(
 
 
 def _separator(stretch: Stretch, data: bytes) -> str | None:
-    """What Arrow's reader, which takes one byte only, is told to be the delimiter: that itself, else one of the bytes made for it
+    """The delimiter given to Arrow's reader, which takes one byte only: that itself, else one of the bytes made for it
     that is not in the `data`; None where they all are."""
     if can_quote(stretch.delimiter):
         return stretch.delimiter

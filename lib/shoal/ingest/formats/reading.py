@@ -40,7 +40,7 @@ class _Names(AccumulatorParam[set[str]]):
 
 
 def seen_names(spark: SparkSession) -> Accumulator[set[str]]:
-    """Where tasks tell of names in JSON objects that nothing is made of; a task that is done twice tells the same."""
+    """Collect from tasks the names of JSON objects that no field uses; a task that runs twice reports the same."""
     return spark.sparkContext.accumulator(set(), _Names())
 
 
@@ -60,7 +60,7 @@ def read_records(
 
     `columns` gives each file's columns under our names, in the file's order (for JSON and Parquet: pairs `theirs=ours`).
     `records_of` takes JSON documents apart, where there are any, `shaped` is done to each JSON object; `has_quotes`: see Limits.
-    Names of JSON objects that nothing is made of are added to `seen`, at most MOST_NAMES, when the records are read; with `refuse`
+    Names of JSON objects that no field uses are added to `seen`, at most MOST_NAMES, when the records are read; with `refuse`
     such records are rejected (rule unknown_column). A task reads about ingest.split_bytes, of one large file or of many small ones.
     Narrow.
     """
@@ -174,10 +174,10 @@ def _read_parquet(
     try:
         rows = spark.read.parquet(*map(literal_path, paths))
     except (Py4JJavaError, PySparkException) as error:
-        told = re.search(r"Illegal Parquet type: [^.\n]{1,80}", str(error))
-        if told is None:
+        found_type = re.search(r"Illegal Parquet type: [^.\n]{1,80}", str(error))
+        if found_type is None:
             raise
-        raise InputError(f"{paths[0]}: {told.group()}; write that column as a text, a number or a timestamp") from error
+        raise InputError(f"{paths[0]}: {found_type.group()}; write that column as a text, a number or a timestamp") from error
     pairs = [(pair or "=").removesuffix(PLAIN).rpartition("=") for pair in columns]
     types = {f.name: f.dataType.simpleString() for f in rows.schema.fields}
     lines = layout.splitlines()

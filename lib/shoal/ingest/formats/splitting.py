@@ -23,7 +23,7 @@ Marks = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Cut:
-    """The records of a chunk: where each starts and ends (its line break left out), and the line it starts on (from 0).
+    """The records of a chunk: where each starts and ends (without its line break), and the line it starts on (from 0).
 
     `odd` marks those that must be read singly: quotes that do not pair up within one line, a carriage return that is data, too
     many bytes. `unclosed` are those whose quote is never closed. `consumed` bytes and `lines` lines belong to these records;
@@ -112,7 +112,7 @@ def _data_returns(view: npt.NDArray[np.uint8]) -> Positions:
 
 
 def _lines_of(at: Positions, ends: Positions) -> Positions:
-    """The lines that the positions are on; those behind the last line break are left out."""
+    """The lines that the positions are on; those behind the last line break are dropped."""
     lines = np.searchsorted(ends, at)
     return np.unique(lines[lines < len(ends)]).astype(np.int64)
 
@@ -176,7 +176,7 @@ def _end_of(
     begin = int(starts[first])
     state, count = walk(data[begin : ends[first]], delimiter, False, *limits.marks)
     if state != "open":
-        # Text behind a closing quote is told when the record is read.
+        # Text behind a closing quote is reported when the record is read.
         return first
     for line in later:
         if limits.width and count >= limits.width:

@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
-from shoal.ingest.fields import Field, told
+from shoal.ingest.fields import Field, broken_rule
 from shoal.ingest.formats.documents import listed_in
 from shoal.ingest.formats.listing import PICTURES
 from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, status_of
@@ -35,7 +35,7 @@ PRODUCT_FIELDS = (
         ("categories", "product_type", "product_type_name", "article_type", "product_category", "sub_category", "main_category"),
     ),
     Field("colour", "text", False, ("color", "base_colour", "colour_group_name")),
-    # What it sells for comes before what it is said to have cost.
+    # The selling price comes before the list price.
     Field(
         "price",
         "price",
@@ -52,8 +52,8 @@ PRODUCT_FIELDS = (
             "mrp",
         ),
     ),
-    Field("currency", "currency", False, ("currency_code",), people="nobody"),
-    Field("image_path", "text", False, ("image", "image_url", "picture", "filename"), people="nobody"),
+    Field("currency", "currency", False, ("currency_code",), people="none"),
+    Field("image_path", "text", False, ("image", "image_url", "picture", "filename"), people="none"),
     Field("created_at", "time", False, ("published_at", "added_at", "timestamp")),
 )
 EVENT_FIELDS = (
@@ -66,11 +66,11 @@ EVENT_FIELDS = (
     Field("quantity", "whole", False, ("count", "units")),
     # An amount off the whole line in its currency, or 10%.
     Field("discount", "discount", False, ("discount_amount",)),
-    Field("currency", "currency", False, ("currency_code",), people="nobody"),
+    Field("currency", "currency", False, ("currency_code",), people="none"),
     Field("occurred_at", "time", True, (*TIME.aliases, "t_dat", "purchased_at")),
 )
 PICTURE_FIELDS = (
-    Field("path", "text", people="nobody"),
+    Field("path", "text", people="none"),
     Field("width_px", "whole"),
     Field("height_px", "whole"),
     Field("status", "word"),
@@ -99,7 +99,7 @@ def _unknown_currency(conf: IngestConf) -> Column:
     rates = "".join(f", {name}" for name in sorted(conf.usd_exchange_rates))
     reason = F.concat(found, F.lit(f"{rates}; --set usd_exchange_rates.CODE=RATE gives another's worth in US dollars"))
     unknown = _usd_per(conf, "_fields.currency").isNull()
-    return F.when(F.col("_fields.price").isNotNull() & unknown, told("currency", reason))
+    return F.when(F.col("_fields.price").isNotNull() & unknown, broken_rule("currency", reason))
 
 
 def _fault_of_event(conf: IngestConf) -> Column:

@@ -9,7 +9,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
-from shoal.ingest.fields import Field, told
+from shoal.ingest.fields import Field, broken_rule
 from shoal.ingest.record_type import RecordType, event_id_from, hashtags_of, id_from
 
 USER = Field("user_id", "id", True, ("user", "uid", "reviewer_id", "customer_id", "visitor_id", "member_id", "account_id",
@@ -25,7 +25,7 @@ TIME = Field("occurred_at", "time", True, ("timestamp", "time", "created_at", "d
                                            "rating_timestamp", "rating_time", "review_date"))  # fmt: skip
 
 
-# What others call our events. What takes back another, as `remove_from_cart`, is none of them.
+# What others call our events. What takes back another, as `remove_from_cart`, is not among them.
 _EVENT_WORDS = {
     "view": ("browse", "viewed", "pv", "page_view", "play", "listen", "watch", "read"),
     "click": ("clicked",),
@@ -47,7 +47,7 @@ def named_event(event: Column) -> Column:
     return found.otherwise(event)
 
 
-# What moderators call their decisions. A word that may be a mere suspicion, as `flagged`, is none.
+# What moderators call their decisions. A word that may be a mere suspicion, as `flagged`, is not among them.
 REMOVED = ("removed", "remove", "hidden", "hide", "rejected", "reject", "deleted", "delete", "blocked", "block", "banned", "ban",
            "taken_down", "take_down", "disapproved", "suspended", "unpublished")  # fmt: skip
 ALLOWED = ("allowed", "allow", "approved", "approve", "accepted", "accept", "restored", "restore", "reinstated", "kept", "keep",
@@ -66,7 +66,7 @@ def rating_range(rating: Column, conf: IngestConf) -> Column:
     found = F.concat(F.lit("rating: found "), F.coalesce(rating.cast("string"), F.lit("nothing")))
     wanted = F.lit(f", expected {conf.rating_min:g} to {conf.rating_max:g} (rating_min, rating_max)")
     sound = rating.isNotNull() & rating.between(conf.rating_min, conf.rating_max) & ~F.isnan(rating)
-    return F.when(~sound, told("range", F.concat(found, wanted)))
+    return F.when(~sound, broken_rule("range", F.concat(found, wanted)))
 
 
 def made_ratings(source: str) -> dict[str, Column]:
@@ -82,7 +82,7 @@ def rating_in_range(conf: IngestConf) -> Column:
     """Rule `range`: a rating without a value or outside ingest.rating_min to rating_max, a negative amount of another event."""
     value, rating = F.col("value"), F.col("event") == "rating"
     amount = F.concat(F.lit("value: found "), value.cast("string"), F.lit(", expected 0 or more"))
-    return F.when(rating, rating_range(value, conf)).when(~rating & (value < 0), told("range", amount))
+    return F.when(rating, rating_range(value, conf)).when(~rating & (value < 0), broken_rule("range", amount))
 
 
 def _events(conf: IngestConf) -> dict[str, Column]:
@@ -126,8 +126,8 @@ def _blocks(conf: IngestConf) -> dict[str, Column]:
 
 
 def _moderation(conf: IngestConf) -> dict[str, Column]:
-    said = F.regexp_replace("verdict", "[ -]", "_")
-    verdict = F.when(said.isin(*REMOVED), "removed").when(said.isin(*ALLOWED), "allowed").otherwise(said)
+    spelled = F.regexp_replace("verdict", "[ -]", "_")
+    verdict = F.when(spelled.isin(*REMOVED), "removed").when(spelled.isin(*ALLOWED), "allowed").otherwise(spelled)
     return {"item_id": F.col("item_id"), "decided_at": F.col("decided_at"), "verdict": verdict}
 
 

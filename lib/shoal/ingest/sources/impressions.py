@@ -14,7 +14,7 @@ from shoal.ingest.sources.general import TIME
 FIELDS = (
     Field("impression_id", "id", False, ("id",)),
     # The Open Bandit Dataset numbers its rows under no name.
-    Field("row", "text", False, ("", "index", "unnamed: 0"), people="nobody"),
+    Field("row", "text", False, ("", "index", "unnamed: 0"), people="none"),
     Field("user_id", "id", False, ("user", "uid", "visitor_id", "customer_id")),
     Field("item_id", "id", True, ("item", "arm", "action", "product_id")),
     Field("position", "whole", True, ("slot",)),
@@ -28,9 +28,9 @@ FIELDS = (
 
 def _folder(key: str, names: str) -> Column:
     """What the nearest folder of the file says: key=value, or one of the names that the Open Bandit Dataset uses; else null."""
-    said = F.regexp_extract("_file", rf"(?i).*/{key}=([^/]+)/", 1)
+    folder_value = F.regexp_extract("_file", rf"(?i).*/{key}=([^/]+)/", 1)
     named = F.regexp_extract("_file", rf"(?i).*/({names})/", 1)
-    return F.lower(F.coalesce(F.nullif(said, F.lit("")), F.nullif(named, F.lit(""))))
+    return F.lower(F.coalesce(F.nullif(folder_value, F.lit("")), F.nullif(named, F.lit(""))))
 
 
 def _policy() -> Column:

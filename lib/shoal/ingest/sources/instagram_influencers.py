@@ -24,7 +24,7 @@ FIELDS = (
     Field("is_video", "flag"),
     Field("multiple_images", "flag"),
     # What kind of post it is, where that is one word: Image, Video, Sidecar; GraphSidecar; 1, 2, 8.
-    Field("media_type", "word", False, ("type", "__typename", "typename"), people="nobody"),
+    Field("media_type", "word", False, ("type", "__typename", "typename"), people="none"),
     Field("caption", "text", False, ("text", "description")),
     Field("comments", "count", False, ("comments_count", "comment_count", "num_comments")),
     Field("likes", "count", False, ("likes_count", "like_count", "num_likes")),
@@ -90,8 +90,8 @@ _PRINTED_NAME = r"""'name': (?:'([^']*)'|"([^"]*)")"""
 
 
 def _items(conf: IngestConf) -> dict[str, Column]:
-    """A post. How many pictures one of several has is not said."""
-    # A type that is none of these says nothing: a post may be of one.
+    """A post. The number of pictures of a carousel is unknown."""
+    # Another type is unknown.
     kind = F.col("media_type")
     known = F.when(kind.isin(*_VIDEO), F.lit(True)).when(kind.isin(*_PICTURE), F.lit(False))
     is_video = F.coalesce("is_video", known)
@@ -110,7 +110,7 @@ def _items(conf: IngestConf) -> dict[str, Column]:
 
 
 def _location() -> Column:
-    """The name of a place; a word for none is none."""
+    """The name of a place; null for a word that means no place."""
     text = F.col("location")
     printed = F.concat(*[F.regexp_extract(text, _PRINTED_NAME, group) for group in (1, 2)])
     named = F.coalesce(F.get_json_object(text, "$.name"), F.nullif(printed, F.lit("")))

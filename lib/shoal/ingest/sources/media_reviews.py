@@ -14,7 +14,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
-from shoal.ingest.fields import Field, told
+from shoal.ingest.fields import Field, broken_rule
 from shoal.ingest.record_type import DerivedTable, RecordType, id_from
 from shoal.ingest.sources.general import (
     EVENTS,
@@ -52,10 +52,10 @@ REVIEW_FIELDS = (
 BASICS_FIELDS = (
     Field("tconst", "id", True),
     Field("title_type", "word"),
-    Field("primary_title", "text", True, people="nobody"),
+    Field("primary_title", "text", True, people="none"),
     Field("is_adult", "flag"),
     Field("start_year", "whole"),
-    Field("genres", "text", people="nobody"),
+    Field("genres", "text", people="none"),
 )
 SCORE_FIELDS = (
     Field("tconst", "id", True),
@@ -65,13 +65,13 @@ SCORE_FIELDS = (
 TMDB_FIELDS = (
     Field("tmdb_id", "id", True, ("id",)),
     Field("imdb_id", "id"),
-    Field("title", "text", False, ("original_title", "name"), people="nobody"),
-    Field("overview", "text", people="nobody"),
+    Field("title", "text", False, ("original_title", "name"), people="none"),
+    Field("overview", "text", people="none"),
     # Lists of {id, name}.
-    Field("genres", "text", people="nobody"),
-    Field("keywords", "text", people="nobody"),
+    Field("genres", "text", people="none"),
+    Field("keywords", "text", people="none"),
     # A text: films are announced, and a time may not lie in the future.
-    Field("release_date", "text", people="nobody"),
+    Field("release_date", "text", people="none"),
     Field("popularity", "number"),
     Field("vote_average", "number"),
     Field("vote_count", "count"),
@@ -162,7 +162,8 @@ def _wrong_ids(conf: IngestConf) -> Column:
     tmdb, imdb = F.col("_fields.tmdb_id"), F.col("_fields.imdb_id")
     no_number = F.concat(F.lit("tmdb_id: found '"), F.substring(tmdb, 1, 60), F.lit("', expected a number"))
     no_title = F.concat(F.lit("imdb_id: found '"), F.substring(imdb, 1, 60), F.lit("', expected tt and digits"))
-    return F.when(~tmdb.rlike(r"^\d+$"), told("type", no_number)).when(~imdb.rlike(r"^tt\d+$"), told("type", no_title))
+    of_tmdb = F.when(~tmdb.rlike(r"^\d+$"), broken_rule("type", no_number))
+    return of_tmdb.when(~imdb.rlike(r"^tt\d+$"), broken_rule("type", no_title))
 
 
 def names_in(text: Column) -> Column:
@@ -174,8 +175,8 @@ def names_in(text: Column) -> Column:
     held = F.coalesce(*[F.from_json(F.get_json_object(text, f"$.{key}"), "array<struct<name: string>>")["name"]
                         for key in ("keywords", "results")])  # fmt: skip
     printed = F.zip_with(single, double, lambda one, two: F.when(one != "", one).otherwise(two))
-    said = F.when(text.startswith("["), F.coalesce(F.when(text.rlike("^\\[ *\\{ *'"), printed), listed)).otherwise(held)
-    return F.coalesce(F.filter(said, lambda name: F.length(name) > 0), F.array().cast("array<string>"))
+    names = F.when(text.startswith("["), F.coalesce(F.when(text.rlike("^\\[ *\\{ *'"), printed), listed)).otherwise(held)
+    return F.coalesce(F.filter(names, lambda name: F.length(name) > 0), F.array().cast("array<string>"))
 
 
 def _tmdb_film(conf: IngestConf) -> dict[str, Column]:

@@ -13,7 +13,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
-from shoal.ingest.fields import Field, told
+from shoal.ingest.fields import Field, broken_rule
 from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, id_from
 from shoal.ingest.sources.general import EDGES
 
@@ -69,7 +69,7 @@ FIELDS = (
     Field("shares", "count", False, ("retweet_count", "retweets")),
     Field("quotes", "count", False, ("quote_count",)),
     Field("views", "count", False, ("view_count", "impression_count", "impressions")),
-    Field("public_metrics", "text", people="nobody"),
+    Field("public_metrics", "text", people="none"),
     Field("conversation_id", "id", False, ("thread_id",)),
     Field("place", "text", False, ("location",)),
     # A JSON array of the API's user objects.
@@ -86,7 +86,7 @@ ACTIVITY_FIELDS = (
 )
 
 
-# What a page of the API's second version is told by, and a search's of the first.
+# The keys by which a page of the API's second version is recognised, and a search's of the first.
 _PAGE = frozenset({"data", "includes", "meta", "errors"})
 
 
@@ -172,11 +172,11 @@ def _metric(column: str, name: str) -> Column:
 
 def _items(conf: IngestConf) -> dict[str, Column]:
     nothing = F.lit(None)
-    said = hashtags_of(without_entities("text"))
+    from_text = hashtags_of(without_entities("text"))
     given = F.transform("hashtags", lambda tag: F.lower(F.translate(tag, "#", "")))
     return {
         "item_id": _tweet_id(), "kind": F.lit("tweet"), "owner_id": _author_id(), "title": nothing, "text": F.col("text"),
-        "hashtags": F.coalesce(given, said), "categories": F.array().cast("array<string>"), "is_video": nothing,
+        "hashtags": F.coalesce(given, from_text), "categories": F.array().cast("array<string>"), "is_video": nothing,
         "image_count": nothing, "image_path": nothing,
         "location": F.when(F.col("place").startswith("{"), F.get_json_object("place", "$.full_name")).otherwise(F.col("place")),
         "price_usd": nothing, "created_at": F.col("created_at"),
@@ -187,7 +187,7 @@ def _rounded_ids(conf: IngestConf) -> Column:
     """Rule `type`: an id that was made a number and rounded on its way: 9.01657E+17 is many tweets."""
     expected = F.lit("', expected all digits of the id; something took it for a number")
     reason = F.concat(F.lit("item_id: found '"), "item_id", expected)
-    return F.when(F.col("item_id").rlike(r"^\d(\.\d+)?[eE]\+?\d+$"), told("type", reason))
+    return F.when(F.col("item_id").rlike(r"^\d(\.\d+)?[eE]\+?\d+$"), broken_rule("type", reason))
 
 
 def _texts(conf: IngestConf) -> dict[str, Column]:
@@ -229,10 +229,10 @@ def _users(conf: IngestConf) -> Column:
             F.coalesce(each["friends_count"], each["public_metrics"]["following_count"]), when,
         )  # fmt: skip
 
-    nobody = F.array().cast("array<struct<user_id:string,username:string,followers:bigint,following:bigint,created_at:timestamp>>")
+    no_user = F.array().cast("array<struct<user_id:string,username:string,followers:bigint,following:bigint,created_at:timestamp>>")
     author = F.array(_user(_author_id(), _username(), F.col("followers"), F.col("following"), F.lit(None)))
     described = F.when(F.coalesce(_username(), F.col("followers"), F.col("following")).isNotNull(), author)
-    rows = F.concat(F.coalesce(described, nobody), F.coalesce(F.transform(found, row), nobody))
+    rows = F.concat(F.coalesce(described, no_user), F.coalesce(F.transform(found, row), no_user))
     return F.filter(rows, lambda each: F.length(each["user_id"]) > 0)
 
 

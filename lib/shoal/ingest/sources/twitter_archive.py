@@ -31,7 +31,7 @@ SOURCE = "twitter_archive"
 _BRONZE = "bronze.twitter_archive"
 _ACCOUNT_FILES = ("account.js", "data/account.js", "account.json", "data/account.json")
 _SMALL_BYTES = 1 << 20
-# Tweets have told their time in their ids since November 2010: milliseconds after this moment, above 22 other bits.
+# Tweet ids have contained their time since November 2010: milliseconds after this moment, above 22 other bits.
 _FIRST_ID, _EPOCH = 30_000_000_000, datetime(2010, 11, 4, 1, 42, 54, 657_000, tzinfo=timezone.utc)
 _STATUS = re.compile(r"https?://(?:mobile\.)?(?:twitter|x)\.com/(?:\w+|i/web)/status(?:es)?/(\d+)")
 
@@ -260,7 +260,7 @@ _MONTHS = {
 
 
 def iso_time(text: Any) -> Any:
-    """Twitter's own time as ISO 8601; what is none as it is.
+    """Return Twitter's own time as ISO 8601; any other text as it is.
 
     >>> iso_time("Fri Dec 09 15:30:00 +0000 2022"), iso_time("2022-12-09T15:30:00.000Z")
     ('2022-12-09T15:30:00+00:00', '2022-12-09T15:30:00.000Z')

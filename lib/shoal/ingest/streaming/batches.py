@@ -45,7 +45,7 @@ class Counts:
 
 def read_files(lake: Lake, listed: DataFrame, record_type: RecordType, conf: IngestConf, seen: Accumulator[set[str]]) -> DataFrame:
     """The records of the listed files, at most stream_events.max_files_per_trigger; a file that cannot be read is one record
-    of rule bad_file. Names of columns that no field is made of are added to `seen`.
+    of rule bad_file. Names of columns that no field uses are added to `seen`.
 
     Raises TransientError for a file whose size changes while it is looked at: it is being written to.
     """

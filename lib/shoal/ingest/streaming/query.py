@@ -97,7 +97,7 @@ def note_progress(lake: Lake, query: StreamingQuery, counts: Counts) -> None:
 
 
 def translated(text: str, conf: StreamEventsConf, stream: Stream) -> ShoalError | None:
-    """What a failure of the source means, by its text, to the one who ran the job; None for what is none of these."""
+    """Return the message for a known failure of the source, recognised by its text; None for any other."""
     lost = ("failOnDataLoss", "OffsetOutOfRange", "data may have been lost", "offset was changed from")
     if any(mark in text for mark in lost):
         return InputError(

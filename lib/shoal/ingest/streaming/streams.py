@@ -67,7 +67,7 @@ def stream_name(conf: StreamEventsConf) -> str:
 
 def checkpoint_folder(lake: Lake, conf: StreamEventsConf, name: str) -> Path:
     """The folder of the stream's checkpoints. Raises UsageError with a catalog and no folder named."""
-    if conf.checkpoint_location is None and lake.settings.lake.catalog:
+    if conf.checkpoint_location is None and not lake.is_local:
         raise UsageError("a catalog has no folder for checkpoints: --set checkpoint_location=/Volumes/<catalog>/<schema>/<volume>")
     base = Path(conf.checkpoint_location) if conf.checkpoint_location else lake.root / ".checkpoints"
     return base / "stream_events" / stream_key(name)

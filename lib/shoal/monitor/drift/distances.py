@@ -104,7 +104,7 @@ def floored_shares(counts: Ints) -> Doubles:
 def psi(reference: Ints, current: Ints) -> float:
     """Population stability index, 0 upwards: sum of (p - q) ln(p / q) over bins, p and q the shares of the two windows.
 
-    A share below the floor is lifted to it (`floored_shares`); bins empty in both are left out. Neither may be all zero.
+    A share below the floor is lifted to it (`floored_shares`); bins empty in both are dropped. Neither may be all zero.
     Symmetric in its arguments up to the choice of bins. Siddiqi, Credit Risk Scorecards (2006).
     """
     used = (reference > 0) | (current > 0)
@@ -141,7 +141,7 @@ class ChiSquare:
 def chi_square(reference: Ints, current: Ints) -> ChiSquare:
     """Pearson's chi-square of the 2 x k table: `scipy.stats.chi2_contingency(table, correction=False)`.
 
-    Categories empty in both are left out. Neither may be all zero. One category: statistic 0, p-value 1.
+    Categories empty in both are dropped. Neither may be all zero. One category: statistic 0, p-value 1.
     """
     table = np.stack([reference, current]).astype(np.float64)
     table = table[:, table.sum(axis=0) > 0]

@@ -61,7 +61,7 @@ def known_days(days: Sequence[DataFrame], as_of: date, baseline: date | None) ->
     any number of rows.
 
     first: the first day. oldest and previous: the first and the last day before as_of. fixed: the last one up to `baseline`.
-    Null where there is none. One shuffle of a row per task, table and part.
+    Null without one. One shuffle of a row per task, table and part.
     """
     day, today = F.col("day"), F.lit(as_of)
     earlier = F.when(day < today, day)

@@ -1,6 +1,6 @@
 """The report: one self-contained HTML page about a lake on one day. DataFrames in, blocks of text, tables and SVG out.
 
-- `blocks`       what a part of the page is made of
+- `blocks`       the elements of a part of the page
 - `wording`      numbers and days as people read them
 - `pictures`     figures as inline SVG, the same bytes for the same numbers
 - `stages`       part: the runs behind the day

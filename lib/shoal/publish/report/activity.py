@@ -78,7 +78,7 @@ def span_of(first: date, last: date) -> str:
 
 
 def events_over_time(events: DataFrame, span: str) -> list[tuple[date, int]]:
-    """(first day of the span, events), in order, spans without events left out; `span`: day, week (from Monday), month.
+    """(first day of the span, events), in order, without spans that have no events; `span`: day, week (from Monday), month.
 
     Collects at most the last MOST_SPANS (400) spans. One pass.
     """
@@ -148,7 +148,7 @@ def activity_part(
 ) -> Part:
     """Events (silver.interactions), users and items (features.users, features.items of one day), titles (silver.items)."""
     blocks: list[Block] = []
-    lead, finding = "Nothing is known of what people do.", ""
+    lead, finding = "No event is known.", ""
     kinds = events_by_kind(events) if events is not None else []
     if events is None or not kinds:
         blocks.append(absent("silver.interactions"))
@@ -207,20 +207,20 @@ def _rating_figure(bins: Sequence[tuple[float, int]], rated: Mapping[str, Any]) 
     edges = [place - step / 2 for place in places] + [places[-1] + step / 2]
     mean = f"mean {rated['mean']:.2f}"
     top = max(bins, key=lambda b: b[1])
-    said = f"{count(rated['values'])} ratings from {decimal(rated['minimum'])} to {decimal(rated['maximum'])}, {mean}"
+    summary = f"{count(rated['values'])} ratings from {decimal(rated['minimum'])} to {decimal(rated['maximum'])}, {mean}"
     svg = histogram("ratings", edges, heights, "rating (in the source's scale)", "ratings", (rated["mean"], mean))
     each = "; ".join(f"{decimal(value)}: {count(number)}" for value, number in bins)
-    return Figure(svg, f"Histogram of {said}. {each}.", f"Ratings. {said}; most often {decimal(top[0])}.")
+    return Figure(svg, f"Histogram of {summary}. {each}.", f"Ratings. {summary}; most often {decimal(top[0])}.")
 
 
 def _rank_figure(name: str, classes: Sequence[CountClass]) -> Figure:
     members = sum(c.members for c in classes)
-    said = (
+    summary = (
         f"{plural(members, name[:-1])} with events: most {count(classes[0].most)}, median {count(_median(classes))}; "
         f"the busiest tenth has {share(top_share(classes, 0.1))} of all events"
     )
     svg = log_log(f"rank-{name}", rank_curve(classes), f"rank among {name} (1 = most events)", "events")
-    return Figure(svg, f"Rank and frequency of {name} on logarithmic axes. {said}.", f"Events by rank. {said}.")
+    return Figure(svg, f"Rank and frequency of {name} on logarithmic axes. {summary}.", f"Events by rank. {summary}.")
 
 
 def _median(classes: Sequence[CountClass]) -> float | None:

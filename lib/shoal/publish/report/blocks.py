@@ -1,4 +1,4 @@
-"""What a part of the report is made of. Blocks hold plain text; the page escapes it."""
+"""The elements of a part of the report. Blocks hold plain text; the page escapes it."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def communities_part(
 
 
 def _drawing(piece: Piece) -> Figure:
-    said = sizes_in_words(piece)
+    sizes = sizes_in_words(piece)
     drawn = f"{count(len(piece.community))} nodes and {count(len(piece.edges))} ties"
     what = f"{drawn} of the {len(piece.sizes)} largest communities"
     caption = (
@@ -88,7 +88,7 @@ def _drawing(piece: Piece) -> Figure:
         "Labels: community and number of all its members."
     )
     wide, narrow = draw_piece("network", piece), draw_piece("network-narrow", piece, NARROW)
-    return Figure(wide, f"Drawing of {what}: {said}.", caption, narrow)
+    return Figure(wide, f"Drawing of {what}: {sizes}.", caption, narrow)
 
 
 def _table(rows: Sequence[Mapping[str, Any]], nodes: int, colours: Mapping[str, str]) -> Table:

@@ -33,7 +33,7 @@ def shown_name(metric: str) -> str:
 
 
 def glossary_part(names: Iterable[str]) -> Part:
-    """The terms of `names` in the order of TERMS; names that are not there are left out."""
+    """The terms of `names` in the order of TERMS; unknown names are skipped."""
     wanted = {base_name(name) for name in names}
     shown = [TERMS[name] for name in TERMS if name in wanted]
     lead = "What the numbers on this page mean, and where their definitions come from."

@@ -48,7 +48,7 @@ def colour_of(place: int) -> str:
 def sample_piece(edges: DataFrame, members: DataFrame, communities: int, nodes: int) -> Piece:
     """The largest `communities` (ties by id), and of each the members with most neighbours inside it (ties by id), together
     about `nodes`, shared out by size; then each one's EDGES_A_NODE (4) heaviest edges to others of them. Nodes without such an
-    edge are left out.
+    edge are skipped.
 
     edges: src_id, dst_id, weight, in any direction, self-loops ignored. members: node_id, community_id, a row a node. Collects
     at most MOST_COMMUNITIES (50) sizes, nodes + 6 a community names, and 4 edges a node. Cost: two joins of edges with the
@@ -229,5 +229,5 @@ def apart(places: Mapping[str, Sequence[float]], size: tuple[float, float], roun
 
 def sizes_in_words(piece: Piece, most: int = MOST_LABELS) -> str:
     """The communities drawn, in words: for those who cannot see the drawing."""
-    said = [f"{shortened(c, 22)} with {plural(size, 'member')}" for c, size in list(piece.sizes.items())[:most]]
-    return "; ".join(said)
+    sizes = [f"{shortened(c, 22)} with {plural(size, 'member')}" for c, size in list(piece.sizes.items())[:most]]
+    return "; ".join(sizes)

@@ -185,7 +185,7 @@ def paired_bars(name: str, labels: Sequence[str], series: Sequence[tuple[str, Se
 def curves(
     name: str, xs: Sequence[float], series: Sequence[tuple[str, Sequence[float | None]]], x_label: str, y_label: str
 ) -> Markup:
-    """A line a series through (x, y), in the order of the legend; a y that is None is left out. From zero on."""
+    """A line a series through (x, y), in the order of the legend; a y that is None is skipped. From zero on."""
 
     def paint(axes: Axes) -> None:
         marks = ("o", "s", "^", "D", "v", "P", "X", "*")

@@ -80,5 +80,5 @@ def _file_table(files: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _origin(row: Mapping[str, Any]) -> str:
-    """Source and record type, said once where they are the same."""
+    """Source and record type, once where they are the same."""
     return row["source"] if row["record_type"] == row["source"] else f"{row['source']} · {row['record_type']}"

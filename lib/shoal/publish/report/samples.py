@@ -95,7 +95,7 @@ def samples_part(
     """`recommendations`: gold.recommendations of the day `made_on`; `events` and `titles` may be missing."""
     sources = lists_by_source(recommendations) if recommendations is not None else []
     if recommendations is None or not sources:
-        return Part("recommendations", "Recommendations", "Nobody has a list.", [absent("gold.recommendations")])
+        return Part("recommendations", "Recommendations", "No user has a list.", [absent("gold.recommendations")])
     served, rows = sum(s["users"] for s in sources), sum(s["rows"] for s in sources)
     old = f" The lists are of {day(made_on)}: none were made for {day(as_of)}." if made_on and made_on != as_of else ""
     drawn = sample_users(recommendations, [s["source"] for s in sources if s["users"]], users)
@@ -142,7 +142,7 @@ def _with_titles(rows: DataFrame, titles: DataFrame | None, order: Sequence[str]
 
 
 def _list_table(user: str, source: str, rows: Sequence[Mapping[str, Any]], lately: Sequence[Mapping[str, Any]]) -> Table:
-    said = "; ".join(_event(row) for row in lately)
+    history = "; ".join(_event(row) for row in lately)
     cells = [
         [
             Cell(str(row["rank"]), kind="number"),
@@ -152,7 +152,7 @@ def _list_table(user: str, source: str, rows: Sequence[Mapping[str, Any]], latel
         ]
         for row in rows
     ]
-    note = f"Last seen of this user: {said}." if said else "Nothing is known of what this user did."
+    note = f"Last seen of this user: {history}." if history else "No event of this user is known."
     return Table(f"User {shortened(user, 60)} · {source}", ["Rank", "Item", "Because", "Score"], cells, note)
 
 

@@ -74,7 +74,7 @@ def shifts_part(drift: DataFrame | None, profiles: DataFrame | None, made_on: da
         return Part("drift", "Drift", "Nothing has been compared.", [absent("ops.drift")])
     levels = column_levels(drift)
     total = sum(levels.values())
-    said = ", ".join(f"{count(levels[name])} {_WORDS[name]}" for name in reversed(_LEVELS))
+    summary = ", ".join(f"{count(levels[name])} {_WORDS[name]}" for name in reversed(_LEVELS))
     old = f" The comparison is of {day(made_on)}: none was made for {day(as_of)}." if made_on and made_on != as_of else ""
     drifted = levels["warning"] + levels["critical"]
     blocks: list[Block] = []
@@ -91,7 +91,7 @@ def shifts_part(drift: DataFrame | None, profiles: DataFrame | None, made_on: da
     metrics = {name for c in columns for name in c["metrics"]} | {"p_value"}
     finding = f"{plural(drifted, 'column')} of {count(total)} drifted" if drifted else f"None of {count(total)} columns drifted"
     finding += f", {count(levels['critical'])} of them critically." if levels["critical"] else "."
-    lead = f"{plural(total, 'column')} compared between windows: {said}.{old}"
+    lead = f"{plural(total, 'column')} compared between windows: {summary}.{old}"
     if not drifted:
         blocks.insert(0, Prose("Every difference is smaller than its threshold."))
     return Part("drift", "Drift", lead, blocks, finding, frozenset(metrics))
@@ -174,8 +174,8 @@ def _table(columns: Sequence[Mapping[str, Any]], note: str) -> Table:
     headings = ["Column", "Compared with", "Verdict", "PSI", "Test", "Jensen-Shannon", "Moved by", "Also"]
     if not any(row[-1].text for row in rows):
         headings, rows = headings[:-1], [row[:-1] for row in rows]
-    told = "Moved by: Wasserstein distance in the column's own unit. Bold: above its threshold. "
-    return Table("Columns, the most drifted first", headings, rows, told + note)
+    legend = "Moved by: Wasserstein distance in the column's own unit. Bold: above its threshold. "
+    return Table("Columns, the most drifted first", headings, rows, legend + note)
 
 
 def _figure(figures: Mapping[str, Any] | None, under: str = "") -> Cell:

@@ -65,13 +65,13 @@ def stages_part(found: Sequence[Mapping[str, Any]]) -> Part:
     total = sum(row["seconds"] or 0.0 for row in found)
     states = [row["status"] for row in found]
     bad = sum(state in ("failed", "killed") for state in states)
-    said = [plural(states.count("succeeded"), "run") + " succeeded"]
-    said += [f"{states.count('skipped'):,} skipped"] * ("skipped" in states)
-    said += [f"{bad:,} failed"] * bool(bad)
+    counts = [plural(states.count("succeeded"), "run") + " succeeded"]
+    counts += [f"{states.count('skipped'):,} skipped"] * ("skipped" in states)
+    counts += [f"{bad:,} failed"] * bool(bad)
     return Part(
         "runs",
         "Runs behind this day",
-        f"{', '.join(said)}; together they took {seconds(total)}. Skipped means that a job had nothing to work on.",
+        f"{', '.join(counts)}; together they took {seconds(total)}. Skipped means that a job had nothing to work on.",
         [
             Table(
                 "Each job's last run for this day, in order; ingest with each of its runs",

@@ -86,8 +86,8 @@ def said_in(row: dict[str, Any]) -> Said:
         return _said_in_labels(row)
     listed = row.get("string_list_data")
     mapped = [value for value in (row.get("string_map_data") or {}).values() if isinstance(value, dict)]
-    said = dict(listed[0]) if listed else next((value for value in mapped if value.get("timestamp")), {})
-    return Said(said.get("href"), said.get("value"), said.get("timestamp"), row.get("title") or None)
+    first_value = dict(listed[0]) if listed else next((value for value in mapped if value.get("timestamp")), {})
+    return Said(first_value.get("href"), first_value.get("value"), first_value.get("timestamp"), row.get("title") or None)
 
 
 def _said_in_labels(row: dict[str, Any]) -> Said:

@@ -79,9 +79,9 @@ def hidden_events(value: str, hide: Hide) -> str:
 
     def shown(each: dict[str, Any]) -> dict[str, Any]:
         user, item, when = each.get("user_id"), each.get("item_id"), each.get("at")
-        told = user if isinstance(user, str) or user is None else json.dumps(user, ensure_ascii=False)
+        id_text = user if isinstance(user, str) or user is None else json.dumps(user, ensure_ascii=False)
         return {
-            "user_id": hide(told) if told and told.strip() else told,
+            "user_id": hide(id_text) if id_text and id_text.strip() else id_text,
             "item_id": hidden_item(item, hide) if isinstance(item, str) else None,
             "event": each.get("event") if each.get("event") in ("like", "share") else None,
             "at": when if isinstance(when, str) and _TIME.fullmatch(when) else None,

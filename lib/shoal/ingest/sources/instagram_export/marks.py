@@ -32,8 +32,8 @@ def _marks(document: object, path: str, event: str) -> Iterator[object]:
                 # 2020: time and owner of the post, not the post.
                 when, other, link = row[0], row[1], None
             elif isinstance(row, dict):
-                said = said_in(row)
-                when, other, link, words = at(said.timestamp), said.user, said.href, said.words
+                first_leaf = said_in(row)
+                when, other, link, words = at(first_leaf.timestamp), first_leaf.user, first_leaf.href, first_leaf.words
             else:
                 yield row
                 continue
@@ -64,9 +64,9 @@ def _comment_in(row: dict[str, Any]) -> tuple[Any, Any]:
     Labels are in the language of the account; their order is the same in all.
     """
     if isinstance(row.get("label_values"), list):
-        said = said_in(row)
+        first_leaf = said_in(row)
         values = [leaf.get("value") for leaf in leaves_in(row) if leaf.get("value")]
-        return said.words, said.user or next(iter(values[1:]), None)
+        return first_leaf.words, first_leaf.user or next(iter(values[1:]), None)
     mapped = row.get("string_map_data") or {}
     values = [v.get("value") for v in mapped.values() if isinstance(v, dict) and v.get("value")]
     values += [v.get("value") for v in row.get("string_list_data") or []]

@@ -42,9 +42,9 @@ def owner_of(path: str) -> tuple[str, str | None]:
     else an id made from the folder's path, for an archive whose profile is missing or broken.
     """
     root = root_of(path)
-    said = _profile_in(root)
-    if said:
-        return said
+    values = _profile_in(root)
+    if values:
+        return values
     user = owner_in(root.name) or owner_in(label_of(root))
     if user:
         return user, _name_beside(root, user)
@@ -52,7 +52,7 @@ def owner_of(path: str) -> tuple[str, str | None]:
 
 
 def _profile_in(root: Path) -> tuple[str, str | None] | None:
-    """(username, display name) as the profile in an archive's folder says; None where there is none that can be read."""
+    """(username, display name) as the profile in an archive's folder says; None without a readable one."""
     for name in _PROFILE_FILES:
         try:
             with (root / name).open("rb") as file:
@@ -121,7 +121,7 @@ def profiles_in(whole: Any) -> list[dict[str, Any]]:
 
 def _new_profile(row: dict[str, Any]) -> dict[str, Any]:
     """The names of the fields are in the language of the account."""
-    said = row["string_map_data"] if "label_values" not in row else {str(leaf["label"]): leaf for leaf in leaves_in(row)}
-    found = {name.lower(): value.get("value") for name, value in said.items() if isinstance(value, dict)}
+    values = row["string_map_data"] if "label_values" not in row else {str(leaf["label"]): leaf for leaf in leaves_in(row)}
+    found = {name.lower(): value.get("value") for name, value in values.items() if isinstance(value, dict)}
     user, name = (next((found[n] for n in names if found.get(n)), None) for names in (USERNAMES, NAMES))
     return {"kind": "user", "user_id": user, "name": name, "occurred_at": None}

@@ -30,9 +30,9 @@ def ties_of(document: object, path: str) -> Iterator[object]:
             if not isinstance(row, dict):
                 yield row
                 continue
-            said = said_in(row)
-            named = (said.user or said.value) if "label_values" in row else (said.value or said.user)
-            pairs.append((named or user_of(said.href), at(said.timestamp), row))
+            values = said_in(row)
+            named = (values.user or values.value) if "label_values" in row else (values.value or values.user)
+            pairs.append((named or user_of(values.href), at(values.timestamp), row))
         for other, when, row in pairs:
             users = (other, owner) if name == "followers" else (owner, other)
             kind = "block" if name in _BLOCKED else "follow"

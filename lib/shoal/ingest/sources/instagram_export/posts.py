@@ -27,8 +27,8 @@ def posts_of(document: object, path: str) -> Iterator[object]:
             when = next((at(time) for time in times if time), None)
             words = row.get("title") or row.get("caption") or first.get("title")
             if "label_values" in row:
-                said = said_in(row)
-                when, words = when or at(said.timestamp), words or said.words
+                values = said_in(row)
+                when, words = when or at(values.timestamp), words or values.words
             yield {
                 "item_id": made_id(owner, paths[0]) if paths and paths[0] else None, "kind": _KINDS.get(name, "post"),
                 "user_id": owner, "text": words, "location": row.get("location"), "occurred_at": when, "media": paths,

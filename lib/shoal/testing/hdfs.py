@@ -1,0 +1,154 @@
+"""An HDFS of a name node and a data node in one process on this machine, for tests: `python -m shoal.testing.hdfs start FOLDER`.
+
+Not for production. Its jars are fetched once, at set-up, beside the virtual environment's other shared files; Hadoop's own classes
+are those of pyspark's wheel. It listens on free loopback ports, keeps everything in the folder it is given, and is stopped by the
+id of the process that was started, never by name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal.errors import ShoalError, TransientError, UsageError
+from shoal.spark.jars import bring_into, spark_jars_folder
+from shoal.spark.java import java
+from shoal.testing.kafka_broker import free_ports
+
+# The version of pyspark's Hadoop. The mini cluster's class refers to the three test libraries.
+HDFS = (("org.apache.hadoop", "hadoop-client-minicluster", "3.3.4"), ("junit", "junit", "4.13.2"),
+        ("org.hamcrest", "hamcrest-core", "1.3"), ("org.mockito", "mockito-core", "3.12.4"))  # fmt: skip
+FROM_PYSPARK = (("org.apache.hadoop", "hadoop-client-api"), ("org.apache.hadoop", "hadoop-client-runtime"))
+_MAIN = "org.apache.hadoop.mapreduce.MiniHadoopClusterManager"
+_START_SECONDS, _STOP_SECONDS = 120, 20
+
+
+@dataclass(frozen=True)
+class Hdfs:
+    """A running HDFS: its process, its folder, and the URI of its root."""
+
+    pid: int
+    folder: Path
+    uri: str
+
+
+def hdfs_jars() -> Path:
+    """The folder of the mini cluster's jars in this virtual environment."""
+    return Path(sys.prefix) / "share" / "shoal" / f"hdfs-{HDFS[0][2]}"
+
+
+def bring() -> list[str]:
+    """Fetch the jars, some 45 MB, where they are not there yet; returns their names. Raises as `shoal.spark.jars.bring`."""
+    return bring_into(hdfs_jars(), HDFS, FROM_PYSPARK)
+
+
+def start(folder: str | Path) -> Hdfs:
+    """Format an HDFS in `folder`, start it, and return when a file can be written.
+
+    Raises UsageError where one runs in the folder already, TransientError with the last lines of its log where it does not come up.
+    """
+    root = Path(folder).resolve()
+    if running_in(root) is not None:
+        raise UsageError(f"{root}: an HDFS runs in this folder already; `python -m shoal.testing.hdfs stop {root}` ends it")
+    bring()
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "log4j2.properties").write_text("rootLogger.level = warn\nrootLogger.appenderRef.out.ref = out\n"
+        "appender.out.type = Console\nappender.out.name = out\nappender.out.layout.type = PatternLayout\n"
+        "appender.out.layout.pattern = %d %p %c %m%n\n")  # fmt: skip
+    (port,) = free_ports(1)
+    details = root / "details.properties"
+    details.unlink(missing_ok=True)
+    command = [
+        java(), "-Xmx512m", f"-Dtest.build.data={root / 'data'}", f"-Dlog4j2.configurationFile={root / 'log4j2.properties'}",
+        "-cp", f"{hdfs_jars() / '*'}:{spark_jars_folder() / '*'}", _MAIN, "-nomr", "-format",
+        "-nnport", str(port), "-datanodes", "1",
+        "-D", "dfs.replication=1", "-D", "dfs.permissions.enabled=true", "-writeDetails", str(details),
+    ]  # fmt: skip
+    with (root / "hdfs.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    (root / "hdfs.pid").write_text(f"{process.pid} {port}\n")
+    made = Hdfs(process.pid, root, f"hdfs://127.0.0.1:{port}")
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and _is_ours(made.pid, root):
+        # The details are written when the data node has registered.
+        if details.is_file() and _answers(port):
+            return made
+        time.sleep(0.2)
+    stop(root)
+    raise TransientError(f"{root}: the HDFS did not come up; {root / 'hdfs.log'} ends: {_log_end(root)}")
+
+
+def running_in(folder: str | Path) -> Hdfs | None:
+    """The HDFS that `start` started in that folder, where it still runs."""
+    root = Path(folder).resolve()
+    note = root / "hdfs.pid"
+    if not note.is_file():
+        return None
+    pid, port = note.read_text().split()
+    return Hdfs(int(pid), root, f"hdfs://127.0.0.1:{port}") if _is_ours(int(pid), root) else None
+
+
+def stop(folder: str | Path) -> bool:
+    """End the HDFS of that folder; returns whether one ran. Its data is formatted at the next start."""
+    found = running_in(folder)
+    if found is None:
+        return False
+    os.kill(found.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _is_ours(found.pid, found.folder):
+        if time.monotonic() > deadline:
+            os.kill(found.pid, signal.SIGKILL)
+            deadline += _STOP_SECONDS
+        time.sleep(0.1)
+    (found.folder / "hdfs.pid").unlink(missing_ok=True)
+    return True
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _is_ours(pid: int, root: Path) -> bool:
+    """Whether that process is the HDFS of that folder: the id may be another process's by now."""
+    command = ["ps", "-ww", "-o", "state=,command=", "-p", str(pid)]
+    given = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return not given.startswith("Z") and _MAIN in given and str(root / "details.properties") in given
+
+
+def _log_end(root: Path) -> str:
+    log = root / "hdfs.log"
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    return " / ".join(lines[-3:])[-400:]
+
+
+def main(argv: list[str]) -> int:
+    """`bring`, `start FOLDER` (prints the URI), `stop FOLDER`; returns the exit code."""
+    try:
+        if argv == ["bring"]:
+            sys.stderr.write(f"shoal: {len(bring())} jars in {hdfs_jars()}\n")
+        elif len(argv) == 2 and argv[0] == "start":
+            sys.stdout.write(start(argv[1]).uri + "\n")
+        elif len(argv) == 2 and argv[0] == "stop":
+            sys.stderr.write(f"shoal: {argv[1]}: {'stopped' if stop(argv[1]) else 'no HDFS runs in it'}\n")
+        else:
+            raise UsageError("python -m shoal.testing.hdfs takes `bring`, `start FOLDER` or `stop FOLDER`")
+    except ShoalError as error:
+        sys.stderr.write(f"shoal: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
