@@ -17,9 +17,10 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.loading import load
-from shoal.mine.text.classifier import Plan, train_classifier
+from shoal.mine.text.classifier import train_classifier
+from shoal.mine.text.parts import Plan
 from shoal.mine.text.split import is_held_out
-from shoal.models.sentiment import plan_of
+from shoal.models.text_classifiers import plan_of
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "vader"
 SETS = {"movie snippets": "movieReviewSnippets_GroundTruth.txt", "Amazon snippets": "amazonReviewSnippets_GroundTruth.txt"}

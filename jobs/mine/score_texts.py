@@ -1,8 +1,11 @@
-"""Score every text known by as_of with the champion of sentiment.
+"""Give every text known by as_of its sentiment: by the champion, and without one by the lexicon.
+
+Only texts that are new, changed, or were not scored by this model are scored; where there is none, no model is run, and the run's
+tags say so (scored_sentiments, unchanged_sentiments).
 
 Reads:  silver.texts      one row per text; those known by as_of
         and the champion of the registered model `shoal_sentiment`
-Writes: gold.sentiments   one row per text; replaces as_of
+Writes: gold.sentiments   one row per text and model version; rows of earlier models of the same texts stop being current
 """
 
 from __future__ import annotations
@@ -11,42 +14,31 @@ import sys
 from datetime import date
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.text.classifier import Classifier, score_texts
-from shoal.models.sentiment import champion_classifier
+from shoal.mine.text.lexicon import lexicon_version
+from shoal.mine.text.sentiment import score_sentiment
+from shoal.models.rescoring import upsert_scores
+from shoal.models.text_classifiers import SENTIMENT, champion_classifier
 from shoal.runner.command import run_job
 
 READS = ("silver.texts", "models:/shoal_sentiment")
 WRITES = ("gold.sentiments",)
 
 
-def build(texts: DataFrame, classifier: Classifier, version: str) -> DataFrame:
-    """Columns text_id, label, probability, probabilities (by label) and model_version."""
-    labels = F.array(*map(F.lit, classifier.labels))
-    return score_texts(texts.select("text_id", "text"), F.col("text"), classifier).select(
-        "text_id",
-        F.col("predicted_label").alias("label"),
-        F.array_max("probabilities").alias("probability"),
-        F.map_from_arrays(labels, "probabilities").alias("probabilities"),
-        F.lit(version).alias("model_version"),
-    )
-
-
 def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
-    """Score and replace the day's rows."""
-    texts = lake.read("silver.texts", before=as_of)
+    """Score what was not scored yet, in one commit with the rows that it retires."""
+    texts = lake.read("silver.texts", before=as_of).select("text_id", "text")
     if texts.isEmpty():
         raise SkippedError(f"no text in silver.texts up to {as_of}")
-    found = champion_classifier(lake)
-    if found is None:
-        raise SkippedError("there is no champion of sentiment in this lake; train_sentiment makes one from labelled texts")
-    classifier, model = found
-    # A row a text, whose id is the key of silver.texts.
-    lake.replace("gold.sentiments", build(texts, classifier, model.label), on=as_of, unique=True)
-    lake.run.note(model_version=model.label)
+    found = champion_classifier(lake, SENTIMENT)
+    classifier, version = (None, lexicon_version()) if found is None else (found[0], found[1].label)
+
+    def score(new: DataFrame) -> DataFrame:
+        return score_sentiment(new, classifier, conf.lexicon_weight, conf.max_text_length)
+
+    upsert_scores(lake, "gold.sentiments", texts, "text_id", version, as_of, score)
 
 
 def main(argv: list[str] | None = None) -> int:

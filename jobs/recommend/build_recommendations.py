@@ -7,6 +7,7 @@ Reads:  silver.interactions    events up to as_of
         silver.texts           authors: more users, where the table exists
         silver.blocks          users whose items a user is not to see, where the table exists
         silver.moderation      items that moderators have removed, where the table exists
+        gold.moderation       items that the moderation model removes, where the table exists
         silver.profiles        more users, and their profile groups, where the table exists
         gold.communities       the day's, where the table exists
         gold.bandit_arms       of the last day before as_of, where places are explored (recommend.explore)
@@ -35,6 +36,7 @@ from shoal.ingest.formats.files import read_rows
 from shoal.ingest.formats.listing import FORMS
 from shoal.ingest.sources.general import USER
 from shoal.lake.lake import Lake
+from shoal.models.decisions import read_decisions
 from shoal.models.recommender import load_champion
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings, cold_start_candidates
 from shoal.recommend.candidates.personal import ServingModel, new_item_lists, personal_lists
@@ -48,7 +50,7 @@ from shoal.runner.command import run_job
 
 READS = (
     "silver.interactions", "silver.items", "silver.users", "silver.follows", "silver.texts", "silver.blocks", "silver.moderation",
-    "silver.profiles", "gold.communities", "gold.bandit_arms", "models:/shoal_recommender",
+    "silver.profiles", "gold.moderation", "gold.communities", "gold.bandit_arms", "models:/shoal_recommender",
 )  # fmt: skip
 WRITES = ("gold.recommendations",)
 SETTINGS = ("content", "features", "train_recommender")
@@ -113,7 +115,8 @@ def exploration_of(lake: Lake, context: RecommendationContext, conf: RecommendCo
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Build the lists of the champion and of the fallbacks, and replace the day's rows."""
     events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
-    optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks", "silver.moderation")]
+    optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks")]
+    optional.append(read_decisions(lake, as_of))
     weights = others.train_recommender.event_weights
     model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size)
     spec = champion.trained

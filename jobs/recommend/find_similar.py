@@ -2,6 +2,7 @@
 
 Reads:  silver.interactions   events up to as_of
         silver.moderation     items that moderators have removed: they are similar to none, where the table exists
+        gold.moderation       items that the moderation model removes, where the table exists
         silver.items          what items are about, where the table exists
         silver.images         their pictures, where the table exists
 Writes: gold.similar_items    one row per item, kind and rank; replaces as_of. Items that share no user with another have those
@@ -21,6 +22,7 @@ from shoal.conf.sections import SimilarConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.image.picture_vectors import picture_vectors
+from shoal.models.decisions import read_decisions
 from shoal.recommend.candidates.configured import content_settings, vector_settings
 from shoal.recommend.candidates.neighbours import swap_roles
 from shoal.recommend.candidates.preferences import preferences
@@ -35,7 +37,7 @@ from shoal.recommend.ranking.caching import Keep, caching
 from shoal.recommend.ranking.rules import removed_items, without_items
 from shoal.runner.command import run_job
 
-READS = ("silver.interactions", "silver.items", "silver.images", "silver.moderation")
+READS = ("silver.interactions", "silver.items", "silver.images", "silver.moderation", "gold.moderation")
 WRITES = ("gold.similar_items", "gold.similar_users")
 SETTINGS = ("content", "recommend")
 
@@ -63,7 +65,7 @@ def run(lake: Lake, conf: SimilarConf, as_of: date) -> None:
         items = lake.read_if_exists("silver.items", before=as_of)
         if items is None and met.isEmpty():
             raise SkippedError("silver.interactions has no event up to this day, and there is no silver.items")
-        removed = removed_items(lake.read_if_exists("silver.moderation", before=as_of))
+        removed = removed_items(read_decisions(lake, as_of))
         removed = None if removed is None else keep(removed)
         rows = [keep(neighbours_by_events(without_items(met, removed), conf, keep))]
         if items is not None:

@@ -3,6 +3,7 @@
 Reads:  silver.interactions   events up to as_of
         silver.items          what the rules compare, and items without events, where the table exists
         silver.moderation     items that moderators have removed, where the table exists
+        gold.moderation       items that the moderation model removes, where the table exists
         silver.blocks         users who have blocked an item's owner, where the table exists
         and the champion of the registered model `shoal_recommender`
 Writes: gold.item_audiences   one row per item and rank; replaces as_of
@@ -19,6 +20,7 @@ from datetime import date
 from pyspark.sql import functions as F
 from shoal.conf.sections import RecommendConf
 from shoal.lake.lake import Lake
+from shoal.models.decisions import read_decisions
 from shoal.models.recommender import load_champion
 from shoal.recommend.candidates.personal import ServingModel, item_audiences
 from shoal.recommend.candidates.preferences import preferences
@@ -27,7 +29,9 @@ from shoal.recommend.ranking.context import Sources, recommendation_context
 from shoal.recommend.ranking.reason import with_reason
 from shoal.runner.command import run_job
 
-READS = ("silver.interactions", "silver.items", "silver.moderation", "silver.blocks", "models:/shoal_recommender")
+READS = (
+    "silver.interactions", "silver.items", "silver.moderation", "silver.blocks", "gold.moderation", "models:/shoal_recommender",
+)  # fmt: skip
 WRITES = ("gold.item_audiences",)
 SETTINGS = ("content",)
 
@@ -35,7 +39,8 @@ SETTINGS = ("content",)
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Rank the champion's users for every item that the rules allow, and replace the day's rows."""
     events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
-    optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks", "silver.moderation")]
+    optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks")]
+    optional.append(read_decisions(lake, as_of))
     model, spec = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size), champion.trained
     # An event of weight 0 is a meeting too.
     met = events.select("user_id", "item_id").where("user_id is not null and item_id is not null").distinct()

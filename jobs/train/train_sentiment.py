@@ -13,46 +13,23 @@ from __future__ import annotations
 import sys
 from datetime import date
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import InputError, SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.text.classifier import Training, train_classifier
-from shoal.models.metrics_table import metric_frame
-from shoal.models.registry import Model
-from shoal.models.sentiment import plan_of, register_classifier
+from shoal.mine.text.classifier import train_classifier
+from shoal.models.text_classifiers import SENTIMENT, metric_rows, plan_of, register_classifier
 from shoal.runner.command import run_job
 
 READS = ("silver.texts",)
 WRITES = ("ops.model_metrics", "models:/shoal_sentiment")
 
 
-TASK = "sentiment"
-BASELINE = "baseline"
-
-
 def labelled(texts: DataFrame) -> DataFrame:
     """Columns text, label and group of the texts that have a label; a text's own words are its group."""
     known = texts.where(F.trim("label") != "")
     return known.select("text", "label", F.lit(None).cast("string").alias("group"))
-
-
-def build_metric_rows(spark: SparkSession, training: Training, model: Model) -> DataFrame:
-    """One row per model and metric; the F1 of a label has the slice `label=<label>`."""
-    judged = (
-        ("logistic_regression", model.version, training.quality, model.is_champion),
-        ("majority", BASELINE, training.baseline, False),
-    )
-    rows = [
-        (TASK, name, version, part, metric, value, found.rows, is_champion)
-        for name, version, found, is_champion in judged
-        for part, metric, value in [
-            *(("all", metric, value) for metric, value in found.named().items()),
-            *((f"label={label}", "f1", value) for label, value in found.f1.items()),
-        ]
-    ]
-    return metric_frame(spark, rows)
 
 
 def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
@@ -65,9 +42,9 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
         training = train_classifier(texts, plan)
     except InputError as error:
         raise SkippedError(f"silver.texts up to {as_of}: {error}") from None
-    model = register_classifier(lake, texts, training, plan, {"as_of": as_of})
-    rows = build_metric_rows(lake.spark, training, model).coalesce(1)
-    lake.replace("ops.model_metrics", rows, on=as_of, unique=True, task=TASK)
+    model = register_classifier(lake, SENTIMENT, texts, training, plan, {"as_of": as_of})
+    rows = metric_rows(lake.spark, SENTIMENT, training, model).coalesce(1)
+    lake.replace("ops.model_metrics", rows, on=as_of, unique=True, task=SENTIMENT)
     lake.run.note(model_version=model.label, is_champion=model.is_champion, macro_f1=training.quality.macro_f1,
                   dropped_texts=training.dropped, **training.settings)  # fmt: skip
 

@@ -20,6 +20,7 @@ from shoal.cli import (
     policies,
     posts,
     privacy,
+    score,
     segment,
     simulate,
     split,
@@ -55,14 +56,14 @@ app.command()(privacy.grants)
 app.command()(simulate.simulate)
 train.train_app.command("engagement")(posts.train_engagement_file)
 train.train_app.command("viral")(posts.train_viral_file)
-train.score_app.command("engagement")(posts.score_engagement_file)
-train.score_app.command("viral")(posts.score_viral_file)
+score.score_app.command("engagement")(posts.score_engagement_file)
+score.score_app.command("viral")(posts.score_viral_file)
 train.train_app.command("influencers")(influencers.train_influencers_file)
-train.score_app.command("influencers")(influencers.score_influencers_file)
-train.score_app.command("anomalies")(anomalies.score_anomalies)
+score.score_app.command("influencers")(influencers.score_influencers_file)
+score.score_app.command("anomalies")(anomalies.score_anomalies)
 app.command()(segment.segment)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
-app.add_typer(train.score_app, name="score", no_args_is_help=True)
+app.add_typer(score.score_app, name="score", no_args_is_help=True)
 evaluate.evaluate_app.command()(policies.policies)
 evaluate.evaluate_app.command()(split.split)
 app.add_typer(evaluate.evaluate_app, name="evaluate", no_args_is_help=True)

@@ -154,8 +154,15 @@ class TrainRecommenderConf(SearchConf):
     event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
 
 
+# The languages of Spark's lists.
+StopWords = Literal[
+    "none", "danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese",
+    "russian", "spanish", "swedish", "turkish",
+]  # fmt: skip
+
+
 class TrainSentimentConf(Section):
-    """The text classifier: how it is tested, and the settings it chooses among."""
+    """The classifiers of texts: how they are tested, how texts become terms, and the settings they choose among."""
 
     test_ratio: float = Field(gt=0, lt=1)
     validation_ratio: float = Field(gt=0, lt=1)
@@ -165,6 +172,12 @@ class TrainSentimentConf(Section):
     inverse_penalties: list[PositiveFloat] = Field(min_length=1)
     class_weight_powers: list[NonNegativeFloat] = Field(min_length=1)
     max_iter: int = Field(ge=1)
+    word_ngrams: int = Field(ge=1, le=5)
+    char_ngrams: list[Annotated[int, Field(ge=0, le=10)]] = Field(min_length=2, max_length=2)
+    stemmer: Literal["none", "porter"]
+    stop_words: StopWords
+    lexicon_weight: float = Field(ge=0, le=1)
+    precisions: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=2, max_length=2)
     seed: int
 
 
@@ -241,6 +254,12 @@ class SimilarConf(Section):
     word_items: int = Field(ge=1, le=10_000_000)
     max_pixels: int = Field(ge=1, le=200_000_000)
     seed: int
+
+
+class ModerationConf(Section):
+    """Which labels of a moderation model mean that nothing is wrong."""
+
+    allowed_labels: list[str] = Field(min_length=1)
 
 
 class BanditsConf(Section):
@@ -348,6 +367,7 @@ class Settings(Section):
     train_sentiment: TrainSentimentConf
     posts: PostsConf
     anomalies: AnomaliesConf
+    moderation: ModerationConf
     graph: GraphConf
     recommend: RecommendConf
     similar: SimilarConf

@@ -6,10 +6,11 @@ import random
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from shoal.mine.text.classifier import Plan, Training, train_classifier
+from shoal.mine.text.classifier import Training, train_classifier
+from shoal.mine.text.parts import Plan
 
 GOOD, BAD = ("lovely", "great", "warm", "funny"), ("dull", "awful", "cold", "boring")
-PLAN = Plan(0.2, 0.2, 1000, 1, 1000, [3.0, 10.0], [0.0, 0.5], 30, 42)
+PLAN = Plan(0.2, 0.2, 10_000, 1, 1000, [0.3, 1.0], [0.0, 0.5], 1000, 42, word_ngrams=2, char_ngrams=(2, 3))
 
 
 def make_texts() -> list[tuple[str | None, str | None, str | None]]:

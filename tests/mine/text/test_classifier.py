@@ -12,21 +12,54 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.errors import InputError, UsageError
-from shoal.mine.text.classifier import Training, score_texts, train_classifier
+from shoal.mine.text import parts
+from shoal.mine.text.classifier import Training, evaluate_classifier, score_texts, train_classifier
 from shoal.mine.text.saved import load_classifier, save_classifier
 from shoal.mine.text.split import is_held_out
-from shoal.mine.text.terms import term_stages
+from shoal.mine.text.terms import Preprocessing, with_terms
 
 from tests.mine.text.conftest import PLAN
 
+ASIS = {"word_ngrams": 1, "char_ngrams": [0, 0], "stemmer": "none", "stop_words": "none"}
+WORDS_ONLY = Preprocessing(2, (0, 0), "none", "none")
+
+
+def terms_of(spark: SparkSession, texts: list[str | None], preprocessing: Preprocessing) -> list[list[str]]:
+    rows = spark.createDataFrame([(text,) for text in texts], "text string")
+    return [row["terms"] for row in with_terms(rows, preprocessing).select("terms").collect()]
+
 
 def test_terms_keep_negation_and_scripts(spark: SparkSession) -> None:
-    texts = spark.createDataFrame([("Don't go: it's NOT good!",), ("שלום 🎉 café, 2024",), ("",), ("...",)], "text string")
-    found = [row["terms"] for row in term_stages(texts).transform(texts).select("terms").collect()]
+    found = terms_of(spark, ["Don’t go: it's NOT good!", "שלום 🎉 café, 2024", "", "...", None], WORDS_ONLY)
     words = ["don't", "go", "it's", "not", "good", "!"]
     assert found[0] == words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
-    assert found[1] == ["שלום", "🎉", "café", "2024", "שלום 🎉", "🎉 café", "café 2024"]
-    assert found[2:] == [[], []]
+    # A number is also a word of its length.
+    assert found[1] == ["שלום", "🎉", "café", "2024", "0000", "שלום 🎉", "🎉 café", "café 2024"]
+    assert found[2:] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("RT @Some_One: see https://t.co/x?y=1, www.a.bc!", ["rt", "__mention__", "see", "__link__", "!"]),
+        ("soooo coool :-) <3 :(", ["soo", "cool", "__smile__", "__heart__", "__frown__"]),
+        ("#TBT & #1 &amp; <br />it is 5 < 6", ["#tbt", "#1", "it", "is", "5", "6", "0"]),
+        ("a\u200bb \u202eright\u202c\x07 'quoted' rock'n'roll", ["ab", "right", "quoted", "rock'n'roll"]),
+        ("&#128514;yes&#128514; &#8220;so&#8221; &#", ["😂", "yes", "so"]),
+        ("mail me@home.org", ["mail", "me", "home", "org"]),
+    ],
+)
+def test_words_by_the_rules_of_social_media(spark: SparkSession, text: str, expected: list[str]) -> None:
+    assert terms_of(spark, [text], Preprocessing(1, (0, 0), "none", "none")) == [expected]
+
+
+def test_sequences_of_characters_lie_inside_words(spark: SparkSession) -> None:
+    found = terms_of(spark, ["ab @x a"], Preprocessing(1, (2, 3), "none", "none"))[0]
+    assert found == ["ab", "__mention__", "a", "c: a", "c:ab", "c:b ", "c: ab", "c:ab ", "c:a ", "c: a "]
+
+
+def test_stems_and_stop_words_are_options(spark: SparkSession) -> None:
+    assert terms_of(spark, ["the running dogs"], Preprocessing(1, (0, 0), "porter", "english")) == [["run", "dog"]]
 
 
 def test_training_learns_counts_and_beats_the_majority(training: Training) -> None:
@@ -47,33 +80,66 @@ def test_vocabulary_and_document_frequencies_come_from_training_rows_only(texts:
     assert len(numbers) == training.quality.rows > 15
     assert vocabulary & set(numbers) == set()
     assert "not good" in vocabulary
-    assert training.classifier.pipeline.stages[-3].numDocs == training.train_rows
+    counted = training.classifier.pipeline.stages[-4].vocabulary.index("not good")
+    shown = texts.where("label in ('good', 'bad', 'mixed') and trim(text) != ''")
+    train = shown.where(~is_held_out(F.lower(F.trim("text")), PLAN.test_ratio, PLAN.seed, "test"))
+    having = train.where("text like '%not good%'").count()
+    idf = training.classifier.pipeline.stages[-3].getScalingVec()[counted]
+    assert idf == pytest.approx(np.log((training.train_rows + 1) / (having + 1)), abs=1e-12)
 
 
-def test_logistic_regression_is_scikit_learns(spark: SparkSession, texts: DataFrame, training: Training) -> None:
+def oracle_terms(text: str) -> list[str]:
+    """The terms of conftest's plain texts, counted by hand: words, pairs, sequences of 2 to 3 characters."""
+    words = text.split()
+    found = [*words, *["0" * len(w) for w in words if w.isdigit()], *[f"{a} {b}" for a, b in itertools.pairwise(words)]]
+    return [*found, *[f"c:{p[i : i + n]}" for w in words for p in [f" {w} "] for n in (2, 3) for i in range(len(p) - n + 1)]]
+
+
+def test_the_classifier_is_scikit_learns(spark: SparkSession, texts: DataFrame, training: Training) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
 
     used = texts.where("label in ('good', 'bad', 'mixed') and trim(text) != ''")
     used = used.where(~is_held_out(F.lower(F.trim("text")), PLAN.test_ratio, PLAN.seed, "test"))
     rows = [(row["text"], row["label"]) for row in used.collect() if row["text"].strip()]
     assert len(rows) == training.train_rows
-    vectors = TfidfVectorizer(binary=True, ngram_range=(1, 2), token_pattern=r"[\w']+")
-    features = vectors.fit_transform([text for text, _ in rows])
-    # Spark's idf is ln((n + 1) / (df + 1)), scikit-learn's 1 more.
+    vectors = TfidfVectorizer(binary=True, analyzer=oracle_terms)
+    vectors.fit([text for text, _ in rows])
+    # Ours is ln((n + 1) / (df + 1)), scikit-learn's 1 more.
     vectors._tfidf.idf_ = vectors.idf_ - 1
-    features = vectors.transform([text for text, _ in rows])
+    assert sorted(vectors.vocabulary_) == sorted(training.classifier.pipeline.stages[-4].vocabulary)
     labels = np.array([label for _, label in rows])
     power = training.settings["class_weight_power"]
     weights = {name: (len(rows) / (3 * np.sum(labels == name))) ** power for name in set(labels)}
-    peer = LogisticRegression(C=training.settings["inverse_penalty"], class_weight=weights, max_iter=1000, tol=1e-8)
-    # MLlib divides by the sum of weights, scikit-learn does not.
-    peer.C *= len(rows) / sum(weights[name] for name in labels)
-    peer.fit(features, labels)
+    peer = LinearSVC(C=training.settings["inverse_penalty"], class_weight=weights, max_iter=10_000, tol=1e-6)
+    peer.fit(vectors.transform([text for text, _ in rows]), labels)
     sample = ["lovely film", "awful plot", "not good", "never seen words"]
-    expected = peer.predict_proba(vectors.transform(sample))
+    margins = peer.decision_function(vectors.transform(sample)) * training.settings["temperature"]
+    expected = np.exp(margins) / np.exp(margins).sum(axis=1, keepdims=True)
     scored = score_texts(spark.createDataFrame([(t,) for t in sample], "t string"), F.col("t"), training.classifier).collect()
     assert np.array([row["probabilities"] for row in scored]) == pytest.approx(expected, abs=0.01)
+
+
+def test_quality_is_that_of_the_saved_stages(texts: DataFrame, training: Training) -> None:
+    judged = evaluate_classifier(texts, training.classifier, PLAN)
+    assert judged.named() == pytest.approx(training.quality.named(), abs=1e-9)
+    assert judged.f1 == training.quality.f1
+
+
+def test_a_refitted_classifier_has_learned_from_all_rows(texts: DataFrame, training: Training) -> None:
+    again = train_classifier(texts, PLAN, refit=True)
+    assert (again.fitted_rows, training.fitted_rows) == (150, training.train_rows)
+    assert again.quality == training.quality
+    assert {f"#{i}" for i in range(9, 150, 10)} <= set(again.classifier.pipeline.stages[-4].vocabulary)
+
+
+def test_large_data_is_fitted_by_spark(texts: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MAX_LOCAL_TERMS", 10)
+    plan = dataclasses.replace(PLAN, inverse_penalties=[0.3], class_weight_powers=[0.0])
+    found = train_classifier(texts, plan, refit=True)
+    assert found.quality.macro_f1 > 0.95
+    assert found.fitted_rows == found.train_rows
+    assert "temperature" not in found.settings
 
 
 def test_scores_keep_the_columns_and_give_blank_texts_the_prior(spark: SparkSession, training: Training) -> None:
@@ -106,11 +172,11 @@ def test_folders_that_are_no_model_are_one_line(training: Training, tmp_path: Pa
     (tmp_path / "model.json").write_text("[]")
     with pytest.raises(InputError, match="not the description of a model"):
         load_classifier(tmp_path)
-    facts = {"format": "other", "labels": [], "priors": [], "max_text_length": 1}
+    facts = {"format": "other", "labels": [], "priors": [], "max_text_length": 1, "preprocessing": ASIS}
     (tmp_path / "model.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="format is 'other'"):
         load_classifier(tmp_path)
-    (tmp_path / "model.json").write_text(json.dumps({**facts, "format": "shoal text classifier 1"}))
+    (tmp_path / "model.json").write_text(json.dumps({**facts, "format": "shoal text classifier 3"}))
     with pytest.raises(InputError, match="files are damaged") as caught:
         load_classifier(tmp_path)
     assert "\n" not in str(caught.value)
@@ -142,7 +208,7 @@ def test_what_cannot_be_learned_from_is_one_line(spark: SparkSession, rows: list
 def test_a_group_is_never_on_both_sides(spark: SparkSession) -> None:
     rows = [(f"word{i % 3} text{i}", "x" if i % 3 else "y", f"group{i // 10}") for i in range(200)]
     frame = spark.createDataFrame(rows, "text string, label string, group string").coalesce(1)
-    plan = dataclasses.replace(PLAN, inverse_penalties=[10.0], class_weight_powers=[0.0])
+    plan = dataclasses.replace(PLAN, inverse_penalties=[1.0], class_weight_powers=[0.0])
     training = train_classifier(frame, plan)
     vocabulary = set(training.classifier.pipeline.stages[-4].vocabulary)
     sides = [{f"text{10 * group + i}" in vocabulary for i in range(10)} for group in range(20)]

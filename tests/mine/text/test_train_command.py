@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from shoal.cli.train import score_sentiment, train_sentiment
+from shoal.cli.score import score_emotion, score_entities, score_keywords, score_language, score_moderation, score_sentiment
+from shoal.cli.train import train_moderation, train_sentiment
 from shoal.errors import InputError, UsageError
 
 from tests.mine.text.conftest import make_texts
 
-FEW = ["inverse_penalties=[10]", "class_weight_powers=[0]"]
+FEW = ["inverse_penalties=[1]", "class_weight_powers=[0]"]
 
 
 @pytest.fixture
@@ -80,3 +81,59 @@ def test_mistakes_are_one_line(spark: SparkSession, reviews: Path, tmp_path: Pat
         score_sentiment(reviews, "words", tmp_path / "out.doc", model=model)
     assert not model.exists()
     assert not out.exists()
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as text:
+        return list(csv.DictReader(text))
+
+
+def test_other_tasks_have_names_of_their_own(
+    spark: SparkSession, reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = tmp_path / "model", tmp_path / "scored.parquet"
+    train_moderation(reviews, "words", "stars", model=model, sets=FEW)
+    trained = json.loads(capsys.readouterr().out)
+    assert (trained["task"], trained["fitted_rows"]) == ("moderation", 150)
+    assert trained["model_version"].startswith("moderation-")
+    assert json.loads((model / "model.json").read_text())["task"] == "moderation"
+    score_moderation(reviews, "words", out, model=model)
+    rows = spark.read.parquet(str(out)).collect()
+    assert [row["id"] for row in rows] == [str(i) for i in range(154)]
+    assert {row["model_version"] for row in rows} == {trained["model_version"]}
+    with pytest.raises(InputError, match="has no champion of emotion"):
+        score_emotion(reviews, "words", out, lake=str(tmp_path / "lake"))
+
+
+def test_what_needs_no_model(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given, out, lines = tmp_path / "in.csv", tmp_path / "out.csv", tmp_path / "out.jsonl"
+    given.write_text("id,label,text\n1,x,I love this great film\n2,y,Je suis au travail ce matin #triste @ami\n3,z,\n4,w,ok\n")
+    score_sentiment(given, "text", out)
+    said = json.loads(capsys.readouterr().out)
+    # "ok" is a word of the lexicon, French is not.
+    assert (said["rows"], said["predicted"]["positive"], said["predicted"]["neutral"]) == (4, 2, 2)
+    rows = read_csv(out)
+    assert list(rows[0]) == ["id", "label", "text", "polarity", "subjectivity", "predicted_label", "model_version"]
+    assert [(row["id"], row["label"]) for row in rows] == [("1", "x"), ("2", "y"), ("3", "z"), ("4", "w")]
+    assert (rows[0]["predicted_label"], rows[0]["model_version"]) == ("positive", "vader/3.3.2")
+    assert not (tmp_path / "lake").exists()
+
+    (tmp_path / "plain.csv").write_text("text\nawful\n")
+    score_sentiment(tmp_path / "plain.csv", "text", out)
+    assert list(read_csv(out)[0])[1:4] == ["polarity", "subjectivity", "label"]
+    assert read_csv(out)[0]["label"] == "negative"
+
+    score_language(given, "text", out)
+    assert [row["language"] for row in read_csv(out)] == ["en", "fr", "unknown", "unknown"]
+    assert list(read_csv(out)[0])[3:] == ["language", "confidence", "model_version"]
+    score_entities(given, "text", lines)
+    found = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert (found[1]["hashtags"], found[1]["mentions"], found[1]["urls"]) == (["triste"], ["ami"], [])
+    score_keywords(given, "text", out)
+    assert "great film" in json.loads(read_csv(out)[0]["keywords"])
+    (tmp_path / "named.csv").write_text("language\nbonjour\n")
+    with pytest.raises(UsageError, match="the command writes a column of this name"):
+        score_language(tmp_path / "named.csv", "language", out)

@@ -1,8 +1,17 @@
-"""Texts to labels: terms, a linear classifier over them, and how well it does on texts it has not seen.
+"""What texts say: labels by a classifier that was trained, and sentiment, language, keywords and entities without training.
 
-- `terms`       stages that turn a text into its words and pairs of words
-- `split`       which rows are held out
-- `metrics`     accuracy, F1 and log loss of a scored frame
-- `classifier`  train and score
-- `saved`       a trained classifier as a folder of files, and back
+- `terms`        a text into its words, pairs of words and characters inside words
+- `split`        which rows are held out
+- `parts`        the rows to learn from, held out, and to choose settings on
+- `term_matrix`  the terms of the training rows on the driver
+- `linear`       a linear support vector classifier, calibrated
+- `search`       penalty and weights of labels
+- `classifier`   train and score
+- `metrics`      accuracy, F1, log loss and calibration error of a scored frame
+- `saved`        a trained classifier as a folder of files, and back
+- `lexicon`      sentiment by a lexicon and rules
+- `sentiment`    the lexicon's sentiment, a classifier's, and their blend
+- `language`     the language of a text
+- `keywords`     the phrases that say what a text is about
+- `entities`     hashtags, mentions, links, names
 """

@@ -1,19 +1,59 @@
-"""Stages that turn a text into terms: its words in lower case and its pairs of neighbouring words.
+"""Turn a text into terms: words by the rules of social media, sequences of words, and sequences of characters inside words.
 
-Negation stays: no stop words are removed, "don't" is one word, and "not good" is a term of its own. `!` and `?` count as
-words, and so do emoji; other punctuation goes.
+Negation stays: no stop words are removed by default, "don't" is one word, and "not good" is a term of its own. `!`, `?`, emoji and
+emoticons are words; #hashtags stay as such; links, @mentions become one word each, digits also a word of their length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from pyspark.ml import PipelineModel
-from pyspark.ml.feature import NGram, SQLTransformer
+from pyspark.ml.feature import StopWordsRemover
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 TEXT, TERMS = "text", "terms"
-# Everything but letters, their accents, digits, apostrophes, ! and ?, and symbols such as emoji.
-_DROPPED = r"[^\p{L}\p{M}\p{N}\p{So}'’!?]"
+# Sequences of characters carry this mark, which no word has: "car" inside "scary" is not the word "car".
+CHARACTERS = "c:"
+# What stands for any link, mention and kind of emoticon. No other word begins with two underscores.
+LINK, MENTION, SMILE, FROWN, HEART = "__link__", "__mention__", "__smile__", "__frown__", "__heart__"
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " "}
+_CHARACTER_NUMBER = r"&#([0-9]{2,6});"
+_EDITS: Sequence[tuple[str, str]] = (
+    # Marks without width: joiners, directions.
+    (r"\p{Cf}", ""),
+    (r"(?i)</?[a-z][^<>]{0,200}>", " "),
+    (r"(?i)\b(?:https?://|www\.)\S*[^\s.,;:!?)\]\"'…]", f" {LINK} "),
+    (r"(?<![\p{L}\p{N}_@.])@[\p{L}\p{N}_]+", f" {MENTION} "),
+    (r"<3", f" {HEART} "),
+    (r"(?<!\S)[:;=8xX]['o^-]?[)\]D}]+(?!\S)", f" {SMILE} "),
+    (r"(?<!\S)[:;=]['o^-]?[(\[{/\\|]+(?!\S)", f" {FROWN} "),
+    # "soooo" and "sooo" are one word, and not "so".
+    (r"(\p{L})\1{2,}", "$1$1"),
+    ("’", "'"),
+    (r"[^\p{L}\p{M}\p{N}\p{So}_'#!?]", " "),
+    (r"[!?\p{So}]", " $0 "),
+    (r"(?<![\p{L}\p{M}\p{N}])'+|'+(?![\p{L}\p{N}])|#(?![\p{L}\p{N}_])", " "),
+)
+_NO_TERMS = "cast(array() AS array<string>)"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a text becomes terms; saved with each model.
+
+    `word_ngrams`: the longest sequence of words; `char_ngrams`: the shortest and longest sequence of characters inside a word, with
+    a blank at either end of it, none where the longest is 0. `stemmer`: porter (English) or none. `stop_words`: a language of
+    Spark's lists, or none.
+    """
+
+    word_ngrams: int
+    char_ngrams: tuple[int, int]
+    stemmer: str
+    stop_words: str
 
 
 def is_blank(text: Column) -> Column:
@@ -26,20 +66,83 @@ def shortened(text: Column, max_length: int) -> Column:
     return F.substring(F.coalesce(text, F.lit("")), 1, max_length)
 
 
-def term_stages(texts: DataFrame) -> PipelineModel:
-    """The stages `text` -> `terms` (array of strings, empty for a text without a word), by Spark NLP and Spark ML.
+def with_terms(rows: DataFrame, preprocessing: Preprocessing) -> DataFrame:
+    """The rows with `terms`, the different terms of column `text` (array of strings, empty for null and for a text without a word).
 
-    `texts` only gives the stages their session and schema: nothing is learned from it.
+    By Spark NLP (words, stop words, stems) and Spark (the rest). Lazy; one pass, no shuffle.
     """
+    words = _word_stages(rows, preprocessing).transform(rows.withColumn("_text", _edited(F.col(TEXT))))
+    found = [F.col("_words"), _number_shapes()]
+    found += [_word_sequences(n) for n in range(2, preprocessing.word_ngrams + 1)]
+    shortest, longest = preprocessing.char_ngrams
+    if longest:
+        found.append(_character_sequences(shortest, longest))
+    return words.select(*[column for column in rows.columns if column != TERMS], F.array_distinct(F.concat(*found)).alias(TERMS))
+
+
+def _edited(text: Column) -> Column:
+    """The text in lower case, its words divided by blanks."""
+    edited = F.coalesce(text, F.lit(""))
+    for entity, character in _ENTITIES.items():
+        edited = F.replace(edited, F.lit(entity), F.lit(character))
+    edited = F.when(edited.contains("&#"), _decoded(edited)).otherwise(edited)
+    for pattern, replacement in _EDITS:
+        edited = F.regexp_replace(edited, pattern, replacement)
+    return F.lower(F.trim(edited))
+
+
+def _decoded(text: Column) -> Column:
+    """The text with characters for their numbers: `&#128514;`."""
+    return F.array_join(
+        F.zip_with(
+            F.split(text, _CHARACTER_NUMBER), F.regexp_extract_all(text, F.lit(_CHARACTER_NUMBER), F.lit(1)),
+            lambda before, number: F.concat(before, F.when(number.isNull(), "").otherwise(_character(number))),
+        ), "",
+    )  # fmt: skip
+
+
+def _character(number: Column) -> Column:
+    return F.decode(F.unhex(F.lpad(F.hex(number.cast("bigint")), 8, "0")), "UTF-32")
+
+
+def _word_stages(rows: DataFrame, preprocessing: Preprocessing) -> PipelineModel:
+    """The stages `_text` -> `_words`; they learn nothing, `rows` only gives their session."""
     # Imported here: the classes need Spark NLP's jar in the session, which only training and scoring texts do.
-    from sparknlp.annotator import Normalizer, Tokenizer
+    from sparknlp.annotator import RegexTokenizer, Stemmer, StopWordsCleaner
     from sparknlp.base import DocumentAssembler, Finisher
 
-    document = DocumentAssembler().setInputCol(TEXT).setOutputCol("document")
-    tokenizer = Tokenizer().setInputCols(["document"]).setOutputCol("token").fit(texts)
-    normalizer = Normalizer().setInputCols(["token"]).setOutputCol("word").setLowercase(True)
-    normalizer = normalizer.setCleanupPatterns([_DROPPED]).fit(texts)
-    finisher = Finisher().setInputCols(["word"]).setOutputCols(["words"]).setOutputAsArray(True)
-    pairs = NGram(n=2, inputCol="words", outputCol="pairs")
-    both = SQLTransformer(statement=f"SELECT *, concat(words, pairs) AS {TERMS} FROM __THIS__")
-    return PipelineModel([document, tokenizer, normalizer, finisher, pairs, both])
+    stages: list[Any] = [
+        DocumentAssembler().setInputCol("_text").setOutputCol("_document"),
+        RegexTokenizer().setInputCols(["_document"]).setOutputCol("_token").setPattern(r"\s+"),
+    ]
+    last = "_token"
+    if preprocessing.stop_words != "none":
+        listed = StopWordsRemover.loadDefaultStopWords(preprocessing.stop_words)
+        stages.append(StopWordsCleaner().setInputCols([last]).setOutputCol("_kept").setStopWords(listed))
+        last = "_kept"
+    if preprocessing.stemmer == "porter":
+        stages.append(Stemmer().setInputCols([last]).setOutputCol("_stem"))
+        last = "_stem"
+    stages.append(Finisher().setInputCols([last]).setOutputCols(["_words"]).setOutputAsArray(True).setCleanAnnotations(True))
+    return PipelineModel(stages)
+
+
+def _number_shapes() -> Column:
+    """A run of zeros for each number: telephone numbers and prices are alike in their length, not in their digits."""
+    return F.expr("transform(filter(_words, w -> w RLIKE '^[0-9]+$'), w -> repeat('0', length(w)))")
+
+
+def _word_sequences(n: int) -> Column:
+    return F.expr(
+        f"if(size(_words) < {n}, {_NO_TERMS}, "
+        f"transform(sequence(1, size(_words) - {n - 1}), i -> array_join(slice(_words, i, {n}), ' ')))"
+    )
+
+
+def _character_sequences(shortest: int, longest: int) -> Column:
+    """The sequences of each different word, `__link__` and its like excepted."""
+    return F.expr(
+        "flatten(transform(filter(array_distinct(_words), w -> NOT startswith(w, '__')), w -> "
+        f"flatten(transform(sequence({shortest}, {longest}), n -> if(length(w) + 2 < n, {_NO_TERMS}, "
+        f"transform(sequence(1, length(w) + 3 - n), i -> concat('{CHARACTERS}', substring(concat(' ', w, ' '), i, n))))))))"
+    )

@@ -1,0 +1,121 @@
+"""The registered text classifiers, `shoal_<task>`: put a trained one into the lake's registry, get the champion back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from shoal.conf.sections import TrainSentimentConf
+from shoal.errors import InputError
+from shoal.lake.lake import Lake
+from shoal.mine.text.classifier import Classifier, Training, evaluate_classifier
+from shoal.mine.text.parts import Plan
+from shoal.mine.text.saved import load_classifier, save_classifier
+from shoal.models.metrics_table import metric_frame
+from shoal.models.registry import Model, champion, register
+
+LOG = logging.getLogger(__name__)
+SENTIMENT, EMOTION, MODERATION = TASKS = ("sentiment", "emotion", "moderation")
+METRIC, BASELINE = "macro_f1", "baseline"
+
+
+def model_name(task: str) -> str:
+    """The name of a task's model in the registry."""
+    return f"shoal_{task}"
+
+
+def plan_of(conf: TrainSentimentConf) -> Plan:
+    """The settings as the classifier takes them."""
+    return Plan(**conf.model_dump(exclude={"lexicon_weight"}))
+
+
+def register_classifier(
+    lake: Lake, task: str, texts: DataFrame, training: Training, plan: Plan, params: Mapping[str, object]
+) -> Model:
+    """Register the classifier of a task; it becomes champion where its macro-F1 is at least the present champion's on the same
+    held-out rows of `texts`, and where the champion is of a format that is not read any more. `params` are recorded beside the
+    settings.
+    """
+
+    def judge(rival: Model) -> float:
+        try:
+            loaded, _ = load_classifier(rival.folder)
+        except InputError as error:
+            LOG.warning("%s cannot be judged and is replaced: %s", rival.label, error)
+            return -1.0
+        return evaluate_classifier(texts, loaded, plan).macro_f1
+
+    found = {**training.quality.named(), **{f"baseline_{k}": v for k, v in training.baseline.named().items()}}
+    with tempfile.TemporaryDirectory(prefix=f"shoal-{task}-") as folder:
+        save_classifier(training.classifier, Path(folder) / "model", content_version(task, training), facts_of(training))
+        return register(
+            lake, model_name(task), Path(folder) / "model", metric=METRIC, metrics=found, judge=judge,
+            params={
+                **training.settings, **params, "rows": training.rows, "train_rows": training.train_rows,
+                "seed": plan.seed, "test_ratio": plan.test_ratio, "labels": json.dumps(training.classifier.labels),
+            },
+            inputs={"text": "string"}, outputs={"predicted_label": "string"},
+        )  # fmt: skip
+
+
+def champion_classifier(lake: Lake, task: str) -> tuple[Classifier, Model] | None:
+    """The champion of a task and its registry entry, or None where no classifier was registered."""
+    model = champion(lake, model_name(task))
+    return None if model is None else (load_classifier(model.folder)[0], model)
+
+
+def champion_thresholds(lake: Lake, task: str) -> tuple[Classifier, dict[str, list[float | None]], str] | None:
+    """The champion of a task, of each label the thresholds for the precisions of its training, and its version; None without
+    one."""
+    model = champion(lake, model_name(task))
+    if model is None:
+        return None
+    classifier, about = load_classifier(model.folder)
+    return classifier, {name: [one["threshold"] for one in found] for name, found in about["thresholds"].items()}, model.label
+
+
+def metric_rows(spark: SparkSession, task: str, training: Training, model: Model) -> DataFrame:
+    """One row per model and metric of ops.model_metrics; the F1 of a label has the slice `label=<label>`, and so has the precision
+    on held-out rows from the label's thresholds on, `precision_from_<wanted>`, null where no row reaches it."""
+    judged = (("linear", model.version, training.quality, model.is_champion), ("majority", BASELINE, training.baseline, False))
+    rows: list[tuple[str, str, str, str, str, float | None, int, bool]] = [
+        (task, name, version, part, metric, value, found.rows, is_champion)
+        for name, version, found, is_champion in judged
+        for part, metric, value in [
+            *(("all", metric, value) for metric, value in found.named().items()),
+            *((f"label={label}", "f1", value) for label, value in found.f1.items()),
+        ]
+    ]
+    rows += [
+        (task, "linear", model.version, f"label={label}", f"precision_from_{one.precision}", one.held_out_precision,
+         one.held_out_rows, model.is_champion)
+        for label, found in training.thresholds.items() for one in found
+    ]  # fmt: skip
+    return metric_frame(spark, rows)
+
+
+def facts_of(training: Training) -> dict[str, Any]:
+    """What a training found, for a summary and for model.json."""
+    tested, base = training.quality, training.baseline
+    return {
+        "rows": training.rows, "dropped_rows": training.dropped, "train_rows": training.train_rows, "test_rows": tested.rows,
+        "fitted_rows": training.fitted_rows,
+        "metrics": {**tested.named(), "f1": tested.f1}, "baseline": {**base.named(), "f1": base.f1},
+        "settings": training.settings, "thresholds": {k: [asdict(one) for one in v] for k, v in training.thresholds.items()},
+    }  # fmt: skip
+
+
+def content_version(task: str, training: Training) -> str:
+    """A version for a model outside a registry, `<task>-<12 hex digits>`: equal trainings have equal versions."""
+    # Sums of doubles depend on the order of partitions in their last digits.
+    facts = json.loads(json.dumps(facts_of(training)), parse_float=lambda text: f"{float(text):.6g}")
+    said = json.dumps([training.classifier.labels, facts], sort_keys=True)
+    return f"{task}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
