@@ -79,10 +79,10 @@ def test_the_pipeline_goes_through_what_foreign_forms_brought(spark: SparkSessio
     settings = load("local", SMALL)
     steps = run_pipeline(spark, settings, world.root, CONF.as_of, jobs_between(settings))
     ended = {step.job: (step.status, step.message) for step in steps if isinstance(step, Result)}
-    # Nobody labels a text in these forms.
-    skipped = {"train_sentiment"}
+    # Nobody labels a text in these forms, and so few decisions teach nothing.
+    skipped = {"train_sentiment", "train_moderation", "moderate_items"}
     assert {job: told for job, told in ended.items() if told != ("succeeded", None) and job not in skipped} == {}
-    assert [ended[job][0] for job in skipped] == ["skipped"]
+    assert [ended[job][0] for job in skipped] == ["skipped"] * 3
     spam = {row["item_id"] for row in tables.items_with_truth(spark, CONF).where("is_spam").select("item_id").collect()}
     decided = world.rows("silver.moderation", "item_id", "verdict")
     assert spam and {item for item, _ in decided} > spam
