@@ -10,6 +10,9 @@ from shoal.lake import log
 from shoal.lake.contract import contract
 from shoal.lake.lake import ONE_JOB_A_QUERY, Lake
 
+# Of a table elsewhere, up to so many files are listed by a few tasks; a local one always is.
+FEW_FILES = 1_000
+
 
 def disk_bytes(lake: Lake, name: str) -> int | None:
     """Return what a local table takes on disk, earlier versions and log included; None where it is not on this
@@ -45,9 +48,10 @@ def vacuum(lake: Lake, name: str, hours: float) -> None:
     """Delete the files that no version of the last `hours` needs. Under the 168 of Delta's own check, readers and writers of an
     older version fail: the caller knows that there are none."""
     quiet = {"spark.databricks.delta.retentionDurationCheck.enabled": "false"} if hours < 168 else {}
-    # Spark lists folders with 10,000 tasks by default: half a minute for a local table of three files.
-    local = {"spark.sql.sources.parallelPartitionDiscovery.parallelism": "4"} | ONE_JOB_A_QUERY
-    with lake.commits.settings(quiet | (local if lake.store.is_local else {})):
+    # Spark lists folders with 10,000 tasks by default: half a minute for a table of three files.
+    few = {"spark.sql.sources.parallelPartitionDiscovery.parallelism": "4"} | ONE_JOB_A_QUERY
+    is_small = lake.is_local or sizes(lake, name)[0] <= FEW_FILES
+    with lake.commits.settings(quiet | (few if is_small else {})):
         lake.commits.commit(name, lambda: lake.store.delta_table(name).vacuum(hours))
 
 
