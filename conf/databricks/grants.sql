@@ -19,6 +19,10 @@ REVOKE SELECT ON SCHEMA `shoal`.`ops` FROM `shoal_gold_readers`;
 -- What others see of a personal value, by the column's type.
 CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_array_string`(value ARRAY<STRING>) RETURNS ARRAY<STRING>
   RETURN CASE WHEN is_account_group_member('shoal_pii_readers') THEN value ELSE CAST(NULL AS ARRAY<STRING>) END;
+CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_array_struct_start_int_end_int_text_string_weight_double`(value ARRAY<STRUCT<START:INT,END:INT,TEXT:STRING,WEIGHT:DOUBLE>>) RETURNS ARRAY<STRUCT<START:INT,END:INT,TEXT:STRING,WEIGHT:DOUBLE>>
+  RETURN CASE WHEN is_account_group_member('shoal_pii_readers') THEN value ELSE CAST(NULL AS ARRAY<STRUCT<START:INT,END:INT,TEXT:STRING,WEIGHT:DOUBLE>>) END;
+CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_bigint`(value BIGINT) RETURNS BIGINT
+  RETURN CASE WHEN is_account_group_member('shoal_pii_readers') THEN value ELSE CAST(NULL AS BIGINT) END;
 CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_map_string_string`(value MAP<STRING,STRING>) RETURNS MAP<STRING,STRING>
   RETURN CASE WHEN is_account_group_member('shoal_pii_readers') THEN value ELSE CAST(NULL AS MAP<STRING,STRING>) END;
 CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_string`(value STRING) RETURNS STRING
@@ -236,12 +240,27 @@ ALTER TABLE `shoal`.`gold`.`communities` ALTER COLUMN `community_id` SET MASK `s
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `top_members` SET MASK `shoal`.`ops`.`mask_array_string`;
 
+-- gold.entities
+ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `content_hash` SET MASK `shoal`.`ops`.`mask_bigint`;
+ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `mentions` SET MASK `shoal`.`ops`.`mask_array_string`;
+ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `urls` SET MASK `shoal`.`ops`.`mask_array_string`;
+ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `people` SET MASK `shoal`.`ops`.`mask_array_string`;
+
 -- gold.follow_recommendations
 ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `recommended_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.item_audiences
 ALTER TABLE `shoal`.`gold`.`item_audiences` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.keywords
+ALTER TABLE `shoal`.`gold`.`keywords` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`keywords` ALTER COLUMN `content_hash` SET MASK `shoal`.`ops`.`mask_bigint`;
+ALTER TABLE `shoal`.`gold`.`keywords` ALTER COLUMN `keywords` SET MASK `shoal`.`ops`.`mask_array_string`;
+
+-- gold.moderation
+ALTER TABLE `shoal`.`gold`.`moderation` ALTER COLUMN `spans` SET MASK `shoal`.`ops`.`mask_array_struct_start_int_end_int_text_string_weight_double`;
 
 -- gold.node_ranks
 ALTER TABLE `shoal`.`gold`.`node_ranks` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
@@ -254,6 +273,7 @@ ALTER TABLE `shoal`.`gold`.`segments` ALTER COLUMN `user_id` SET MASK `shoal`.`o
 
 -- gold.sentiments
 ALTER TABLE `shoal`.`gold`.`sentiments` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`sentiments` ALTER COLUMN `content_hash` SET MASK `shoal`.`ops`.`mask_bigint`;
 
 -- gold.similar_users
 ALTER TABLE `shoal`.`gold`.`similar_users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;

@@ -45,6 +45,9 @@ def test_who_reads_people_sees_the_value_and_others_only_that_there_is_one(spark
     bodies = re.findall(r"`(\w+)`\(value ([^)]+)\) RETURNS \S+\n  RETURN (.+);\n", grants_sql())
     pair = F.create_map(F.lit("a"), F.lit("b"))
     values = {"STRING": F.lit("anna"), "ARRAY<STRING>": F.array(F.lit("anna")), "MAP<STRING,STRING>": pair}
+    spans = "ARRAY<STRUCT<START:INT,END:INT,TEXT:STRING,WEIGHT:DOUBLE>>"
+    span = F.struct(F.lit(0), F.lit(4), F.lit("anna"), F.lit(0.5))
+    values |= {"BIGINT": F.lit(7).cast("bigint"), spans: F.array(span).cast(spans)}
     assert {kind for _, kind, _ in bodies} == set(values)
     for name, kind, body in bodies:
         row = spark.range(1).select(values[kind].alias("value"), F.lit(None).cast(kind).alias("nothing"))
