@@ -81,6 +81,7 @@ def build(lake: Lake) -> list[Row]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # trains the blend in its fixture
 def test_everybody_gets_a_list_with_reasons_and_the_same_twice(
     spark: SparkSession, make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
