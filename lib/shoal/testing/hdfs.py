@@ -7,8 +7,6 @@ id of the process that was started, never by name.
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,17 +14,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoal.errors import ShoalError, TransientError, UsageError
+from shoal.errors import TransientError, UsageError
 from shoal.spark.jars import bring_into, spark_jars_folder
 from shoal.spark.java import java
 from shoal.testing.kafka_broker import free_ports
+from shoal.testing.node import Commands, end, log_end, runs
 
 # The version of pyspark's Hadoop. The mini cluster's class refers to the three test libraries.
 HDFS = (("org.apache.hadoop", "hadoop-client-minicluster", "3.3.4"), ("junit", "junit", "4.13.2"),
         ("org.hamcrest", "hamcrest-core", "1.3"), ("org.mockito", "mockito-core", "3.12.4"))  # fmt: skip
 FROM_PYSPARK = (("org.apache.hadoop", "hadoop-client-api"), ("org.apache.hadoop", "hadoop-client-runtime"))
 _MAIN = "org.apache.hadoop.mapreduce.MiniHadoopClusterManager"
-_START_SECONDS, _STOP_SECONDS = 120, 20
+_START_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,13 @@ def start(folder: str | Path) -> Hdfs:
     (root / "hdfs.pid").write_text(f"{process.pid} {port}\n")
     made = Hdfs(process.pid, root, f"hdfs://127.0.0.1:{port}")
     deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and _is_ours(made.pid, root):
+    while time.monotonic() < deadline and runs(made.pid, *_words(root)):
         # The details are written when the data node has registered.
         if details.is_file() and _answers(port):
             return made
         time.sleep(0.2)
     stop(root)
-    raise TransientError(f"{root}: the HDFS did not come up; {root / 'hdfs.log'} ends: {_log_end(root)}")
+    raise TransientError(f"{root}: the HDFS did not come up; {root / 'hdfs.log'} ends: {log_end(root / 'hdfs.log')}")
 
 
 def running_in(folder: str | Path) -> Hdfs | None:
@@ -93,7 +92,7 @@ def running_in(folder: str | Path) -> Hdfs | None:
     if not note.is_file():
         return None
     pid, port = note.read_text().split()
-    return Hdfs(int(pid), root, f"hdfs://127.0.0.1:{port}") if _is_ours(int(pid), root) else None
+    return Hdfs(int(pid), root, f"hdfs://127.0.0.1:{port}") if runs(int(pid), *_words(root)) else None
 
 
 def stop(folder: str | Path) -> bool:
@@ -101,13 +100,7 @@ def stop(folder: str | Path) -> bool:
     found = running_in(folder)
     if found is None:
         return False
-    os.kill(found.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
-    while _is_ours(found.pid, found.folder):
-        if time.monotonic() > deadline:
-            os.kill(found.pid, signal.SIGKILL)
-            deadline += _STOP_SECONDS
-        time.sleep(0.1)
+    end(found.pid, *_words(found.folder))
     (found.folder / "hdfs.pid").unlink(missing_ok=True)
     return True
 
@@ -120,34 +113,14 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _is_ours(pid: int, root: Path) -> bool:
-    """Whether that process is the HDFS of that folder: the id may be another process's by now."""
-    command = ["ps", "-ww", "-o", "state=,command=", "-p", str(pid)]
-    given = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return not given.startswith("Z") and _MAIN in given and str(root / "details.properties") in given
-
-
-def _log_end(root: Path) -> str:
-    log = root / "hdfs.log"
-    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-    return " / ".join(lines[-3:])[-400:]
+def _words(root: Path) -> tuple[str, str]:
+    """What the command of that folder's process has in it."""
+    return _MAIN, str(root / "details.properties")
 
 
 def main(argv: list[str]) -> int:
     """`bring`, `start FOLDER` (prints the URI), `stop FOLDER`; returns the exit code."""
-    try:
-        if argv == ["bring"]:
-            sys.stderr.write(f"shoal: {len(bring())} jars in {hdfs_jars()}\n")
-        elif len(argv) == 2 and argv[0] == "start":
-            sys.stdout.write(start(argv[1]).uri + "\n")
-        elif len(argv) == 2 and argv[0] == "stop":
-            sys.stderr.write(f"shoal: {argv[1]}: {'stopped' if stop(argv[1]) else 'no HDFS runs in it'}\n")
-        else:
-            raise UsageError("python -m shoal.testing.hdfs takes `bring`, `start FOLDER` or `stop FOLDER`")
-    except ShoalError as error:
-        sys.stderr.write(f"shoal: {error}\n")
-        return error.exit_code
-    return 0
+    return Commands("shoal.testing.hdfs", "HDFS", hdfs_jars(), bring, lambda folder: start(folder).uri, stop).run(argv)
 
 
 if __name__ == "__main__":

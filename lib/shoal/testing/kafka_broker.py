@@ -8,9 +8,7 @@ stopped by the id of the process that was started, never by name.
 from __future__ import annotations
 
 import base64
-import os
 import secrets
-import signal
 import socket
 import struct
 import subprocess
@@ -22,17 +20,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoal.errors import ShoalError, TransientError, UsageError
+from shoal.errors import TransientError, UsageError
 from shoal.spark.jars import bring_into
 from shoal.spark.java import java
 from shoal.testing.kafka_security import LISTENERS, Security, scram_arguments, secured_properties
+from shoal.testing.node import Commands, end, log_end, runs
 
 # The second is what Kafka logs through; without it a node that does not come up says nothing.
 KAFKA = (("org.apache.kafka", "kafka_2.13", "3.9.2"), ("org.slf4j", "slf4j-reload4j", "1.7.36"))
 # Partitions of a topic that somebody writes to without having made it.
 PARTITIONS = 4
 _START_SECONDS = 90
-_STOP_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,8 @@ def start(folder: str | Path, security: Security | None = None) -> Broker:
             return broker
         stop(root)
         # Another process may have taken a port between our look and Kafka's: with others it goes.
-        if attempt == 3 or "already in use" not in _log_end(root):
-            raise TransientError(f"{root}: the broker did not come up; {root / 'broker.log'} ends: {_log_end(root)}")
+        if attempt == 3 or "already in use" not in log_end(root / 'broker.log'):
+            raise TransientError(f"{root}: the broker did not come up; {root / 'broker.log'} ends: {log_end(root / 'broker.log')}")
     raise AssertionError("unreachable")
 
 
@@ -166,7 +164,7 @@ def _comes_up(broker: Broker, port: int) -> bool:
     while time.monotonic() < deadline:
         if answers(port):
             return True
-        if not _is_ours(broker.pid, broker.folder):
+        if not runs(broker.pid, *_words(broker.folder)):
             return False
         time.sleep(0.2)
     return False
@@ -191,15 +189,12 @@ def running_in(folder: str | Path) -> Broker | None:
     if not note.is_file():
         return None
     pid, *addresses = note.read_text().split()
-    return Broker(int(pid), root, *addresses) if _is_ours(int(pid), root) else None
+    return Broker(int(pid), root, *addresses) if runs(int(pid), *_words(root)) else None
 
 
-def _is_ours(pid: int, root: Path) -> bool:
-    """Whether that process is the Kafka of that folder: the id may be another process's by now."""
-    command = ["ps", "-ww", "-o", "state=,command=", "-p", str(pid)]
-    given = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    # A child that has ended and has not been asked yet is a zombie (Z): its command is gone or in brackets.
-    return not given.startswith("Z") and "kafka.Kafka" in given and str(root / "server.properties") in given
+def _words(root: Path) -> tuple[str, str]:
+    """What the command of that folder's process has in it."""
+    return "kafka.Kafka", str(root / "server.properties")
 
 
 def stop(folder: str | Path) -> bool:
@@ -207,13 +202,7 @@ def stop(folder: str | Path) -> bool:
     broker = running_in(folder)
     if broker is None:
         return False
-    os.kill(broker.pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
-    while _is_ours(broker.pid, broker.folder):
-        if time.monotonic() > deadline:
-            os.kill(broker.pid, signal.SIGKILL)
-            deadline += _STOP_SECONDS
-        time.sleep(0.1)
+    end(broker.pid, *_words(broker.folder))
     (broker.folder / "broker.pid").unlink(missing_ok=True)
     return True
 
@@ -229,27 +218,10 @@ def running(folder: str | Path | None = None) -> Iterator[Broker]:
             stop(broker.folder)
 
 
-def _log_end(root: Path) -> str:
-    log = root / "broker.log"
-    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-    return " / ".join(lines[-3:])[-400:]
-
-
 def main(argv: list[str]) -> int:
     """`bring`, `start FOLDER` (prints host:port), `stop FOLDER`; returns the exit code."""
-    try:
-        if argv == ["bring"]:
-            sys.stderr.write(f"shoal: {len(bring())} jars in {kafka_jars()}\n")
-        elif len(argv) == 2 and argv[0] == "start":
-            sys.stdout.write(start(argv[1]).bootstrap_servers + "\n")
-        elif len(argv) == 2 and argv[0] == "stop":
-            sys.stderr.write(f"shoal: {argv[1]}: {'stopped' if stop(argv[1]) else 'no broker runs in it'}\n")
-        else:
-            raise UsageError("python -m shoal.testing.kafka_broker takes `bring`, `start FOLDER` or `stop FOLDER`")
-    except ShoalError as error:
-        sys.stderr.write(f"shoal: {error}\n")
-        return error.exit_code
-    return 0
+    started = lambda folder: start(folder).bootstrap_servers  # noqa: E731
+    return Commands("shoal.testing.kafka_broker", "broker", kafka_jars(), bring, started, stop).run(argv)
 
 
 if __name__ == "__main__":
