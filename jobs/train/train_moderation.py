@@ -12,11 +12,9 @@ import sys
 from datetime import date
 
 from shoal.conf.sections import TrainSentimentConf
-from shoal.errors import InputError, SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.text.classifier import train_classifier
 from shoal.mine.text.moderation import decided_items
-from shoal.models.text_classifiers import MODERATION, metric_rows, plan_of, register_classifier
+from shoal.models.text_classifiers import MODERATION, train_task
 from shoal.runner.command import run_job
 
 READS = ("silver.items", "silver.moderation")
@@ -27,16 +25,7 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     """Train, register, write the metrics. Decisions that nothing can be learned from skip the stage: the rest can go on."""
     decisions = lake.read("silver.moderation", before=as_of)
     texts = decided_items(lake.read("silver.items", before=as_of), decisions)
-    plan = plan_of(conf)
-    try:
-        training = train_classifier(texts, plan)
-    except InputError as error:
-        raise SkippedError(f"silver.moderation up to {as_of}: {error}") from None
-    model = register_classifier(lake, MODERATION, texts, training, plan, {"as_of": as_of})
-    rows = metric_rows(lake.spark, MODERATION, training, model).coalesce(1)
-    lake.replace("ops.model_metrics", rows, on=as_of, unique=True, task=MODERATION)
-    lake.run.note(model_version=model.label, is_champion=model.is_champion, macro_f1=training.quality.macro_f1,
-                  dropped_texts=training.dropped, **training.settings)  # fmt: skip
+    train_task(lake, MODERATION, texts, conf, as_of, "silver.moderation")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,10 +16,9 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf.sections import TrainSentimentConf
-from shoal.errors import InputError, SkippedError
+from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.text.classifier import train_classifier
-from shoal.models.text_classifiers import SENTIMENT, metric_rows, plan_of, register_classifier
+from shoal.models.text_classifiers import SENTIMENT, train_task
 from shoal.runner.command import run_job
 
 READS = ("silver.texts",)
@@ -37,16 +36,7 @@ def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     texts = labelled(lake.read("silver.texts", before=as_of))
     if texts.isEmpty():
         raise SkippedError(f"no labelled text in silver.texts up to {as_of}")
-    plan = plan_of(conf)
-    try:
-        training = train_classifier(texts, plan)
-    except InputError as error:
-        raise SkippedError(f"silver.texts up to {as_of}: {error}") from None
-    model = register_classifier(lake, SENTIMENT, texts, training, plan, {"as_of": as_of})
-    rows = metric_rows(lake.spark, SENTIMENT, training, model).coalesce(1)
-    lake.replace("ops.model_metrics", rows, on=as_of, unique=True, task=SENTIMENT)
-    lake.run.note(model_version=model.label, is_champion=model.is_champion, macro_f1=training.quality.macro_f1,
-                  dropped_texts=training.dropped, **training.settings)  # fmt: skip
+    train_task(lake, SENTIMENT, texts, conf, as_of, "silver.texts")
 
 
 def main(argv: list[str] | None = None) -> int:

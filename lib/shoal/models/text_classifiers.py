@@ -8,15 +8,16 @@ import logging
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from shoal.conf.sections import TrainSentimentConf
-from shoal.errors import InputError
+from shoal.errors import InputError, SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.text.classifier import Classifier, Training, evaluate_classifier
+from shoal.mine.text.classifier import Classifier, Training, evaluate_classifier, train_classifier
 from shoal.mine.text.parts import Plan
 from shoal.mine.text.saved import load_classifier, save_classifier
 from shoal.models.metrics_table import metric_frame
@@ -35,6 +36,24 @@ def model_name(task: str) -> str:
 def plan_of(conf: TrainSentimentConf) -> Plan:
     """The settings as the classifier takes them."""
     return Plan(**conf.model_dump(exclude={"lexicon_weight"}))
+
+
+def train_task(lake: Lake, task: str, texts: DataFrame, conf: TrainSentimentConf, as_of: date, source: str) -> None:
+    """Train the classifier of a task on `texts` (text, label, group), register it, replace the task's rows of the day in
+    ops.model_metrics, and note the outcome in the run.
+
+    Raises SkippedError, naming `source`, for labels that nothing can be learned from: the other stages can go on.
+    """
+    plan = plan_of(conf)
+    try:
+        training = train_classifier(texts, plan)
+    except InputError as error:
+        raise SkippedError(f"{source} up to {as_of}: {error}") from None
+    model = register_classifier(lake, task, texts, training, plan, {"as_of": as_of})
+    rows = metric_rows(lake.spark, task, training, model).coalesce(1)
+    lake.replace("ops.model_metrics", rows, on=as_of, unique=True, task=task)
+    lake.run.note(model_version=model.label, is_champion=model.is_champion, macro_f1=training.quality.macro_f1,
+                  dropped_texts=training.dropped, **training.settings)  # fmt: skip
 
 
 def register_classifier(
