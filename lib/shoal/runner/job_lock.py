@@ -90,9 +90,11 @@ def held_lease(lake: Lake, names: Sequence[str], started: str | None) -> Iterato
         _refuse_held(lease, before)
         take(commits, lease, _now())
         ours = holders(commits, names)
-        if any(each.owner != lease.owner for each in ours.values()):
+        lost = [each for each in ours.values() if each.owner != lease.owner]
+        if lost:
+            # Another run was faster; its lease may have ended since, but this one was not taken.
             release(commits, lease, _now())
-            _refuse_held(lease, ours)
+            raise _held_by_another(lost[0])
     ended = threading.Event()
     renewal = threading.Thread(target=_renew, args=(commits, lease, ended), daemon=True, name=f"lease of {lease.owner}")
     renewal.start()
@@ -121,11 +123,15 @@ def _renew(commits: Committer, lease: Lease, ended: threading.Event) -> None:
 def _refuse_held(lease: Lease, found: dict[str, Holder]) -> None:
     for each in found.values():
         if each.owner != lease.owner and each.holds(_now()):
-            until = f"{each.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-            raise TransientError(
-                f"{each.name} is running in this lake already (run {each.owner}); wait for it, or, where it was killed, until its "
-                f"lease expires: {until}"
-            )
+            raise _held_by_another(each)
+
+
+def _held_by_another(holder: Holder) -> TransientError:
+    until = f"{holder.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    return TransientError(
+        f"{holder.name} is running in this lake already (run {holder.owner}); wait for it, or, where it was killed, until its "
+        f"lease expires: {until}"
+    )
 
 
 def _os_error(root: Path, error: OSError) -> ShoalError:
