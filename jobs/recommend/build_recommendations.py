@@ -1,17 +1,12 @@
 """Write every user's list: the best items that the user has not met.
 
 Reads:  silver.interactions    events up to as_of
-        silver.items           what the rules compare, and items without events, where the table exists
-        silver.users           more users, where the table exists
-        silver.follows         more users, and whom they follow, where the table exists
-        silver.texts           authors: more users, where the table exists
-        silver.blocks          users whose items a user is not to see, where the table exists
-        silver.moderation      items that moderators have removed, where the table exists
-        gold.moderation       items that the moderation model removes, where the table exists
-        silver.profiles        more users, and their profile groups, where the table exists
-        gold.communities       the day's, where the table exists
+        silver.items           what the rules compare, and items without events
+        silver.users, silver.follows, silver.texts, silver.profiles   more users, whom they follow, their profile groups
+        silver.blocks, silver.moderation, gold.moderation             what is not to be listed
+        gold.communities       the day's
         gold.bandit_arms       of the last day before as_of, where places are explored (recommend.explore)
-        and the champion of the registered model `shoal_recommender`
+        and the champion of the registered model `shoal_recommender`; all but events and champion where they exist
 Writes: gold.recommendations   one row per user and rank; replaces as_of, or, with recommend.users, these users' rows of it
 
 Users whom the champion knows get its lists, with cold-start slots for items without events. A list that is still short is filled
@@ -25,7 +20,6 @@ from __future__ import annotations
 
 import sys
 from datetime import date
-from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -38,14 +32,16 @@ from shoal.ingest.sources.general import USER
 from shoal.lake.lake import Lake
 from shoal.models.decisions import read_decisions
 from shoal.models.recommender import load_champion
-from shoal.recommend.candidates.cold_start import Groups, PopularitySettings, cold_start_candidates
-from shoal.recommend.candidates.personal import ServingModel, new_item_lists, personal_lists
+from shoal.recommend.candidates.cold_start import Groups, PopularitySettings
+from shoal.recommend.candidates.personal import ServingModel
 from shoal.recommend.candidates.preferences import preferences
+from shoal.recommend.candidates.sources import Fallback, list_candidates
 from shoal.recommend.ranking.caching import caching
 from shoal.recommend.ranking.context import RecommendationContext, Sources, recommendation_context
-from shoal.recommend.ranking.explore import Exploration
+from shoal.recommend.ranking.explore import Exploration, last_arms
+from shoal.recommend.ranking.lists import distinct_users
 from shoal.recommend.ranking.rules import where
-from shoal.recommend.ranking.served_lists import Candidates, as_recommendations, served_lists, serving_settings
+from shoal.recommend.ranking.served_lists import as_recommendations, served_lists, serving_settings
 from shoal.runner.command import run_job
 
 READS = (
@@ -59,14 +55,11 @@ USER_COLUMNS = {"silver.users": ["user_id"], "silver.follows": ["src_id", "dst_i
                 "silver.profiles": ["user_id"]}  # fmt: skip
 
 
-def all_users(lake: Lake, events: DataFrame, as_of: date) -> DataFrame:
-    """One row per user of any table that names users: user_id."""
-    tables = {name: lake.read_if_exists(name, before=as_of) for name in USER_COLUMNS}
-    found = [
-        rows.select(F.col(c).alias("user_id")) for name, rows in tables.items() if rows is not None for c in USER_COLUMNS[name]
-    ]
-    together = reduce(DataFrame.unionByName, found, events.select("user_id"))
-    return together.where("user_id is not null").distinct()
+def known_users(lake: Lake, events: DataFrame, as_of: date) -> DataFrame:
+    """user_id, once each: the users of any table that names users."""
+    tables = [(lake.read_if_exists(name, before=as_of), columns) for name, columns in USER_COLUMNS.items()]
+    found = [rows.select(F.col(c).alias("user_id")) for rows, columns in tables if rows is not None for c in columns]
+    return distinct_users([events.select("user_id"), *found])
 
 
 def asked_users(lake: Lake, asked: str, as_of: date) -> DataFrame:
@@ -80,7 +73,7 @@ def asked_users(lake: Lake, asked: str, as_of: date) -> DataFrame:
         found = read_rows(lake.spark, asked, ["user_id"], (), {"user_id": (*USER.aliases, "id")})
     else:
         found = where(lake.read("silver.users", before=as_of), asked, "recommend.users", "silver.users, or the path of a file")
-    users = found.select("user_id").where("user_id is not null").distinct()
+    users = distinct_users([found.select("user_id")])
     if users.isEmpty():
         raise SkippedError(f"recommend.users: {asked}: no user")
     return users
@@ -97,19 +90,17 @@ def upsert_user_lists(lake: Lake, rows: DataFrame, users: DataFrame, as_of: date
 
 
 def exploration_of(lake: Lake, context: RecommendationContext, conf: RecommendConf, as_of: date) -> Exploration | None:
-    """The arms that the policy shows in the context, as of the last day before as_of. None, noted in the run, without such arms."""
+    """What recommend.explore asks for: the allowed arms of the last day before as_of. None, noted in the run, without any."""
     if not conf.explore:
         return None
-    rows = lake.read("gold.bandit_arms", missing_ok=True).where(F.col("context") == conf.explore_context)
-    rows = rows.where(F.col("as_of") < F.lit(as_of)).select("as_of", "item_id", F.col(conf.explore_policy).alias("probability"))
-    last = rows.agg(F.max("as_of")).collect()[0][0]
-    arms = rows.where((F.col("as_of") == F.lit(last)) & (F.col("probability") > 0)).select("item_id", "probability")
-    arms = context.apply_item_filter(arms)
-    if last is None or arms.isEmpty():
+    rows = lake.read("gold.bandit_arms", missing_ok=True)
+    arms, day = last_arms(rows, conf.explore_context, conf.explore_policy, as_of)
+    allowed = context.apply_item_filter(arms)
+    if day is None or allowed.isEmpty():
         lake.run.note(explored=f"nothing: no allowed arm of {conf.explore_context} before {as_of}")
         return None
-    lake.run.note(explored=f"{conf.explore_policy} of {last}")
-    return Exploration(arms, conf.explore, conf.seed, as_of)
+    lake.run.note(explored=f"{conf.explore_policy} of {day}")
+    return Exploration(allowed, conf.explore, conf.seed, as_of)
 
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
@@ -129,13 +120,9 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
         context = recommendation_context(
             Sources(events, *optional), preferences(events, dict(spec.event_weights), spec.ratings), conf, as_of, keep
         )
-        users = keep(all_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))
+        users = keep(known_users(lake, events, as_of) if conf.users is None else asked_users(lake, conf.users, as_of))
         settings = serving_settings(conf)
-        candidates = Candidates(
-            personal_lists(context, model, users, settings.candidates(context), keep),
-            new_item_lists(context, model, users, settings.cold_start_slots, keep),
-            lambda short: cold_start_candidates(context, short, groups, popular),
-        )
+        candidates = list_candidates(context, model, users, Fallback(groups, popular), settings, keep)
         lists = served_lists(candidates, users, context, settings, keep, exploration_of(lake, context, conf, as_of))
         rows = as_recommendations(lists, context, conf.explore_policy, champion.model.label)
         if conf.users is None:

@@ -22,12 +22,13 @@ from shoal.conf.sections import ContentConf, RecommendConf
 from shoal.recommend.candidates.als import AlsModel
 from shoal.recommend.candidates.artifact import Recommender
 from shoal.recommend.candidates.blend import Blend
-from shoal.recommend.candidates.cold_start import Groups, PopularitySettings, cold_start_candidates
-from shoal.recommend.candidates.personal import ServingModel, new_item_lists, personal_lists
+from shoal.recommend.candidates.cold_start import Groups, PopularitySettings
+from shoal.recommend.candidates.personal import ServingModel
+from shoal.recommend.candidates.sources import Fallback, list_candidates
 from shoal.recommend.candidates.trained import RecommenderSpec
 from shoal.recommend.ranking.caching import Keep
 from shoal.recommend.ranking.context import Sources, recommendation_context
-from shoal.recommend.ranking.served_lists import Candidates, served_lists, serving_settings
+from shoal.recommend.ranking.served_lists import served_lists, serving_settings
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,6 @@ def served_at_split(
     model = ServingModel(recommender, als, inputs.content, conf.user_batch_size)
     at = F.lit(datetime.combine(day, datetime.max.time())) if part.moment is None else F.timestamp_micros(F.lit(part.moment))
     popular = PopularitySettings(conf.k, inputs.half_life_days, at, inputs.event_weights, conf.user_batch_size)
-    candidates = Candidates(
-        personal_lists(context, model, part.users, settings.candidates(context), keep),
-        new_item_lists(context, model, part.users, settings.cold_start_slots, keep),
-        lambda short: cold_start_candidates(context, short, Groups(), popular),
-    )
+    candidates = list_candidates(context, model, part.users, Fallback(Groups(), popular), settings, keep)
     lists = served_lists(candidates, part.users, context, settings, keep)
     return lists.select("user_id", "rank", "item_id", "score", "source")

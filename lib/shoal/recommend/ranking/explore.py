@@ -33,6 +33,15 @@ class Exploration:
     day: date
 
 
+def last_arms(arms: DataFrame, context: str, policy: str, day: date) -> tuple[DataFrame, date | None]:
+    """The arms of `context` that `policy` shows, as of the last day before `day`: item_id, probability above 0; and that day, None
+    with an empty frame where there is none. `arms`: rows of gold.bandit_arms. Cost: one Spark job that collects one row."""
+    rows = arms.where((F.col("context") == context) & (F.col("as_of") < F.lit(day)))
+    last: date | None = rows.agg(F.max("as_of")).collect()[0][0]
+    rows = rows.select("as_of", "item_id", F.col(policy).alias("probability"))
+    return rows.where((F.col("as_of") == F.lit(last)) & (F.col("probability") > 0)).select("item_id", "probability"), last
+
+
 def certain(lists: DataFrame) -> DataFrame:
     """The lists with `propensity` 1: ranked without chance."""
     return lists.withColumn("propensity", F.lit(1.0))

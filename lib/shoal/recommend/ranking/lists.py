@@ -11,6 +11,11 @@ from pyspark.sql import functions as F
 from shoal.recommend.ranking.sums import stable_sum
 
 
+def distinct_users(frames: Sequence[DataFrame]) -> DataFrame:
+    """user_id, once each and never null, of frames with that one column; at least one frame. Cost: one shuffle."""
+    return reduce(DataFrame.unionByName, frames).where("user_id is not null").distinct()
+
+
 def backfill_lists(lists: Sequence[DataFrame], k: int) -> DataFrame:
     """One row per user and rank 1..k: each user's first list, then the items of the later lists that are in no earlier one.
 
