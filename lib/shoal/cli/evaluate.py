@@ -38,6 +38,7 @@ from shoal.recommend.evaluation.evaluate import (
     evaluate_new_items,
 )
 from shoal.recommend.protocol.metrics import USER_METRICS, mean_metrics, user_metrics
+from shoal.recommend.protocol.question import estimate_random_share
 from shoal.recommend.protocol.significance import bootstrap, intervals, paired_differences
 from shoal.runner.command import parse_as_of
 from shoal.spark.session import spark_session
@@ -88,9 +89,10 @@ def recommender(
     histories under "slices"; where both files have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of
     the mean and of biases alone. With --items, "new_items" is how items that nobody has in the training file are ranked among
     themselves. "intervals" are 95% by bootstrap over users, "paired" is by how much the best model is better, "curves" are the
-    metrics at other lengths of lists. The blend does not know whether the test file's events were drawn at random or came last and
-    asks for both; who knows tells it: --set blend.random_holdout_share=0 for what comes next, 1 for drawn ones. docs/metrics.md
-    defines each metric. With --lake they are kept under --as-of, and the report of that day draws them.
+    metrics at other lengths of lists. Whether the test file's events were drawn at random or came last is taken from their times
+    and printed as "question"; the blend weighs its experts by it. Without times it asks for both; to say it:
+    --set blend.random_holdout_share=0 for what comes next, 1 for drawn ones. docs/metrics.md defines each metric. With --lake they
+    are kept under --as-of, and the report of that day draws them.
 
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
@@ -103,7 +105,9 @@ def recommender(
     conf: EvaluateRecommenderConf = settings.section(EvaluateRecommenderConf)
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
     learned = with_numbers(preferences(read_events(spark, train, settings.ingest), ratings=conf.ratings)).persist()
-    held_out = relevant_rows(read_events(spark, test, settings.ingest), conf.relevant).persist()
+    tested = read_events(spark, test, settings.ingest)
+    settings, question = asked_question(settings, learned, tested)
+    held_out = relevant_rows(tested, conf.relevant).persist()
     space = SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
     about = read_items(spark, items, settings.ingest).persist() if items is not None else None
     led = read_follows(spark, follows, settings.ingest).persist() if follows is not None else None
@@ -136,6 +140,7 @@ def recommender(
         "paired": {"best": best, "metric": metric, "better_by": paired_differences(replicates, best)},
         "ratings": ratings,
         "new_items": evaluate_new_items(learned, held_out, protocol) if "content" in names else {},
+        "question": question,
         "settings": found.settings,
     }
     for frame in (per_user, found.lists, held_out, learned):
@@ -144,6 +149,19 @@ def recommender(
         params = {"train": train.name, "test": test.name, "k": protocol.k, "seed": conf.seed}
         report["run_id"] = keep(spark, settings, lake, day, result_from(report), params)
     sys.stdout.write(json.dumps(report) + "\n")
+
+
+def asked_question(settings: Settings, train: DataFrame, test: DataFrame) -> tuple[Settings, dict[str, Any]]:
+    """The settings with the number that `blend.random_holdout_share` is, and that number with where it comes from: `settings`, the
+    `times` of the test events, or the `prior` where these say nothing. Cost: under `auto` that of `estimate_random_share`."""
+    given = settings.blend.random_holdout_share
+    if given != "auto":
+        return settings, {"random_holdout_share": given, "from": "settings"}
+    share = estimate_random_share(train, test)
+    known = settings.blend.random_holdout_prior if share is None else share
+    blend = settings.blend.model_copy(update={"random_holdout_share": known})
+    said = {"random_holdout_share": known, "from": "prior" if share is None else "times"}
+    return settings.model_copy(update={"blend": blend}), said
 
 
 def relevant_rows(events: DataFrame, relevant: str) -> DataFrame:
@@ -172,7 +190,7 @@ def protocol_of(
         ease, tuple(conf.ease_l2),
         NeighbourSettings("cosine", conf.shrink, conf.walk_beta, conf.neighbours),
         NeighbourSettings("walk", conf.shrink, conf.walk_beta, conf.neighbours),
-        blend_settings(settings.blend, settings.content, als, asked_experts(settings.blend.random_holdout_share), True),
+        blend_settings(settings.blend, settings.content, als, asked_experts(settings.blend.known_share), True),
         content_settings(settings.content),
         PagerankSettings(conf.pagerank_dampings[0], settings.graph.tolerance, conf.pagerank_beta, conf.pagerank_follow_weight),
         tuple(conf.pagerank_dampings),

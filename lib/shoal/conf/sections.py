@@ -114,7 +114,13 @@ class BlendConf(Section):
     holdout: float = Field(gt=0, lt=1)
     candidates: int = Field(ge=1)
     learning_users: int = Field(ge=1)
-    random_holdout_share: float = Field(ge=0, le=1)
+    random_holdout_share: Literal["auto"] | Annotated[float, Field(ge=0, le=1)]
+    random_holdout_prior: float = Field(ge=0, le=1)
+
+    @property
+    def known_share(self) -> float:
+        """random_holdout_share; under `auto` the prior."""
+        return self.random_holdout_prior if self.random_holdout_share == "auto" else self.random_holdout_share
 
 
 class ContentConf(Section):

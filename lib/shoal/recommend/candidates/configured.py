@@ -28,7 +28,7 @@ def blend_settings(
     walk = NeighbourSettings("walk", beta=conf.walk_beta, neighbours=conf.walk_neighbours)
     return BlendSettings(
         windows, following, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users, als.seed,
-        conf.random_holdout_share, tuple(experts), is_after_last,
+        conf.known_share, tuple(experts), is_after_last,
     )  # fmt: skip
 
 
