@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from shoal.conf.addresses import is_uri
 from shoal.conf.sections import Settings
 from shoal.errors import InputError, TransientError, UsageError
 from shoal.lake.contract import VERSION
 from shoal.lake.lake import Lake, Run
 from shoal.lake.leases import Lease, holders, release, take
 from shoal.lake.maintenance import compact, purge_history, sizes, vacuum
-from shoal.lake.store import is_uri, refuse_missing_folder, resolved_root
+from shoal.lake.store import refuse_missing_folder, resolved_root
 from shoal.runner.job_lock import alone, job_lock
 
 from tests.lake import test_lake as local

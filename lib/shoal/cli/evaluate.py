@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import typer
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -32,6 +33,7 @@ from shoal.recommend.candidates.search import SearchSpace, Trial
 from shoal.recommend.evaluation.evaluate import (
     BASELINES,
     MODELS,
+    TRANSDUCTIVE,
     EvaluationProtocol,
     ModelSettings,
     evaluate_models,
@@ -40,6 +42,7 @@ from shoal.recommend.evaluation.evaluate import (
 from shoal.recommend.protocol.metrics import USER_METRICS, mean_metrics, user_metrics
 from shoal.recommend.protocol.question import estimate_random_share
 from shoal.recommend.protocol.significance import bootstrap, intervals, paired_differences
+from shoal.recommend.protocol.strong import NDCG_AT, strong_metrics
 from shoal.runner.command import parse_as_of
 from shoal.spark.session import spark_session
 
@@ -73,6 +76,14 @@ def recommender(
         Optional[Path],
         typer.Option(help="What items are about, for content and blend: item_id, title, text, categories ...", metavar="FILE"),
     ] = None,
+    protocol: Annotated[
+        Literal["weak", "strong"],
+        typer.Option(help="weak: test users have their history in --train; strong: they are not there, and have it in --fold-in."),
+    ] = "weak",
+    fold_in: Annotated[
+        Optional[Path],
+        typer.Option(help="With --protocol strong: what is known of the test users; columns as --train.", metavar="FILE"),
+    ] = None,
     follows: Annotated[Optional[Path], typer.Option(help="Who follows whom, edges for pagerank: src, dst.", metavar="FILE")] = None,
     lake: Annotated[
         Optional[str], typer.Option("--lake", help="Keep the results in this lake: ops.model_metrics, MLflow.", metavar="DIR")
@@ -94,8 +105,14 @@ def recommender(
     --set blend.random_holdout_share=0 for what comes next, 1 for drawn ones. docs/metrics.md defines each metric. With --lake they
     are kept under --as-of, and the report of that day draws them.
 
+    With --protocol strong the test users are not in the training file; what is known of them is in --fold-in. Models that are bound
+    to their users are skipped, and "strong" has recall@20, recall@50 and ndcg@100 as Liang et al. (WWW 2018) define them; `shoal
+    evaluate split --strategy strong` makes the three files.
+
     Example: shoal evaluate recommender --train train.csv --test test.csv --model als --recommendations lists.csv
     """
+    if (protocol == "strong") != (fold_in is not None):
+        raise UsageError(f"--protocol {protocol}: --fold-in FILE goes with --protocol strong, which needs it")
     if model != "all" and model not in MODELS:
         raise UsageError(f"--model {model}: no such model; there are {', '.join(MODELS)}, all")
     if recommendations is not None:
@@ -106,30 +123,35 @@ def recommender(
     spark = spark_session("shoal-evaluate-recommender", env, settings.spark)
     learned = with_numbers(preferences(read_events(spark, train, settings.ingest), ratings=conf.ratings)).persist()
     tested = read_events(spark, test, settings.ingest)
-    settings, question = asked_question(settings, learned, tested)
+    folded = None if fold_in is None else read_fold_in(spark, fold_in, learned, settings).persist()
+    settings, question = asked_question(settings, learned if folded is None else folded, tested)
     held_out = relevant_rows(tested, conf.relevant).persist()
     space = SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
     about = read_items(spark, items, settings.ingest).persist() if items is not None else None
     led = read_follows(spark, follows, settings.ingest).persist() if follows is not None else None
-    protocol = protocol_of(settings, space, k or conf.k, about, led)
+    plan = replace(protocol_of(settings, space, k or conf.k, about, led), fold_in=folded)
+    plan = plan if folded is None else replace(plan, depth=max(plan.depth, NDCG_AT))
     names = list(MODELS) if model == "all" else list(dict.fromkeys([model, *BASELINES]))
     if model == "all" and about is None:
         names.remove("content")
         sys.stderr.write("shoal: the model content is skipped: --items FILE is required for it\n")
-    found = evaluate_models(learned, held_out, names, protocol, _tell, leave_out=model == "all")
+    if model == "all" and folded is not None:
+        names = [name for name in names if name not in TRANSDUCTIVE]
+        sys.stderr.write(f"shoal: the models {', '.join(TRANSDUCTIVE)} are skipped: they list for training users only\n")
+    found = evaluate_models(learned, held_out, names, plan, _tell, leave_out=model == "all")
     for name, why in found.left_out.items():
         sys.stderr.write(f"shoal: the model {name} is skipped: {why}\n")
     names = list(found.metrics)
     if recommendations is not None:
-        listed = found.lists.where(F.col("rank") <= protocol.k)
+        listed = found.lists.where(F.col("rank") <= plan.k)
         listed = listed if model == "all" else listed.where(F.col("model") == model)
         write_rows(listed.orderBy("model", "user_id", "rank"), recommendations)
     ratings: dict[str, dict[str, float | None]] = {}
-    if "als" in names and not any(rows.where("value is not null").isEmpty() for rows in (learned, held_out)):
+    if folded is None and "als" in names and not any(rows.where("value is not null").isEmpty() for rows in (learned, held_out)):
         ratings, found.settings["ratings"] = evaluate_ratings(learned, held_out, ratings_of(conf))
         found.metrics["als"]["all"] |= {name: ratings["als"][name] for name in ("rmse", "mae")}
-    metric = f"ndcg@{protocol.k}"
-    per_user = user_metrics(found.lists, held_out, sorted({protocol.k, *conf.curve}), names).persist()
+    metric = f"ndcg@{plan.k}"
+    per_user = user_metrics(found.lists, held_out, sorted({plan.k, *conf.curve}), names).persist()
     replicates = bootstrap(per_user, metric, names, conf.seed)
     best = max(names, key=lambda name: found.metrics[name]["all"][metric] or 0.0)
     report: dict[str, Any] = {
@@ -139,16 +161,28 @@ def recommender(
         "intervals": {name: {metric: pair} for name, pair in intervals(replicates).items()},
         "paired": {"best": best, "metric": metric, "better_by": paired_differences(replicates, best)},
         "ratings": ratings,
-        "new_items": evaluate_new_items(learned, held_out, protocol) if "content" in names else {},
+        "new_items": evaluate_new_items(learned, held_out, plan) if folded is None and "content" in names else {},
         "question": question,
         "settings": found.settings,
     }
+    if folded is not None:
+        report["strong"] = strong_metrics(found.lists, held_out, names)
     for frame in (per_user, found.lists, held_out, learned):
         frame.unpersist()
     if lake is not None:
-        params = {"train": train.name, "test": test.name, "k": protocol.k, "seed": conf.seed}
+        params = {"train": train.name, "test": test.name, "k": plan.k, "seed": conf.seed}
         report["run_id"] = keep(spark, settings, lake, day, result_from(report), params)
     sys.stdout.write(json.dumps(report) + "\n")
+
+
+def read_fold_in(spark: SparkSession, path: Path, learned: DataFrame, settings: Settings) -> DataFrame:
+    """The preferences of the test users that are known. Raises InputError where one of them is in the training file. Cost: one
+    join with its users."""
+    known = preferences(read_events(spark, path, settings.ingest), ratings=settings.evaluate_recommender.ratings)
+    both = known.select("user_id").distinct().join(learned.select("user_id").distinct(), "user_id", "left_semi").count()
+    if both:
+        raise InputError(f"{path}: {both} users are in the training file too; --protocol strong is for users who are not there")
+    return known
 
 
 def asked_question(settings: Settings, train: DataFrame, test: DataFrame) -> tuple[Settings, dict[str, Any]]:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -16,6 +15,7 @@ from shoal.conf.sections import IngestConf
 from shoal.errors import InputError
 from shoal.ingest.fields import Hide
 from shoal.ingest.formats.listing import Survey, list_files, survey_files
+from shoal.ingest.formats.storage import is_file
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.small_triage import without_adaptive_execution
 from shoal.ingest.unfinished import unfinished_ids
@@ -159,7 +159,7 @@ def _surveys(
     lake: Lake, conf: IngestConf, source: str, record_types: Sequence[RecordType], given: str, unpacked: Sequence[str]
 ) -> dict[str, list[Survey]]:
     """The surveys of the files of each record type, by its name."""
-    hide, is_one_file = pseudonymiser(lake.settings.privacy), Path(given).is_file() and not unpacked
+    hide, is_one_file = pseudonymiser(lake.settings.privacy), is_file(given) and not unpacked
     files = list_files(given, conf.max_files, any(each.of_pictures for each in record_types), unpacked)
     claimed = {each.name: [path for path in files if each.claims(path)] for each in record_types}
     unmatched = len(files) - len({path for paths in claimed.values() for path in paths})

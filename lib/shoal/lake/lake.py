@@ -19,6 +19,7 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from shoal.conf.addresses import is_uri
 from shoal.conf.sections import Settings
 from shoal.errors import ContractError, SkippedError, UsageError
 from shoal.lake import log, schema
@@ -29,7 +30,7 @@ from shoal.lake.log import DataFile, Txn
 from shoal.lake.migration import literal
 from shoal.lake.run import Run
 from shoal.lake.schema import PSEUDONYMISED_LAYERS, PSEUDONYMS_PROPERTY
-from shoal.lake.store import Store, is_uri, resolved_root
+from shoal.lake.store import Store, resolved_root
 
 __all__ = ["PSEUDONYMISED_LAYERS", "PSEUDONYMS_PROPERTY", "Lake", "Run", "Txn", "storage_error"]
 

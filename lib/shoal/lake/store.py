@@ -4,7 +4,6 @@ names and drops a table by its contract's name. No rule about what is in it."""
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,26 +16,19 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import ParseException
 from pyspark.sql import DataFrame, SparkSession
 
+from shoal.conf.addresses import is_uri, local_path
 from shoal.errors import InputError, UsageError, one_line
 from shoal.lake.contract import contract
 
-# hdfs://, s3a://, abfss://, gs://, dbfs:/; a scheme of one letter is a drive of Windows.
-_URI = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/")
 # Open-source Delta's only catalog, whose tables go by two-part names in Delta's own builders.
 SESSION_CATALOG = "spark_catalog"
-
-
-def is_uri(root: str | Path) -> bool:
-    """Whether the root of a lake is the URI of a file system other than the local one."""
-    found = _URI.match(str(root))
-    return found is not None and found.group(1).lower() != "file"
 
 
 def resolved_root(root: str | Path) -> str:
     """Return the root of a lake as its tables' paths begin: a URI without a trailing slash, or an absolute local path."""
     if is_uri(root):
         return str(root).rstrip("/")
-    return str(Path(re.sub(r"^file:(//)?(?=/)", "", str(root))).resolve())
+    return str(Path(local_path(root)).resolve())
 
 
 def refuse_missing_folder(root: str | Path, catalog: str | None, made_by: str = "`shoal ingest` makes a lake") -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from shoal.conf.addresses import is_uri
 from shoal.conf.pseudonym_key import WITHHELD
 from shoal.conf.sections import Settings
 from shoal.errors import ShoalError, SkippedError, one_line
@@ -85,6 +86,7 @@ def _execute(
         "conf_hash": run.conf_hash, "code_hash": run.code_hash, "code_version": code_version(),
     }  # fmt: skip
     mark = {k: str(v) for k, v in row.items()}
+    _place_checkpoints(spark, lake)
     error: BaseException | None = None
     killed: dict[str, str] | None = None
     try:
@@ -113,6 +115,14 @@ def _execute(
         message = f"{message or 'the job is done'}; its row in ops.runs could not be written: {one_line(late)}"
         status, code = "failed", code or late.exit_code
     return Result(run.run_id, job.name, job.stage, as_of, status, seconds, run.rows_in, dict(run.rows_out), run.tags, message, code)
+
+
+def _place_checkpoints(spark: SparkSession, lake: Lake) -> None:
+    """On a cluster, name a folder of the lake for checkpoints, where the session has none: what is kept in an executor is lost with
+    it. Spark removes each checkpoint when nothing refers to it (spark.cleaner.referenceTracking.cleanCheckpoints)."""
+    context = spark.sparkContext
+    if is_uri(lake.address) and not str(context.master).startswith("local") and context.getCheckpointDir() is None:
+        context.setCheckpointDir(f"{lake.address}/.spark-checkpoints")
 
 
 def _as_shoal(error: BaseException, job: str) -> ShoalError:

@@ -30,11 +30,12 @@ _START_SECONDS = 120
 
 @dataclass(frozen=True)
 class Hdfs:
-    """A running HDFS: its process, its folder, and the URI of its root."""
+    """A running HDFS: its process, its folder, the URI of its root, and that of its root by WebHDFS."""
 
     pid: int
     folder: Path
     uri: str
+    web_uri: str
 
 
 def hdfs_jars() -> Path:
@@ -60,21 +61,21 @@ def start(folder: str | Path) -> Hdfs:
     (root / "log4j2.properties").write_text("rootLogger.level = warn\nrootLogger.appenderRef.out.ref = out\n"
         "appender.out.type = Console\nappender.out.name = out\nappender.out.layout.type = PatternLayout\n"
         "appender.out.layout.pattern = %d %p %c %m%n\n")  # fmt: skip
-    (port,) = free_ports(1)
+    port, web_port = free_ports(2)
     details = root / "details.properties"
     details.unlink(missing_ok=True)
     command = [
         java(), "-Xmx512m", f"-Dtest.build.data={root / 'data'}", f"-Dlog4j2.configurationFile={root / 'log4j2.properties'}",
         "-cp", f"{hdfs_jars() / '*'}:{spark_jars_folder() / '*'}", _MAIN, "-nomr", "-format",
-        "-nnport", str(port), "-datanodes", "1",
+        "-nnport", str(port), "-nnhttpport", str(web_port), "-datanodes", "1",
         "-D", "dfs.replication=1", "-D", "dfs.permissions.enabled=true", "-writeDetails", str(details),
     ]  # fmt: skip
     with (root / "hdfs.log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    (root / "hdfs.pid").write_text(f"{process.pid} {port}\n")
-    made = Hdfs(process.pid, root, f"hdfs://127.0.0.1:{port}")
+    (root / "hdfs.pid").write_text(f"{process.pid} {port} {web_port}\n")
+    made = _hdfs(process.pid, root, port, web_port)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and runs(made.pid, *_words(root)):
         # The details are written when the data node has registered.
@@ -91,8 +92,8 @@ def running_in(folder: str | Path) -> Hdfs | None:
     note = root / "hdfs.pid"
     if not note.is_file():
         return None
-    pid, port = note.read_text().split()
-    return Hdfs(int(pid), root, f"hdfs://127.0.0.1:{port}") if runs(int(pid), *_words(root)) else None
+    pid, port, web_port = map(int, note.read_text().split())
+    return _hdfs(pid, root, port, web_port) if runs(pid, *_words(root)) else None
 
 
 def stop(folder: str | Path) -> bool:
@@ -103,6 +104,10 @@ def stop(folder: str | Path) -> bool:
     end(found.pid, *_words(found.folder))
     (found.folder / "hdfs.pid").unlink(missing_ok=True)
     return True
+
+
+def _hdfs(pid: int, root: Path, port: int, web_port: int) -> Hdfs:
+    return Hdfs(pid, root, f"hdfs://127.0.0.1:{port}", f"webhdfs://127.0.0.1:{web_port}")
 
 
 def _answers(port: int) -> bool:

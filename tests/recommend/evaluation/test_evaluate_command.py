@@ -110,3 +110,39 @@ def test_a_follow_leads_a_newcomer_to_items(
     bad = write(tmp_path / "bad.csv", ["source", "target"], [("new", "")])
     with pytest.raises(InputError, match="column dst: 1 rows left empty; expected an id"):
         read_follows(spark, bad)
+
+
+def test_users_whom_no_model_was_fitted_with_get_lists_from_what_is_known_of_them(
+    spark: SparkSession, films: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """u10 and u11 are held out: with the seas 0 to 4 known of u10 the seas 5, 6 and 7 are sought, and so with the wars of u11."""
+    with films[0].open(encoding="utf-8") as text:
+        header, *rows = list(csv.reader(text))
+    held = [row for row in rows if row[0] in ("u10", "u11")]
+    train = write(tmp_path / "others.csv", header, [row for row in rows if row not in held])
+    known = write(tmp_path / "known.csv", header, [row for row in held if int(row[1][3:]) < 5])
+    test = write(tmp_path / "sought.csv", header, [row for row in held if int(row[1][3:]) >= 5])
+    recommender(train, test, k=3, model="ease", protocol="strong", fold_in=known, sets=QUICK)
+    said = json.loads(capsys.readouterr().out)
+    assert said["models"]["ease"]["ndcg@3"] == said["strong"]["ease"]["recall@20"] == said["strong"]["ease"]["ndcg@100"] == 1.0
+    assert said["slices"]["ease"]["short_history"]["users"] == 2  # what is known of them counts, not the training file
+    assert set(said["strong"]) == {"ease", "random", "popularity"}
+    assert said["ratings"] == said["new_items"] == {}
+    # All test events are later: the blend would be asked what comes next.
+    assert said["question"] == {"random_holdout_share": 0.0, "from": "times"}
+    for model in ("als", "item_neighbours", "blend"):
+        recommender(train, test, k=3, model=model, protocol="strong", fold_in=known, sets=QUICK)
+        assert json.loads(capsys.readouterr().out)["models"][model]["ndcg@3"] == 1.0, model
+
+
+def test_strong_generalisation_refuses_users_that_a_model_would_know(films: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    train, test, _ = films
+    with pytest.raises(UsageError, match=r"--protocol weak: --fold-in FILE goes with --protocol strong"):
+        recommender(train, test, fold_in=train)
+    with pytest.raises(UsageError, match=r"--protocol strong: --fold-in FILE"):
+        recommender(train, test, protocol="strong")
+    with pytest.raises(InputError, match=r"train\.csv: 12 users are in the training file too"):
+        recommender(train, test, protocol="strong", fold_in=train, sets=QUICK)
+    with pytest.raises(UsageError, match=r"--model pagerank: lists for users that it was fitted with"):
+        others = write(tmp_path / "others.csv", ["userId", "movieId", "rating", "timestamp"], [("x", "sea1", 4, 1)])
+        recommender(train, test, protocol="strong", fold_in=others, model="pagerank", sets=QUICK)

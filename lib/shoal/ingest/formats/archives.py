@@ -19,10 +19,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, TransientError, UsageError
 from shoal.ingest.formats.listing import is_hidden
+from shoal.ingest.formats.storage import files_below, is_file, is_folder, open_binary, sha256_of
 
 _BLOCK = 1 << 20
 # A hidden file that says what the archive was called: its name may name the person whose it is.
@@ -33,16 +35,15 @@ _RATIO_FROM_BYTES = 1 << 20
 
 def is_archive(given: str) -> bool:
     """Whether the input is a .zip file, by its name."""
-    return given.lower().endswith(".zip") and Path(given).is_file()
+    return given.lower().endswith(".zip") and is_file(given)
 
 
 def archives_of(given: str) -> list[str]:
     """The .zip files that an input is or holds, sorted: the file itself, or those below the folder, without hidden ones."""
     if is_archive(given):
         return [given]
-    folder = Path(given)
-    found = folder.rglob("*.[zZ][iI][pP]") if folder.is_dir() else ()
-    return sorted(str(file) for file in found if file.is_file() and not is_hidden(file.relative_to(folder)))
+    found = files_below(given) if is_folder(given) else ()
+    return [file for file, inside in found if inside.suffix.lower() == ".zip" and not is_hidden(inside)]
 
 
 def landing(root: Path) -> Path:
@@ -59,14 +60,14 @@ def unpack(given: str, root: Path, conf: IngestConf) -> Path:
     link, an encrypted or damaged or repeated member, and beyond zip_max_members, zip_max_bytes or zip_max_ratio; nothing is
     left unpacked then.
     """
-    folder = landing(root) / _sha256(given)
+    folder = landing(root) / sha256_of(given)
     if folder.is_dir():
         return folder
     # Of this process alone: two runs of the same archive do not write into one another's.
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     _drop_partials(folder)
     try:
-        with zipfile.ZipFile(given) as archive:
+        with open_binary(given) as stream, zipfile.ZipFile(cast(IO[bytes], stream)) as archive:
             members = _sound_members(given, archive, conf)
             partial.mkdir(parents=True)
             _unpack_members(given, archive, members, partial, conf)
@@ -201,11 +202,3 @@ def _unpack_members(given: str, archive: zipfile.ZipFile, members: list[zipfile.
             raise InputError(f"{member_of}: damaged: {error}; get the archive once more") from None
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise InputError(f"{member_of}: a file and a folder of one name; nothing of the archive is read") from None
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

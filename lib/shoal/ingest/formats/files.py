@@ -31,6 +31,7 @@ from shoal.ingest.formats.listing import Survey, are_few, list_files, literal_pa
 from shoal.ingest.formats.names import by_plain, plain
 from shoal.ingest.formats.parsing import Stretch
 from shoal.ingest.formats.reading import Columns, TextReading, each_stretch, stretches_of
+from shoal.ingest.formats.storage import file_size
 
 # What is written: the last suffix decides the form; `.gz` may follow a form of text.
 FORMS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
@@ -84,7 +85,7 @@ def read_rows(
     """
     conf = conf or load().ingest
     files = list_files(str(path), conf.max_files)
-    total = sum(Path(file).stat().st_size for file in files)
+    total = sum(map(file_size, files))
     conf = conf.model_copy(update={"split_bytes": min(max(total // PARTS, MIN_PART_BYTES), MAX_PART_BYTES)})
     surveys = [s for s in survey_files(spark, files, conf, documents=True) if s.bytes and (s.form != "csv" or s.header)]
     if not surveys:

@@ -18,11 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
+from shoal.conf.addresses import is_uri, local_path
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError
 from shoal.ingest.formats.documents import ASSIGNMENT, holds_pages, is_document
 from shoal.ingest.formats.parsing import Stretch, as_utf8, chunks, open_bytes
 from shoal.ingest.formats.splitting import Limits, can_quote, fields
+from shoal.ingest.formats.storage import absolute, file_size, files_below, hadoop_uri, is_file, is_folder, open_binary, sha256_of
 
 # Data of an archive of X; of other files of JavaScript nothing is read.
 SCRIPT = ".js"
@@ -88,7 +90,7 @@ def literal_path(path: str) -> str:
     """A local path as Spark reads it to the letter: with its scheme, or another default file system would be asked, and with marks
     of patterns escaped."""
     name = re.sub(r"([\\*?\[\]{}])", r"\\\1", shown_path(path))
-    return f"file://{name}"
+    return hadoop_uri(name) if is_uri(path) else f"file://{name}"
 
 
 def is_hidden(path: Path) -> bool:
@@ -110,23 +112,24 @@ def list_files(given: str, max_files: int, pictures: bool = False, unpacked: Seq
     Sorted in each folder. Hidden files and folders, and those that start with _, are none, as Spark has it; pictures only where
     asked for. Raises InputError where there is no such path, no file of a known ending, or more than `max_files`.
     """
-    path = Path(given)
-    if not path.exists():
+    given = absolute(given) if is_uri(given) else local_path(given)
+    alone = is_file(given)
+    if not alone and not is_folder(given):
         raise InputError(f"{given}: no such file or folder")
-    if path.is_file() and not unpacked:
+    if alone and not unpacked:
         if form_of(given) in _none_of(pictures):
             _refuse_html(given, given.lower().endswith((".html", ".htm")))
             raise InputError(f"{shown_path(given)}: unknown ending; expected one of {', '.join(sorted(FORMS))}, also with .gz")
-        return [str(path.resolve())]
+        return [absolute(given)]
     found, has_html = [], False
-    for folder in [path, *map(Path, unpacked)] if path.is_dir() else map(Path, unpacked):
-        for file in sorted(folder.rglob("*")):
-            if is_hidden(file.relative_to(folder)) or not file.is_file():
+    for folder in unpacked if alone else [given, *unpacked]:
+        for file, inside in files_below(folder):
+            if is_hidden(inside):
                 continue
-            has_html |= file.suffix.lower() in (".html", ".htm")
-            if form_of(file.name) in _none_of(pictures) or (file.suffix.lower() == SCRIPT and not holds_data(file)):
+            has_html |= inside.suffix.lower() in (".html", ".htm")
+            if form_of(inside.name) in _none_of(pictures) or (inside.suffix.lower() == SCRIPT and not holds_data(file)):
                 continue
-            found.append(str(file.resolve()))
+            found.append(file)
             if len(found) > max_files:
                 raise InputError(f"{given}: more than {max_files:,} files; raise it with --set max_files=N")
     if not any(form_of(file) != "picture" for file in found):
@@ -145,10 +148,10 @@ def _refuse_html(given: str, has_html: bool) -> None:
         )
 
 
-def holds_data(path: str | Path) -> bool:
+def holds_data(path: str) -> bool:
     """Whether a file of JavaScript is data of an archive of X, `window.YTD.<name>.part<N> = [...]`; reads its first bytes."""
     try:
-        with Path(path).open("rb") as file:
+        with open_binary(path) as file:
             return ASSIGNMENT.match(file.read(_ASSIGNMENT_BYTES)) is not None
     except OSError:
         # The survey reads it and reports why it cannot.
@@ -201,7 +204,7 @@ def are_few(paths: Sequence[str]) -> bool:
     if len(paths) > FEW_FILES or any(path.lower().endswith(".gz") for path in paths):
         return False
     try:
-        return sum(Path(path).stat().st_size for path in paths) <= FEW_BYTES
+        return sum(map(file_size, paths)) <= FEW_BYTES
     except OSError:
         # Told as for many files.
         return False
@@ -223,9 +226,9 @@ def survey_row(path: str, conf: IngestConf, documents: bool = False, pages: froz
     name = path.lower().removesuffix(".gz")
     separator = conf.delimiter if conf.delimiter != "auto" else "\t" if name.endswith((".tsv", ".tab")) else ","
     try:
-        size, digest = Path(path).stat().st_size, _sha256(path)
+        size, digest = file_size(path), sha256_of(path)
         if form == "parquet":
-            with Path(path).open("rb") as file:
+            with open_binary(path) as file:
                 schema = pq.read_schema(file)
             return path, form, "", size, digest, schema.names, [0], [-1], [1], schema.remove_metadata().to_string(), None
         if form == "picture":
@@ -290,14 +293,6 @@ def header_fields(line: bytes, delimiter: str, limits: Limits) -> list[str]:
     if twice:
         raise ValueError(f"the header names {twice[0]!r} twice")
     return names
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _cuts(stretch: Stretch, limits: Limits, split_bytes: int, size: int) -> list[tuple[int, int, int]]:

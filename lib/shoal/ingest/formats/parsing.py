@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BufferedIOBase
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -19,8 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from shoal.conf.addresses import is_uri
 from shoal.ingest.formats.json_objects import Left, Row, Shaped, json_record, read_alike
 from shoal.ingest.formats.splitting import Cut, Limits, Marks, Positions, can_quote, cut, fields
+from shoal.ingest.formats.storage import open_binary
 
 CHUNK_BYTES = 4 << 20
 # The raw text that is kept of a record beyond the size limit; its reason tells the rest.
@@ -59,7 +60,10 @@ def batch_schema(names: Sequence[str]) -> pa.Schema:
 
 def open_bytes(path: str) -> BufferedIOBase:
     """The bytes of a file, unzipped where its name ends in .gz."""
-    return cast(BufferedIOBase, gzip.open(path, "rb")) if path.lower().endswith(".gz") else Path(path).open("rb")
+    if not path.lower().endswith(".gz"):
+        return open_binary(path)
+    # A name is closed with the zipped file; a stream is closed when nothing refers to it.
+    return cast(BufferedIOBase, gzip.open(open_binary(path) if is_uri(path) else path))
 
 
 def _as_it_stands(error: UnicodeError) -> tuple[str, int]:

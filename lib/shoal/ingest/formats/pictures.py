@@ -6,11 +6,13 @@ import json
 import struct
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import IO, cast
 
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
 from shoal.ingest.formats.parsing import Stretch, slow_batch
+from shoal.ingest.formats.storage import open_binary
 
 # What Pillow's readers of headers meet in bytes that are no picture, or too large a one.
 BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, struct.error,
@@ -26,7 +28,7 @@ def look(path: str) -> tuple[int | None, int | None, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture:
+            with open_binary(path) as stream, Image.open(cast(IO[bytes], stream), formats=FORMATS) as picture:
                 width, height = picture.size
     except FileNotFoundError:
         return None, None, "missing"

@@ -23,6 +23,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
+from shoal.mine.graph.checkpoints import mark_checkpoint
+
 # 2 million entries are 24 MB of matrix: some 10 ms of numpy, and small in any worker.
 MOST_ENTRIES = 2_000_000
 # Fewer than this are multiplied in less time than a second task takes to start.
@@ -183,7 +185,7 @@ def run_rounds(blocks: Blocks, program: Program, max_rounds: int, is_done: Calla
         for _ in range(length):
             records = _advance(blocks, program, records)
         records.persist(StorageLevel.MEMORY_AND_DISK)
-        records.localCheckpoint()  # forgets how it was made: a lineage of a hundred rounds would be walked in each job
+        mark_checkpoint(records)  # forgets how it was made: a lineage of a hundred rounds would be walked in each job
         # collect gives the blocks in order of partition, so the sums have one order.
         distances = records.filter(_is_step).map(lambda record: (record[1].change, record[1].cycle)).collect()
         change, cycle = (float(sum(column)) for column in zip(*distances, strict=True))

@@ -1,18 +1,32 @@
 """Cutting the lineage of iterative frames, and freeing what that leaves behind.
 
 Each round of a graph algorithm builds on the last. Without a cut, Spark would plan round 30 as thirty rounds, and `persist`
-alone keeps the nested plans. A local checkpoint keeps the rows in the executors' storage and forgets the plan; a lost
-executor fails the job, which a rerun of the same as_of repairs.
+alone keeps the nested plans. A local checkpoint keeps the rows in the executors' storage and forgets the plan. On a cluster an
+executor can be lost, and its rows with it: where the session has a folder for checkpoints (`runner.execute` names one in the
+lake), they are written there.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from pyspark import RDD
 from pyspark.sql import DataFrame
 
 
 def cut_lineage(rows: DataFrame) -> DataFrame:
     """The same rows, computed now, with no plan behind them. Keeps the partitioning. The caller releases it."""
-    return rows.localCheckpoint(eager=True)
+    if rows.sparkSession.sparkContext.getCheckpointDir() is None:
+        return rows.localCheckpoint(eager=True)
+    return rows.checkpoint(eager=True)
+
+
+def mark_checkpoint(records: RDD[Any]) -> None:
+    """Forget how persisted records were made, once they are computed."""
+    if records.context.getCheckpointDir() is None:
+        records.localCheckpoint()
+    else:
+        records.checkpoint()
 
 
 def release(checkpointed: DataFrame) -> None:

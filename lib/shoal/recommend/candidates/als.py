@@ -11,8 +11,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ from pyspark.sql import functions as F
 
 from shoal.arrays import Floats
 from shoal.errors import InputError, UsageError
-from shoal.recommend.candidates.als_numpy import solve_als
-from shoal.recommend.candidates.collected import collect_up_to
+from shoal.recommend.candidates.als_numpy import solve_als, solve_users
+from shoal.recommend.candidates.collected import collect_up_to, shares_disk
 from shoal.recommend.ranking.reason import als_reason
 from shoal.recommend.ranking.top_k import Items, collect_items, rank_top_k
 
@@ -206,11 +206,44 @@ def _need_checkpoints(spark: SparkSession) -> None:
     context = spark.sparkContext
     if context.getCheckpointDir() is not None:
         return
-    if not str(context.master).startswith("local"):
+    if not shares_disk(spark):
         raise UsageError(f"max_iter above {CHECKPOINT_ROUNDS}: the cluster has no checkpoint folder; call setCheckpointDir first")
     folder = tempfile.mkdtemp(prefix="shoal-als-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     context.setCheckpointDir(Path(folder).as_uri())
+
+
+def fold_in(model: AlsModel, preferences: DataFrame) -> AlsModel:
+    """The model with the users of `preferences` in place of its own: their factors are one half round over its item factors.
+
+    `preferences`: user_id, item_id, weight, value, unique by user and item; what the model does not know, and what weighs nothing
+    (implicit) or has no rating (explicit), does not count; a user with nothing left has no factors. Cost: the item factors are
+    collected and broadcast (`collect_items` says the bound); one shuffle by user; one system of the rank a user.
+    """
+    settings, items = model.settings, model.collected_items()
+    target = F.col("weight" if settings.is_implicit else "value")
+    wanted = preferences.where(target > 0 if settings.is_implicit else target.isNotNull())
+    pair = F.struct("item_id", target.cast("double").alias("rating"))
+    rows = wanted.groupBy("user_id").agg(F.sort_array(F.collect_list(pair)).alias("met"))
+    shared = preferences.sparkSession.sparkContext.broadcast((items.ids, items.factors))
+    alpha = settings.alpha if settings.is_implicit else None
+
+    def folded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        ids, factors = shared.value
+        for batch in batches:
+            met = batch.column("met")
+            item = pc.index_in(met.values.field("item_id"), value_set=ids)
+            known = item.is_valid().to_numpy(zero_copy_only=False)
+            user = np.repeat(np.arange(len(batch)), np.diff(met.offsets.to_numpy()))[known]
+            present, numbers = np.unique(user, return_inverse=True)
+            if not len(present):
+                continue
+            at, rating = item.drop_null().to_numpy().astype(np.int64), met.values.field("rating").to_numpy()[known]
+            found = solve_users(numbers, at, rating, factors, settings.reg_param, alpha)
+            values = pa.ListArray.from_arrays(np.arange(len(found) + 1, dtype=np.int32) * found.shape[1], pa.array(found.ravel()))
+            yield pa.record_batch([batch.column("user_id").take(pa.array(present)), values], ["user_id", "features"])
+
+    return replace(model, user_factors=rows.mapInArrow(folded, "user_id string, features array<float>"))
 
 
 def list_als(

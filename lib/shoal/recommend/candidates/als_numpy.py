@@ -38,6 +38,16 @@ def solve_als(
     return user_factors.astype(np.float32), item_factors.astype(np.float32)
 
 
+def solve_users(users: Ints, items: Ints, ratings: Doubles, item_factors: Floats, reg_param: float, alpha: float | None) -> Floats:
+    """The users' half of a round: the factors of users 0, 1 ... that fit `item_factors` best; users x rank, float32.
+
+    `users`: dense numbers from 0, each at least once; `items`: rows of `item_factors`. Of users that the items were fitted with it
+    gives their factors again, once the rounds have converged. Cost: as one half of `solve_als`.
+    """
+    with threadpool_limits(1, "blas"):
+        return _Grouped(users, items, ratings).solved(item_factors.astype(np.float64), reg_param, alpha).astype(np.float32)
+
+
 class _Grouped:
     """Ratings by what is solved for: `others[start[n]:start[n + 1]]` are those that number n has a rating with."""
 

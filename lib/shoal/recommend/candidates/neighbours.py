@@ -141,10 +141,11 @@ def as_pairs(packed: DataFrame, catalogue: Catalogue) -> DataFrame:
 
 
 def list_item_neighbours(
-    placed: DataFrame, users: DataFrame, catalogue: Catalogue, settings: NeighbourSettings, k: int
+    placed: DataFrame, users: DataFrame, catalogue: Catalogue, settings: NeighbourSettings, k: int, met: DataFrame | None = None
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score: the sum of the similarities to what the user has met.
 
+    Neighbours are those of `placed`, and so are the histories of `users`, unless `met`, of the same columns, has these.
     Items that no neighbour speaks for are not listed. Cost: `item_neighbours`, collected (bounded by `as_matrix`), one pass
     over the users.
     """
@@ -161,8 +162,8 @@ def list_item_neighbours(
 
         return score
 
-    rows = histories(placed.join(users.select("user_id").distinct(), "user_id", "left_semi"), catalogue)
-    return rank_histories(rows, catalogue.ids, load, k)
+    wanted = (placed if met is None else met).join(users.select("user_id").distinct(), "user_id", "left_semi")
+    return rank_histories(histories(wanted, catalogue), catalogue.ids, load, k)
 
 
 def swap_roles(preferences: DataFrame) -> DataFrame:

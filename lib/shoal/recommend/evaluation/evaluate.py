@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
-from shoal.recommend.candidates.als import LOCAL_RATINGS, AlsSettings, fit_als, list_als
+from shoal.recommend.candidates.als import LOCAL_RATINGS, AlsModel, AlsSettings, fit_als, fold_in, list_als
 from shoal.recommend.candidates.blend import BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
 from shoal.recommend.candidates.content import ContentSettings, content_factors, genre_popularity, labels_of
 from shoal.recommend.candidates.cooccurrence import MAX_ITEMS
@@ -40,6 +40,8 @@ from shoal.recommend.ranking.top_k import rank_top_k
 LOG = logging.getLogger(__name__)
 # What every model is held against.
 BASELINES = ("random", "popularity")
+# Models of a graph that the users are nodes of: they list for users whom they were fitted with, not for others.
+TRANSDUCTIVE = ("user_neighbours", "pagerank")
 # Metric -> mean; None where no user counts.
 Metrics = dict[str, "float | None"]
 
@@ -64,7 +66,8 @@ class EvaluationProtocol:
     """How models are trained and evaluated: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
     columns of `content.content_terms`), which the model content needs; `depth`: make lists longer than k;
-    `follows`: src_id, dst_id, more edges for pagerank."""
+    `follows`: src_id, dst_id, more edges for pagerank; `fold_in`: preferences of users who are not in the training part, which
+    lists are then made for (strong generalisation: Liang et al., WWW 2018)."""
 
     k: int
     space: SearchSpace
@@ -74,6 +77,15 @@ class EvaluationProtocol:
     items: DataFrame | None = None
     depth: int = 0
     follows: DataFrame | None = None
+    fold_in: DataFrame | None = None
+
+    def histories(self, train: DataFrame) -> DataFrame:
+        """What the users to list for have met: `fold_in`, else the training part."""
+        return train if self.fold_in is None else self.fold_in
+
+    def knowing(self, als: AlsModel) -> AlsModel:
+        """ALS with factors of the users to list for."""
+        return als if self.fold_in is None else fold_in(als, self.fold_in)
 
     @property
     def length(self) -> int:
@@ -123,13 +135,16 @@ def evaluate_models(
 
     Everything that is chosen is chosen inside `train`. `test`: user_id, item_id. Items of `train` are the catalogue;
     what a user has in `train` is never listed. The models: see MODELS. Raises UsageError, with the names there are, for
-    an unknown one; InputError for data that a model cannot be trained on (a catalogue above its bound), of a baseline or without
-    `leave_out`. Cost: caches `train`'s users to be listed and all lists; one evaluation pass for all models together, and
-    that of `intra_list_diversity`.
+    an unknown one, or, with `fold_in`, one of TRANSDUCTIVE; InputError for data that a model cannot be trained on (a catalogue
+    above its bound), of a baseline or without `leave_out`. Cost: caches `train`'s users to be listed and all lists; one evaluation
+    pass for all models together, and that of `intra_list_diversity`.
     """
     unknown = [name for name in names if name not in MODELS]
     if unknown:
         raise UsageError(f"--model {unknown[0]}: no such model; there are {', '.join(MODELS)}, all")
+    bound = [name for name in names if name in TRANSDUCTIVE]
+    if bound and protocol.fold_in is not None:
+        raise UsageError(f"--model {bound[0]}: lists for users that it was fitted with; --protocol strong has others")
     settings: Chosen = {}
     trials: list[Trial] = []
 
@@ -153,7 +168,7 @@ def evaluate_models(
             made[name] = rows.select(F.lit(name).alias("model"), "user_id", "rank", "item_id", "score")
         names = list(made)
         lists = reduce(DataFrame.unionByName, made.values()).persist()
-        metrics = evaluate_lists(lists, test, train, names, protocol.k)
+        metrics = evaluate_lists(lists, test, train, names, protocol.k, protocol.fold_in)
         told = protocol.items is not None and protocol.beyond is not None
         vectors = content_vectors(described(protocol), protocol.needed().content) if told else user_vectors(train)
         for model, value in diversity_of(lists, vectors, protocol.k, names).items():
@@ -175,17 +190,18 @@ def diversity_of(lists: DataFrame, vectors: DataFrame, k: int, names: Sequence[s
 
 
 def evaluate_lists(
-    lists: DataFrame, test: DataFrame, train: DataFrame, models: Sequence[str], k: int
+    lists: DataFrame, test: DataFrame, train: DataFrame, models: Sequence[str], k: int, met: DataFrame | None = None
 ) -> dict[str, dict[str, Metrics]]:
     """model -> slice -> metric -> mean; the slice all first, always there: without a test user its means are None, its
     users 0. Coverage, novelty and popularity bias are of the slice all only, coverage 0, the others None, for a model that
     lists nothing.
 
-    `lists`: model, user_id, rank, item_id; `test`, `train`: user_id, item_id. Cost: the passes of `user_metrics`,
-    `with_history_slices`, `coverage` and `novelty`; collects a row a model and slice.
+    `lists`: model, user_id, rank, item_id; `test`, `train`: user_id, item_id; `met`: the same, the histories that slices go by
+    where they are not in `train`. Cost: the passes of `user_metrics`, `with_history_slices`, `coverage` and `novelty`; collects a
+    row a model and slice.
     """
     shares = {row["model"]: row.asDict() for row in coverage(lists, train, [k], models).collect()}
-    sliced = with_history_slices(user_metrics(lists, test, [k], models), train)
+    sliced = with_history_slices(user_metrics(lists, test, [k], models), train if met is None else met)
     beyond = {row["model"]: row.asDict() for row in novelty(lists, train, [k], models).collect()}
     rows = [row.asDict() for row in mean_metrics(sliced, ("model", "slice")).collect()]
     nobody: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
@@ -200,18 +216,19 @@ def evaluate_lists(
 
 
 def _random(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
-    return list_random(train, users, train, protocol.length, protocol.space.seed)
+    return list_random(train, users, protocol.histories(train), protocol.length, protocol.space.seed)
 
 
 def _popularity(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
-    return list_popular(popularity(train), users, train, protocol.length, protocol.user_batch_size)
+    return list_popular(popularity(train), users, protocol.histories(train), protocol.length, protocol.user_batch_size)
 
 
 def _als(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
     """Searched inside `train`, then fitted on all of it. A user that `train` does not have gets no list."""
     best, _ = search_als(train, protocol.space, protocol.k, protocol.validation_ratio, protocol.user_batch_size, tell)
     chosen["als"] = best.named()
-    return list_als(fit_als(train, best), train, users, protocol.length, protocol.user_batch_size)
+    als = protocol.knowing(fit_als(train, best))
+    return list_als(als, protocol.histories(train), users, protocol.length, protocol.user_batch_size)
 
 
 def _ease(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
@@ -220,7 +237,8 @@ def _ease(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chos
     placed = with_places(train, settings.max_history)
     best = replace(settings, l2=_searched_l2(train, settings, protocol))
     chosen["ease"] = {"l2": best.l2}
-    return list_ease(placed, users, fit_ease(placed, best), protocol.length)
+    met = placed if protocol.fold_in is None else with_places(protocol.fold_in, settings.max_history)
+    return list_ease(met, users, fit_ease(placed, best), protocol.length)
 
 
 def _searched_l2(train: DataFrame, settings: EaseSettings, protocol: EvaluationProtocol) -> float:
@@ -257,7 +275,8 @@ def _best_value(
 
 def _from_neighbours(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, settings: NeighbourSettings) -> DataFrame:
     placed = with_places(train, protocol.needed().ease.max_history)
-    return list_item_neighbours(placed, users, catalogue_of(placed, MAX_ITEMS), settings, protocol.length)
+    met = None if protocol.fold_in is None else with_places(protocol.fold_in, protocol.needed().ease.max_history)
+    return list_item_neighbours(placed, users, catalogue_of(placed, MAX_ITEMS), settings, protocol.length, met)
 
 
 def _item_neighbours(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> DataFrame:
@@ -292,8 +311,9 @@ def _content(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, c
     """All items that are described, new ones among them, by ALS' users and factors made of terms."""
     als = fit_als(train, protocol.needed().blend.als)
     factors = content_factors(described(protocol), als.item_factors, protocol.needed().content)
-    asked = als.user_factors.join(users, "user_id", "left_semi")
-    return rank_top_k(asked, factors, train.select("user_id", "item_id"), protocol.length, protocol.user_batch_size)
+    asked = protocol.knowing(als).user_factors.join(users, "user_id", "left_semi")
+    met = protocol.histories(train).select("user_id", "item_id")
+    return rank_top_k(asked, factors, met, protocol.length, protocol.user_batch_size)
 
 
 def described(protocol: EvaluationProtocol) -> DataFrame:
@@ -357,14 +377,15 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
         als = fit_als(train, settings.als)
         fitted = fit_parts(train, settings, als, kept)
         if fitted is None:
-            return list_als(als, train, users, protocol.length, protocol.user_batch_size)
+            return list_als(protocol.knowing(als), protocol.histories(train), users, protocol.length, protocol.user_batch_size)
         experts = fit_experts(train, settings, kept)
         chosen["blend"] = {
             expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
                           **dict(zip(FEATURES, expert.coefficients, strict=True))}
             for expert in experts
         }  # fmt: skip
-        rows = history_rows(train, fitted.catalogue, als.user_factors, settings.ease.max_history, users)
+        factors, met = protocol.knowing(als).user_factors, protocol.histories(train)
+        rows = history_rows(met, fitted.catalogue, factors, settings.ease.max_history, users)
         return list_blend(blend_of(fitted, experts, settings), rows, protocol.length)
     finally:
         if kept is not None:
