@@ -10,7 +10,7 @@ STREAM_LAKE ?= demo-stream-lake
 MINUTES ?= 30
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-stream soak test test-slow lint bench docs lock clean
+.PHONY: help setup demo demo-stream soak test test-slow test-cluster dist lint bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -54,6 +54,14 @@ test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) proces
 
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
+
+test-cluster: $(VENV)/.dev  ## the tests on HDFS and a standalone Spark cluster alone; part of test-slow
+	$(BIN)/python -m pytest tests/cluster tests/lake/test_hdfs.py --durations=10
+
+dist: $(VENV)/.runtime  ## dist/: the wheel for drivers and the archive for workers of a cluster (docs/cluster.md)
+	mkdir -p dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python -m shoal.spark.worker_archive dist/shoal-workers.tar.gz
 
 bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
 	$(BIN)/python -m bench

@@ -1,5 +1,5 @@
-"""The driver of the cluster's test, in a process of its own: ingests and runs every job of the pipeline, naming each on standard output
-as it begins.
+"""The driver of the cluster's test, in a process of its own: ingests and runs every job of the pipeline, naming each on standard
+output as it begins.
 
 `python -m tests.cluster.driver ENV LAKE RAW AS_OF [key=value ...]`
 """

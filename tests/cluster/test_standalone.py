@@ -1,4 +1,4 @@
-"""The whole pipeline on HDFS and a standalone cluster of two workers, of which executors are killed, equals that of one local process."""
+"""The pipeline on HDFS and a standalone cluster of two workers, whose executors are killed, equals that of one local process."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ SMALL = ["train_recommender.feedback=implicit", "train_recommender.ranks=[4]", "
 # The jobs in the middle of which an executor is killed.
 KILLED_IN = ("ingest_files", "train_recommender", "build_recommendations")
 # Of one run or place: compared by the other columns.
-OWN = {"run_id", "ingested_at", "_ingested_at", "model_version", "started_at", "ended_at", "seconds", "batch_id", "_batch_id", "_file",
-       "source_file"}  # fmt: skip
+OWN = {"run_id", "ingested_at", "_ingested_at", "model_version", "started_at", "ended_at", "seconds", "batch_id", "_batch_id",
+       "_file", "source_file"}  # fmt: skip
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
@@ -44,11 +44,10 @@ class Driver:
 
     def __init__(self, env: str, lake: str, raw: str, sets: list[str], folder: Path, cluster: Cluster | None = None) -> None:
         folder.mkdir(exist_ok=True)
-        environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'models.db'}", "PYSPARK_DRIVER_PYTHON": sys.executable}
+        environment = {**os.environ, "PYSPARK_DRIVER_PYTHON": sys.executable}
         if cluster is not None:
-            environment["PYSPARK_PYTHON"] = "./environment/bin/python"
-        else:
-            del environment["MLFLOW_TRACKING_URI"]
+            models = f"sqlite:///{folder / 'models.db'}"
+            environment |= {"MLFLOW_TRACKING_URI": models, "PYSPARK_PYTHON": "./environment/bin/python"}
         command = [sys.executable, "-m", "tests.cluster.driver", env, lake, raw, str(WORLD.as_of), *SMALL, *sets]
         self.log = (folder / "driver.log").open("w")
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
@@ -91,7 +90,8 @@ def lakes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
         write_archive(folder / "workers.tar.gz")
         cluster = spark_cluster.start(folder / "cluster")
         own = [f"spark.master={cluster.master}", f"spark.archives={folder / 'workers.tar.gz'}#environment",
-               "spark.driver.host=127.0.0.1", "spark.driver.memory=1g", "spark.executor.memory=1g", "spark.ui.enabled=false"]  # fmt: skip
+               "spark.driver.host=127.0.0.1", "spark.driver.memory=1g", "spark.executor.memory=1g",
+               "spark.ui.enabled=false"]  # fmt: skip
         there = Driver("cluster", f"{node.uri}/lake", f"{node.web_uri}/raw", own, folder / "driver", cluster)
         code = there.finish()
         assert code == 0, (there.lines, (folder / "driver" / "driver.log").read_text()[-3000:])
@@ -99,7 +99,8 @@ def lakes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
         cluster = None
         here = Driver("local", str(folder / "local"), str(folder / "raw"), [], folder / "local-driver")
         assert here.finish() == 0, here.lines
-        yield Lake(spark, f"{node.uri}/lake", load(), Run("reader")), Lake(spark, str(folder / "local"), load(), Run("reader")), there
+        reader = Run("reader")
+        yield Lake(spark, f"{node.uri}/lake", load(), reader), Lake(spark, str(folder / "local"), load(), reader), there
     finally:
         if cluster is not None:
             spark_cluster.stop(cluster)
@@ -128,7 +129,8 @@ def test_jobs_end_well_although_their_executors_are_killed(lakes: tuple[Lake, La
 def rows(lake: Lake, table: str) -> list[tuple[Any, ...]]:
     """The rows without what is of one run, numbers to nine digits: sums of doubles depend on partitions."""
     found = lake.read_current(table)
-    return sorted((tuple(map(rounded, row)) for row in found.select(*[c for c in found.columns if c not in OWN]).collect()), key=repr)
+    kept = found.select(*[column for column in found.columns if column not in OWN])
+    return sorted((tuple(map(rounded, row)) for row in kept.collect()), key=repr)
 
 
 def rounded(value: Any) -> Any:
