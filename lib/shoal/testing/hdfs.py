@@ -66,7 +66,8 @@ def start(folder: str | Path) -> Hdfs:
     details.unlink(missing_ok=True)
     command = [
         # WebHDFS' server (Jersey 1) defines classes by reflection, which Java 17 permits only where it is opened.
-        java(), "-Xmx512m", "--add-opens=java.base/java.lang=ALL-UNNAMED", f"-Dtest.build.data={root / 'data'}", f"-Dlog4j2.configurationFile={root / 'log4j2.properties'}",
+        java(), "-Xmx512m", "--add-opens=java.base/java.lang=ALL-UNNAMED", f"-Dtest.build.data={root / 'data'}",
+        f"-Dlog4j2.configurationFile={root / 'log4j2.properties'}",
         "-cp", f"{hdfs_jars() / '*'}:{spark_jars_folder() / '*'}", _MAIN, "-nomr", "-format",
         "-nnport", str(port), "-nnhttpport", str(web_port), "-datanodes", "1",
         "-D", "dfs.replication=1", "-D", "dfs.permissions.enabled=true", "-writeDetails", str(details),

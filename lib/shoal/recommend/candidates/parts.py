@@ -134,11 +134,17 @@ def rows_of_weights(weights: Floats, one: History, counts: list[Floats]) -> tupl
     for start in range(0, len(order), 256):
         here, names = order[start : start + 256], block[start : start + 256]
         rows = weights[one.items[here]]
-        totals += stacked[:, here] @ rows
-        if is_timed:
-            firsts = np.flatnonzero(np.diff(names, prepend=-1))
-            rows *= one.strengths[here][:, None]
-            sums[names[firsts]] += np.add.reduceat(rows, firsts, axis=0)
+        if not is_timed:
+            totals += stacked[:, here] @ rows
+            continue
+        # One product for both: the blocks' sums are a product with a matrix that has each event in its block's row.
+        first, last = int(names[0]), int(names[-1]) + 1
+        members = np.zeros((len(counts) + last - first, len(here)), np.float32)
+        members[: len(counts)] = stacked[:, here]
+        members[len(counts) + names - first, np.arange(len(here))] = one.strengths[here]
+        found = members @ rows
+        totals += found[: len(counts)]
+        sums[first:last] += found[len(counts) :]
     return totals, sums
 
 
@@ -147,8 +153,14 @@ def best_pair(blocks: Floats, size: int) -> Floats:
     any."""
     if not len(blocks):
         return np.zeros(blocks.shape[1], np.float32)
-    grouped = np.add.reduceat(blocks, np.arange(0, len(blocks), size), axis=0)
-    return np.asarray(grouped.sum(axis=0) if len(grouped) < 3 else (grouped[1:] + grouped[:-1]).max(axis=0), np.float32)
+    grouped = blocks if size == 1 else np.add.reduceat(blocks, np.arange(0, len(blocks), size), axis=0)
+    if len(grouped) < 3:
+        return np.asarray(grouped.sum(axis=0), np.float32)
+    best = grouped[0] + grouped[1]
+    # A pair at a time stays in the processor's cache; all pairs at once do not.
+    for older, newer in zip(grouped[2:], grouped[1:-1], strict=True):
+        np.maximum(best, older + newer, out=best)
+    return np.asarray(best, np.float32)
 
 
 def by_terms(known: Parts, one: History, fading: Floats, liking: Floats, at: slice | Ints) -> list[Floats]:
