@@ -247,6 +247,9 @@ ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `mentions` SET MASK `shoal`.`
 ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `urls` SET MASK `shoal`.`ops`.`mask_array_string`;
 ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `people` SET MASK `shoal`.`ops`.`mask_array_string`;
 
+-- gold.experiment_assignments
+ALTER TABLE `shoal`.`gold`.`experiment_assignments` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- gold.follow_recommendations
 ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `recommended_id` SET MASK `shoal`.`ops`.`mask_string`;

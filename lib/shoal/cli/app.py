@@ -13,6 +13,7 @@ from shoal.cli import (
     anomalies,
     config,
     evaluate,
+    experiment,
     graph,
     influencers,
     ingest,
@@ -67,6 +68,7 @@ app.add_typer(score.score_app, name="score", no_args_is_help=True)
 evaluate.evaluate_app.command()(policies.policies)
 evaluate.evaluate_app.command()(split.split)
 app.add_typer(evaluate.evaluate_app, name="evaluate", no_args_is_help=True)
+app.add_typer(experiment.experiment_app, name="experiment", no_args_is_help=True)
 app.add_typer(graph.graph_app, name="graph", no_args_is_help=True)
 
 

@@ -291,6 +291,14 @@ class EvaluatePoliciesConf(Section):
     seed: int
 
 
+class ExperimentsConf(Section):
+    """Where experiments are defined, and how their results are worked out."""
+
+    file: str
+    level: float = Field(gt=0.5, lt=1)
+    power: float = Field(gt=0.5, lt=1)
+
+
 class TrendingConf(Section):
     """What counts as of late, by kind of item."""
 
@@ -379,6 +387,7 @@ class Settings(Section):
     similar: SimilarConf
     bandits: BanditsConf
     evaluate_policies: EvaluatePoliciesConf
+    experiments: ExperimentsConf
     trending: TrendingConf
     interests: InterestsConf
     follows: FollowsConf
