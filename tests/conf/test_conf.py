@@ -63,7 +63,7 @@ def test_mistakes_are_one_line_that_says_what_to_do(sets: list[str], section: st
 
 
 def test_an_unknown_environment_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="--env staging: no such environment; there are databricks, local"):
+    with pytest.raises(UsageError, match="--env staging: no such environment; there are cluster, databricks, local"):
         load("staging")
 
 
