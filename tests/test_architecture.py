@@ -77,12 +77,15 @@ ARROWS: dict[str, set[str]] = {
     },
     "monitor/drift": set(),
     "publish/report": {"conf", "lake", "recommend/ranking"},
+    # A publication carries the champions of text models.
+    "publish/stores": {"conf", "lake", "models"},
     "simulate": set(),
     "testing": {"spark"},
     "cli": {
         "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/anomalies", "mine/graph",
         "mine/people", "mine/posts", "mine/text", "experiment",
         "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
+        "publish/stores",
     },
 }  # fmt: skip
 # Rooms that hold rooms only.

@@ -27,6 +27,7 @@ from shoal.cli import (
     stream,
     train,
 )
+from shoal.cli import publish as publishing
 from shoal.cli import query as ask
 from shoal.errors import ShoalError, one_line
 from shoal.runner.interrupt import INTERRUPTED
@@ -54,6 +55,7 @@ app.command()(privacy.erase)
 app.command()(privacy.export)
 app.command()(privacy.grants)
 app.command()(simulate.simulate)
+app.command()(publishing.publish)
 train.train_app.command("engagement")(posts.train_engagement_file)
 train.train_app.command("viral")(posts.train_viral_file)
 score.score_app.command("engagement")(posts.score_engagement_file)
