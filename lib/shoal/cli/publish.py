@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -12,9 +13,11 @@ from shoal.cli.jobs import progress
 from shoal.cli.options import DEFAULT_LAKE, EnvOption, LakeOption, SetOption
 from shoal.cli.query import open_lake
 from shoal.cli.rendering import render
+from shoal.conf.loading import load
 from shoal.conf.sections import PublishConf, Settings
 from shoal.errors import UsageError
 from shoal.lake.json_values import utc_time
+from shoal.lake.store import is_uri
 from shoal.publish.stores.publication import publications
 from shoal.runner.clock import utc_now
 from shoal.runner.execute import execute
@@ -63,6 +66,41 @@ def publish(
     said = {"target": to, "status": result.status, "seconds": round(result.seconds, 2), **result.tags}
     sys.stdout.write(json.dumps(said if result.status != "failed" else {**said, "message": result.message}) + "\n")
     return result.exit_code
+
+
+def serve(
+    lake: LakeOption = DEFAULT_LAKE,
+    store: Annotated[str, typer.Option("--store", metavar="STORE", help="lmdb (files), redis or postgres.")] = "lmdb",
+    url: UrlOption = None,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8080,
+    is_open: Annotated[bool, typer.Option("--open", help="Without tokens, on this machine only.")] = False,
+    events: Annotated[
+        Optional[Path], typer.Option("--events", metavar="DIR", help="Folder of new events. Default: <lake>/inbox/events.")
+    ] = None,
+    certificate: Annotated[Optional[Path], typer.Option("--certificate", metavar="FILE", help="TLS: the certificate (PEM).")] =
+    None, key: Annotated[Optional[Path], typer.Option("--key", metavar="FILE", help="TLS: its key (PEM).")] = None,
+    rate: Annotated[float, typer.Option("--rate", min=1, help="Requests a second that a token may make.")] = 2000,
+    env: EnvOption = "local",
+    sets: SetOption = None,
+) -> int:
+    """Serve what `shoal publish` has published; Spark is not needed. SHOAL_TOKENS has the tokens (docs/serving.md).
+
+    Example: shoal serve --lake demo-lake --open --port 8080
+    """
+    from shoal.publish.api.server import Limits, Options
+    from shoal.publish.api.server import serve as run
+
+    if store not in STORES:
+        raise UsageError(f"--store {store}: expected one of {', '.join(STORES)}")
+    given = (f"publish.target={store}", *([f"publish.{store}_url={url}"] if url else []), *(sets or []))
+    named = load(env, given).publish.folder
+    if named is None and (is_uri(lake) or not Path(lake).is_dir()):
+        raise UsageError(f"--lake {lake}: no such folder; --set publish.folder=DIR names where published files lie")
+    folder = Path(named) if named else Path(lake).resolve() / "published"
+    inbox = events or (Path(lake).resolve() / "inbox" / "events" if not is_uri(lake) else folder / "events")
+    limits = Limits(rate_per_second=rate)
+    return run(Options(folder, inbox, host, port, is_open, certificate, key, env, given, limits))
 
 
 def _listing(lake: Any, settings: Settings) -> str:

@@ -68,14 +68,15 @@ def _character(match: re.Match[str]) -> str:
     return "?" if _SURROGATES[0] <= number <= _SURROGATES[1] else chr(number)
 
 
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of Java's syntax without flags (\\p{...}, ASCII white space and case) as Python's."""
+    return re.compile(_with_classes(pattern.replace(r"\b", _JAVA_BOUNDARY)), re.ASCII)
+
+
 @cache
 def _edits() -> list[tuple[re.Pattern[str], str]]:
-    """EDITS for Python. ASCII: \\s and case are those of Java's patterns without flags."""
-    made = []
-    for pattern, replacement in EDITS:
-        python = _with_classes(pattern.replace(r"\b", _JAVA_BOUNDARY))
-        made.append((re.compile(python, re.ASCII), re.sub(r"\$(\d)", r"\\g<\1>", replacement)))
-    return made
+    """EDITS for Python."""
+    return [(compiled(pattern), re.sub(r"\$(\d)", r"\\g<\1>", replacement)) for pattern, replacement in EDITS]
 
 
 def _with_classes(pattern: str) -> str:

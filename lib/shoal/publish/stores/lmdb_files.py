@@ -176,6 +176,11 @@ class LmdbReader:
         database, wanted = self._databases.get(export), store_key(key)
         return None if database is None or wanted is None else self._reading.get(wanted, db=database)
 
+    def close(self) -> None:
+        """Unmap the file."""
+        self._reading.abort()
+        self._env.close()
+
 
 def current_version(folder: Path) -> str | None:
     """The name of the version that serves; None where nothing was published. Raises InputError where the pointer is damaged."""

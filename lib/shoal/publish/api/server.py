@@ -1,0 +1,154 @@
+"""Run the server: one process, one event loop, uvicorn. It imports no Spark."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from shoal.conf.loading import load
+from shoal.errors import InputError, TransientError, UsageError, one_line
+from shoal.publish.api.app import create_app
+from shoal.publish.api.events import Inbox
+from shoal.publish.api.gate import Gate, Limits
+from shoal.publish.api.live import Live
+from shoal.publish.api.sources import LmdbSource, Source, StoreError
+from shoal.publish.api.telemetry import JsonHandler, Log, Metrics
+from shoal.publish.api.tokens import VARIABLE, Door, Token, parse_tokens
+from shoal.runner.clock import utc_now
+
+# Seconds in which requests that are being answered may end after SIGTERM.
+STOP_SECONDS = 10
+# Connections that are held open; more are closed with 503 at once.
+MAX_CONNECTIONS = 1_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `shoal serve` takes. `folder`: of published files; `events`: the folder that the stream reads."""
+
+    folder: Path
+    events: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    is_open: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
+    env: str = "local"
+    sets: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+def serve(options: Options) -> int:
+    """Serve until SIGTERM or SIGINT, and return the exit code.
+
+    Raises UsageError for options that cannot be meant, InputError where nothing was published, TransientError where the store
+    does not answer or the port is taken.
+    """
+    tokens = _tokens(options)
+    settings = load(options.env, options.sets)
+    if (options.certificate is None) != (options.key is None):
+        raise UsageError("--certificate and --key: TLS needs both")
+    for path in (options.certificate, options.key):
+        if path is not None and not path.is_file():
+            raise UsageError(f"{path}: there is no such file")
+    metrics, log = Metrics(), Log(utc_now)
+    live = Live(open_source(options, settings.publish), options.folder / "models", metrics, log, utc_now)
+    app = create_app(live, Inbox(options.events), settings, utc_now)
+    gate = Gate(app, Door(tokens, lambda: utc_now().date()), options.limits, metrics, log, options.certificate is not None)
+    _log_to(log)
+    config = uvicorn.Config(
+        gate, host=options.host, port=options.port, log_config=None, access_log=False, server_header=False, date_header=True,
+        limit_concurrency=MAX_CONNECTIONS, timeout_graceful_shutdown=STOP_SECONDS, timeout_keep_alive=30, lifespan="on",
+        ssl_certfile=options.certificate, ssl_keyfile=options.key, loop="uvloop" if sys.platform != "win32" else "asyncio",
+        proxy_headers=False,
+    )  # fmt: skip
+    server = _Server(config)
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) if hasattr(asyncio, "Runner") else _Runner() as runner:
+            runner.run(_run(server, live, log, options))
+    except StoreError as error:
+        raise TransientError(f"{live.source.place}: {one_line(error)}") from None
+    except SystemExit:
+        raise TransientError(f"{options.host}:{options.port}: the address is taken or not allowed; --port takes another") from None
+    except OSError as error:
+        raise InputError(f"TLS: the certificate or its key cannot be read: {one_line(error)}") from None
+    return 0
+
+
+def open_source(options: Options, conf: object) -> Source:
+    """The store that is read."""
+    return LmdbSource(options.folder / "lmdb")
+
+
+async def _run(server: uvicorn.Server, live: Live, log: Log, options: Options) -> None:
+    await live.start()
+    scheme = "https" if options.certificate else "http"
+    log.write("serving", address=f"{scheme}://{options.host}:{options.port}", version=live.published.version, pid=os.getpid())
+    await server.serve()
+    log.write("stopped")
+
+
+class _Server(uvicorn.Server):
+    """A server that ends with exit code 0 after a signal: it was asked to."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at the first SIGTERM or SIGINT, at the second SIGINT at once."""
+        before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+class _Runner:
+    """asyncio.Runner for Python 3.10."""
+
+    def __enter__(self) -> _Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def run(self, work: object) -> None:
+        """Run a coroutine."""
+        asyncio.run(work)  # type: ignore[arg-type]
+
+
+def _tokens(options: Options) -> list[Token] | None:
+    """The tokens; None where everybody may ask."""
+    text = os.environ.get(VARIABLE, "")
+    if options.is_open:
+        if not _is_loopback(options.host):
+            raise UsageError(f"--open: serves without tokens, and only to this machine; --host {options.host} needs {VARIABLE}")
+        return None
+    if not text.strip():
+        raise UsageError(f"{VARIABLE} is not set: name:token:scopes[:expiry], with commas between; --open serves without tokens")
+    return parse_tokens(text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _log_to(log: Log) -> None:
+    """The libraries' warnings go into the same log."""
+    handler = JsonHandler(log)
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.WARNING)
