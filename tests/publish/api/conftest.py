@@ -16,6 +16,7 @@ from shoal.publish.api.app import create_app
 from shoal.publish.api.events import Inbox
 from shoal.publish.api.gate import Gate, Limits
 from shoal.publish.api.live import Live
+from shoal.publish.api.quick import QuickLists
 from shoal.publish.api.sources import LmdbSource, Source
 from shoal.publish.api.telemetry import Log, Metrics
 from shoal.publish.api.tokens import Door, parse_tokens
@@ -89,7 +90,7 @@ def client(folder: Path, tmp_path: Path) -> Client:
         await live.start()
         app = create_app(live, Inbox(tmp_path / "inbox"), load(), lambda: now)
         door = Door(None if tokens is None else parse_tokens(tokens), lambda: now.date())
-        gate = Gate(app, door, limits or Limits(), metrics, log)  # type: ignore[arg-type]
+        gate = Gate(QuickLists(app, live, app.state.recent), door, limits or Limits(), metrics, log)  # type: ignore[arg-type]
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(gate, raise_app_exceptions=True)  # type: ignore[arg-type]
             async with httpx.AsyncClient(transport=transport, base_url="http://shoal") as asking:

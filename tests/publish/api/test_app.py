@@ -14,6 +14,7 @@ from shoal.errors import InputError
 from shoal.publish.api import scoring
 from shoal.publish.api.gate import Limits
 from shoal.publish.api.live import Live
+from shoal.publish.api.quick import parameters
 from shoal.publish.api.sources import LmdbSource
 from shoal.publish.api.telemetry import Log, Metrics
 
@@ -57,6 +58,28 @@ def test_a_list_is_cut_filled_and_explained(client: Client) -> None:
                 assert (await ask.get("/recommendations", params={"user_id": odd})).json()["source"] == "popularity"
 
     run(work)
+
+
+@pytest.mark.parametrize(
+    "query", ["user_id=u1", "user_id=u1&k=2", "k=1000&user_id=na%C3%AFve+%F0%9F%8E%89%2Fx", "user_id=no%00body"]
+)
+def test_the_shortcut_answers_as_the_application_does(client: Client, query: str) -> None:
+    async def work() -> None:
+        async with client() as ask:
+            short, long = await ask.get(f"/recommendations?{query}"), await ask.get(f"/recommendations?{query}&details=false")
+            assert short.status_code == 200 and short.content == long.content
+            assert {**short.headers} == {**long.headers}
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"", b"user_id=a&k=x", b"user_id=a&user_id=b", b"user_id=a&k=1001", b"user_id=%ff", b"user_id=\xff", b"user_id=a&x=1",
+     b"user_id=a&k=\xd9\xa3", b"user_id=a&k=-1", b"user_id=a&"],
+)  # fmt: skip
+def test_what_the_shortcut_leaves_to_the_application(query: bytes) -> None:
+    assert parameters(query) is None
 
 
 def test_new_events_leave_the_list_at_once_and_order_it(client: Client, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import date, datetime, timezone
 from pathlib import Path
@@ -14,7 +15,7 @@ from pyspark.sql import SparkSession
 from shoal.conf.loading import load
 from shoal.errors import InputError, SkippedError, UsageError
 from shoal.lake.contract import contract
-from shoal.lake.lake import Lake
+from shoal.lake.lake import Lake, Run
 from shoal.lake.locks import lock_path
 from shoal.publish.stores.exports import MAX_KEY_BYTES, Export, exports, store_key
 from shoal.publish.stores.frames import key_and_value
@@ -49,9 +50,10 @@ def event(name: str, user: str, item_id: str, at: datetime | None) -> dict[str, 
     return {"event_id": name, "user_id": user, "item_id": item_id, "event": "like", "occurred_at": at, "source": "test"}
 
 
-@pytest.fixture
-def filled(lake: Lake) -> Lake:
-    """Two days of lists, three items, four events."""
+@pytest.fixture(scope="module")
+def template(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with two days of lists, three items, four events; each test takes a copy."""
+    lake = Lake(spark, tmp_path_factory.mktemp("template") / "lake", load(), Run("run-0", "test"))
     lists = [listed("u2", 2, "b"), listed("u1", 1, "a"), listed("u2", 1, "c")]
     lake.replace("gold.recommendations", frame(lake, "gold.recommendations", lists), on=DAY)
     lake.replace("gold.recommendations", frame(lake, "gold.recommendations", [listed("u1", 1, "old", OLD)]), on=OLD)
@@ -61,7 +63,14 @@ def filled(lake: Lake) -> Lake:
     events = [event("e1", "u1", "b", first), event("e2", "u1", "c", second), event("e3", "u1", "b", second)]
     events.append(event("e4", "u3", "a", None))
     lake.overwrite("silver.interactions", frame(lake, "silver.interactions", events))
-    return lake
+    return lake.root
+
+
+@pytest.fixture
+def filled(make_lake: Callable[..., Lake], template: Path, tmp_path: Path) -> Lake:
+    """The test's own copy of `template`."""
+    shutil.copytree(template, tmp_path / "lake")
+    return make_lake()
 
 
 def published(lake: Lake, folder: Path, **more: Any) -> Any:
@@ -129,13 +138,13 @@ def test_a_killed_publisher_leaves_the_old_version_and_the_next_one_cleans_up(
     killed = LmdbTarget(folder / "lmdb")
     with killed.building("killed", None) as building:
         building.load("items", iter([(b"x", b"{}")]))
-        # What a SIGKILL leaves: the folder, half written.
-        (folder / "lmdb" / "versions" / ".left").mkdir()
     monkeypatch.setattr(LmdbTarget, "switch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         published(make_lake("run-2"), folder, force=True)
     assert current_version(folder / "lmdb") == "run-1" and reader(folder).get("items", "a") is not None
     monkeypatch.undo()
+    # What a SIGKILL leaves: the folder, half written.
+    (folder / "lmdb" / "versions" / ".left").mkdir()
     third = published(make_lake("run-3"), folder, force=True)
     assert ".left" in third.removed and current_version(folder / "lmdb") == "run-3"
     assert not list((folder / "lmdb" / "versions").glob(".*")) and not (folder / ".staging").exists()

@@ -4,6 +4,7 @@
 - `gate`        tokens, rates, sizes, queue, time-outs, headers, log
 - `tokens`      SHOAL_TOKENS
 - `app`         the end points; `schemas` their bodies and answers
+- `quick`       the most frequent request without the framework
 - `live`        the open version, and the next
 - `sources`     the stores as they are read
 - `answers`     lists, neighbours, trends, people, search

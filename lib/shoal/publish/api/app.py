@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from shoal import __version__
 from shoal.conf.sections import Settings
-from shoal.publish.api import answers, schemas, scoring
+from shoal.publish.api import answers, quick, schemas, scoring
 from shoal.publish.api.events import Inbox, RecentEvents
 from shoal.publish.api.gate import INTERNAL, error_body
 from shoal.publish.api.live import Live
@@ -65,7 +65,7 @@ class Parts:
 
 
 def create_app(live: Live, inbox: Inbox, settings: Settings, now: Callable[[], datetime]) -> FastAPI:
-    """The application, whose version is opened and followed while it runs."""
+    """The application, whose version is followed while it runs. `app.state.recent`: the newest events."""
     parts = Parts(live, RecentEvents(), inbox, settings, now, ThreadPoolExecutor(SCORING_THREADS, "scoring"))
 
     @asynccontextmanager
@@ -85,6 +85,7 @@ def create_app(live: Live, inbox: Inbox, settings: Settings, now: Callable[[], d
         redirect_slashes=False,
         description="Lists, neighbours, trends, people, scores of a published lake. Bearer tokens with scopes read, score, write.",
     )  # fmt: skip
+    app.state.recent = parts.recent
     for router in (_lists(parts), _scores(parts), _events(parts), _own(parts)):
         app.include_router(router)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -104,7 +105,7 @@ def _lists(parts: Parts) -> APIRouter:
     """What is looked up: scope read."""
     router, live = APIRouter(tags=["read"]), parts.live
 
-    async def recommendations(user_id: UserId, k: K = 20, category: Category = None, details: Details = False) -> Response:
+    async def recommendations(user_id: UserId, k: K = quick.K, category: Category = None, details: Details = False) -> Response:
         """The user's list, without what the user has met since; popular items for a user without one."""
         published = live.published
         return _answer(published, await answers.recommend(published, user_id, k, category, parts.recent.of(user_id), details))

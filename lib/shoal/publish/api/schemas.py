@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_K, MAX_TEXTS, MAX_MOMENTS, MAX_EVENTS, MAX_USERS = 1000, 100, 20_000, 1000, 1000
 Id = Annotated[str, Field(min_length=1, max_length=1000)]
 Text = Annotated[str, Field(max_length=100_000)]
-Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e300, le=1e300)]
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
 
 
 class Body(BaseModel):

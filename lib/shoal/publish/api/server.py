@@ -21,6 +21,7 @@ from shoal.publish.api.app import create_app
 from shoal.publish.api.events import Inbox
 from shoal.publish.api.gate import Gate, Limits
 from shoal.publish.api.live import Live
+from shoal.publish.api.quick import QuickLists
 from shoal.publish.api.sources import LmdbSource, Source, StoreError
 from shoal.publish.api.telemetry import JsonHandler, Log, Metrics
 from shoal.publish.api.tokens import VARIABLE, Door, Token, parse_tokens
@@ -64,7 +65,8 @@ def serve(options: Options) -> int:
     metrics, log = Metrics(), Log(utc_now)
     live = Live(open_source(options, settings.publish), options.folder / "models", metrics, log, utc_now)
     app = create_app(live, Inbox(options.events), settings, utc_now)
-    gate = Gate(app, Door(tokens, lambda: utc_now().date()), options.limits, metrics, log, options.certificate is not None)
+    quick = QuickLists(app, live, app.state.recent)
+    gate = Gate(quick, Door(tokens, lambda: utc_now().date()), options.limits, metrics, log, options.certificate is not None)
     _log_to(log)
     config = uvicorn.Config(
         gate, host=options.host, port=options.port, log_config=None, access_log=False, server_header=False, date_header=True,
