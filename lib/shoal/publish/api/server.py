@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 
 from shoal.conf.loading import load
+from shoal.conf.sections import PublishConf
 from shoal.errors import InputError, TransientError, UsageError, one_line
 from shoal.publish.api.app import create_app
 from shoal.publish.api.events import Inbox
@@ -25,6 +26,7 @@ from shoal.publish.api.quick import QuickLists
 from shoal.publish.api.sources import LmdbSource, Source, StoreError
 from shoal.publish.api.telemetry import JsonHandler, Log, Metrics
 from shoal.publish.api.tokens import VARIABLE, Door, Token, parse_tokens
+from shoal.publish.stores.targets import client
 from shoal.runner.clock import utc_now
 
 # Seconds in which requests that are being answered may end after SIGTERM.
@@ -87,8 +89,15 @@ def serve(options: Options) -> int:
     return 0
 
 
-def open_source(options: Options, conf: object) -> Source:
-    """The store that is read."""
+def open_source(options: Options, conf: PublishConf) -> Source:
+    """The store that is read. Raises UsageError where its address or its client is missing."""
+    if conf.target == "redis":
+        if conf.redis_url is None:
+            raise UsageError("publish.redis_url is not set; --url redis://HOST:PORT/0 names the server")
+        client("redis", "redis")
+        from shoal.publish.api.redis_source import RedisSource
+
+        return RedisSource(conf.redis_url)
     return LmdbSource(options.folder / "lmdb")
 
 

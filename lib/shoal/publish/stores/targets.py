@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from shoal.conf.sections import PublishConf
+from shoal.errors import UsageError
 from shoal.publish.stores.lmdb_files import LmdbTarget
 from shoal.publish.stores.manifest import Manifest
+from shoal.publish.stores.redis_store import RedisTarget
 
 
 class Building(Protocol):
@@ -65,4 +68,15 @@ class Target(Protocol):
 
 def open_target(conf: PublishConf, folder: Path) -> Target:
     """The store of `publish.target`. `folder`: where published files lie. Raises UsageError where its address is missing."""
+    if conf.target == "redis":
+        if conf.redis_url is None:
+            raise UsageError("publish.redis_url is not set; --url redis://HOST:PORT/0 names the server")
+        client("redis", "redis")
+        return RedisTarget(conf.redis_url, conf.grace_seconds)
     return LmdbTarget(folder / "lmdb")
+
+
+def client(module: str, extra: str) -> None:
+    """Raise UsageError where the client of a store is not installed."""
+    if importlib.util.find_spec(module) is None:
+        raise UsageError(f"the package {module} is not installed; `pip install shoal[{extra}]` brings it")
