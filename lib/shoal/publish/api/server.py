@@ -7,8 +7,9 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,10 +77,13 @@ def serve(options: Options) -> int:
         ssl_certfile=options.certificate, ssl_keyfile=options.key, loop="uvloop" if sys.platform != "win32" else "asyncio",
         proxy_headers=False,
     )  # fmt: skip
-    server = _Server(config)
+    scheme = "https" if options.certificate else "http"
+    server = _Server(config, lambda: log.write(
+        "serving", address=f"{scheme}://{options.host}:{options.port}", version=live.published.version, pid=os.getpid()
+    ))  # fmt: skip
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) if hasattr(asyncio, "Runner") else _Runner() as runner:
-            runner.run(_run(server, live, log, options))
+            runner.run(_run(server, live, log))
     except StoreError as error:
         raise TransientError(f"{live.source.place}: {one_line(error)}") from None
     except SystemExit:
@@ -98,19 +102,34 @@ def open_source(options: Options, conf: PublishConf) -> Source:
         from shoal.publish.api.redis_source import RedisSource
 
         return RedisSource(conf.redis_url)
+    if conf.target == "postgres":
+        if conf.postgres_url is None:
+            raise UsageError("publish.postgres_url is not set; --url postgresql://USER@HOST:PORT/DATABASE names the server")
+        client("psycopg", "postgres")
+        from shoal.publish.api.postgres_source import PostgresSource
+
+        return PostgresSource(conf.postgres_url)
     return LmdbSource(options.folder / "lmdb")
 
 
-async def _run(server: uvicorn.Server, live: Live, log: Log, options: Options) -> None:
+async def _run(server: uvicorn.Server, live: Live, log: Log) -> None:
     await live.start()
-    scheme = "https" if options.certificate else "http"
-    log.write("serving", address=f"{scheme}://{options.host}:{options.port}", version=live.published.version, pid=os.getpid())
     await server.serve()
     log.write("stopped")
 
 
 class _Server(uvicorn.Server):
-    """A server that ends with exit code 0 after a signal: it was asked to."""
+    """A server that says when it listens, and ends with exit code 0 after a signal: it was asked to."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self.listening()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ place.
 - `staging`       sorted Parquet between Spark and a store
 - `publication`   publish, roll back, list
 - `lmdb_files`    the embedded store: a file a version, and a pointer
+- `redis_store`, `postgres_store`   the stores that are servers
 - `targets`       the stores by name
 
 The modules that a server needs (`exports`, `manifest`, the readers) import no Spark.

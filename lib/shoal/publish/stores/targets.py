@@ -12,6 +12,7 @@ from shoal.conf.sections import PublishConf
 from shoal.errors import UsageError
 from shoal.publish.stores.lmdb_files import LmdbTarget
 from shoal.publish.stores.manifest import Manifest
+from shoal.publish.stores.postgres_store import PostgresTarget
 from shoal.publish.stores.redis_store import RedisTarget
 
 
@@ -73,6 +74,11 @@ def open_target(conf: PublishConf, folder: Path) -> Target:
             raise UsageError("publish.redis_url is not set; --url redis://HOST:PORT/0 names the server")
         client("redis", "redis")
         return RedisTarget(conf.redis_url, conf.grace_seconds)
+    if conf.target == "postgres":
+        if conf.postgres_url is None:
+            raise UsageError("publish.postgres_url is not set; --url postgresql://USER@HOST:PORT/DATABASE names the server")
+        client("psycopg", "postgres")
+        return PostgresTarget(conf.postgres_url, conf.grace_seconds)
     return LmdbTarget(folder / "lmdb")
 
 
