@@ -87,7 +87,7 @@ ARROWS: dict[str, set[str]] = {
         "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/anomalies", "mine/graph",
         "mine/people", "mine/posts", "mine/text", "experiment",
         "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
-        "publish/stores", "publish/api",
+        "publish/stores", "publish/api", "features", "ingest",
     },
 }  # fmt: skip
 # Rooms that hold rooms only.

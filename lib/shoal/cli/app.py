@@ -13,6 +13,7 @@ from shoal.cli import (
     anomalies,
     config,
     evaluate,
+    features,
     graph,
     influencers,
     ingest,
@@ -65,6 +66,7 @@ train.train_app.command("influencers")(influencers.train_influencers_file)
 score.score_app.command("influencers")(influencers.score_influencers_file)
 score.score_app.command("anomalies")(anomalies.score_anomalies)
 app.command()(segment.segment)
+app.command()(features.features)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
 app.add_typer(score.score_app, name="score", no_args_is_help=True)
 evaluate.evaluate_app.command()(policies.policies)

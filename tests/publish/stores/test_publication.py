@@ -172,6 +172,20 @@ def test_a_version_that_a_reader_still_has_is_read_to_the_end(make_lake: Callabl
     assert opened.get("items", "a") is not None
 
 
+def test_after_an_erasure_no_earlier_version_stays(make_lake: Callable[..., Lake], filled: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    published(filled, folder)
+    published(make_lake("run-2"), folder, force=True)
+    (folder / "models" / "old-1").mkdir(parents=True)
+    later = make_lake("run-3")
+    erased = {"request_id": "r", "person_hash": "h", "status": "finished", "rows_removed": {}, "rows_changed": {},
+              "requested_at": datetime(2024, 3, 3)}  # fmt: skip
+    later.append("ops.erasures", frame(later, "ops.erasures", [erased]))
+    outcome = published(later, folder)
+    assert outcome.is_new and set(outcome.removed) == {"run-1", "run-2", "old-1"}
+    assert LmdbTarget(folder / "lmdb").versions() == ["run-3"]
+
+
 def test_two_publishers_at_once_are_one_and_a_clear_refusal(filled: Lake, spark: SparkSession) -> None:
     path = lock_path(filled.root, "publish_tables")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,9 +50,10 @@ def publish(lake: Lake, target: Target, folder: Path, keep: int, now: Callable[[
     """Publish every export whose table the lake has; the others are named as skipped.
 
     An export whose tables, day and definition are those of the version that serves is taken over from it; where all are, and the
-    models too, nothing is written, unless `force`. `folder`: where staging and models lie; `keep`: versions that stay besides the
-    new one. Raises SkippedError for a lake without any of the tables. Cost: one aggregate for the newest days, a shuffle an
-    export by key; memory: see shoal.publish.stores.staging and the store.
+    models too, nothing is written, unless `force`. After an erasure in the lake the versions before the new one are removed.
+    `folder`: where staging and models lie; `keep`: versions that stay besides the new one. Raises SkippedError for a lake without
+    any of the tables. Cost: one aggregate for the newest days, a shuffle an export by key; memory: see
+    shoal.publish.stores.staging and the store.
     """
     removed = target.clean()
     staging = folder / ".staging"
@@ -67,7 +68,8 @@ def publish(lake: Lake, target: Target, folder: Path, keep: int, now: Callable[[
     version = lake.run.run_id
     plan = Manifest(version, target.name, lake.run.started_at.isoformat(), wanted, skipped, models, _is_pseudonymised(lake),
                     previous.version if previous else None)  # fmt: skip
-    if previous is not None and not force and plan.has_input_of(previous):
+    erased = previous is not None and _has_erased_since(lake, datetime.fromisoformat(previous.started_at))
+    if previous is not None and not force and not erased and plan.has_input_of(previous):
         return Outcome(previous, False, removed=tuple(removed))
     same = {} if previous is None or force else {n: previous.exports[n] for n, e in wanted.items() if _is_same(previous, n, e)}
     fresh = {name: planned for name, planned in wanted.items() if name not in same}
@@ -84,8 +86,26 @@ def publish(lake: Lake, target: Target, folder: Path, keep: int, now: Callable[[
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     _record(lake, target, manifest, PUBLISHED, now(), size)
-    removed += target.retire(keep, manifest)
+    # After an erasure no earlier version may be returned to: people are in it who are to be nowhere.
+    removed += target.retire(0 if erased else keep, manifest)
+    if erased:
+        removed += _remove_other_models(folder, set(models.values()))
     return Outcome(manifest, True, tuple(fresh), tuple(same), tuple(removed))
+
+
+def _has_erased_since(lake: Lake, since: datetime) -> bool:
+    """Whether people were erased from the lake since then. One small Spark job where the lake has had an erasure."""
+    if not lake.exists("ops.erasures"):
+        return False
+    return bool(lake.read_current("ops.erasures").where(F.col("requested_at") >= F.lit(since)).limit(1).count())
+
+
+def _remove_other_models(folder: Path, kept: set[str]) -> list[str]:
+    """Remove the published models but those of the version that serves, and return their names."""
+    others = [place for place in sorted((folder / "models").glob("*")) if place.name not in kept]
+    for place in others:
+        shutil.rmtree(place, ignore_errors=True)
+    return [place.name for place in others]
 
 
 def roll_back(lake: Lake, target: Target, now: Callable[[], datetime]) -> Manifest:
