@@ -25,7 +25,7 @@ _TABLES = {"features.users": "user_id", "features.items": "item_id", "features.u
 def features(
     input_path: InputOption,
     output: Annotated[Path, typer.Option(help="The rows with features: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")],
-    table: Annotated[str, typer.Option("--table", help="features.users, features.items or features.user_graph.")] = "features.users",
+    table: Annotated[str, typer.Option("--table", help=f"One of {', '.join(_TABLES)}.")] = "features.users",
     id_column: Annotated[str, typer.Option(help="Column with the user or item.", metavar="C")] = "user_id",
     time_column: Annotated[str, typer.Option(help="Column with the time of the event.", metavar="T")] = "occurred_at",
     max_age_days: Annotated[
@@ -54,7 +54,8 @@ def features(
     key = _TABLES[table]
     columns = [name for name in contract(table).columns if name not in ("as_of", key, "run_id")]
     snapshots = opened.read(table).withColumnRenamed(key, "event_key")
-    found = join_as_of(rows.select("row", "position", "event_key", "event_at"), snapshots, "event_key", "event_at", columns, max_age_days)
+    events = rows.select("row", "position", "event_key", "event_at")
+    found = join_as_of(events, snapshots, "event_key", "event_at", columns, max_age_days)
     made = [SNAPSHOT_DAY, *columns]
     folded = {name.casefold() for name in made}
     kept = [name for name in rows.select("row.*").columns if name.casefold() not in folded]
