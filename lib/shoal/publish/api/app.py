@@ -60,13 +60,13 @@ class Parts:
     recent: RecentEvents
     inbox: Inbox
     settings: Settings
-    now: Callable[[], datetime]
+    clock: Callable[[], datetime]
     scorers: ThreadPoolExecutor
 
 
-def create_app(live: Live, inbox: Inbox, settings: Settings, now: Callable[[], datetime]) -> FastAPI:
+def create_app(live: Live, inbox: Inbox, settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     """The application, whose version is followed while it runs. `app.state.recent`: the newest events."""
-    parts = Parts(live, RecentEvents(), inbox, settings, now, ThreadPoolExecutor(SCORING_THREADS, "scoring"))
+    parts = Parts(live, RecentEvents(), inbox, settings, clock, ThreadPoolExecutor(SCORING_THREADS, "scoring"))
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -202,7 +202,7 @@ def _events(parts: Parts) -> APIRouter:
     @router.post("/events", status_code=202, response_model=schemas.Accepted)
     async def events(body: schemas.Events) -> Response:
         """Events for the stream; their items leave the users' lists at once. 202: they are on the disk."""
-        now, rows = parts.now(), []
+        now, rows = parts.clock(), []
         for event in body.events:
             at = _utc(event.occurred_at) if event.occurred_at else now
             if not _EARLIEST <= at <= now + AHEAD:

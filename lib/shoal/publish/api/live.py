@@ -21,8 +21,8 @@ class Live:
     """The open version. A request takes `published` once and keeps it to its end; a version that no request has any more closes
     itself."""
 
-    def __init__(self, source: Source, models: Path, metrics: Metrics, log: Log, now: Callable[[], datetime]) -> None:
-        self.source, self.models, self.metrics, self.log, self.now = source, models, metrics, log, now
+    def __init__(self, source: Source, models: Path, metrics: Metrics, log: Log, clock: Callable[[], datetime]) -> None:
+        self.source, self.models, self.metrics, self.log, self.clock = source, models, metrics, log, clock
         self._published: Published | None = None
         # One look at the store at a time.
         self._looking = asyncio.Lock()
@@ -39,7 +39,7 @@ class Live:
         """Seconds since the open version was published."""
         if self._published is None:
             return 0.0
-        return (self.now() - datetime.fromisoformat(self._published.reader.manifest.started_at)).total_seconds()
+        return (self.clock() - datetime.fromisoformat(self._published.reader.manifest.started_at)).total_seconds()
 
     async def start(self) -> None:
         """Open the version that serves. Raises InputError where nothing was published, StoreError where the store does not

@@ -56,12 +56,12 @@ class Metrics:
 class Log:
     """Lines of JSON on stderr."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self.now = now
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
 
     def write(self, event: str, **facts: object) -> None:
         """One line: time, what happened, and its facts."""
-        line = orjson.dumps({"at": self.now().isoformat(timespec="milliseconds"), "event": event, **facts}, default=str)
+        line = orjson.dumps({"at": self.clock().isoformat(timespec="milliseconds"), "event": event, **facts}, default=str)
         sys.stderr.write(line.decode() + "\n")
 
 

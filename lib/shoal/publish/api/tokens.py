@@ -65,8 +65,8 @@ def parse_tokens(text: str) -> list[Token]:
 class Door:
     """Decides who a request is from. `tokens`: None lets everybody in, under the name `open`."""
 
-    def __init__(self, tokens: Sequence[Token] | None, today: Callable[[], date]) -> None:
-        self.tokens, self.today = tokens, today
+    def __init__(self, tokens: Sequence[Token] | None, day: Callable[[], date]) -> None:
+        self.tokens, self.day = tokens, day
 
     def admit(self, authorization: str | None, scope: str) -> str:
         """The name of the request's token. Raises Refused (401: absent, unknown, expired; 403: without the scope).
@@ -84,7 +84,7 @@ class Door:
                 found = token
         if found is None:
             raise Refused(401, "this token is not known")
-        if found.last_day is not None and self.today() > found.last_day:
+        if found.last_day is not None and self.day() > found.last_day:
             raise Refused(401, f"this token has expired on {found.last_day.isoformat()}")
         if scope not in found.scopes:
             raise Refused(403, f"this token has no scope {scope}")

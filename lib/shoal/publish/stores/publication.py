@@ -46,7 +46,7 @@ class Outcome:
     removed: tuple[str, ...] = ()
 
 
-def publish(lake: Lake, target: Target, folder: Path, keep: int, now: Callable[[], datetime], force: bool = False) -> Outcome:
+def publish(lake: Lake, target: Target, folder: Path, keep: int, clock: Callable[[], datetime], force: bool = False) -> Outcome:
     """Publish every export whose table the lake has; the others are named as skipped.
 
     An export whose tables, day and definition are those of the version that serves is taken over from it; where all are, and the
@@ -85,7 +85,7 @@ def publish(lake: Lake, target: Target, folder: Path, keep: int, now: Callable[[
         target.switch(manifest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    _record(lake, target, manifest, PUBLISHED, now(), size)
+    _record(lake, target, manifest, PUBLISHED, clock(), size)
     # After an erasure no earlier version may be returned to: people are in it who are to be nowhere.
     removed += target.retire(0 if erased else keep, manifest)
     if erased:
@@ -108,7 +108,7 @@ def _remove_other_models(folder: Path, kept: set[str]) -> list[str]:
     return [place.name for place in others]
 
 
-def roll_back(lake: Lake, target: Target, now: Callable[[], datetime]) -> Manifest:
+def roll_back(lake: Lake, target: Target, clock: Callable[[], datetime]) -> Manifest:
     """Make the version before the one that serves the one that serves, and return it. Raises UsageError where there is none."""
     serving = target.current()
     if serving is None:
@@ -118,7 +118,7 @@ def roll_back(lake: Lake, target: Target, now: Callable[[], datetime]) -> Manife
         raise UsageError(f"{target.place}: {gone}; publish.keep_versions keeps more")
     manifest = target.manifest(str(serving.previous))
     target.switch(manifest)
-    _record(lake, target, replace(manifest, previous=serving.version), ROLLED_BACK, now(), None)
+    _record(lake, target, replace(manifest, previous=serving.version), ROLLED_BACK, clock(), None)
     return manifest
 
 
