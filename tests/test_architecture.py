@@ -77,12 +77,17 @@ ARROWS: dict[str, set[str]] = {
     },
     "monitor/drift": set(),
     "publish/report": {"conf", "lake", "recommend/ranking"},
+    # A publication carries the champions of text models.
+    "publish/stores": {"conf", "lake", "models"},
+    # Reads stores and scores without Spark; of the runner only the clock.
+    "publish/api": {"conf", "runner", "publish/stores", "mine/text", "mine/anomalies", "recommend/ranking"},
     "simulate": set(),
     "testing": {"spark"},
     "cli": {
         "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/anomalies", "mine/graph",
         "mine/people", "mine/posts", "mine/text", "experiment",
         "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
+        "publish/stores", "publish/api", "features", "ingest",
     },
 }  # fmt: skip
 # Rooms that hold rooms only.

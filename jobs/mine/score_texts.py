@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.text.lexicon import lexicon_version
+from shoal.mine.text.lexicon_rules import lexicon_version
 from shoal.mine.text.sentiment import score_sentiment
 from shoal.models.rescoring import upsert_scores
 from shoal.models.text_classifiers import SENTIMENT, champion_classifier

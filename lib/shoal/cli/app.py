@@ -14,6 +14,7 @@ from shoal.cli import (
     config,
     evaluate,
     experiment,
+    features,
     graph,
     influencers,
     ingest,
@@ -28,6 +29,7 @@ from shoal.cli import (
     stream,
     train,
 )
+from shoal.cli import publish as publishing
 from shoal.cli import query as ask
 from shoal.errors import ShoalError, one_line
 from shoal.runner.interrupt import INTERRUPTED
@@ -55,6 +57,8 @@ app.command()(privacy.erase)
 app.command()(privacy.export)
 app.command()(privacy.grants)
 app.command()(simulate.simulate)
+app.command()(publishing.publish)
+app.command()(publishing.serve)
 train.train_app.command("engagement")(posts.train_engagement_file)
 train.train_app.command("viral")(posts.train_viral_file)
 score.score_app.command("engagement")(posts.score_engagement_file)
@@ -63,6 +67,7 @@ train.train_app.command("influencers")(influencers.train_influencers_file)
 score.score_app.command("influencers")(influencers.score_influencers_file)
 score.score_app.command("anomalies")(anomalies.score_anomalies)
 app.command()(segment.segment)
+app.command()(features.features)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
 app.add_typer(score.score_app, name="score", no_args_is_help=True)
 evaluate.evaluate_app.command()(policies.policies)

@@ -21,7 +21,8 @@ from shoal.mine.text.classifier import Classifier, score_texts
 from shoal.mine.text.entities import ENTITY_COLUMNS, PATTERNS_VERSION, with_entities
 from shoal.mine.text.keywords import KEYWORD_COLUMNS, keywords_version, with_keywords
 from shoal.mine.text.language import detector_version, with_language
-from shoal.mine.text.lexicon import lexicon_version, sentiment_label, with_lexicon_sentiment
+from shoal.mine.text.lexicon import sentiment_label, with_lexicon_sentiment
+from shoal.mine.text.lexicon_rules import lexicon_version
 from shoal.mine.text.saved import load_classifier
 from shoal.models.text_classifiers import EMOTION, MODERATION, SENTIMENT, champion_classifier
 

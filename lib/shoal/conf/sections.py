@@ -350,6 +350,17 @@ class ReportConf(Section):
     sample_users: int = Field(ge=0, le=20)
 
 
+class PublishConf(Section):
+    """Where tables are published for programs that answer requests, and how many versions stay."""
+
+    target: Literal["lmdb", "redis", "postgres"]
+    folder: str | None
+    redis_url: str | None = Field(pattern=r"^(redis|rediss|unix)://")
+    postgres_url: str | None = Field(pattern=r"^(postgres|postgresql)://")
+    keep_versions: int = Field(ge=0, le=100)
+    grace_seconds: float = Field(ge=0, le=3600)
+
+
 class OptimizeConf(Section):
     """How tables are kept."""
 
@@ -393,6 +404,7 @@ class Settings(Section):
     follows: FollowsConf
     drift: DriftConf
     report: ReportConf
+    publish: PublishConf
     optimize: OptimizeConf
     privacy: PrivacyConf
     spark: dict[str, str]

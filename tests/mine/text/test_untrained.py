@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from shoal.mine.text.entities import ENTITY_COLUMNS, with_entities
 from shoal.mine.text.keywords import with_keywords
 from shoal.mine.text.language import with_language
-from shoal.mine.text.lexicon import WindowedAnalyzer, sentiment_label, with_lexicon_sentiment
+from shoal.mine.text.lexicon import sentiment_label, with_lexicon_sentiment
+from shoal.mine.text.lexicon_rules import WindowedAnalyzer
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 HARD = [

@@ -1,6 +1,8 @@
 """What texts say: labels by a classifier that was trained, and sentiment, language, keywords and entities without training.
 
 - `terms`        a text into its words, pairs of words and characters inside words
+- `rules`        the patterns and marks of terms, as data
+- `plain_terms`, `plain_classifier`, `lexicon_rules`, `spans`   the same on one text, without Spark
 - `split`        which rows are held out
 - `parts`        the rows to learn from, held out, and to choose settings on
 - `term_matrix`  the terms of the training rows on the driver

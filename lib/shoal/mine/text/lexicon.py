@@ -6,58 +6,19 @@ English words; emoji, emoticons, negation, intensifiers, capitals and punctuatio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
-from importlib.metadata import version
-from types import SimpleNamespace
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from vaderSentiment.vaderSentiment import BOOSTER_DICT, SentimentIntensityAnalyzer, SentiText
 
+from shoal.mine.text.lexicon_rules import (
+    NEGATIVE,
+    NEUTRAL,
+    NEUTRAL_BELOW,
+    POSITIVE,
+    analyzer,
+)
 from shoal.mine.text.terms import shortened
-
-NEGATIVE, NEUTRAL, POSITIVE = "negative", "neutral", "positive"
-# From here on a text is not neutral: the cut that the lexicon's authors give.
-NEUTRAL_BELOW = 0.05
-# What a rule looks at on either side of a word.
-_REACH = 3
-
-
-class WindowedAnalyzer(SentimentIntensityAnalyzer):
-    """The package's analyser with equal scores in linear time: rules see the words around a word of the lexicon, not all words, and
-    are asked of such words only."""
-
-    def polarity_scores(self, text: str) -> dict[str, float]:
-        """Return compound (-1..1) and the shares neg, neu and pos (0..1) of a text."""
-        seen = SentiText(text.strip() if text.isascii() else self._described(text))
-        words = seen.words_and_emoticons
-        lower = [word.lower() for word in words]
-        sentiments: list[float] = []
-        for i, word in enumerate(lower):
-            if word not in self.lexicon or word in BOOSTER_DICT or (word == "kind" and lower[i + 1 : i + 2] == ["of"]):
-                sentiments.append(0)
-                continue
-            start = max(0, i - _REACH)
-            around = SimpleNamespace(words_and_emoticons=words[start : i + _REACH + 1], is_cap_diff=seen.is_cap_diff)
-            self.sentiment_valence(0, around, words[i], i - start, sentiments)
-        sentiments = self._but_check(words, sentiments) if "but" in lower else sentiments
-        scores: dict[str, float] = self.score_valence(sentiments, seen.text)
-        return scores
-
-    def _described(self, text: str) -> str:
-        """The text with its emoji as words."""
-        pieces, after_space = [], True
-        for character in text:
-            described = self.emojis.get(character)
-            pieces += [character] if described is None else [described] if after_space else [" ", described]
-            after_space = described is None and character == " "
-        return "".join(pieces).strip()
-
-
-def lexicon_version() -> str:
-    """The name and version that rows carry in model_version: `vader/3.3.2`."""
-    return f"vader/{version('vaderSentiment')}"
 
 
 def with_lexicon_sentiment(rows: DataFrame, text: Column, max_text_length: int) -> DataFrame:
@@ -78,15 +39,10 @@ def sentiment_label(polarity: Column) -> Column:
     return named.otherwise(NEUTRAL)
 
 
-@lru_cache(maxsize=1)
-def _analyzer() -> WindowedAnalyzer:
-    return WindowedAnalyzer()
-
-
 def _scores(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-    analyzer = _analyzer()
+    rules = analyzer()
     for batch in batches:
-        scores = [analyzer.polarity_scores(text) for text in batch]
+        scores = [rules.polarity_scores(text) for text in batch]
         yield pd.DataFrame(
             {"polarity": [score["compound"] for score in scores], "subjectivity": [score["pos"] + score["neg"] for score in
             scores]}, dtype="float64",

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.mine.text.classifier import Classifier, score_texts
-from shoal.mine.text.terms import CHARACTERS
+from shoal.mine.text.spans import SpanFinder, weights_by_label
 
 ALLOW, REVIEW, REMOVE = "allow", "review", "remove"
-# Words that say most of why, a text and category.
-SPANS = 3
 SPAN_TYPE = "array<struct<start: int, end: int, text: string, weight: double>>"
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 def decided_items(items: DataFrame, decisions: DataFrame) -> DataFrame:
@@ -60,7 +55,7 @@ def moderate(
     action = F.when(has_words & (probability >= F.col("remove_threshold")), REMOVE)
     action = action.when(has_words & (probability >= F.col("review_threshold")), REVIEW).otherwise(ALLOW)
     judged = each.withColumn("action", action)
-    spans = F.pandas_udf(_SpanFinder(classifier, kinds).find, SPAN_TYPE)  # type: ignore[call-overload]
+    spans = F.pandas_udf(_span_finder(classifier), SPAN_TYPE)  # type: ignore[call-overload]
     shown = F.when(F.col("action") != ALLOW, F.col("text"))
     return judged.withColumn("spans", spans(shown, F.col("category"))).drop("text")
 
@@ -77,38 +72,14 @@ def with_model_decisions(decisions: DataFrame | None, moderation: DataFrame | No
     return removals if decisions is None else decisions.select("item_id", "decided_at", "verdict").unionByName(removals)
 
 
-class _SpanFinder:
-    """The words of a text that weigh most for a category: each with its own weight and those of its sequences of characters.
+def _span_finder(classifier: Classifier) -> Callable[[pd.Series, pd.Series], pd.Series]:
+    """The function from texts and categories to lists of spans, empty for a null text."""
+    stages: list[Any] = classifier.pipeline.stages
+    present, weighted, _, model = stages
+    weights = weights_by_label(classifier.labels, model.coefficientMatrix.toArray(), weighted.getScalingVec().toArray())
+    finder = SpanFinder({term: i for i, term in enumerate(present.vocabulary)}, weights, classifier.preprocessing.char_ngrams)
 
-    Sent to the workers with the weights of the model's terms, 16 MB at most."""
+    def find(texts: pd.Series, categories: pd.Series) -> pd.Series:
+        return pd.Series([finder.spans(text, name) for text, name in zip(texts, categories, strict=True)])
 
-    def __init__(self, classifier: Classifier, categories: Sequence[str]) -> None:
-        stages: list[Any] = classifier.pipeline.stages
-        present, weighted, _, model = stages
-        coefficients = model.coefficientMatrix.toArray()
-        if len(coefficients) == 1:
-            coefficients = np.concatenate([-coefficients, coefficients])
-        weights = coefficients * weighted.getScalingVec().toArray()
-        self.place = {term: i for i, term in enumerate(present.vocabulary)}
-        self.weights = {name: weights[classifier.labels.index(name)] for name in categories}
-        self.sizes = classifier.preprocessing.char_ngrams
-
-    def find(self, texts: pd.Series, categories: pd.Series) -> pd.Series:
-        """Lists of spans, empty for a null text."""
-        return pd.Series([self._spans(text, name) for text, name in zip(texts, categories, strict=True)])
-
-    def _spans(self, text: str | None, category: str) -> list[dict[str, object]]:
-        found = [(self._weight(match.group().lower(), category), match) for match in _WORD.finditer(text or "")]
-        best = sorted((pair for pair in found if pair[0] > 0), key=lambda pair: (-pair[0], pair[1].start()))[:SPANS]
-        return [{"start": m.start(), "end": m.end(), "text": m.group(), "weight": weight} for weight, m in best]
-
-    def _weight(self, word: str, category: str) -> float:
-        shortest, longest = self.sizes
-        padded = f" {word} "
-        terms = {word}
-        if longest:
-            terms |= {
-                CHARACTERS + padded[i : i + n] for n in range(shortest, longest + 1) for i in range(len(padded) - n + 1)
-            }  # fmt: skip
-        places = [self.place[term] for term in terms if term in self.place]
-        return float(self.weights[category][places].sum())
+    return find

@@ -14,18 +14,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
-from shoal.errors import InputError, UsageError, one_line
+from shoal.errors import UsageError
 from shoal.mine.text.classifier import Classifier, vector_stages
 from shoal.mine.text.linear import Weights, as_model
-from shoal.mine.text.terms import Preprocessing
-
-FORMAT = "shoal text classifier 3"
+from shoal.mine.text.plain_classifier import FORMAT, read_description, read_learned
 
 
 def check_model_output(folder: str | Path) -> None:
@@ -72,31 +69,7 @@ def save_classifier(classifier: Classifier, folder: str | Path, version: str, fa
 
 def load_classifier(folder: str | Path) -> tuple[Classifier, dict[str, Any]]:
     """The classifier of a folder, and its model.json. Raises InputError, one line, for a folder that is none or is damaged."""
-    path = Path(folder)
-    try:
-        about = json.loads((path / "model.json").read_text(encoding="utf-8"))
-        if about["format"] != FORMAT:
-            raise InputError(f"{folder}: the model's format is {about['format']!r}; expected {FORMAT!r}: train it again")
-        labels, priors = tuple(map(str, about["labels"])), tuple(map(float, about["priors"]))
-        max_text_length = int(about["max_text_length"])
-        made = dict(about["preprocessing"])
-        shortest, longest = made.pop("char_ngrams")
-        preprocessing = Preprocessing(char_ngrams=(int(shortest), int(longest)), **made)
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{folder}: no model there (no model.json); `shoal train sentiment --model DIR` makes one") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder}/model.json: not the description of a model: {one_line(error)}") from None
-    try:
-        return Classifier(_pipeline(path), labels, priors, max_text_length, preprocessing), about
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise InputError(f"{folder}: the model's files are damaged: {one_line(error)}") from None
-
-
-def _pipeline(folder: Path) -> PipelineModel:
-    """The stages from terms to probabilities, from the files of a folder."""
-    vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-    with np.load(folder / "weights.npz") as numbers:
-        idf, weights = numbers["idf"], Weights(numbers["coefficients"], numbers["intercepts"])
-    if not len(vocabulary) == len(idf) == weights.coefficients.shape[1]:
-        raise ValueError(f"{len(vocabulary)} terms, {len(idf)} and {weights.coefficients.shape[1]} numbers; expected as many")
-    return PipelineModel(vector_stages(vocabulary, idf, as_model(SparkSession.active(), weights)))
+    found, learned = read_description(Path(folder)), read_learned(Path(folder))
+    weights = as_model(SparkSession.active(), Weights(learned.coefficients, learned.intercepts))
+    pipeline = PipelineModel(vector_stages(learned.vocabulary, learned.idf, weights))
+    return Classifier(pipeline, found.labels, found.priors, found.max_text_length, found.preprocessing), dict(found.about)

@@ -6,8 +6,6 @@ emoticons are words; #hashtags stay as such; links, @mentions become one word ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyspark.ml import PipelineModel
@@ -15,45 +13,10 @@ from pyspark.ml.feature import StopWordsRemover
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from shoal.mine.text.rules import CHARACTER_NUMBER, CHARACTERS, EDITS, ENTITIES, Preprocessing
+
 TEXT, TERMS = "text", "terms"
-# Sequences of characters carry this mark, which no word has: "car" inside "scary" is not the word "car".
-CHARACTERS = "c:"
-# What stands for any link, mention and kind of emoticon. No other word begins with two underscores.
-LINK, MENTION, SMILE, FROWN, HEART = "__link__", "__mention__", "__smile__", "__frown__", "__heart__"
-_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " "}
-_CHARACTER_NUMBER = r"&#([0-9]{2,6});"
-_EDITS: Sequence[tuple[str, str]] = (
-    # Marks without width: joiners, directions.
-    (r"\p{Cf}", ""),
-    (r"(?i)</?[a-z][^<>]{0,200}>", " "),
-    (r"(?i)\b(?:https?://|www\.)\S*[^\s.,;:!?)\]\"'…]", f" {LINK} "),
-    (r"(?<![\p{L}\p{N}_@.])@[\p{L}\p{N}_]+", f" {MENTION} "),
-    (r"<3", f" {HEART} "),
-    (r"(?<!\S)[:;=8xX]['o^-]?[)\]D}]+(?!\S)", f" {SMILE} "),
-    (r"(?<!\S)[:;=]['o^-]?[(\[{/\\|]+(?!\S)", f" {FROWN} "),
-    # "soooo" and "sooo" are one word, and not "so".
-    (r"(\p{L})\1{2,}", "$1$1"),
-    ("’", "'"),
-    (r"[^\p{L}\p{M}\p{N}\p{So}_'#!?]", " "),
-    (r"[!?\p{So}]", " $0 "),
-    (r"(?<![\p{L}\p{M}\p{N}])'+|'+(?![\p{L}\p{N}])|#(?![\p{L}\p{N}_])", " "),
-)
 _NO_TERMS = "cast(array() AS array<string>)"
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a text becomes terms; saved with each model.
-
-    `word_ngrams`: the longest sequence of words; `char_ngrams`: the shortest and longest sequence of characters inside a word, with
-    a blank at either end of it, none where the longest is 0. `stemmer`: porter (English) or none. `stop_words`: a language of
-    Spark's lists, or none.
-    """
-
-    word_ngrams: int
-    char_ngrams: tuple[int, int]
-    stemmer: str
-    stop_words: str
 
 
 def is_blank(text: Column) -> Column:
@@ -83,10 +46,10 @@ def with_terms(rows: DataFrame, preprocessing: Preprocessing) -> DataFrame:
 def _edited(text: Column) -> Column:
     """The text in lower case, its words divided by blanks."""
     edited = F.coalesce(text, F.lit(""))
-    for entity, character in _ENTITIES.items():
+    for entity, character in ENTITIES.items():
         edited = F.replace(edited, F.lit(entity), F.lit(character))
     edited = F.when(edited.contains("&#"), _decoded(edited)).otherwise(edited)
-    for pattern, replacement in _EDITS:
+    for pattern, replacement in EDITS:
         edited = F.regexp_replace(edited, pattern, replacement)
     return F.lower(F.trim(edited))
 
@@ -95,7 +58,7 @@ def _decoded(text: Column) -> Column:
     """The text with characters for their numbers: `&#128514;`."""
     return F.array_join(
         F.zip_with(
-            F.split(text, _CHARACTER_NUMBER), F.regexp_extract_all(text, F.lit(_CHARACTER_NUMBER), F.lit(1)),
+            F.split(text, CHARACTER_NUMBER), F.regexp_extract_all(text, F.lit(CHARACTER_NUMBER), F.lit(1)),
             lambda before, number: F.concat(before, F.when(number.isNull(), "").otherwise(_character(number))),
         ), "",
     )  # fmt: skip

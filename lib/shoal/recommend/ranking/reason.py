@@ -12,21 +12,10 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from shoal.arrays import Doubles, Floats, Ints
+from shoal.recommend.ranking.sentences import SENTENCES
 from shoal.recommend.ranking.top_k import Items, Reason, Seen
 
 TITLE_LENGTH = 80
-# Sentences by reason_code; {item} stands for what the item is called. `because_<event>` needs the item, the others none.
-SENTENCES = {
-    "because_view": "Because you viewed {item}.", "because_click": "Because you clicked {item}.",
-    "because_like": "Because you liked {item}.", "because_comment": "Because you commented on {item}.",
-    "because_share": "Because you shared {item}.", "because_save": "Because you saved {item}.",
-    "because_purchase": "Because you bought {item}.", "because_rating": "Because you rated {item}.",
-    "because_event": "Because you met {item}.",
-    "similar_users": "Liked by people like you.", "popular_with_followed": "Popular with people you follow.",
-    "popular_in_community": "Popular in your community.", "popular_in_profile": "Popular with people like you.",
-    "popular": "Popular with everybody lately.", "new_item": "New, and close to what you like.",
-    "exploration": "Something different to try.",
-}  # fmt: skip
 BECAUSE = "because_"
 GENERAL = "similar_users"
 # The reason of a row without a because-item, by source; GENERAL for the sources that are not named here.

@@ -1,0 +1,62 @@
+"""The lexicon and rules of VADER on one text (Hutto and Gilbert, ICWSM 2014; package vaderSentiment, MIT). No Spark."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.metadata import version
+from types import SimpleNamespace
+
+from vaderSentiment.vaderSentiment import BOOSTER_DICT, SentimentIntensityAnalyzer, SentiText
+
+NEGATIVE, NEUTRAL, POSITIVE = "negative", "neutral", "positive"
+# From here on a text is not neutral: the cut that the lexicon's authors give.
+NEUTRAL_BELOW = 0.05
+# What a rule looks at on either side of a word.
+_REACH = 3
+
+
+class WindowedAnalyzer(SentimentIntensityAnalyzer):
+    """The package's analyser with equal scores in linear time: rules see the words around a word of the lexicon, not all words, and
+    are asked of such words only."""
+
+    def polarity_scores(self, text: str) -> dict[str, float]:
+        """Return compound (-1..1) and the shares neg, neu and pos (0..1) of a text."""
+        seen = SentiText(text.strip() if text.isascii() else self._described(text))
+        words = seen.words_and_emoticons
+        lower = [word.lower() for word in words]
+        sentiments: list[float] = []
+        for i, word in enumerate(lower):
+            if word not in self.lexicon or word in BOOSTER_DICT or (word == "kind" and lower[i + 1 : i + 2] == ["of"]):
+                sentiments.append(0)
+                continue
+            start = max(0, i - _REACH)
+            around = SimpleNamespace(words_and_emoticons=words[start : i + _REACH + 1], is_cap_diff=seen.is_cap_diff)
+            self.sentiment_valence(0, around, words[i], i - start, sentiments)
+        sentiments = self._but_check(words, sentiments) if "but" in lower else sentiments
+        scores: dict[str, float] = self.score_valence(sentiments, seen.text)
+        return scores
+
+    def _described(self, text: str) -> str:
+        """The text with its emoji as words."""
+        pieces, after_space = [], True
+        for character in text:
+            described = self.emojis.get(character)
+            pieces += [character] if described is None else [described] if after_space else [" ", described]
+            after_space = described is None and character == " "
+        return "".join(pieces).strip()
+
+
+def lexicon_version() -> str:
+    """The name and version that rows carry in model_version: `vader/3.3.2`."""
+    return f"vader/{version('vaderSentiment')}"
+
+
+def label_of(polarity: float) -> str:
+    """`positive` from NEUTRAL_BELOW on, `negative` from minus that down, else `neutral`."""
+    return POSITIVE if polarity >= NEUTRAL_BELOW else NEGATIVE if polarity <= -NEUTRAL_BELOW else NEUTRAL
+
+
+@lru_cache(maxsize=1)
+def analyzer() -> WindowedAnalyzer:
+    """Return the analyser of this process; the lexicon is read once."""
+    return WindowedAnalyzer()
