@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from shoal.mine.people.influencers import InfluencerModel, InfluencerTraining
 from shoal.mine.probability.stack import Stack
-from shoal.models.saved_stages import load_stages, read_about, save_stages
+from shoal.models.saved_stages import Saved, load_stages, read_about, save_stages
 
 INFLUENCERS = "influencers"
 
@@ -27,14 +27,14 @@ def save_influencers(training: InfluencerTraining, columns: dict[str, str], fold
     }  # fmt: skip
     facts = json.loads(json.dumps(about), parse_float=lambda text: f"{float(text):.6g}")
     about["version"] = f"{INFLUENCERS}-{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}"
-    save_stages(folder, about, {"trees": [model.forest]})
+    save_stages(folder, about, Saved({"trees": [model.forest]}))
     return str(about["version"])
 
 
 def load_influencers(spark: SparkSession, folder: Path) -> tuple[InfluencerModel, dict[str, str], str]:
     """The model, its features' names -> the columns of a file, the version. Raises InputError, see shoal.models.saved_stages."""
     about = read_about(folder, INFLUENCERS)
-    stages, _ = load_stages(spark, folder, about)
+    stages = load_stages(spark, folder, about).stages
     columns = {f"feature_{i}": str(feature["column"]) for i, feature in enumerate(about["features"])}
     medians = {f"feature_{i}": float(feature["median"]) for i, feature in enumerate(about["features"])}
     found = about["calibration"]

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.ml.regression import (
-    LinearRegression,
-    LinearRegressionModel,
-    RandomForestRegressionModel,
-    RandomForestRegressor,
-)
+from pyspark.ml.regression import LinearRegressionModel, RandomForestRegressionModel, RandomForestRegressor
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from shoal.errors import InputError
 from shoal.mine.posts.design import FEATURES, NUMBERS, Design, author_level, fit_design, numbers, with_terms, with_vectors
 from shoal.mine.posts.features import with_author_history, with_post_features
+from shoal.mine.probability.linear_models import fit_ridge
 
 MIN_POSTS = 30
 # Ridge's penalty: 1 to 10 are within .01 in MAE on two accounts of Twitter.
@@ -28,8 +24,6 @@ TREES, DEPTH, MIN_LEAF = 60, 8, 5
 # The last tenth of an author's posts reports, the tenth before it chooses, the first eight teach what is chosen from.
 CHOOSE_FROM, REPORT_FROM = 0.8, 0.9
 FEW_POSTS = 10
-# Rounds of the linear models' optimiser: 20 and 100 are within .002 of each other in MAE.
-MAX_ROUNDS = 50
 # Posts a task: a round over fewer is all overhead.
 TASK_POSTS = 20_000
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -79,7 +73,8 @@ def with_part(posts: DataFrame) -> DataFrame:
 def fit_level_model(posts: DataFrame, count: str, seed: int, linear_share: float = 0.5) -> LevelModel:
     """A model of prepared posts whose count and time are known.
 
-    Raises InputError for fewer than MIN_POSTS. About 30 passes over `posts`, which the caller caches; collects means and weights.
+    Raises InputError for fewer than MIN_POSTS. About 15 passes over `posts`, which the caller caches; collects what `fit_design`
+    and `fit_ridge` do.
     """
     truth = F.log1p(F.col(count).cast("double"))
     known = posts.where(F.col(count).isNotNull() & F.col("created_at").isNotNull())
@@ -93,10 +88,7 @@ def fit_level_model(posts: DataFrame, count: str, seed: int, linear_share: float
     rows = with_vectors(known, design, columns, level).select(FEATURES, NUMBERS, (truth - level).alias("label"))
     # A checkpoint cuts the plan too: each round of a solver would analyse all of it again.
     rows = rows.coalesce(tasks_for(seen["posts"])).localCheckpoint()
-    linear = LinearRegression(
-        featuresCol=FEATURES, labelCol="label", regParam=PENALTY / seen["posts"], elasticNetParam=0.0, standardization=False,
-        solver="l-bfgs", maxIter=MAX_ROUNDS,
-    ).fit(rows)  # fmt: skip
+    linear = fit_ridge(rows, FEATURES, "label", PENALTY / seen["posts"], seen["posts"])
     forest = RandomForestRegressor(
         featuresCol=NUMBERS, labelCol="label", numTrees=TREES, maxDepth=DEPTH, minInstancesPerNode=MIN_LEAF, seed=seed
     ).fit(rows)

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyspark.ml.classification import (
-    LogisticRegression,
-    LogisticRegressionModel,
-    RandomForestClassificationModel,
-    RandomForestClassifier,
-)
+from pyspark.ml.classification import LogisticRegressionModel, RandomForestClassificationModel, RandomForestClassifier
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
@@ -23,7 +18,6 @@ from shoal.mine.posts.design import FEATURES, LEVEL, NUMBERS
 from shoal.mine.posts.features import POSTS
 from shoal.mine.posts.levels import (
     DEPTH,
-    MAX_ROUNDS,
     MIN_POSTS,
     TREES,
     LevelModel,
@@ -33,10 +27,13 @@ from shoal.mine.posts.levels import (
     with_expected,
     with_part,
 )
+from shoal.mine.probability.linear_models import fit_logistic
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
 from shoal.mine.probability.stack import Stack, fit_stack
 
 TOP_SHARE = 0.1
+# Vectors that the two classifiers read: words, numbers and the author's level; numbers and level.
+LINEAR_INPUT, FOREST_INPUT = "linear_input", "forest_input"
 # What the members say, each a number that grows with the chance: expected likes, and the log odds of two classifiers.
 MEMBERS = ("expected", "logistic", "forest")
 # Posts that the weights of the members are fitted on; three weights need no more.
@@ -105,8 +102,8 @@ Members = tuple[LevelModel, LogisticRegressionModel, RandomForestClassificationM
 def _with_inputs(posts: DataFrame, level: LevelModel) -> DataFrame:
     """Prepared posts with the expected likes and the vectors of the classifiers."""
     framed = with_expected(posts, level)
-    framed = VectorAssembler(inputCols=[FEATURES, LEVEL], outputCol="linear_input").transform(framed)
-    return VectorAssembler(inputCols=[NUMBERS, LEVEL], outputCol="forest_input").transform(framed)
+    framed = VectorAssembler(inputCols=[FEATURES, LEVEL], outputCol=LINEAR_INPUT).transform(framed)
+    return VectorAssembler(inputCols=[NUMBERS, LEVEL], outputCol=FOREST_INPUT).transform(framed)
 
 
 def _fit_members(posts: DataFrame, threshold: float, seed: int) -> Members:
@@ -114,7 +111,7 @@ def _fit_members(posts: DataFrame, threshold: float, seed: int) -> Members:
     level = fit_level_model(posts, "likes", seed)
     known = posts.where(F.col("likes").isNotNull())
     label = (F.col("likes") >= threshold).cast("double").alias("label")
-    rows = _with_inputs(known, level).select("linear_input", "forest_input", label)
+    rows = _with_inputs(known, level).select(LINEAR_INPUT, FOREST_INPUT, label)
     rows = rows.localCheckpoint()
     counts = rows.agg(F.count("*").alias("posts"), F.sum("label").alias("viral")).collect()[0]
     if not 0 < counts["viral"] < counts["posts"]:
@@ -122,11 +119,9 @@ def _fit_members(posts: DataFrame, threshold: float, seed: int) -> Members:
             f"{int(counts['viral'])} of the earlier {counts['posts']} posts have at least {threshold:g} likes; "
             "expected some that have and some that have not: give posts of a longer time"
         )
-    logistic = LogisticRegression(
-        featuresCol="linear_input", labelCol="label", regParam=1.0 / counts["posts"], standardization=False, maxIter=MAX_ROUNDS
-    ).fit(rows)
+    logistic = fit_logistic(rows, LINEAR_INPUT, "label", 1.0 / counts["posts"], counts["posts"])
     forest = RandomForestClassifier(
-        featuresCol="forest_input", labelCol="label", numTrees=TREES, maxDepth=DEPTH, minInstancesPerNode=3, seed=seed
+        featuresCol=FOREST_INPUT, labelCol="label", numTrees=TREES, maxDepth=DEPTH, minInstancesPerNode=3, seed=seed
     ).fit(rows)
     return level, logistic, forest
 
@@ -141,7 +136,7 @@ def _with_members(posts: DataFrame, members: Members) -> DataFrame:
     share = (vector_to_array(F.col("_share"))[1] * TREES + 0.5) / (TREES + 1)
     return framed.withColumns(
         {"logistic": vector_to_array(F.col("_logistic"))[1], "forest": F.log(share / (1.0 - share))}
-    ).drop("_logistic", "_votes", "_share", "linear_input", "forest_input")  # fmt: skip
+    ).drop("_logistic", "_votes", "_share", LINEAR_INPUT, FOREST_INPUT)  # fmt: skip
 
 
 def _collect_members(posts: DataFrame, members: Members, threshold: float) -> dict[str, np.ndarray]:
