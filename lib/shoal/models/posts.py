@@ -18,30 +18,31 @@ from shoal.mine.posts.design import FEATURES, Design
 from shoal.mine.posts.engagement import CountModel, EngagementTraining
 from shoal.mine.posts.levels import LevelModel
 from shoal.mine.posts.viral import LINEAR_INPUT, ViralModel, ViralTraining
+from shoal.mine.probability.forests import packed, unpacked
 from shoal.mine.probability.linear_models import as_linear, as_logistic
 from shoal.mine.probability.stack import Stack
-from shoal.models.saved_stages import Saved, load_stages, read_about, save_stages
+from shoal.models.saved_parts import Saved, load_parts, read_about, save_parts
 
 ENGAGEMENT, VIRAL = "engagement", "viral"
 # Positions of a file's posts are at or above 0, those of the past below.
 _BEFORE = 1 << 62
 
 
-def save_engagement(training: EngagementTraining, folder: Path) -> str:
-    """Save the models and the past; returns the version, which equal trainings share."""
+def save_engagement(training: EngagementTraining, folder: Path, past: DataFrame | None = None) -> str:
+    """Save the models and the past, all of the training's without `past`; returns the version, which equal trainings share."""
     about: dict[str, Any] = {"task": ENGAGEMENT, "metrics": training.metrics, "counts": {}}
     parts = [_level_parts(model.level, f"{count}_") for count, model in training.models.items()]
     for count, model in training.models.items():
         about["counts"][count] = {**_level_facts(model.level), "spread": model.spread.tolist()}
     about["version"] = _version(ENGAGEMENT, about)
-    save_stages(folder, about, _together(parts, {"past": _as_past(training.past)}))
+    save_parts(folder, about, _together(parts, {"past": _as_past(training.past) if past is None else past}))
     return str(about["version"])
 
 
 def load_engagement(spark: SparkSession, folder: Path) -> tuple[dict[str, CountModel], DataFrame, str]:
-    """Models by count, the past, the version. Raises InputError, see shoal.models.saved_stages."""
+    """Models by count, the past, the version. Raises InputError, see shoal.models.saved_parts."""
     about = read_about(folder, ENGAGEMENT)
-    saved = load_stages(spark, folder, about)
+    saved = load_parts(spark, folder, about)
     models = {
         count: CountModel(_level_model(spark, facts, saved, f"{count}_"), np.asarray(facts["spread"], np.float64))
         for count, facts in about["counts"].items()
@@ -49,7 +50,7 @@ def load_engagement(spark: SparkSession, folder: Path) -> tuple[dict[str, CountM
     return models, saved.tables["past"], str(about["version"])
 
 
-def save_viral(training: ViralTraining, folder: Path) -> str:
+def save_viral(training: ViralTraining, folder: Path, with_past: bool = True) -> str:
     """Save the model and the past; returns the version, which equal trainings share."""
     model = training.model
     about: dict[str, Any] = {
@@ -58,20 +59,21 @@ def save_viral(training: ViralTraining, folder: Path) -> str:
     }  # fmt: skip
     about["version"] = _version(VIRAL, about)
     weights = np.r_[model.logistic.intercept, model.logistic.coefficients.toArray()]
-    classifiers = Saved({"trees": [model.forest]}, numbers={"logistic": weights})
-    save_stages(folder, about, _together([_level_parts(model.level, ""), classifiers], {"past": _as_past(training.past)}))
+    classifiers = Saved(numbers={"logistic": weights, "trees": packed(model.forest)})
+    tables = {"past": _as_past(training.past)} if with_past else {}
+    save_parts(folder, about, _together([_level_parts(model.level, ""), classifiers], tables))
     return str(about["version"])
 
 
-def load_viral(spark: SparkSession, folder: Path) -> tuple[ViralModel, DataFrame, str]:
-    """The model, the past, the version. Raises InputError, see shoal.models.saved_stages."""
+def load_viral(spark: SparkSession, folder: Path) -> tuple[ViralModel, DataFrame | None, str]:
+    """The model, the past where it was saved, the version. Raises InputError, see shoal.models.saved_parts."""
     about = read_about(folder, VIRAL)
-    saved = load_stages(spark, folder, about)
+    saved = load_parts(spark, folder, about)
     overall, for_author = (_stack(about[name]) for name in ("overall", "for_author"))
     level = _level_model(spark, about["level"], saved, "")
     logistic = as_logistic(spark, *_weights(saved.numbers["logistic"]), LINEAR_INPUT)
-    model = ViralModel(level, logistic, saved.stages["trees"][0], overall, for_author, float(about["threshold"]))
-    return model, saved.tables["past"], str(about["version"])
+    model = ViralModel(level, logistic, unpacked(saved.numbers["trees"]), overall, for_author, float(about["threshold"]))
+    return model, saved.tables.get("past"), str(about["version"])
 
 
 def _stack(facts: dict[str, Any]) -> Stack:
@@ -92,19 +94,14 @@ def _level_facts(model: LevelModel) -> dict[str, Any]:
 
 def _level_parts(model: LevelModel, prefix: str) -> Saved:
     weights = np.r_[model.linear.intercept, model.linear.coefficients.toArray()]
-    return Saved(
-        {f"{prefix}forest": [model.forest]}, {}, {f"{prefix}idf": model.design.idf, f"{prefix}linear": weights},
-        {f"{prefix}vocabulary": model.design.vocabulary},
-    )  # fmt: skip
+    numbers = {f"{prefix}idf": model.design.idf, f"{prefix}linear": weights, f"{prefix}forest": packed(model.forest)}
+    return Saved(numbers=numbers, words={f"{prefix}vocabulary": model.design.vocabulary})
 
 
 def _together(parts: Sequence[Saved], tables: Mapping[str, DataFrame]) -> Saved:
     """The parts as one, with tables."""
-    merged: tuple[dict[str, Any], dict[str, Any], dict[str, Any]] = ({}, {}, {})
-    for part in parts:
-        for whole, some in zip(merged, (part.stages, part.numbers, part.words), strict=True):
-            whole.update(some)
-    return Saved(merged[0], tables, merged[1], merged[2])
+    numbers = {name: values for part in parts for name, values in part.numbers.items()}
+    return Saved(tables, numbers, {name: words for part in parts for name, words in part.words.items()})
 
 
 def _level_model(spark: SparkSession, facts: dict[str, Any], saved: Saved, prefix: str) -> LevelModel:
@@ -113,7 +110,7 @@ def _level_model(spark: SparkSession, facts: dict[str, Any], saved: Saved, prefi
     vocabulary = tuple(map(str, saved.words[f"{prefix}vocabulary"]))
     design = Design(vocabulary, saved.numbers[f"{prefix}idf"], scales, (float(mean), float(deviation)))
     linear = as_linear(spark, *_weights(saved.numbers[f"{prefix}linear"]), FEATURES)
-    forest = saved.stages[f"{prefix}forest"][0]
+    forest = unpacked(saved.numbers[f"{prefix}forest"])
     return LevelModel(str(facts["count"]), float(facts["prior"]), design, linear, forest, float(facts["linear_share"]))
 
 

@@ -1,5 +1,4 @@
-"""A model of MLlib stages as a folder: model.json, a folder a stage, a Parquet folder a table, numbers.npz and words.json. Whole or
-not at all."""
+"""A model as a folder: model.json, numbers.npz, words.json, and a Parquet folder a table. Whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,13 +16,12 @@ from zipfile import BadZipFile
 import numpy as np
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
 from shoal.arrays import Doubles
 from shoal.errors import InputError, UsageError, one_line
 
-FORMAT = "shoal-stages-2"
+FORMAT = "shoal-parts-1"
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -38,28 +36,25 @@ def check_model_folder(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a folder holds besides model.json: fitted MLlib stages, tables, arrays of numbers and lists of words, by name."""
+    """What a folder holds besides model.json: tables, arrays of numbers and lists of words, by name."""
 
-    stages: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     tables: Mapping[str, DataFrame] = field(default_factory=dict)
     numbers: Mapping[str, Doubles] = field(default_factory=dict)
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def save_stages(folder: Path, about: Mapping[str, Any], saved: Saved) -> None:
+def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved) -> None:
     """Write `about` (JSON values) and the rest; what was at `folder` is replaced at the end."""
     target = folder.absolute()
     made = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="shoal-model-") as name:
         # Hadoop reads commas, braces and blanks of a path in ways of its own: it writes where there are none.
         place = Path(name)
-        for stage, fitted in saved.stages.items():
-            PipelineModel(list(fitted)).write().overwrite().save(f"file://{place / stage}")
         for table, rows in saved.tables.items():
             rows.write.parquet(f"file://{place / table}")
         np.savez(place / "numbers.npz", **saved.numbers)  # type: ignore[arg-type]
         (place / "words.json").write_text(json.dumps(saved.words, ensure_ascii=False), "utf-8")
-        said = {"format": FORMAT, "stages": list(saved.stages), "tables": list(saved.tables), **about}
+        said = {"format": FORMAT, "tables": list(saved.tables), **about}
         (place / "model.json").write_text(json.dumps(said, indent=2) + "\n", "utf-8")
         try:
             shutil.copytree(place, made)
@@ -86,7 +81,7 @@ def read_about(folder: Path, task: str) -> dict[str, Any]:
     return dict(about)
 
 
-def load_stages(spark: SparkSession, folder: Path, about: Mapping[str, Any]) -> Saved:
+def load_parts(spark: SparkSession, folder: Path, about: Mapping[str, Any]) -> Saved:
     """What a folder holds. Raises InputError for files that are damaged. Tables are read lazily."""
     place = folder.resolve()
     if not _PLAIN.fullmatch(str(place)):
@@ -94,11 +89,11 @@ def load_stages(spark: SparkSession, folder: Path, about: Mapping[str, Any]) -> 
         holder = tempfile.mkdtemp(prefix="shoal-model-")
         place = Path(shutil.copytree(place, Path(holder) / "model"))
     try:
-        stages = {name: list(PipelineModel.load(f"file://{place / name}").stages) for name in about["stages"]}
         tables = {name: spark.read.parquet(f"file://{place / name}") for name in about["tables"]}
         words = json.loads((place / "words.json").read_text(encoding="utf-8"))
         with np.load(place / "numbers.npz") as arrays:
             numbers = {name: np.asarray(arrays[name], np.float64) for name in arrays.files}
     except (Py4JError, PySparkException, OSError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{folder}: the model's files are damaged: {one_line(error)}; train it again") from None
-    return Saved(stages, tables, numbers, words)
+    return Saved(tables, numbers, words)
+
