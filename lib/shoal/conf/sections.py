@@ -231,6 +231,9 @@ class GraphConf(Section):
     seed: int
     event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
     top_members: int = Field(ge=1, le=100)
+    community_method: Literal["leiden", "label_propagation"]
+    community_relations: list[Literal["follows", "hashtags", "co_engagement", "mentions", "replies"]] = Field(min_length=1)
+    edges_per_node: int = Field(ge=1, le=10_000)
 
 
 class RecommendConf(Section):

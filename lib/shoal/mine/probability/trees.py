@@ -50,12 +50,15 @@ def _tree(nodes: Sequence[Any]) -> Tree:
     cuts = [0.0 if leaf else s["leftCategoriesOrThreshold"][0] for s, leaf in zip(splits, is_leaf, strict=True)]
     # Of a classifier a node has its counts of the two classes, of a regression three sums.
     values = [n["impurityStats"][1] / sum(n["impurityStats"]) if len(n["impurityStats"]) == 2 else n["prediction"] for n in nodes]
-    rows = [sum(n["impurityStats"]) if len(n["impurityStats"]) == 2 else n["impurityStats"][0] for n in nodes]
+    stats = [np.asarray(n["impurityStats"], np.float64) for n in nodes]
+    is_class = len(stats[0]) == 2
+    rows = np.array([s.sum() if is_class else s[0] for s in stats])
+    # A leaf that was not looked at for a cut is saved with an impurity of -1.
+    impurity = [1.0 - ((s / s.sum()) ** 2).sum() if is_class else s[2] / s[0] - (s[1] / s[0]) ** 2 for s in stats]
     return Tree(
         np.where(is_leaf, -1, [s["featureIndex"] for s in splits]).astype(np.int64), np.array(cuts, np.float64),
         np.array([n["leftChild"] for n in nodes], np.int64), np.array([n["rightChild"] for n in nodes], np.int64),
-        np.array(values, np.float64), np.array(rows, np.float64),
-        np.array([n["impurity"] for n in nodes], np.float64),
+        np.array(values, np.float64), rows, np.array(impurity, np.float64),
     )  # fmt: skip
 
 
