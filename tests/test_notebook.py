@@ -41,7 +41,7 @@ def small(spark: SparkSession, tmp_path: Path) -> Path:
         for model, value in (("als", 0.3125), ("popularity", 0.125))
     ]
     lake.replace("ops.model_metrics", rows(spark, "ops.model_metrics", *scores), on=DAY)
-    group = {"community_id": user, "nodes": 2, "internal_edges": 1, "top_members": [user]}
+    group = {"relation": "follows", "community_id": user, "nodes": 2, "internal_edges": 1, "top_members": [user]}
     lake.replace("gold.community_summary", rows(spark, "gold.community_summary", group), on=DAY)
     return lake.root
 

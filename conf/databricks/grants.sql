@@ -219,6 +219,13 @@ ALTER TABLE `shoal`.`silver`.`texts` ALTER COLUMN `text` SET MASK `shoal`.`ops`.
 ALTER TABLE `shoal`.`silver`.`users` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`silver`.`users` ALTER COLUMN `username` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- features.authors
+ALTER TABLE `shoal`.`features`.`authors` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- features.edges
+ALTER TABLE `shoal`.`features`.`edges` ALTER COLUMN `src_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`features`.`edges` ALTER COLUMN `dst_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- features.posts
 ALTER TABLE `shoal`.`features`.`posts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 
@@ -236,9 +243,16 @@ ALTER TABLE `shoal`.`gold`.`anomalies` ALTER COLUMN `entity_id` SET MASK `shoal`
 ALTER TABLE `shoal`.`gold`.`communities` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`communities` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- gold.community_changes
+ALTER TABLE `shoal`.`gold`.`community_changes` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`community_changes` ALTER COLUMN `others` SET MASK `shoal`.`ops`.`mask_array_string`;
+
 -- gold.community_summary
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `top_members` SET MASK `shoal`.`ops`.`mask_array_string`;
+
+-- gold.engagement_predictions
+ALTER TABLE `shoal`.`gold`.`engagement_predictions` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.entities
 ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;
@@ -250,9 +264,16 @@ ALTER TABLE `shoal`.`gold`.`entities` ALTER COLUMN `people` SET MASK `shoal`.`op
 -- gold.experiment_assignments
 ALTER TABLE `shoal`.`gold`.`experiment_assignments` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- gold.explanations
+ALTER TABLE `shoal`.`gold`.`explanations` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`explanations` ALTER COLUMN `feature` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- gold.follow_recommendations
 ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`follow_recommendations` ALTER COLUMN `recommended_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.influencers
+ALTER TABLE `shoal`.`gold`.`influencers` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.item_audiences
 ALTER TABLE `shoal`.`gold`.`item_audiences` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
@@ -267,6 +288,9 @@ ALTER TABLE `shoal`.`gold`.`moderation` ALTER COLUMN `spans` SET MASK `shoal`.`o
 
 -- gold.node_ranks
 ALTER TABLE `shoal`.`gold`.`node_ranks` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.posting_times
+ALTER TABLE `shoal`.`gold`.`posting_times` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.recommendations
 ALTER TABLE `shoal`.`gold`.`recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
@@ -284,6 +308,9 @@ ALTER TABLE `shoal`.`gold`.`similar_users` ALTER COLUMN `similar_user_id` SET MA
 
 -- gold.user_interests
 ALTER TABLE `shoal`.`gold`.`user_interests` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.viral_posts
+ALTER TABLE `shoal`.`gold`.`viral_posts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- ops.ingest_files
 ALTER TABLE `shoal`.`ops`.`ingest_files` ALTER COLUMN `path` SET MASK `shoal`.`ops`.`mask_string`;

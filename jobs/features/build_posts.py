@@ -1,9 +1,13 @@
 """Write what is known of each post when it appears: what it says, when, and its author's posts strictly before it.
 
 Reads:  silver.items             posts and tweets made up to as_of, with an owner and a time
-        silver.item_engagement   likes and comments observed up to as_of; none where there is no such table
-        silver.users             followers and the day an account was made; none where there is no such table
+        silver.item_engagement   likes and comments observed up to as_of
+        silver.interactions      events up to as_of: the likes and comments of posts that nobody has counted
+        silver.users             followers, following, the day an account was made
+        silver.follows           pairs up to as_of: the followers of whom no source states them
 Writes: features.posts           one row per post; replaces as_of
+
+All but silver.items may be missing.
 """
 
 from __future__ import annotations
@@ -16,17 +20,16 @@ from shoal.errors import SkippedError
 from shoal.features.snapshots import end_of
 from shoal.lake.lake import Lake
 from shoal.mine.posts.from_tables import post_features, posts_of
+from shoal.models.post_tables import POST_TABLES, read_post_tables
 from shoal.runner.command import run_job
 
-READS = ("silver.items", "silver.item_engagement", "silver.users")
+READS = POST_TABLES
 WRITES = ("features.posts",)
 
 
 def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     """Make the features and replace the day's rows."""
-    items = lake.read("silver.items")
-    engagement, users = (lake.read(name, missing_ok=True) for name in ("silver.item_engagement", "silver.users"))
-    posts = posts_of(items, engagement, users, end_of(as_of))
+    posts = posts_of(read_post_tables(lake), end_of(as_of))
     if posts.isEmpty():
         raise SkippedError(f"silver.items has no post or tweet with an owner and a time up to {as_of}")
     # A row an item, whose id is the key of silver.items; the joins are on keys.

@@ -32,7 +32,7 @@ def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
         raise SkippedError("silver.follows has no pair up to this day")
     lake.run.note(engine=engine)
     ranks = lake.read("gold.node_ranks", on=as_of, missing_ok=True)
-    communities = lake.read("gold.communities", on=as_of, missing_ok=True)
+    communities = lake.read("gold.communities", on=as_of, missing_ok=True).where("relation = 'follows'")
     triangles = triangle_count(edges, conf, engine)
     # A group a node, joined with tables whose key of the day is the node.
     lake.replace("features.user_graph", user_graph(edges, triangles, ranks, communities, as_of), on=as_of, unique=True)

@@ -1,42 +1,96 @@
-"""Find communities among those who follow each other.
+"""Find communities among those who are tied to each other, by relation, and follow them from run to run.
 
-Reads:  silver.follows          pairs up to as_of; a pair without a time always counts
+Reads:  silver.follows          pairs up to as_of, for the relation follows; a pair without a time always counts
+        features.edges          the day's edges, for the other relations of graph.community_relations; may be missing
+        silver.items            hashtags of what members posted, for names; may be missing
         gold.node_ranks         the day's PageRank on follows, to name the leading members; degree without PageRank
-Writes: gold.communities        one row per user in a pair; replaces as_of
-        gold.community_summary  one row per community; replaces as_of
+        gold.communities        the last run's, whose ids stay
+Writes: gold.communities        one row per relation and user with an edge; replaces as_of
+        gold.community_summary  one row per relation and community; replaces as_of
+        gold.community_changes  one row per birth, death, split and merge since the last run; replaces as_of
+
+Leiden on the driver up to graph.local_max_edges, Louvain in Spark above, unless graph.community_method names label propagation.
 """
 
 from __future__ import annotations
 
 import sys
 from datetime import date
+from functools import reduce
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from shoal.conf.sections import GraphConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.mine.graph.algorithms import engine_for, label_propagation
+from shoal.mine.graph.algorithms import engine_for, find_communities
 from shoal.mine.graph.edges import follow_edges
+from shoal.mine.graph.lineage import carry_ids, changes
 from shoal.mine.graph.modularity import leader_scores, summarise_communities, with_top_members
+from shoal.mine.graph.names import with_hashtags
 from shoal.runner.command import run_job
 
-READS = ("silver.follows", "gold.node_ranks")
-WRITES = ("gold.communities", "gold.community_summary")
+READS = ("silver.follows", "features.edges", "silver.items", "gold.node_ranks", "gold.communities")
+WRITES = ("gold.communities", "gold.community_summary", "gold.community_changes")
+
+
+def edges_of(lake: Lake, relation: str, as_of: date) -> DataFrame | None:
+    """src, dst, weight of a relation; None without its table."""
+    if relation == "follows":
+        follows = lake.read_if_exists("silver.follows", before=as_of)
+        return None if follows is None else follow_edges(follows)
+    edges = lake.read_if_exists("features.edges", on=as_of)
+    if edges is None:
+        return None
+    ends = (F.col("src_id").alias("src"), F.col("dst_id").alias("dst"))
+    return edges.where(F.col("relation") == relation).select(*ends, "weight")
+
+
+def last_members(lake: Lake, relation: str, as_of: date) -> DataFrame | None:
+    """node_id, community_id of the last run before as_of; None without one. One small job."""
+    known = lake.read_if_exists("gold.communities")
+    if known is None:
+        return None
+    earlier = known.where((F.col("relation") == relation) & (F.col("as_of") < F.lit(as_of)))
+    last = earlier.agg(F.max("as_of")).collect()[0][0]
+    return None if last is None else earlier.where(F.col("as_of") == F.lit(last)).select("node_id", "community_id")
 
 
 def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
-    """Label the nodes, then replace the day's rows of both tables."""
-    edges = follow_edges(lake.read("silver.follows", before=as_of)).persist()
-    engine = engine_for(edges, conf)
-    if engine is None:
-        raise SkippedError("silver.follows has no pair up to this day")
-    lake.run.note(engine=engine)
-    members = label_propagation(edges, conf, engine)
-    scores = leader_scores(edges, lake.read_if_exists("gold.node_ranks", on=as_of))
-    summary = summarise_communities(edges, members).transform(with_top_members, members, scores, conf.top_members)
-    # A node has one label, and the summary is grouped by label.
-    lake.replace("gold.communities", members, on=as_of, unique=True)
-    lake.replace("gold.community_summary", summary, on=as_of, unique=True)
-    edges.unpersist()
+    """Find the communities of each relation that has an edge, then replace the day's rows of the three tables."""
+    ranks = lake.read_if_exists("gold.node_ranks", on=as_of)
+    items = lake.read_if_exists("silver.items", before=as_of)
+    written: dict[str, list[DataFrame]] = {name: [] for name in WRITES}
+    kept: list[DataFrame] = []
+    for relation in conf.community_relations:
+        given = edges_of(lake, relation, as_of)
+        if given is None:
+            continue
+        edges = given.persist()
+        kept.append(edges)
+        engine = engine_for(edges, conf)
+        if engine is None:
+            continue
+        members, method = find_communities(edges, conf, engine)
+        lake.run.note(**{f"engine_{relation}": engine, f"method_{relation}": method})
+        marks = {"relation": F.lit(relation), "method": F.lit(method)}
+        before = last_members(lake, relation, as_of)
+        if before is not None:
+            members = carry_ids(members, before, as_of.isoformat()).localCheckpoint()
+            written["gold.community_changes"].append(changes(members, before).withColumns(marks))
+        summary = summarise_communities(edges, members).transform(
+            with_top_members, members, leader_scores(edges, ranks), conf.top_members
+        )
+        written["gold.communities"].append(members.withColumns(marks))
+        written["gold.community_summary"].append(with_hashtags(summary, members, items).withColumns(marks))
+    if not written["gold.communities"]:
+        raise SkippedError(f"{', '.join(conf.community_relations)}: no two users are tied to each other up to this day")
+    for name, frames in written.items():
+        if frames:
+            # A node has one label of a relation, a summary is a group's, and so is a change.
+            lake.replace(name, reduce(DataFrame.unionByName, frames), on=as_of, unique=True)
+    for edges in kept:
+        edges.unpersist()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,6 +4,8 @@ Reads:  ops.runs, ops.model_metrics, ops.drift, ops.profiles, ops.quarantine, op
         silver.interactions, silver.items, silver.texts, silver.follows
         features.users, features.items
         gold.recommendations, gold.communities, gold.community_summary
+        features.authors, gold.influencers, gold.viral_posts, gold.explanations, gold.feature_importances, gold.posting_times,
+        gold.trends, and the posts as build_posts reads them
         and the number of rows of every other table
 Writes: <lake>/reports/<as_of>/report.html, or under report.folder: one file, put in place whole; replaces as_of
         ops.runs: the run's own row, as every job
@@ -15,13 +17,19 @@ before it are shown and dated. Skipped where the lake has no table but ops.runs.
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 from datetime import date
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from shoal.conf.sections import ReportConf
 from shoal.errors import SkippedError, UsageError
+from shoal.features.snapshots import end_of
 from shoal.lake.contract import contract, contract_names
 from shoal.lake.lake import Lake
+from shoal.mine.posts.from_tables import posts_of
 from shoal.models.metrics_table import EVALUATION
+from shoal.models.post_tables import read_post_tables
 from shoal.publish.report import stages
 from shoal.publish.report.day import ReportDay, build_parts, latest_days, sizes
 from shoal.publish.report.holdings import Holding
@@ -58,6 +66,19 @@ def folder(lake: Lake, conf: ReportConf) -> str:
     return f"{lake.address}/reports"
 
 
+def counted_posts(lake: Lake, as_of: date, tables: Container[str]) -> DataFrame | None:
+    """likes, comments, hashtag_count and content_type of the posts up to as_of; None without silver.items."""
+    if "silver.items" not in tables:
+        return None
+    posts = posts_of(read_post_tables(lake), end_of(as_of))
+    is_video = F.when(F.col("is_video"), "video").when(~F.col("is_video"), "picture")
+    tags = F.size(F.regexp_extract_all("text", F.lit(r"(#[\p{L}\p{N}_]+)"), F.lit(1)))
+    return posts.select(
+        "likes", "comments", F.greatest(tags, F.lit(0)).alias("hashtag_count"),
+        F.coalesce(is_video, F.lit("not known")).alias("content_type"),
+    )  # fmt: skip
+
+
 def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
     """Look at every table, build the page, put it in place."""
     path = f"{folder(lake, conf)}/{as_of.isoformat()}/report.html"
@@ -75,7 +96,8 @@ def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
     messages = {row["job"]: row["message"] for row in runs if row["message"]}
     shown = ReportDay(lake.read, as_of, tables, messages)
     heading = Heading(lake.settings.lake.catalog or lake.address, as_of, lake.run.run_id, code_version(), sizes(shown))
-    lake.store.write_text(path, page(heading, build_parts(shown, runs, writers, EVALUATION, conf)))
+    parts = build_parts(shown, runs, writers, EVALUATION, conf, counted_posts(lake, as_of, tables))
+    lake.store.write_text(path, page(heading, parts))
     lake.run.note(report=path)
 
 

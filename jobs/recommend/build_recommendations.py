@@ -111,8 +111,10 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     weights = others.train_recommender.event_weights
     model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size)
     spec = champion.trained
+    communities = lake.read_if_exists("gold.communities", on=as_of)
     groups = Groups(
-        lake.read_if_exists("silver.follows", before=as_of), lake.read_if_exists("gold.communities", on=as_of),
+        lake.read_if_exists("silver.follows", before=as_of),
+        None if communities is None else communities.where("relation = 'follows'"),
         lake.read_if_exists("silver.profiles", before=as_of),
     )  # fmt: skip
     popular = PopularitySettings(conf.k, others.features.half_life_days, F.lit(end_of(as_of)), weights, conf.user_batch_size)

@@ -148,7 +148,7 @@ def test_reading_an_undeclared_section_is_an_error_that_says_what_to_do() -> Non
 @pytest.mark.parametrize("name", job_files())
 def test_what_is_declared_exists(name: str) -> None:
     job = find_job(name)
-    models = {RECOMMENDER, model_name(SENTIMENT), model_name(MODERATION)}
+    models = {RECOMMENDER, *map(model_name, (SENTIMENT, MODERATION, "viral", "engagement", "influencers"))}
     known = {*contract_names(), EVERY_TABLE, *(f"{MODEL}{model}" for model in models)}
     assert {*job.reads, *job.writes} <= known
     assert len(set(job.reads)) == len(job.reads)

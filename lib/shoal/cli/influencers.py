@@ -13,7 +13,7 @@ from shoal.ingest.formats.names import by_plain, plain
 from shoal.ingest.sources.number_files import read_accounts
 from shoal.mine.people.influencers import score_influencers, train_influencers
 from shoal.models.influencers import INFLUENCERS, load_influencers, save_influencers
-from shoal.models.saved_stages import check_model_folder, read_about
+from shoal.models.saved_parts import check_model_folder, read_about
 
 
 def train_influencers_file(input_path: InputOption, model: ModelOption, env: EnvOption = "local", sets: SetOption = None) -> None:

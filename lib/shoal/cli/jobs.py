@@ -49,8 +49,12 @@ DEMO_QUERIES = {
         from gold.trending t join silver.items i using (item_id)
         where t.as_of = date'{as_of}' and t.rank <= 2 order by t.kind, t.rank limit 5""",
     "Which communities are there?": """
-        select community_id, nodes, round(conductance, 3) as conductance, top_members
-        from gold.community_summary where as_of = date'{as_of}' order by nodes desc, community_id limit 5""",
+        select relation, community_id, name, nodes, round(conductance, 3) as conductance
+        from gold.community_summary where as_of = date'{as_of}' order by nodes desc, relation, community_id limit 5""",
+    "Which posts will go far?": """
+        select v.item_id, i.title, round(v.probability, 3) as probability, e.predicted_likes, e.likes_low, e.likes_high
+        from gold.viral_posts v join silver.items i using (item_id) left join gold.engagement_predictions e using (as_of, item_id)
+        where v.as_of = date'{as_of}' order by v.probability desc, v.item_id limit 5""",
     "What has drifted?": """
         select table_name, column_name, comparison, metric, round(statistic, 4) as statistic, severity
         from ops.drift where as_of = date'{as_of}' and is_drifted

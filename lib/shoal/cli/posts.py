@@ -21,7 +21,7 @@ from shoal.mine.posts.engagement import COUNTS, score_engagement, train_engageme
 from shoal.mine.posts.features import POSTS
 from shoal.mine.posts.viral import score_viral, train_viral
 from shoal.models.posts import ENGAGEMENT, VIRAL, load_engagement, load_viral, save_engagement, save_viral
-from shoal.models.saved_stages import check_model_folder, read_about
+from shoal.models.saved_parts import check_model_folder, read_about
 from shoal.spark.session import spark_session
 
 InputOption = Annotated[Path, typer.Option("--input", help="CSV, TSV, text, JSON or Parquet.", metavar="FILE")]
@@ -100,6 +100,8 @@ def score_viral_file(
     settings, spark = start("score-viral", env, sets)
     rows = read_posts(spark, input_path, settings, ())
     fitted, past, version = load_viral(spark, model)
+    if past is None:
+        raise InputError(f"{model}: a lake's model, without its past posts; `shoal train viral --model DIR` makes one for files")
     found = score_viral(rows.select(*POSTS), past, fitted)
     write_scored(rows, found, ["probability", "probability_for_author"], version, output)
     say(task=VIRAL, rows=rows.count(), output=str(output), model_version=version)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from shoal.errors import ShoalError
 
@@ -191,7 +191,26 @@ class PostsConf(Section):
     """Models of posts and of accounts."""
 
     interval_coverage: float = Field(gt=0, lt=1)
+    mature_days: int = Field(ge=0, le=3650)
+    max_p_value: float = Field(gt=0, lt=1)
+    explained_features: int = Field(ge=1, le=1000)
+    best_hours: int = Field(ge=1, le=24)
     seed: int
+
+
+class TrendsConf(Section):
+    """What rises, and how sure that is."""
+
+    window_days: int = Field(ge=3, le=3650)
+    recent_days: int = Field(ge=1, le=3650)
+    min_users: int = Field(ge=1)
+    false_discovery_rate: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _has_days_before(self) -> TrendsConf:
+        if self.recent_days > self.window_days - 2:
+            raise ValueError(f"recent_days {self.recent_days} of window_days {self.window_days}: at least two days must be before")
+        return self
 
 
 class AnomaliesConf(Section):
@@ -218,6 +237,9 @@ class GraphConf(Section):
     seed: int
     event_weights: dict[Event, Annotated[float, Field(ge=0, le=1e6)]]
     top_members: int = Field(ge=1, le=100)
+    community_method: Literal["leiden", "label_propagation"]
+    community_relations: list[Literal["follows", "hashtags", "co_engagement", "mentions", "replies"]] = Field(min_length=1)
+    edges_per_node: int = Field(ge=1, le=10_000)
 
 
 class RecommendConf(Section):
@@ -391,6 +413,7 @@ class Settings(Section):
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
     posts: PostsConf
+    trends: TrendsConf
     anomalies: AnomaliesConf
     moderation: ModerationConf
     graph: GraphConf

@@ -11,8 +11,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from shoal.mine.people.influencers import InfluencerModel, InfluencerTraining
+from shoal.mine.probability.forests import packed, unpacked
 from shoal.mine.probability.stack import Stack
-from shoal.models.saved_stages import load_stages, read_about, save_stages
+from shoal.models.saved_parts import Saved, load_parts, read_about, save_parts
 
 INFLUENCERS = "influencers"
 
@@ -27,16 +28,16 @@ def save_influencers(training: InfluencerTraining, columns: dict[str, str], fold
     }  # fmt: skip
     facts = json.loads(json.dumps(about), parse_float=lambda text: f"{float(text):.6g}")
     about["version"] = f"{INFLUENCERS}-{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}"
-    save_stages(folder, about, {"trees": [model.forest]})
+    save_parts(folder, about, Saved(numbers={"forest": packed(model.forest)}))
     return str(about["version"])
 
 
 def load_influencers(spark: SparkSession, folder: Path) -> tuple[InfluencerModel, dict[str, str], str]:
-    """The model, its features' names -> the columns of a file, the version. Raises InputError, see shoal.models.saved_stages."""
+    """The model, its features' names -> the columns of a file, the version. Raises InputError, see shoal.models.saved_parts."""
     about = read_about(folder, INFLUENCERS)
-    stages, _ = load_stages(spark, folder, about)
+    forest = unpacked(load_parts(spark, folder, about).numbers["forest"])
     columns = {f"feature_{i}": str(feature["column"]) for i, feature in enumerate(about["features"])}
     medians = {f"feature_{i}": float(feature["median"]) for i, feature in enumerate(about["features"])}
     found = about["calibration"]
     calibration = Stack(tuple(found["means"]), tuple(found["deviations"]), tuple(found["weights"]), float(found["intercept"]))
-    return InfluencerModel(stages["trees"][0], medians, calibration, float(about["threshold"])), columns, str(about["version"])
+    return InfluencerModel(forest, medians, calibration, float(about["threshold"])), columns, str(about["version"])

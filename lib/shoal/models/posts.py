@@ -4,51 +4,53 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from shoal.mine.posts.design import Design
+from shoal.arrays import Doubles
+from shoal.mine.posts.design import FEATURES, Design
 from shoal.mine.posts.engagement import CountModel, EngagementTraining
 from shoal.mine.posts.levels import LevelModel
-from shoal.mine.posts.viral import ViralModel, ViralTraining
+from shoal.mine.posts.viral import LINEAR_INPUT, ViralModel, ViralTraining
+from shoal.mine.probability.forests import packed, unpacked
+from shoal.mine.probability.linear_models import as_linear, as_logistic
 from shoal.mine.probability.stack import Stack
-from shoal.models.saved_stages import load_stages, read_about, save_stages
+from shoal.models.saved_parts import Saved, load_parts, read_about, save_parts
 
 ENGAGEMENT, VIRAL = "engagement", "viral"
 # Positions of a file's posts are at or above 0, those of the past below.
 _BEFORE = 1 << 62
 
 
-def save_engagement(training: EngagementTraining, folder: Path) -> str:
-    """Save the models and the past; returns the version, which equal trainings share."""
+def save_engagement(training: EngagementTraining, folder: Path, past: DataFrame | None = None) -> str:
+    """Save the models and the past, all of the training's without `past`; returns the version, which equal trainings share."""
     about: dict[str, Any] = {"task": ENGAGEMENT, "metrics": training.metrics, "counts": {}}
-    stages: dict[str, list[Any]] = {}
+    parts = [_level_parts(model.level, f"{count}_") for count, model in training.models.items()]
     for count, model in training.models.items():
         about["counts"][count] = {**_level_facts(model.level), "spread": model.spread.tolist()}
-        stages |= _level_stages(model.level, f"{count}_")
     about["version"] = _version(ENGAGEMENT, about)
-    save_stages(folder, about, stages, {"past": _as_past(training.past)})
+    save_parts(folder, about, _together(parts, {"past": _as_past(training.past) if past is None else past}))
     return str(about["version"])
 
 
 def load_engagement(spark: SparkSession, folder: Path) -> tuple[dict[str, CountModel], DataFrame, str]:
-    """Models by count, the past, the version. Raises InputError, see shoal.models.saved_stages."""
+    """Models by count, the past, the version. Raises InputError, see shoal.models.saved_parts."""
     about = read_about(folder, ENGAGEMENT)
-    stages, tables = load_stages(spark, folder, about)
+    saved = load_parts(spark, folder, about)
     models = {
-        count: CountModel(_level_model(facts, stages, f"{count}_"), np.asarray(facts["spread"], np.float64))
+        count: CountModel(_level_model(spark, facts, saved, f"{count}_"), np.asarray(facts["spread"], np.float64))
         for count, facts in about["counts"].items()
     }
-    return models, tables["past"], str(about["version"])
+    return models, saved.tables["past"], str(about["version"])
 
 
-def save_viral(training: ViralTraining, folder: Path) -> str:
+def save_viral(training: ViralTraining, folder: Path, with_past: bool = True) -> str:
     """Save the model and the past; returns the version, which equal trainings share."""
     model = training.model
     about: dict[str, Any] = {
@@ -56,19 +58,22 @@ def save_viral(training: ViralTraining, folder: Path) -> str:
         "for_author": asdict(model.for_author), "threshold": model.threshold,
     }  # fmt: skip
     about["version"] = _version(VIRAL, about)
-    stages = {**_level_stages(model.level, ""), "logistic": [model.logistic], "trees": [model.forest]}
-    save_stages(folder, about, stages, {"past": _as_past(training.past)})
+    weights = np.r_[model.logistic.intercept, model.logistic.coefficients.toArray()]
+    classifiers = Saved(numbers={"logistic": weights, "trees": packed(model.forest)})
+    tables = {"past": _as_past(training.past)} if with_past else {}
+    save_parts(folder, about, _together([_level_parts(model.level, ""), classifiers], tables))
     return str(about["version"])
 
 
-def load_viral(spark: SparkSession, folder: Path) -> tuple[ViralModel, DataFrame, str]:
-    """The model, the past, the version. Raises InputError, see shoal.models.saved_stages."""
+def load_viral(spark: SparkSession, folder: Path) -> tuple[ViralModel, DataFrame | None, str]:
+    """The model, the past where it was saved, the version. Raises InputError, see shoal.models.saved_parts."""
     about = read_about(folder, VIRAL)
-    stages, tables = load_stages(spark, folder, about)
+    saved = load_parts(spark, folder, about)
     overall, for_author = (_stack(about[name]) for name in ("overall", "for_author"))
-    level = _level_model(about["level"], stages, "")
-    model = ViralModel(level, stages["logistic"][0], stages["trees"][0], overall, for_author, float(about["threshold"]))
-    return model, tables["past"], str(about["version"])
+    level = _level_model(spark, about["level"], saved, "")
+    logistic = as_logistic(spark, *_weights(saved.numbers["logistic"]), LINEAR_INPUT)
+    model = ViralModel(level, logistic, unpacked(saved.numbers["trees"]), overall, for_author, float(about["threshold"]))
+    return model, saved.tables.get("past"), str(about["version"])
 
 
 def _stack(facts: dict[str, Any]) -> Stack:
@@ -87,16 +92,31 @@ def _level_facts(model: LevelModel) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _level_stages(model: LevelModel, prefix: str) -> dict[str, list[Any]]:
-    return {f"{prefix}terms": model.design.terms.stages, f"{prefix}linear": [model.linear], f"{prefix}forest": [model.forest]}
+def _level_parts(model: LevelModel, prefix: str) -> Saved:
+    weights = np.r_[model.linear.intercept, model.linear.coefficients.toArray()]
+    numbers = {f"{prefix}idf": model.design.idf, f"{prefix}linear": weights, f"{prefix}forest": packed(model.forest)}
+    return Saved(numbers=numbers, words={f"{prefix}vocabulary": model.design.vocabulary})
 
 
-def _level_model(facts: dict[str, Any], stages: dict[str, list[Any]], prefix: str) -> LevelModel:
+def _together(parts: Sequence[Saved], tables: Mapping[str, DataFrame]) -> Saved:
+    """The parts as one, with tables."""
+    numbers = {name: values for part in parts for name, values in part.numbers.items()}
+    return Saved(tables, numbers, {name: words for part in parts for name, words in part.words.items()})
+
+
+def _level_model(spark: SparkSession, facts: dict[str, Any], saved: Saved, prefix: str) -> LevelModel:
     scales = {name: (float(mean), float(deviation)) for name, (mean, deviation) in facts["scales"].items()}
     mean, deviation = facts["level_scale"]
-    design = Design(PipelineModel(stages[f"{prefix}terms"]), scales, (float(mean), float(deviation)))
-    linear, forest = stages[f"{prefix}linear"][0], stages[f"{prefix}forest"][0]
+    vocabulary = tuple(map(str, saved.words[f"{prefix}vocabulary"]))
+    design = Design(vocabulary, saved.numbers[f"{prefix}idf"], scales, (float(mean), float(deviation)))
+    linear = as_linear(spark, *_weights(saved.numbers[f"{prefix}linear"]), FEATURES)
+    forest = unpacked(saved.numbers[f"{prefix}forest"])
     return LevelModel(str(facts["count"]), float(facts["prior"]), design, linear, forest, float(facts["linear_share"]))
+
+
+def _weights(found: Doubles) -> tuple[Doubles, float]:
+    """Weights and intercept, of one array that begins with the intercept."""
+    return found[1:], float(found[0])
 
 
 def _version(task: str, about: dict[str, Any]) -> str:

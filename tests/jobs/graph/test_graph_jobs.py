@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import networkx as nx
 import pytest
@@ -11,6 +12,8 @@ from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.runner.job import find_job
+
+from tests.publish.report.literal import rows
 
 DAY = date(2024, 3, 1)
 EVENTS = "event_id string, user_id string, item_id string, event string, value double, occurred_at timestamp, source string"
@@ -101,6 +104,45 @@ def test_without_ranks_or_communities_the_network_has_nulls(spark: SparkSession,
 def test_nothing_to_rank_is_skipped(lake: Lake) -> None:
     with pytest.raises(SkippedError, match="no event and no follow"):
         run(lake, "rank_nodes")
-    for name in ("find_communities", "build_user_graph"):
-        with pytest.raises(SkippedError, match=r"silver\.follows does not exist"):
+    for name, says in (
+        ("find_communities", "follows, hashtags: no two users are tied"), ("build_user_graph", r"silver\.follows does not exist"),
+        ("build_edges", "no table that ties users"),
+    ):  # fmt: skip
+        with pytest.raises(SkippedError, match=says):
             run(lake, name)
+
+
+def test_edges_by_relation_and_communities_that_stay(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake, noon = make_lake(), datetime(2024, 2, 1, 12)
+    # a to d use both tags of their own, e to h two others, everybody one that says nothing of 120 users.
+    tags = {name: ["One", "two"] for name in "abcd"} | {name: ["three", "four"] for name in "efgh"}
+    posts = [{"item_id": f"p{u}", "kind": "post", "owner_id": u, "hashtags": t, "text": f"@Ann {u}", "created_at": noon}
+             for u, t in tags.items()]  # fmt: skip
+    posts += [{"item_id": f"q{i}", "owner_id": f"n{i}", "hashtags": ["all"], "created_at": noon} for i in range(120)]
+    lake.upsert("silver.items", rows(spark, "silver.items", *posts))
+    names = [{"user_id": "a", "username": "ann"}, {"user_id": "b", "username": "bob"}]
+    lake.upsert("silver.users", rows(spark, "silver.users", *names))
+    texts = [{"text_id": f"t{i}", "author_id": "h", "item_id": "pa", "text": "to @bob.", "created_at": noon} for i in range(2)]
+    lake.upsert("silver.texts", rows(spark, "silver.texts", *texts))
+    run(lake, "build_edges", "find_communities")
+    edges = {(r["relation"], r["src_id"], r["dst_id"]): r["weight"] for r in lake.read("features.edges", on=DAY).collect()}
+    assert edges["hashtags", "a", "b"] == pytest.approx(2 / math.log(5))
+    assert len([key for key in edges if key[0] == "hashtags"]) == 12
+    assert {k: w for k, w in edges.items() if k[0] == "replies"} == {("replies", "h", "a"): 2.0}
+    assert {k[1] for k in edges if k[0] == "mentions" and k[2] == "a"} == set("bcdefgh")
+    assert edges["mentions", "h", "b"] == 2.0
+    summary = {r["community_id"]: r for r in lake.read("gold.community_summary", on=DAY).collect()}
+    assert {(r["relation"], r["method"], r["name"], r["nodes"], r["density"]) for r in summary.values()} == {
+        ("hashtags", "leiden", "#One #two", 4, 1.0), ("hashtags", "leiden", "#four #three", 4, 1.0),
+    }  # fmt: skip
+    assert set(summary) == {"a", "e"}
+    # The next day a is gone from the first one: it stays itself, under the same id.
+    later, gone = make_lake(run_id="run-2"), lake.read("silver.items").where("owner_id = 'a'").select("item_id")
+    later.delete("silver.items", gone)
+    for name in ("build_edges", "find_communities"):
+        find_job(name).run(later, later.settings.graph, DAY + timedelta(days=1))
+    # A run sees a table as it was when it first looked.
+    reader = make_lake(run_id="run-3")
+    members = {r["node_id"]: r["community_id"] for r in reader.read("gold.communities", on=DAY + timedelta(days=1)).collect()}
+    assert members == dict.fromkeys("bcd", "a") | dict.fromkeys("efgh", "e")
+    assert reader.read("gold.community_changes", on=DAY + timedelta(days=1)).count() == 0

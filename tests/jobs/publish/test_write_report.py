@@ -64,9 +64,10 @@ def filled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lak
     evaluated = {"task": "recommender_evaluation", "model": "ease", "slice": "all", "units": 9}
     judged = [evaluated | {"metric": m, "value": 0.5} for m in ("ndcg@5", "ndcg@10", "recall@5", "recall@10", "coverage@10")]
     lake.replace("ops.model_metrics", rows(spark, "ops.model_metrics", *judged), on=EARLIER)
-    nodes = [{"node_id": n, "community_id": "u"} for n in "uvw"]
+    nodes = [{"node_id": n, "community_id": "u", "relation": "follows"} for n in "uvw"]
     lake.replace("gold.communities", rows(spark, "gold.communities", *nodes), on=DAY)
-    group = {"community_id": "u", "nodes": 3, "internal_edges": 3, "total_modularity": 0.0, "top_members": ["u"]}
+    group = {"relation": "follows", "community_id": "u", "nodes": 3, "internal_edges": 3, "total_modularity": 0.0,
+             "top_members": ["u"]}  # fmt: skip
     lake.replace("gold.community_summary", rows(spark, "gold.community_summary", group), on=DAY)
     drift = {
         "table_name": "features.users", "column_name": "event_count", "kind": "number", "comparison": "baseline", "metric": "psi",

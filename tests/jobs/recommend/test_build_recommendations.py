@@ -218,7 +218,8 @@ def test_strangers_get_what_those_they_follow_like_then_their_community_then_the
     follows = [{"src_id": "s", "dst_id": "a", "weight": 1.0}, {"src_id": "s", "dst_id": "b", "weight": 1.0}]
     lake.append("silver.follows", rows_of(spark, "silver.follows", follows))
     members = spark.createDataFrame([("s", "g"), ("c", "g"), ("t", "g")], "node_id string, community_id string")
-    lake.replace("gold.communities", members, on=DAY)
+    marks = {"relation": F.lit("follows"), "method": F.lit("leiden")}
+    lake.replace("gold.communities", members.withColumns(marks), on=DAY)
     frame = spark.createDataFrame(events, EVENTS)
     known = RecommendationContext(preferences(frame), frame, None, None)
     # p is of the profile of a, but has blocked who made y; of q nothing but an empty word is known.

@@ -108,6 +108,16 @@ def louvain(edges: DataFrame, conf: GraphConf, engine: str = "local") -> DataFra
     return distributed_louvain.louvain(edges, conf.seed)
 
 
+def find_communities(edges: DataFrame, conf: GraphConf, engine: str) -> tuple[DataFrame, str]:
+    """`node_id`, `community_id`, and the method: label propagation where conf.community_method is it; else Leiden with the local
+    engine, Louvain with another one. An edge of weight 0 alone leaves its nodes alone."""
+    if conf.community_method == "label_propagation":
+        return label_propagation(edges, conf, engine), "label_propagation"
+    if engine == "local":
+        return leiden(edges, conf), "leiden"
+    return louvain(edges, conf, "spark"), "louvain"
+
+
 def _known(engine: str) -> str:
     """`engine`; UsageError where it is none."""
     if engine not in ENGINES:

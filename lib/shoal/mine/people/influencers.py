@@ -4,20 +4,24 @@ of them, are no feature."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyspark.ml.classification import RandomForestClassificationModel, RandomForestClassifier
+import pandas as pd
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from scipy.stats import rankdata
 
+from shoal.arrays import Doubles
 from shoal.errors import InputError
+from shoal.mine.probability.explain import EXPLAINED, odds_contributions, ranked, stack_scales
+from shoal.mine.probability.forests import Growth, forest_column, grow_from, impurity_importances
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
 from shoal.mine.probability.stack import Stack, fit_stack
+from shoal.mine.probability.trees import Forest, contributions
 
 TOP_SHARE = 0.25
 MIN_ACCOUNTS = 40
@@ -39,21 +43,32 @@ class InfluencerModel:
     """The forest, its features by name with the median that stands for a missing value, how votes become a probability, and the
     followers from which on an account counted."""
 
-    forest: RandomForestClassificationModel
+    forest: Forest
     medians: dict[str, float]
     calibration: Stack
     threshold: float
 
 
 @dataclass(frozen=True)
+class InfluencerDraft:
+    """A forest, and the reporting accounts: a row of `inputs` an account, whether it is in the top quarter, the probability."""
+
+    forest: Forest
+    inputs: Doubles
+    label: Doubles
+    probability: Doubles
+
+
+@dataclass(frozen=True)
 class InfluencerTraining:
-    """A model, its quality on accounts that it had not seen, the columns left out with the reason, and importances by feature
-    (impurity)."""
+    """A model, its quality on accounts that it had not seen, the columns left out with the reason, importances by feature
+    (impurity), and what the draft that had not seen them says of them."""
 
     model: InfluencerModel
     metrics: dict[str, float | int | str | None]
     left_out: dict[str, str]
     importances: dict[str, float]
+    draft: InfluencerDraft
 
 
 def is_made_of_followers(name: str) -> bool:
@@ -65,13 +80,14 @@ def is_made_of_followers(name: str) -> bool:
     return bool(_MADE_OF_FOLLOWERS.search(name))
 
 
-def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int) -> InfluencerTraining:
+def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int, learns_all: bool = True) -> InfluencerTraining:
     """A model of accounts: `position` (bigint), `followers` (null where not known: teaches nothing) and double columns, which
     `names` maps to what people call them.
 
     Left out: columns whose name says followers, and those that order accounts as followers do. Six tenths teach, two calibrate, two
-    report; then all teach. Raises InputError for fewer than MIN_ACCOUNTS, equal followers, or no column left. Collects MAX_JUDGED
-    rows.
+    report; then all teach, or with learns_all=False all but the reporting ones, which are the same accounts in every training of a
+    seed: later models can be compared on them. Raises InputError for fewer than MIN_ACCOUNTS, equal followers, or no column left.
+    Collects MAX_JUDGED rows.
     """
     known = accounts.where(F.col("followers").isNotNull()).select("position", "followers", *names).localCheckpoint()
     seen = known.agg(
@@ -92,29 +108,29 @@ def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int) 
     rows = known.select(
         _features(medians).alias("features"), (F.col("followers") >= threshold).cast("double").alias("label"), tenth.alias("tenth")
     ).localCheckpoint()
-    draft = _fit(rows.where(F.col("tenth") < _CALIBRATE), seed)
+    draft_forest = _fit(rows.where(F.col("tenth") < _CALIBRATE), seed)
     judged = rows.where(F.col("tenth") >= _CALIBRATE).orderBy(F.xxhash64("features")).limit(MAX_JUDGED)
-    found: Any = (
-        draft.transform(judged)
-        .select("tenth", "label", _log_odds().alias("odds"), vector_to_array(F.col("features")).alias("f"))
-        .toPandas()
-    )
+    columns = [_log_odds(draft_forest).alias("odds"), vector_to_array(F.col("features")).alias("f")]
+    found: Any = judged.select("tenth", "label", *columns).toPandas()
     odds, label = found["odds"].to_numpy(np.float64)[:, None], found["label"].to_numpy(np.float64)
     late = found["tenth"].to_numpy() >= _REPORT
     given = fit_stack(odds[~late], label[~late]).probability(odds[late])
-    single, column = _best_single(np.array(found["f"].tolist()), label, late, [names[name] for name in medians])
+    inputs = np.array(found["f"].tolist(), np.float64)
+    single, column = _best_single(inputs, label, late, [names[name] for name in medians])
     metrics: dict[str, float | int | str | None] = {
         "accounts": int(late.sum()), "roc_auc": roc_auc(label[late], given),
         "average_precision": average_precision(label[late], given),
         "brier": brier(label[late], given), "brier_constant": brier(label[late], np.full(int(late.sum()), TOP_SHARE)),
         "roc_auc_best_column": single, "best_column": column,
     }  # fmt: skip
-    forest = _fit(rows, seed)
+    forest = _fit(rows if learns_all else rows.where(F.col("tenth") < _REPORT), seed)
     importances = {
-        names[name]: round(float(value), 6) for name, value in zip(medians, forest.featureImportances.toArray(), strict=True)
+        names[name]: round(float(value), 6) for name, value in zip(medians, impurity_importances(forest, len(medians)), strict=True)
     }
-    model = InfluencerModel(forest, medians, fit_stack(odds, label), threshold)
-    return InfluencerTraining(model, metrics, {names[name]: why for name, why in left_out.items()}, importances)
+    calibration = fit_stack(odds, label) if learns_all else fit_stack(odds[~late], label[~late])
+    model = InfluencerModel(forest, medians, calibration, threshold)
+    draft = InfluencerDraft(draft_forest, inputs[late], label[late], given)
+    return InfluencerTraining(model, metrics, {names[name]: why for name, why in left_out.items()}, importances, draft)
 
 
 def _left_out(known: DataFrame, names: Mapping[str, str], seed: int) -> dict[str, str]:
@@ -136,17 +152,17 @@ def _features(medians: Mapping[str, float]) -> Column:
     return array_to_vector(F.array(*[F.coalesce(F.col(name).cast("double"), F.lit(median)) for name, median in medians.items()]))
 
 
-def _fit(rows: DataFrame, seed: int) -> RandomForestClassificationModel:
+def _fit(rows: DataFrame, seed: int) -> Forest:
     """The forest. Raises InputError where the rows have one class only."""
-    classes = rows.agg(F.min("label"), F.max("label")).collect()[0]
-    if classes[0] == classes[1]:
+    classes = rows.agg(F.count("*"), F.min("label"), F.max("label")).collect()[0]
+    if classes[1] == classes[2]:
         raise InputError("the accounts to learn from are all of one class; expected more accounts")
-    return RandomForestClassifier(numTrees=TREES, maxDepth=DEPTH, minInstancesPerNode=MIN_LEAF, seed=seed).fit(rows)
+    return grow_from(rows, "features", "label", Growth(TREES, DEPTH, MIN_LEAF, seed), classes[0], is_class=True)
 
 
-def _log_odds() -> Column:
-    """Of the forest's share of votes; that of a forest all of one mind is TREES to a half."""
-    share = (vector_to_array(F.col("probability"))[1] * TREES + 0.5) / (TREES + 1)
+def _log_odds(forest: Forest) -> Column:
+    """Of the forest's share of votes; that of a forest all of one mind is its trees to a half."""
+    share = (forest_column(forest, vector_to_array(F.col("features"))) * len(forest) + 0.5) / (len(forest) + 1)
     return F.log(share / (1.0 - share))
 
 
@@ -166,5 +182,34 @@ def score_influencers(accounts: DataFrame, model: InfluencerModel) -> DataFrame:
     """`position` and `probability` (0 to 1) of accounts `position` and the model's columns; a null counts as the median of
     training. Lazy."""
     rows = accounts.select("position", _features(model.medians).alias("features"))
-    scored = model.forest.transform(rows)
-    return scored.select("position", model.calibration.column([_log_odds()]).alias("probability"))
+    return rows.select("position", model.calibration.column([_log_odds(model.forest)]).alias("probability"))
+
+
+def probabilities(inputs: Doubles, forest: Forest, calibration: Stack) -> Doubles:
+    """The probability of rows of a model's features, from its forest as arrays."""
+    base, parts = contributions(forest, inputs)
+    start, odds = odds_contributions(base, parts, len(forest))
+    return calibration.probability((start + odds.sum(axis=1))[:, None])
+
+
+def explain_influencers(accounts: DataFrame, model: InfluencerModel, shown: int, called: Mapping[str, str]) -> DataFrame:
+    """`position`, `rank`, `feature`, `contribution`: of each account the base (rank 0), the `shown` columns that add or take most,
+    and all others together (the last rank); they add up to the log odds of `probability`.
+    `called`: the model's columns as people call them. Along the paths of the forest. Lazy."""
+    rows = accounts.select("position", vector_to_array(_features(model.medians)).alias("inputs"))
+    names = [called[name].replace("_", " ") for name in model.medians]
+    (start, (unit,)), forest = stack_scales(model.calibration), model.forest
+
+    def explain(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            if len(batch):
+                base, parts = contributions(forest, np.array(batch["inputs"].tolist(), np.float64))
+                root, odds = odds_contributions(base, parts, len(forest))
+                found = [
+                    (position, *row)
+                    for position, added in zip(batch["position"], odds * unit, strict=True)
+                    for row in ranked(start + unit * root, dict(zip(names, map(float, added), strict=True)), shown)
+                ]
+                yield pd.DataFrame(found, columns=["position", "rank", "feature", "contribution"])
+
+    return rows.mapInPandas(explain, EXPLAINED)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 from pyspark.ml import PipelineModel
-from pyspark.ml.feature import IDF, CountVectorizer, Normalizer, VectorAssembler
+from pyspark.ml.feature import CountVectorizerModel, ElementwiseProduct, Normalizer, VectorAssembler, VectorSizeHint
 from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import Vectors
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from shoal.arrays import Doubles
 from shoal.mine.posts.features import POST_FEATURES
 
 # A post of a book's length says no more of its success with its end.
 MAX_TEXT_LENGTH = 5_000
 MAX_TERMS = 50_000
+# A term of one post says nothing of others.
+LEAST_POSTS_OF_TERM = 2
 # Posts that a count needs before its own level stands alone; below, the level of all posts fills up.
 LEVEL_POSTS = 5
 # A number at one deviation weighs beside words, whose vectors have length 1, as measured on two accounts of Twitter.
@@ -29,12 +33,23 @@ TERMS, WORDS, NUMBERS, FEATURES, LEVEL = "terms", "word_vector", "number_vector"
 
 @dataclass(frozen=True)
 class Design:
-    """How posts become vectors: term stages that are fitted, and the mean and deviation of each number, in their order;
-    `level_scale` are those of the author's level, which is in a vector of its own."""
+    """How posts become vectors: the terms that are known, each with its inverse document frequency, and the mean and deviation of
+    each number, in their order; `level_scale` are those of the author's level, which is in a vector of its own."""
 
-    terms: PipelineModel
+    vocabulary: tuple[str, ...]
+    idf: Doubles
     scales: dict[str, tuple[float, float]]
     level_scale: tuple[float, float]
+
+    def stages(self) -> PipelineModel:
+        """From terms to `word_vector`: presence, times idf, of length 1. Nothing in it is learned: made without a Spark job."""
+        present = CountVectorizerModel.from_vocabulary(list(self.vocabulary), inputCol=TERMS, outputCol="_present").setBinary(True)
+        weighted = ElementwiseProduct(scalingVec=Vectors.dense(self.idf), inputCol="_present", outputCol="_weighted")
+        return PipelineModel([present, weighted, Normalizer(inputCol="_weighted", outputCol=WORDS)])
+
+    def names(self) -> list[str]:
+        """What each place of `feature_vector` stands for: a word, or a number; then what `level_vector` does."""
+        return [*(f"word {term}" for term in self.vocabulary), *self.scales, "level"]
 
 
 def with_terms(posts: DataFrame) -> DataFrame:
@@ -74,25 +89,18 @@ def numbers(count: str, level: Column) -> dict[str, Column]:
 
 
 def fit_design(posts: DataFrame, columns: Mapping[str, Column], level: Column) -> Design:
-    """The design of posts that have `terms`. Two passes; collects a mean and a deviation for each number."""
+    """The design of posts that have `terms`: the MAX_TERMS most frequent terms, idf = ln((posts + 1) / (posts with the term + 1))
+    as Spark's IDF has it. Two passes; collects a mean and a deviation for each number, and the terms with their counts."""
     wanted = {**columns, "level": level}
     aggregates = [F.avg(c).alias(f"{n}_mean") for n, c in wanted.items()]
     aggregates += [F.stddev_pop(c).alias(f"{n}_deviation") for n, c in wanted.items()]
-    found = posts.agg(*aggregates).collect()[0]
+    found = posts.agg(F.count("*").alias("_posts"), *aggregates).collect()[0]
     scales = {name: (found[f"{name}_mean"] or 0.0, found[f"{name}_deviation"] or 0.0) for name in wanted}
-    stages = [
-        CountVectorizer(inputCol=TERMS, outputCol="_present", binary=True, minDF=2, vocabSize=MAX_TERMS),
-        IDF(inputCol="_present", outputCol="_weighted"),
-        Normalizer(inputCol="_weighted", outputCol=WORDS),
-    ]
-    fitted: list[Any] = []
-    frame = posts
-    for stage in stages:
-        model: Any = stage.fit(frame) if hasattr(stage, "fit") else stage
-        frame = model.transform(frame)
-        fitted.append(model)
+    terms = posts.select(F.explode(F.array_distinct(TERMS)).alias("term")).groupBy("term").agg(F.count("*").alias("posts"))
+    kept = terms.where(F.col("posts") >= LEAST_POSTS_OF_TERM).orderBy(F.desc("posts"), "term").limit(MAX_TERMS).collect()
+    counts = np.array([row["posts"] for row in kept], np.float64)
     level_scale = scales.pop("level")
-    return Design(PipelineModel(fitted), scales, level_scale)
+    return Design(tuple(row["term"] for row in kept), np.log((found["_posts"] + 1) / (counts + 1)), scales, level_scale)
 
 
 def with_vectors(posts: DataFrame, design: Design, columns: Mapping[str, Column], level: Column) -> DataFrame:
@@ -102,8 +110,11 @@ def with_vectors(posts: DataFrame, design: Design, columns: Mapping[str, Column]
     for name, (mean, deviation) in design.scales.items():
         cut = F.greatest(F.lit(-MAX_DEVIATIONS), F.least(F.lit(MAX_DEVIATIONS), _scaled(columns[name], mean, deviation)))
         scaled.append(F.coalesce(F.nanvl(cut, F.lit(0.0)), F.lit(0.0)) * NUMBER_SCALE)
-    framed = design.terms.transform(posts).drop("_present", "_weighted").withColumn(NUMBERS, array_to_vector(F.array(*scaled)))
+    framed = design.stages().transform(posts).drop("_present", "_weighted").withColumn(NUMBERS, array_to_vector(F.array(*scaled)))
     framed = framed.withColumn(LEVEL, array_to_vector(F.array(_scaled(level, *design.level_scale) * NUMBER_SCALE)))
+    # Without their sizes an assembler runs a job to look.
+    for name, size in ((WORDS, len(design.vocabulary)), (NUMBERS, len(scaled)), (LEVEL, 1)):
+        framed = VectorSizeHint(inputCol=name, size=size, handleInvalid="optimistic").transform(framed)
     return VectorAssembler(inputCols=[WORDS, NUMBERS], outputCol=FEATURES).transform(framed).drop(WORDS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,17 +13,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.arrays import Doubles
-from shoal.errors import InputError
 from shoal.mine.posts.features import POSTS
 from shoal.mine.posts.levels import (
     LevelModel,
+    PreparedPosts,
     choose_linear_share,
-    fit_level_model,
     prepare_posts,
+    prepare_training,
     recent_mean,
-    tasks_for,
     with_expected,
-    with_part,
 )
 from shoal.mine.posts.online import follow_author
 
@@ -58,50 +56,48 @@ def past_columns(counts: Iterable[str]) -> list[str]:
 
 
 def train_engagement(posts: DataFrame, coverage: float, seed: int) -> EngagementTraining:
-    """Models of likes and, where at least one in two posts has them, of comments.
+    """Models of likes and, where at least one in two posts has them, of comments; see `engagement_from`.
 
-    posts: columns POSTS (shoal.mine.posts.features); those without a time or the count teach nothing. The first eight tenths of
-    each author's posts, by time, teach; the ninth chooses the mix of linear model and forest; the last reports (online, as scoring
-    goes); then all teach again. Raises InputError where no post has likes and a time, or too few have. About 60 passes over the
-    cached posts a count.
+    posts: columns POSTS (shoal.mine.posts.features); those without a time or the count teach nothing. Raises InputError where no
+    post has likes and a time, or too few have.
     """
-    seen = posts.where(F.col("created_at").isNotNull()).agg(
-        F.count("likes").alias("likes"), F.count("comments").alias("comments"), F.count("*").alias("posts")
-    )
-    known = seen.collect()[0]
-    if not known["likes"]:
-        raise InputError("no post has both likes and a time; expected columns created_at and likes with values")
-    counts = tuple(c for c in COUNTS if known[c] * 2 >= known["likes"])
-    prepared = with_part(prepare_posts(posts.where(F.col("created_at").isNotNull()), COUNTS))
-    # A checkpoint cuts the plan, which every fit would analyse again.
-    prepared = prepared.coalesce(tasks_for(known["posts"])).localCheckpoint()
-    models, metrics, past = {}, {}, prepared
-    for count in counts:
-        models[count], scored, metrics[count] = _train_count(prepared, count, coverage, seed)
+    return engagement_from(prepare_training(posts, COUNTS, seed), coverage)
+
+
+def engagement_from(prepared: PreparedPosts, coverage: float) -> EngagementTraining:
+    """The models of prepared posts.
+
+    The first eight tenths of each author's posts, by time, teach the draft; the ninth chooses the mix of linear model and forest;
+    the last reports (online, as scoring goes). The models are those that all posts teach. A few passes a count.
+    """
+    models, metrics, past = {}, {}, prepared.rows
+    for count in prepared.early:
+        models[count], scored, metrics[count] = _train_count(prepared, count, coverage)
         past = past.join(scored.select("position", F.col("expected").alias(f"expected_{count}")), "position", "left")
-    past = past.select(*past_columns(counts))
+    past = past.select(*past_columns(prepared.early))
     return EngagementTraining(models, past, metrics)
 
 
 def _train_count(
-    prepared: DataFrame, count: str, coverage: float, seed: int
+    prepared: PreparedPosts, count: str, coverage: float
 ) -> tuple[CountModel, DataFrame, dict[str, float | int]]:
     """The model of a count, the later posts with `expected` of a model that has not seen them, and its quality on the last
     tenth."""
-    early = fit_level_model(prepared.where("part = 'early'"), count, seed)
-    unseen = with_expected(prepared.where((F.col("part") != "early") & F.col(count).isNotNull()), early)
-    unseen = unseen.select("author_id", "created_at", "position", "part", count, f"{count}_mean_5", f"{count}_mean_20",
-    "expected_linear",
-                           "expected_forest", "level").localCheckpoint()  # fmt: skip
+    early = prepared.early[count]
+    unseen = with_expected(prepared.rows.where((F.col("part") != "early") & F.col(count).isNotNull()), early)
+    unseen = unseen.select(
+        "author_id", "created_at", "position", "part", count, f"{count}_mean_5", f"{count}_mean_20", "expected_linear",
+        "expected_forest", "level",
+    ).localCheckpoint()  # fmt: skip
     share = choose_linear_share(unseen.where("part = 'middle'"), count)
     mixed = share * F.col("expected_linear") + (1.0 - share) * F.col("expected_forest")
     truth = F.log1p(F.col(count).cast("double"))
     unseen = unseen.withColumns({"expected": mixed, "truth": truth, "recent": recent_mean(count, early.prior)})
     spread = quantiles_of_errors(unseen.where("part = 'middle'"))
     metrics = _quality(unseen, spread, coverage) | {"linear_share": share}
-    final = fit_level_model(prepared, count, seed, share)
-    # The final model's spread comes from all posts that its first draft had not seen.
-    return CountModel(final, quantiles_of_errors(unseen)), unseen, metrics
+    # The model's spread comes from all posts that its first draft had not seen.
+    model = CountModel(replace(prepared.final[count], linear_share=share), quantiles_of_errors(unseen))
+    return model, unseen, metrics
 
 
 def quantiles_of_errors(rows: DataFrame) -> Doubles:
@@ -139,7 +135,13 @@ def score_engagement(posts: DataFrame, past: DataFrame, models: Mapping[str, Cou
     nothing = [F.lit(None).cast("double").alias(f"expected_{count}") for count in counts]
     together = posts.select(*POSTS, *nothing).unionByName(past.withColumn("text", F.lit(None).cast("string")))
     prepared = prepare_posts(together, COUNTS).localCheckpoint()
-    scored = posts.select("position")
+    return predict_engagement(prepared, models, coverage)
+
+
+def predict_engagement(prepared: DataFrame, models: Mapping[str, CountModel], coverage: float) -> DataFrame:
+    """What `score_engagement` gives, from prepared posts: those to score at positions from 0 on, their past below, with
+    expected_<count> of a model that has not seen them, or null."""
+    scored = prepared.where("position >= 0").select("position")
     for count, model in models.items():
         fresh = with_expected(prepared.where("position >= 0"), model.level).withColumn(f"expected_{count}", F.col("expected"))
         names = ["author_id", "created_at", "position", count, f"{count}_mean_5", f"expected_{count}"]

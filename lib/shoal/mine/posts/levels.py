@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyspark.ml.regression import (
-    LinearRegression,
-    LinearRegressionModel,
-    RandomForestRegressionModel,
-    RandomForestRegressor,
-)
+from pyspark.ml.functions import vector_to_array
+from pyspark.ml.regression import LinearRegressionModel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from shoal.errors import InputError
 from shoal.mine.posts.design import FEATURES, NUMBERS, Design, author_level, fit_design, numbers, with_terms, with_vectors
 from shoal.mine.posts.features import with_author_history, with_post_features
+from shoal.mine.probability.forests import Growth, forest_column, grow_from
+from shoal.mine.probability.linear_models import fit_ridge
+from shoal.mine.probability.trees import Forest
 
 MIN_POSTS = 30
 # Ridge's penalty: 1 to 10 are within .01 in MAE on two accounts of Twitter.
@@ -28,11 +27,9 @@ TREES, DEPTH, MIN_LEAF = 60, 8, 5
 # The last tenth of an author's posts reports, the tenth before it chooses, the first eight teach what is chosen from.
 CHOOSE_FROM, REPORT_FROM = 0.8, 0.9
 FEW_POSTS = 10
-# Rounds of the linear models' optimiser: 20 and 100 are within .002 of each other in MAE.
-MAX_ROUNDS = 50
 # Posts a task: a round over fewer is all overhead.
 TASK_POSTS = 20_000
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES, EVEN_MIX = (0.0, 0.25, 0.5, 0.75, 1.0), 0.5
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class LevelModel:
     prior: float
     design: Design
     linear: LinearRegressionModel
-    forest: RandomForestRegressionModel
+    forest: Forest
     linear_share: float
 
 
@@ -76,10 +73,40 @@ def with_part(posts: DataFrame) -> DataFrame:
     return framed.withColumn("part", part).drop("_place", "_few", "_edges")
 
 
-def fit_level_model(posts: DataFrame, count: str, seed: int, linear_share: float = 0.5) -> LevelModel:
+@dataclass(frozen=True)
+class PreparedPosts:
+    """Posts with features, their authors' past and `part` (materialised), how many, and of each count a model of the early part and
+    one of all. What the tasks on the same posts share."""
+
+    rows: DataFrame
+    posts: int
+    early: dict[str, LevelModel]
+    final: dict[str, LevelModel]
+
+
+def prepare_training(posts: DataFrame, counts: tuple[str, ...], seed: int) -> PreparedPosts:
+    """What models learn from: posts (POSTS of shoal.mine.posts.features) with a time, and level models of those of `counts` that at
+    least half as many posts have as have likes.
+
+    Raises InputError where no post has likes and a time, or too few have. About 30 passes over cached posts a count.
+    """
+    timed = posts.where(F.col("created_at").isNotNull())
+    seen = timed.agg(F.count("*").alias("posts"), *[F.count(count).alias(count) for count in counts]).collect()[0]
+    if not seen["likes"]:
+        raise InputError("no post has both likes and a time; expected columns created_at and likes with values")
+    known = tuple(count for count in counts if seen[count] * 2 >= seen["likes"])
+    # A checkpoint cuts the plan, which every fit would analyse again.
+    rows = with_part(prepare_posts(timed, counts)).coalesce(tasks_for(seen["posts"])).localCheckpoint()
+    first = rows.where("part = 'early'")
+    early = {count: fit_level_model(first, count, seed) for count in known}
+    return PreparedPosts(rows, seen["posts"], early, {count: fit_level_model(rows, count, seed) for count in known})
+
+
+def fit_level_model(posts: DataFrame, count: str, seed: int) -> LevelModel:
     """A model of prepared posts whose count and time are known.
 
-    Raises InputError for fewer than MIN_POSTS. About 30 passes over `posts`, which the caller caches; collects means and weights.
+    Raises InputError for fewer than MIN_POSTS. About 15 passes over `posts`, which the caller caches; collects what `fit_design`
+    and `fit_ridge` do.
     """
     truth = F.log1p(F.col(count).cast("double"))
     known = posts.where(F.col(count).isNotNull() & F.col("created_at").isNotNull())
@@ -93,14 +120,9 @@ def fit_level_model(posts: DataFrame, count: str, seed: int, linear_share: float
     rows = with_vectors(known, design, columns, level).select(FEATURES, NUMBERS, (truth - level).alias("label"))
     # A checkpoint cuts the plan too: each round of a solver would analyse all of it again.
     rows = rows.coalesce(tasks_for(seen["posts"])).localCheckpoint()
-    linear = LinearRegression(
-        featuresCol=FEATURES, labelCol="label", regParam=PENALTY / seen["posts"], elasticNetParam=0.0, standardization=False,
-        solver="l-bfgs", maxIter=MAX_ROUNDS,
-    ).fit(rows)  # fmt: skip
-    forest = RandomForestRegressor(
-        featuresCol=NUMBERS, labelCol="label", numTrees=TREES, maxDepth=DEPTH, minInstancesPerNode=MIN_LEAF, seed=seed
-    ).fit(rows)
-    return LevelModel(count, prior, design, linear, forest, linear_share)
+    linear = fit_ridge(rows, FEATURES, "label", PENALTY / seen["posts"], seen["posts"])
+    forest = grow_from(rows, NUMBERS, "label", Growth(TREES, DEPTH, MIN_LEAF, seed), seen["posts"], is_class=False)
+    return LevelModel(count, prior, design, linear, forest, EVEN_MIX)
 
 
 def with_expected(posts: DataFrame, model: LevelModel) -> DataFrame:
@@ -109,7 +131,7 @@ def with_expected(posts: DataFrame, model: LevelModel) -> DataFrame:
     level = author_level(model.count, model.prior)
     framed = with_vectors(posts, model.design, numbers(model.count, level), level).withColumn("level", level)
     framed = model.linear.setPredictionCol("_linear").transform(framed)
-    framed = model.forest.setPredictionCol("_forest").transform(framed)
+    framed = framed.withColumn("_forest", forest_column(model.forest, vector_to_array(F.col(NUMBERS))))
     share = model.linear_share
     return framed.withColumns(
         {
@@ -129,7 +151,7 @@ def choose_linear_share(expected: DataFrame, count: str) -> float:
         for share in SHARES
     ]
     found = expected.agg(*errors).collect()[0]
-    return min(SHARES, key=lambda share: (round(found[str(share)] or 0.0, 6), abs(share - 0.5), share))
+    return min(SHARES, key=lambda share: (round(found[str(share)] or 0.0, 6), abs(share - EVEN_MIX), share))
 
 
 def recent_mean(count: str, prior: float) -> Column:

@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyspark.ml.classification import (
-    LogisticRegression,
-    LogisticRegressionModel,
-    RandomForestClassificationModel,
-    RandomForestClassifier,
-)
+from pyspark.ml.classification import LogisticRegressionModel
 from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
@@ -23,20 +18,22 @@ from shoal.mine.posts.design import FEATURES, LEVEL, NUMBERS
 from shoal.mine.posts.features import POSTS
 from shoal.mine.posts.levels import (
     DEPTH,
-    MAX_ROUNDS,
-    MIN_POSTS,
     TREES,
     LevelModel,
-    fit_level_model,
+    PreparedPosts,
     prepare_posts,
-    tasks_for,
+    prepare_training,
     with_expected,
-    with_part,
 )
+from shoal.mine.probability.forests import Growth, forest_column, grow_from
+from shoal.mine.probability.linear_models import fit_logistic
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
 from shoal.mine.probability.stack import Stack, fit_stack
+from shoal.mine.probability.trees import Forest
 
 TOP_SHARE = 0.1
+# Vectors that the two classifiers read: words, numbers and the author's level; numbers and level.
+LINEAR_INPUT, FOREST_INPUT = "linear_input", "forest_input"
 # What the members say, each a number that grows with the chance: expected likes, and the log odds of two classifiers.
 MEMBERS = ("expected", "logistic", "forest")
 # Posts that the weights of the members are fitted on; three weights need no more.
@@ -49,10 +46,19 @@ class ViralModel:
 
     level: LevelModel
     logistic: LogisticRegressionModel
-    forest: RandomForestClassificationModel
+    forest: Forest
     overall: Stack
     for_author: Stack
     threshold: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The forest that has not seen the last tenth of posts, and these: a row a post of MEMBERS, `position`, `is_viral`,
+    `probability` and `inputs` (the forest's numbers)."""
+
+    forest: Forest
+    late: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,59 +68,68 @@ class ViralTraining:
     model: ViralModel
     past: DataFrame
     metrics: dict[str, float | int | None]
+    draft: Draft
 
 
 def train_viral(posts: DataFrame, seed: int) -> ViralTraining:
-    """A model of posts (POSTS of shoal.mine.posts.features); those without likes or time teach nothing.
+    """A model of posts (POSTS of shoal.mine.posts.features); those without likes or time teach nothing. See `viral_from`.
+
+    Raises InputError for too few posts, or where all have the same likes.
+    """
+    return viral_from(prepare_training(posts, ("likes",), seed), seed)
+
+
+def viral_from(prepared: PreparedPosts, seed: int) -> ViralTraining:
+    """A model of prepared posts.
 
     Viral is a post with at least as many likes as the top tenth of all posts here has. The first eight tenths of each author's
     posts, by time, teach the members; the ninth how they are put together; the last reports; then all teach again, and the last
-    two tenths put together. Raises InputError for too few posts, or where all have the same likes. About 100 passes over cached
-    posts; collects at most MAX_STACKED rows of three numbers.
+    two tenths put together. Raises InputError where all posts have the same likes, or one part has none of a class. About 40 passes
+    over cached posts; collects at most MAX_STACKED rows of numbers.
     """
-    timed = posts.where(F.col("created_at").isNotNull())
-    seen = timed.where(F.col("likes").isNotNull()).agg(
-        F.count("*").alias("posts"), F.percentile_approx("likes", 1 - TOP_SHARE, 10_000).alias("top"),
-        F.min("likes").alias("least"), F.max("likes").alias("most"),
-    ).collect()[0]  # fmt: skip
-    if seen["posts"] < MIN_POSTS:
-        raise InputError(f"{seen['posts']} posts with likes and a time to learn from; expected at least {MIN_POSTS}")
-    if seen["least"] == seen["most"]:
-        raise InputError(f"all {seen['posts']} posts have {seen['most']} likes; expected posts that differ")
+    known = prepared.rows.where(F.col("likes").isNotNull())
+    top = F.percentile_approx("likes", 1 - TOP_SHARE, 10_000)
+    by_part = known.groupBy((F.col("part") == "early").alias("is_early")).agg(
+        F.count("*").alias("posts"), F.min("likes").alias("least"), F.max("likes").alias("most"), top.alias("top")
+    )
+    parts = {row["is_early"]: row for row in by_part.collect()}
+    least, most = min(row["least"] for row in parts.values()), max(row["most"] for row in parts.values())
+    if least == most:
+        raise InputError(f"all {sum(row['posts'] for row in parts.values())} posts have {most} likes; expected posts that differ")
     # Where nine in ten posts have no like, one like is viral.
-    threshold = float(max(seen["top"], seen["least"] + 1))
-    prepared = with_part(prepare_posts(timed, ("likes",))).coalesce(tasks_for(seen["posts"])).localCheckpoint()
+    threshold = float(max(known.agg(top).collect()[0][0], least + 1))
     # Where likes grow, all of the top tenth may be later posts: the first draft learns the top of its own time.
-    first = prepared.where("part = 'early'")
-    top = first.agg(F.percentile_approx("likes", 1 - TOP_SHARE, 10_000), F.min("likes")).collect()[0]
-    early_threshold = min(threshold, float(max(top[0] or 0, (top[1] or 0) + 1)))
-    early = _fit_members(first, early_threshold, seed)
-    unseen = _collect_members(prepared.where("part != 'early'"), early, threshold)
+    first = parts.get(True)
+    early_threshold = min(threshold, float(max(first["top"], first["least"] + 1))) if first else threshold
+    early = _fit_members(prepared.rows.where("part = 'early'"), prepared.early["likes"], early_threshold, seed)
+    unseen = _collect_members(prepared.rows.where("part != 'early'"), early, threshold)
     is_late = unseen["part"] == "late"
     draft = _fit_stacks(unseen, ~is_late)
     metrics = _quality(unseen, draft[0], is_late)
     overall, for_author = _fit_stacks(unseen, np.ones(len(is_late), np.bool_))
-    level, logistic, forest = _fit_members(prepared, threshold, seed)
-    past = prepared.select(*(name for name in POSTS if name != "text"))
-    return ViralTraining(ViralModel(level, logistic, forest, overall, for_author, threshold), past, metrics)
+    level, logistic, forest = _fit_members(prepared.rows, prepared.final["likes"], threshold, seed)
+    past = prepared.rows.select(*(name for name in POSTS if name != "text"))
+    late = {name: values[is_late] for name, values in unseen.items()}
+    late["probability"] = draft[0].probability(np.column_stack([late[name] for name in MEMBERS]))
+    model = ViralModel(level, logistic, forest, overall, for_author, threshold)
+    return ViralTraining(model, past, metrics, Draft(early[2], late))
 
 
-Members = tuple[LevelModel, LogisticRegressionModel, RandomForestClassificationModel]
+Members = tuple[LevelModel, LogisticRegressionModel, Forest]
 
 
 def _with_inputs(posts: DataFrame, level: LevelModel) -> DataFrame:
     """Prepared posts with the expected likes and the vectors of the classifiers."""
     framed = with_expected(posts, level)
-    framed = VectorAssembler(inputCols=[FEATURES, LEVEL], outputCol="linear_input").transform(framed)
-    return VectorAssembler(inputCols=[NUMBERS, LEVEL], outputCol="forest_input").transform(framed)
+    framed = VectorAssembler(inputCols=[FEATURES, LEVEL], outputCol=LINEAR_INPUT).transform(framed)
+    return VectorAssembler(inputCols=[NUMBERS, LEVEL], outputCol=FOREST_INPUT).transform(framed)
 
 
-def _fit_members(posts: DataFrame, threshold: float, seed: int) -> Members:
-    """The three members, fitted on the prepared posts whose likes are known."""
-    level = fit_level_model(posts, "likes", seed)
+def _fit_members(posts: DataFrame, level: LevelModel, threshold: float, seed: int) -> Members:
+    """The three members, the classifiers fitted on the prepared posts whose likes are known."""
     known = posts.where(F.col("likes").isNotNull())
     label = (F.col("likes") >= threshold).cast("double").alias("label")
-    rows = _with_inputs(known, level).select("linear_input", "forest_input", label)
+    rows = _with_inputs(known, level).select(LINEAR_INPUT, FOREST_INPUT, label)
     rows = rows.localCheckpoint()
     counts = rows.agg(F.count("*").alias("posts"), F.sum("label").alias("viral")).collect()[0]
     if not 0 < counts["viral"] < counts["posts"]:
@@ -122,12 +137,8 @@ def _fit_members(posts: DataFrame, threshold: float, seed: int) -> Members:
             f"{int(counts['viral'])} of the earlier {counts['posts']} posts have at least {threshold:g} likes; "
             "expected some that have and some that have not: give posts of a longer time"
         )
-    logistic = LogisticRegression(
-        featuresCol="linear_input", labelCol="label", regParam=1.0 / counts["posts"], standardization=False, maxIter=MAX_ROUNDS
-    ).fit(rows)
-    forest = RandomForestClassifier(
-        featuresCol="forest_input", labelCol="label", numTrees=TREES, maxDepth=DEPTH, minInstancesPerNode=3, seed=seed
-    ).fit(rows)
+    logistic = fit_logistic(rows, LINEAR_INPUT, "label", 1.0 / counts["posts"], counts["posts"])
+    forest = grow_from(rows, FOREST_INPUT, "label", Growth(TREES, DEPTH, 3, seed), counts["posts"], is_class=True)
     return level, logistic, forest
 
 
@@ -136,24 +147,26 @@ def _with_members(posts: DataFrame, members: Members) -> DataFrame:
     level, logistic, forest = members
     framed = _with_inputs(posts, level)
     framed = logistic.setPredictionCol("").setProbabilityCol("").setRawPredictionCol("_logistic").transform(framed)
-    framed = forest.setPredictionCol("").setRawPredictionCol("_votes").setProbabilityCol("_share").transform(framed)
+    framed = framed.withColumn("_share", forest_column(forest, vector_to_array(F.col(FOREST_INPUT))))
     # A forest that is all of one mind has log odds of TREES to a half.
-    share = (vector_to_array(F.col("_share"))[1] * TREES + 0.5) / (TREES + 1)
+    share = (F.col("_share") * len(forest) + 0.5) / (len(forest) + 1)
     return framed.withColumns(
         {"logistic": vector_to_array(F.col("_logistic"))[1], "forest": F.log(share / (1.0 - share))}
-    ).drop("_logistic", "_votes", "_share", "linear_input", "forest_input")  # fmt: skip
+    ).drop("_logistic", "_share", LINEAR_INPUT)  # fmt: skip
 
 
 def _collect_members(posts: DataFrame, members: Members, threshold: float) -> dict[str, np.ndarray]:
     """The members' words on posts that they have not seen, with the truth; at most MAX_STACKED rows, drawn by a hash."""
     known = _with_members(posts.where(F.col("likes").isNotNull()), members).select(
         *MEMBERS, "level", "part", (F.col("likes") >= threshold).cast("double").alias("is_viral"),
-        F.log1p(F.col("likes").cast("double")).alias("truth"), F.xxhash64("position").alias("_drawn"), F.col("likes_mean_20"),
+        F.log1p(F.col("likes").cast("double")).alias("truth"), F.xxhash64("position").alias("_drawn"), "position", "author_id",
+        F.unix_micros("created_at").alias("created"),
+        vector_to_array(F.col(FOREST_INPUT)).alias("inputs"), F.col("likes_mean_20"),
     )  # fmt: skip
     found: Any = known.orderBy("_drawn").limit(MAX_STACKED).toPandas()
     if found.empty:
         raise InputError("no later post to test on; expected posts of a longer time")
-    return {name: found[name].to_numpy() for name in found.columns}
+    return {name: np.array(found[name].tolist()) if name == "inputs" else found[name].to_numpy() for name in found.columns}
 
 
 def _fit_stacks(unseen: dict[str, np.ndarray], rows: np.ndarray) -> tuple[Stack, Stack]:
@@ -187,7 +200,11 @@ def score_viral(posts: DataFrame, past: DataFrame, model: ViralModel) -> DataFra
     are known is part of the past of later ones, never of itself. One shuffle.
     """
     together = posts.select(*POSTS).unionByName(past.withColumn("text", F.lit(None).cast("string")).select(*POSTS))
-    prepared = prepare_posts(together, ("likes",)).where("position >= 0")
+    return predict_viral(prepare_posts(together, ("likes",)).where("position >= 0"), model)
+
+
+def predict_viral(prepared: DataFrame, model: ViralModel) -> DataFrame:
+    """`position`, `probability`, `probability_for_author` of prepared posts. Lazy."""
     scored = _with_members(prepared, (model.level, model.logistic, model.forest))
     return scored.select(
         "position", model.overall.column([F.col(name) for name in MEMBERS]).alias("probability"),

@@ -8,6 +8,7 @@
 - `activity`     part: events by kind, ratings, popularity, events over time
 - `models`       part: metrics against baselines
 - `samples`      part: a few users' recommendations
+- `people`       part: plots of authors and posts, influencers, viral posts with reasons, best hours, trends
 - `communities`  part: the largest communities, drawn and described; `network` samples and lays out the drawing
 - `shifts`       part: what has drifted
 - `quality`      part: what ingest refused

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import ReportConf
 from shoal.lake.contract import contract, contract_names
-from shoal.publish.report import activity, communities, models, quality, samples, shifts, stages
+from shoal.publish.report import activity, communities, models, people, quality, samples, shifts, stages
 from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
 from shoal.publish.report.holdings import Holding, holdings_part
 from shoal.publish.report.wording import count
@@ -26,9 +26,17 @@ MAKERS = {
     "gold.recommendations": "build_recommendations",
     "gold.communities": "find_communities",
     "gold.community_summary": "find_communities",
+    "gold.influencers": "score_people",
+    "gold.viral_posts": "score_posts",
+    "gold.posting_times": "score_posts",
+    "gold.feature_importances": "train_posts",
+    "gold.trends": "find_trends",
     "ops.drift": "detect_drift",
     "ops.profiles": "detect_drift",
 }
+# In the order of PeopleTables.
+PEOPLE_TABLES = ("features.authors", "gold.influencers", "gold.viral_posts", "gold.explanations", "gold.feature_importances",
+                 "gold.posting_times", "gold.trends")  # fmt: skip
 INGESTED = ("silver.interactions", "silver.items", "silver.texts", "silver.follows", "ops.quarantine", "ops.ingest_files")
 SIZES = {
     "Users": "features.users", "Items": "features.items", "Events": "silver.interactions", "Texts": "silver.texts",
@@ -107,11 +115,17 @@ def sizes(shown: ReportDay) -> Tiles:
     return Tiles([Tile(label, count(found.get(label, 0))) for label in there])
 
 
+def _by_follows(rows: DataFrame | None) -> DataFrame | None:
+    """The rows of the relation that the drawing shows."""
+    return None if rows is None else rows.where("relation = 'follows'")
+
+
 def build_parts(
-    shown: ReportDay, runs: Sequence[dict[str, Any]], writers: Mapping[str, stages.Writer], evaluation_task: str, conf: ReportConf
+    shown: ReportDay, runs: Sequence[dict[str, Any]], writers: Mapping[str, stages.Writer], evaluation_task: str, conf: ReportConf,
+    posts: DataFrame | None = None,
 ) -> list[Part]:
     """The parts of the page, in order. `runs`: of the day; `writers`: of each table; `evaluation_task`: the task of
-    ops.model_metrics whose models were judged on files."""
+    ops.model_metrics whose models were judged on files; `posts`: see shoal.publish.report.people.PeopleTables."""
     events = shown.rows("silver.interactions")
     # A title may have been given after the day: every row of the catalogue counts.
     titles = shown.read("silver.items") if "silver.items" in shown.tables else None
@@ -126,8 +140,12 @@ def build_parts(
             shown.rows("gold.recommendations"), shown.day("gold.recommendations"), shown.as_of, events, titles,
             conf.sample_users, shown.absent,
         ),
+        lambda: people.people_part(
+            people.PeopleTables(posts, *(shown.rows(name) for name in PEOPLE_TABLES)), shown.absent,
+        ),
         lambda: communities.communities_part(
-            shown.rows("gold.community_summary"), shown.rows("gold.communities"), shown.rows("silver.follows"),
+            _by_follows(shown.rows("gold.community_summary")), _by_follows(shown.rows("gold.communities")),
+            shown.rows("silver.follows"),
             shown.day("gold.community_summary"), shown.as_of, conf.communities, conf.nodes, shown.absent,
         ),
         lambda: shifts.shifts_part(

@@ -15,7 +15,7 @@ TERMS: dict[str, tuple[str, str, str]] = {
     key: (term["name"], term["meaning"], term.get("source", ""))
     for key, term in yaml.safe_load((Path(__file__).parent / "glossary.yaml").read_text(encoding="utf-8")).items()
 }
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "log_loss", "calibration_error"})
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "log_loss", "calibration_error", "mae_log", "brier"})
 
 
 def base_name(metric: str) -> str:

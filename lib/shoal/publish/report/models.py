@@ -17,12 +17,18 @@ from shoal.publish.report.pictures import curves
 from shoal.publish.report.wording import NONE, count, day, metric, plural
 
 MOST_METRICS = 1000
-BASELINES = ("popularity", "random", "majority")
+BASELINES = ("popularity", "random", "majority", "mean_of_last_5", "mean_of_last_20", "constant", "best_column")
 # The order of importance; what is not named follows by name.
 _FIRST = (
     "ndcg", "macro_f1", "map", "recall", "precision", "mrr", "hit_rate", "coverage", "accuracy", "f1", "weighted_f1", "rmse",
+    "roc_auc", "average_precision", "mae_log", "interval_coverage", "brier",
 )  # fmt: skip
-_TASKS = {"recommender": "Recommender", "sentiment": "Sentiment"}
+_TASKS = {
+    "recommender": "Recommender", "sentiment": "Sentiment", "viral": "Viral posts", "engagement": "Engagement",
+    "influencers": "Influencers",
+}  # fmt: skip
+# What a task is measured on.
+_UNITS = {"recommender": "user", "sentiment": "text", "viral": "post", "engagement": "post", "influencers": "account"}
 # What the last evaluation shows as curves over the length of lists, and as bars.
 CURVES, ABLATIONS = ("ndcg", "recall"), ("ndcg", "intra_list_diversity")
 
@@ -86,7 +92,7 @@ def models_part(
     for task, of_task in groupby(rows, key=lambda r: r["task"]):
         mine = list(of_task)
         units = max(r["units"] for r in mine)
-        what = {"recommender": "user", "sentiment": "text"}.get(task, "case")
+        what = _UNITS.get(task, "case")
         blocks.append(Prose(f"{_TASKS.get(task, task)}, measured on {count(units)} held-out {what}{'s' * (units != 1)}."))
         names = sorted({r["metric"] for r in mine}, key=_importance)
         terms |= {base_name(name) for name in names}

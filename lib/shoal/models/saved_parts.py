@@ -1,4 +1,4 @@
-"""A model of MLlib stages as a folder: model.json, a folder a stage, a Parquet folder a table. Whole or not at all."""
+"""A model as a folder: model.json, numbers.npz, words.json, and a Parquet folder a table. Whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
-from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 
+from shoal.arrays import Doubles
 from shoal.errors import InputError, UsageError, one_line
 
-FORMAT = "shoal-stages-1"
+FORMAT = "shoal-parts-1"
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -31,22 +34,28 @@ def check_model_folder(folder: Path) -> None:
         raise UsageError(f"--model {folder}: the folder {folder.absolute().parent} does not exist; create it first")
 
 
-def save_stages(
-    folder: Path, about: Mapping[str, Any], stages: Mapping[str, Sequence[Any]], tables: Mapping[str, DataFrame] | None = None
-) -> None:
-    """Write `about` (JSON values), named lists of fitted stages, and tables; what was at `folder` is replaced at the end."""
+@dataclass(frozen=True)
+class Saved:
+    """What a folder holds besides model.json: tables, arrays of numbers and lists of words, by name."""
+
+    tables: Mapping[str, DataFrame] = field(default_factory=dict)
+    numbers: Mapping[str, Doubles] = field(default_factory=dict)
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved) -> None:
+    """Write `about` (JSON values) and the rest; what was at `folder` is replaced at the end."""
     target = folder.absolute()
     made = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="shoal-model-") as name:
         # Hadoop reads commas, braces and blanks of a path in ways of its own: it writes where there are none.
         place = Path(name)
-        for stage, fitted in stages.items():
-            PipelineModel(list(fitted)).write().overwrite().save(f"file://{place / stage}")
-        for table, rows in (tables or {}).items():
+        for table, rows in saved.tables.items():
             rows.write.parquet(f"file://{place / table}")
-        (place / "model.json").write_text(
-            json.dumps({"format": FORMAT, "stages": list(stages), "tables": list(tables or {}), **about}, indent=2) + "\n", "utf-8"
-        )
+        np.savez(place / "numbers.npz", **saved.numbers)  # type: ignore[arg-type]
+        (place / "words.json").write_text(json.dumps(saved.words, ensure_ascii=False), "utf-8")
+        said = {"format": FORMAT, "tables": list(saved.tables), **about}
+        (place / "model.json").write_text(json.dumps(said, indent=2) + "\n", "utf-8")
         try:
             shutil.copytree(place, made)
             if target.exists():
@@ -72,16 +81,19 @@ def read_about(folder: Path, task: str) -> dict[str, Any]:
     return dict(about)
 
 
-def load_stages(spark: SparkSession, folder: Path, about: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, DataFrame]]:
-    """The stages and tables of a folder by their names. Raises InputError for files that are damaged. Tables are read lazily."""
+def load_parts(spark: SparkSession, folder: Path, about: Mapping[str, Any]) -> Saved:
+    """What a folder holds. Raises InputError for files that are damaged. Tables are read lazily."""
     place = folder.resolve()
     if not _PLAIN.fullmatch(str(place)):
         # It goes with the process: tables are read from it later.
         holder = tempfile.mkdtemp(prefix="shoal-model-")
         place = Path(shutil.copytree(place, Path(holder) / "model"))
     try:
-        stages = {name: list(PipelineModel.load(f"file://{place / name}").stages) for name in about["stages"]}
         tables = {name: spark.read.parquet(f"file://{place / name}") for name in about["tables"]}
-    except (Py4JError, PySparkException, OSError, ValueError, KeyError) as error:
+        words = json.loads((place / "words.json").read_text(encoding="utf-8"))
+        with np.load(place / "numbers.npz") as arrays:
+            numbers = {name: np.asarray(arrays[name], np.float64) for name in arrays.files}
+    except (Py4JError, PySparkException, OSError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{folder}: the model's files are damaged: {one_line(error)}; train it again") from None
-    return stages, tables
+    return Saved(tables, numbers, words)
+

@@ -1,0 +1,119 @@
+"""Random forests of numbers: grown by scikit-learn on the driver where the rows are one task's, else by MLlib; arrays either way.
+
+MLlib grows a forest in a Spark job a level, and its jobs over two thousand rows are all overhead. What scores is the same: the
+trees as arrays (shoal.mine.probability.trees), in a column.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyspark.ml.classification import RandomForestClassifier
+from pyspark.ml.functions import vector_to_array
+from pyspark.ml.regression import RandomForestRegressor
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from sklearn import ensemble
+
+from shoal.arrays import Doubles
+from shoal.mine.probability.linear_models import DRIVER_ROWS
+from shoal.mine.probability.trees import Forest, Tree, predict, read_forest
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How many trees, how deep, the fewest rows of a leaf, and the seed."""
+
+    trees: int
+    depth: int
+    leaf: int
+    seed: int
+
+
+def grow(inputs: Doubles, target: Doubles, growth: Growth, is_class: bool) -> Forest:
+    """A forest of rows on the driver: of the squared error, or of two classes 0 and 1 by Gini impurity. A cut looks at a third of
+    the columns, of classes at the square root of their number, as MLlib's. The same rows in any order give the same forest."""
+    order = np.lexsort((target, *inputs.T[::-1]))
+    x, y = inputs[order].astype(np.float32), target[order]
+    settings: dict[str, Any] = {
+        "n_estimators": growth.trees, "max_depth": growth.depth, "min_samples_leaf": growth.leaf, "random_state": growth.seed,
+    }  # fmt: skip
+    if is_class:
+        fitted: Any = ensemble.RandomForestClassifier(max_features="sqrt", **settings).fit(x, y)
+    else:
+        fitted = ensemble.RandomForestRegressor(max_features=1 / 3, **settings).fit(x, y)
+    return tuple(_tree(one.tree_, is_class) for one in fitted.estimators_)
+
+
+def _tree(grown: Any, is_class: bool) -> Tree:
+    values = grown.value[:, 0, :]
+    is_leaf = grown.children_left < 0
+    return Tree(
+        np.where(is_leaf, -1, grown.feature).astype(np.int64), np.where(is_leaf, 0.0, grown.threshold).astype(np.float64),
+        grown.children_left.astype(np.int64), grown.children_right.astype(np.int64),
+        (values[:, 1] / values.sum(axis=1) if is_class else values[:, 0]).astype(np.float64),
+        grown.weighted_n_node_samples.astype(np.float64), grown.impurity.astype(np.float64),
+    )  # fmt: skip
+
+
+def grow_from(rows: DataFrame, features: str, label: str, growth: Growth, count: int, is_class: bool) -> Forest:
+    """A forest of `count` rows of a vector column and a label: `grow` of the collected rows up to DRIVER_ROWS, else MLlib's, some
+    three jobs more than it is deep."""
+    if count <= DRIVER_ROWS:
+        found: Any = rows.select(vector_to_array(F.col(features)).alias("x"), F.col(label).alias("y")).toPandas()
+        return grow(np.array(found["x"].tolist(), np.float64), found["y"].to_numpy(np.float64), growth, is_class)
+    kind: Any = RandomForestClassifier if is_class else RandomForestRegressor
+    model = kind(
+        featuresCol=features, labelCol=label, numTrees=growth.trees, maxDepth=growth.depth, minInstancesPerNode=growth.leaf,
+        seed=growth.seed,
+    ).fit(rows)  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="shoal-forest-") as place:
+        model.write().overwrite().save(f"file://{place}/forest")
+        return read_forest(Path(place) / "forest")
+
+
+def forest_column(forest: Forest, inputs: Column) -> Column:
+    """What a forest predicts of an array of doubles: a number, or the share of votes for class 1."""
+
+    def predicted(arrays: pd.Series) -> pd.Series:
+        return pd.Series(predict(forest, np.array(arrays.tolist(), np.float64)) if len(arrays) else np.empty(0))
+
+    return F.pandas_udf(predicted, "double")(inputs)  # type: ignore[call-overload, no-any-return]
+
+
+def impurity_importances(forest: Forest, width: int) -> Doubles:
+    """Of each of `width` columns, the mean over trees of its share of what the cuts of a tree gain in purity, weighed by their
+    rows; they sum to 1, or to 0 where nothing is cut."""
+    total = np.zeros(width)
+    for tree in forest:
+        cut = np.flatnonzero(tree.feature >= 0)
+        low, high = tree.low[cut], tree.high[cut]
+        gained = tree.rows[cut] * tree.impurity[cut] - tree.rows[low] * tree.impurity[low] - tree.rows[high] * tree.impurity[high]
+        own = np.bincount(tree.feature[cut], gained, width)
+        total += own / own.sum() if own.sum() > 0 else own
+    return np.asarray(total / total.sum() if total.sum() > 0 else total, np.float64)
+
+
+def packed(forest: Forest) -> Doubles:
+    """A forest as one array, a row a node: tree, feature, cut, low, high, value, rows, impurity."""
+    parts = [
+        np.column_stack([np.full(len(t.feature), i), t.feature, t.cut, t.low, t.high, t.value, t.rows, t.impurity])
+        for i, t in enumerate(forest)
+    ]
+    return np.asarray(np.concatenate(parts), np.float64)
+
+
+def unpacked(nodes: Doubles) -> Forest:
+    """The forest that `packed` gave."""
+    trees: Sequence[Doubles] = np.split(nodes, np.flatnonzero(np.diff(nodes[:, 0])) + 1)
+    whole = [(t[:, 1].astype(np.int64), t[:, 3].astype(np.int64), t[:, 4].astype(np.int64)) for t in trees]
+    return tuple(
+        Tree(feature, t[:, 2], low, high, t[:, 5], t[:, 6], t[:, 7])
+        for t, (feature, low, high) in zip(trees, whole, strict=True)
+    )  # fmt: skip
