@@ -17,6 +17,7 @@ from shoal.cli import (
     influencers,
     ingest,
     jobs,
+    pictures,
     policies,
     posts,
     privacy,
@@ -60,6 +61,8 @@ score.score_app.command("engagement")(posts.score_engagement_file)
 score.score_app.command("viral")(posts.score_viral_file)
 train.train_app.command("influencers")(influencers.train_influencers_file)
 score.score_app.command("influencers")(influencers.score_influencers_file)
+train.train_app.command("images")(pictures.train_images)
+score.score_app.command("images")(pictures.score_images)
 score.score_app.command("anomalies")(anomalies.score_anomalies)
 app.command()(segment.segment)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)

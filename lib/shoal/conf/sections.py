@@ -181,6 +181,16 @@ class TrainSentimentConf(Section):
     seed: int
 
 
+class ImagesConf(Section):
+    """Pictures: what is opened, what embeds them, how their classifier is tested."""
+
+    embedding: str = Field(min_length=1)
+    max_pixels: int = Field(ge=1, le=500_000_000)
+    max_file_bytes: int = Field(ge=1)
+    test_ratio: float = Field(gt=0, lt=1)
+    seed: int
+
+
 class PostsConf(Section):
     """Models of posts and of accounts."""
 
@@ -252,7 +262,6 @@ class SimilarConf(Section):
     word_window: int = Field(ge=1, le=100)
     word_iterations: int = Field(ge=1, le=100)
     word_items: int = Field(ge=1, le=10_000_000)
-    max_pixels: int = Field(ge=1, le=200_000_000)
     seed: int
 
 
@@ -365,6 +374,7 @@ class Settings(Section):
     content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
+    images: ImagesConf
     posts: PostsConf
     anomalies: AnomaliesConf
     moderation: ModerationConf
