@@ -63,6 +63,7 @@ ARROWS: dict[str, set[str]] = {
     # How good a classifier is, and where its folder may lie, are the same for words and for pictures.
     "mine/image": {"ingest/formats", "mine/text"},
     "mine/anomalies": set(),
+    "mine/duplicates": set(),
     "mine/probability": set(),
     "mine/posts": {"mine/probability"},
     "mine/people": {"mine/probability"},

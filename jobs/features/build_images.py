@@ -5,7 +5,7 @@ Only pictures whose file is new or changed, or that were not described by this e
 (described_images, unchanged_images). Pictures by URL are not fetched.
 
 Reads:  silver.images     pictures of items; those that were looked at on these disks
-Writes: features.images   one row per picture; rows of pictures that are as they were stay
+Writes: features.images   one row per picture and version of the embedding; rows of pictures that are as they were stay
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from shoal.mine.image.changed import pictures_to_open, with_file_state
 from shoal.mine.image.embedding import embedding_of
 from shoal.mine.image.features import Describing, describe_files
 from shoal.mine.image.opening import Limits
+from shoal.models.rescoring import retired_rows
 from shoal.runner.command import run_job
 
 READS = ("silver.images",)
@@ -34,7 +35,8 @@ def run(lake: Lake, conf: ImagesConf, as_of: date) -> None:
     if not known:
         raise SkippedError("silver.images has no picture that is a file here; remote ones are not fetched")
     embedding = embedding_of(conf.embedding)
-    new = pictures_to_open(files, lake.read_if_exists("features.images"), embedding.version).persist()
+    held = lake.read_if_exists("features.images")
+    new = pictures_to_open(files, held, embedding.version).persist()
     try:
         count = new.count()
         lake.run.note(described_images=count, unchanged_images=known - count, model_version=embedding.version)
@@ -42,8 +44,10 @@ def run(lake: Lake, conf: ImagesConf, as_of: date) -> None:
             # Decoding is the work: adaptive execution would give few paths to one task.
             spread = new.repartition(lake.spark.sparkContext.defaultParallelism, "image_id")
             made = describe_files(spread, "path", Describing(Limits(conf.max_pixels, conf.max_file_bytes), embedding))
-            marks = {"as_of": F.lit(as_of), "model_version": F.lit(embedding.version)}
-            lake.upsert("features.images", made.withColumns(marks), unique=True)
+            marks = {"as_of": F.lit(as_of), "model_version": F.lit(embedding.version), "is_current": F.lit(True)}
+            rows = made.withColumns(marks)
+            rows = rows if held is None else rows.unionByName(retired_rows(held, new, "image_id", embedding.version))
+            lake.upsert("features.images", rows, unique=True)
     finally:
         new.unpersist()
         files.unpersist()

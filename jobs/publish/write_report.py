@@ -3,7 +3,8 @@
 Reads:  ops.runs, ops.model_metrics, ops.drift, ops.profiles, ops.quarantine, ops.ingest_files
         silver.interactions, silver.items, silver.texts, silver.follows
         features.users, features.items
-        gold.recommendations, gold.communities, gold.community_summary
+        gold.recommendations, gold.communities, gold.community_summary, gold.near_duplicates, gold.conversations
+        gold.topics, features.images
         and the number of rows of every other table
 Writes: <lake>/reports/<as_of>/report.html, or under report.folder: one file, put in place whole; replaces as_of
         ops.runs: the run's own row, as every job

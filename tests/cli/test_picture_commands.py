@@ -98,6 +98,20 @@ def test_two_pictures_are_enough_to_train(spark: SparkSession, tmp_path: Path, c
     assert (said["rows"], said["test_rows"], said["metrics"]) == (3, 0, None)
     score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
     assert [row["predicted_label"] for row in read(tmp_path / "out.csv")] == ["lying", "plain", "upright"]
+    # Vectors of another kind mean something else.
+    about = json.loads((tmp_path / "model/model.json").read_text())
+    for changed, message in (({"embedding_version": "descriptor/0"}, "was trained on vectors of descriptor/0"),
+                             ({"format": "other"}, "the model's format is 'other'")):  # fmt: skip
+        (tmp_path / "model/model.json").write_text(json.dumps(about | changed))
+        with pytest.raises(InputError, match=message):
+            score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
+    (tmp_path / "model/model.json").write_text(json.dumps(about | {"embedding": "other"}))
+    with pytest.raises(UsageError, match="other: no such embedding; there is descriptor"):
+        score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
+    (tmp_path / "model/model.json").write_text(json.dumps(about))
+    (tmp_path / "model/weights.npz").write_bytes(b"no archive")
+    with pytest.raises(InputError, match="the model's files are damaged"):
+        score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
 
 
 def test_equal_pictures_are_on_one_side() -> None:

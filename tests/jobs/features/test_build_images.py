@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
+from shoal.mine.image.embedding import Embedding
 from shoal.runner.job import find_job
 
 from tests.mine.image.test_opening import noise, write_bad
@@ -58,3 +59,16 @@ def test_only_what_is_new_or_changed_is_opened(make_lake: Callable[..., Lake], t
     now = {row["image_id"]: row for row in lake.read_current("features.images").collect()}
     assert len(now) == 10 and (now["b.png"]["width_px"], now["gone.jpg"]["status"]) == (31, "ok")
     assert now["a.png"]["content_hash"] == rows["a.png"]["content_hash"] and now["cut.jpg"]["run_id"] == "run-1"
+
+
+def test_another_embedding_retires_the_rows_of_the_one_before(
+    make_lake: Callable[..., Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, job = make_lake(), find_job("build_images")
+    noise(20, 20).save(tmp_path / "a.png")
+    put(lake, [("a", "i", str(tmp_path / "a.png"), "found")])
+    job.run(lake, lake.settings.images, DAY)
+    monkeypatch.setitem(job.run.__globals__, "embedding_of", lambda name: Embedding("descriptor/next"))
+    job.run(lake, lake.settings.images, DAY)
+    rows = {row["model_version"]: row["is_current"] for row in lake.read_current("features.images").collect()}
+    assert rows == {"descriptor/1": False, "descriptor/next": True}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from shoal.mine.image.descriptor import LENGTH, LIGHT_WEIGHT, TEXTURE_WEIGHT, descriptor
 from shoal.mine.image.opening import Limits, open_file
 from shoal.mine.image.picture_vectors import picture_vectors
@@ -26,8 +27,9 @@ def test_it_has_its_length_whatever_the_size() -> None:
 
 def test_an_item_has_the_vector_of_its_first_readable_picture(spark: SparkSession) -> None:
     rows = [("1", "a", "p2", "ok", [2.0]), ("2", "a", "p1", "ok", [1.0]), ("3", "a", "p0", "unreadable", None),
-            ("4", "b", "p", "missing", None)]  # fmt: skip
+            ("4", "b", "p", "missing", None), ("5", "c", "p", "ok", [3.0])]  # fmt: skip
     frame = spark.createDataFrame(rows, "image_id string, item_id string, path string, status string, embedding array<float>")
+    frame = frame.withColumn("is_current", F.col("image_id") != "5")
     assert [tuple(row) for row in picture_vectors(frame).collect()] == [("a", [1.0])]
 
 

@@ -41,7 +41,8 @@ def pictures_to_open(files: DataFrame, held: DataFrame | None, version: str) -> 
     if held is None:
         return files
     same = ("image_id", "item_id", "path", "file_bytes", "modified_at")
-    known = held.where(F.col("model_version") == version).select(*[F.col(name).alias(f"_{name}") for name in same])
+    current = held.where(F.col("is_current") & (F.col("model_version") == version))
+    known = current.select(*[F.col(name).alias(f"_{name}") for name in same])
     # Spark finds no hash join in null-safe equalities alone.
     meets = F.col("image_id") == F.col("_image_id")
     for name in same[1:]:

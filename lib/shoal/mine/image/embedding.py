@@ -1,4 +1,4 @@
-"""What turns a picture into a vector: the descriptor that needs no training, or a model of ONNX by its path."""
+"""What turns a picture into a vector, by name."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from PIL import Image
 
 from shoal.arrays import Floats
+from shoal.errors import UsageError
 from shoal.mine.image.descriptor import DESCRIPTOR, descriptor
+
+NAMES = ("descriptor",)
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """A named model of pictures. `version` stands beside every vector that it made."""
+    """A named way from a picture to a vector. `version` stands beside every vector that it made."""
 
     version: str
 
@@ -22,5 +25,7 @@ class Embedding:
 
 
 def embedding_of(name: str) -> Embedding:
-    """The embedding of a setting's name."""
+    """The embedding of a setting's name. Raises UsageError for a name that is none."""
+    if name not in NAMES:
+        raise UsageError(f"images.embedding {name}: no such embedding; there is {', '.join(NAMES)}")
     return Embedding(DESCRIPTOR)

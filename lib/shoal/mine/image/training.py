@@ -54,7 +54,7 @@ def train_pictures(pictures: DataFrame, describing: Describing, test_ratio: floa
     """A classifier of columns path and label.
 
     Pictures that cannot be read are dropped and counted. Of each label a share of `test_ratio` of its different pictures is held
-    out, drawn by a hash of their bytes; equal pictures are on one side. The penalty and the calibration are chosen over folds of the
+    out, drawn by a hash of their bytes; equal pictures are on one side. Penalty and calibration are chosen over folds of the
     rest. The classifier that is returned learned from all.
 
     Raises InputError for fewer than two labels with a readable picture. Cost: each picture is opened once; up to MAX_NUMBERS

@@ -54,12 +54,12 @@ def _detector() -> Any:
 
 def _languages(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
     for batch in batches:
-        yield pd.DataFrame([_language(text) for text in batch], columns=["language", "confidence"])
+        yield pd.DataFrame([detect(text) for text in batch], columns=["language", "confidence"])
 
 
-def _language(text: str) -> tuple[str, float]:
-    """The language and the confidence of one text."""
-    words = _NO_LANGUAGE.sub(" ", text).strip()
+def detect(text: str) -> tuple[str, float]:
+    """The language and the confidence of one text, as `with_language` has them, by its first MAX_LENGTH characters."""
+    words = _NO_LANGUAGE.sub(" ", text[:MAX_LENGTH]).strip()
     if not words:
         return UNKNOWN, 0.0
     best = _detector().detect(words, model="lite", k=1)[0]

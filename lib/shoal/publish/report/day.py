@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import ReportConf
 from shoal.lake.contract import contract, contract_names
-from shoal.publish.report import activity, communities, models, quality, samples, shifts, stages
+from shoal.publish.report import activity, communities, contents, models, quality, samples, shifts, stages
 from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
 from shoal.publish.report.holdings import Holding, holdings_part
 from shoal.publish.report.wording import count
@@ -26,6 +26,9 @@ MAKERS = {
     "gold.recommendations": "build_recommendations",
     "gold.communities": "find_communities",
     "gold.community_summary": "find_communities",
+    "gold.near_duplicates": "find_near_duplicates",
+    "gold.conversations": "summarise_conversations",
+    "gold.topics": "find_topics",
     "ops.drift": "detect_drift",
     "ops.profiles": "detect_drift",
 }
@@ -107,6 +110,13 @@ def sizes(shown: ReportDay) -> Tiles:
     return Tiles([Tile(label, count(found.get(label, 0))) for label in there])
 
 
+def current_pictures(shown: ReportDay) -> DataFrame | None:
+    """The current rows of features.images up to as_of: a picture's row keeps the day on which it was described."""
+    if "features.images" not in shown.tables:
+        return None
+    return shown.read("features.images").where(F.col("is_current") & (F.col("as_of") <= F.lit(shown.as_of)))
+
+
 def build_parts(
     shown: ReportDay, runs: Sequence[dict[str, Any]], writers: Mapping[str, stages.Writer], evaluation_task: str, conf: ReportConf
 ) -> list[Part]:
@@ -129,6 +139,10 @@ def build_parts(
         lambda: communities.communities_part(
             shown.rows("gold.community_summary"), shown.rows("gold.communities"), shown.rows("silver.follows"),
             shown.day("gold.community_summary"), shown.as_of, conf.communities, conf.nodes, shown.absent,
+        ),
+        lambda: contents.contents_part(
+            shown.rows("gold.near_duplicates"), shown.rows("silver.texts"), shown.rows("gold.conversations"),
+            shown.rows("gold.topics"), current_pictures(shown), shown.absent,
         ),
         lambda: shifts.shifts_part(
             shown.rows("ops.drift"), shown.rows("ops.profiles"), shown.day("ops.drift"), shown.as_of, shown.absent
