@@ -56,16 +56,16 @@ def test_train_then_score(spark: SparkSession, tmp_path: Path, capsys: pytest.Ca
     expected[str(tmp_path / "new/bad/gone.jpg")] = "missing"
     sets = ["max_pixels=2000000", "max_file_bytes=1000000"]
     score_images(tmp_path / "new", tmp_path / "model", tmp_path / "scored.csv", sets=sets)
-    told, rows = json.loads(capsys.readouterr().out), read(tmp_path / "scored.csv")
+    summary, rows = json.loads(capsys.readouterr().out), read(tmp_path / "scored.csv")
     assert list(rows[0]) == ["path", "predicted_label", "probability_lying", "probability_plain", "probability_upright",
                              "model_version", "status"]  # fmt: skip
-    assert [row["path"] for row in rows] == sorted(row["path"] for row in rows) and told["rows"] == len(rows) == 16
+    assert [row["path"] for row in rows] == sorted(row["path"] for row in rows) and summary["rows"] == len(rows) == 16
     good = [row for row in rows if row["status"] == "ok"]
     assert [Path(row["path"]).parent.name for row in good] == [row["predicted_label"] for row in good] and len(good) == 9
     assert all(sum(float(row[f"probability_{n}"]) for n in said["labels"]) == pytest.approx(1) for row in good)
     assert {row["path"]: row["status"] for row in rows if row["status"] != "ok"} == expected
     assert {row["predicted_label"] for row in rows if row["status"] != "ok"} == {""}
-    assert {row["model_version"] for row in rows} == {said["model_version"]} == {told["model_version"]}
+    assert {row["model_version"] for row in rows} == {said["model_version"]} == {summary["model_version"]}
 
 
 def test_mistakes_are_one_line(spark: SparkSession, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_the_classifier_is_scikit_learns_and_sparks(spark: SparkSession) -> None
 
 
 @pytest.mark.slow
-def test_clothes_are_told_apart(data: Path, spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_clothes_are_classified(data: Path, spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = data / "clothing_images"
     if not folder.is_dir():
         pytest.skip(f"no pictures in {folder}")

@@ -25,7 +25,7 @@ class Embedding:
 
 
 def embedding_of(name: str) -> Embedding:
-    """The embedding of a setting's name. Raises UsageError for a name that is none."""
+    """The embedding of a setting's name. Raises UsageError for an unknown name."""
     if name not in NAMES:
         raise UsageError(f"images.embedding {name}: no such embedding; there is {', '.join(NAMES)}")
     return Embedding(DESCRIPTOR)

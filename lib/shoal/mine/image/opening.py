@@ -1,4 +1,4 @@
-"""A picture's file to one RGB picture, upright, or the reason why there is none. No Spark: this is what a task runs.
+"""A picture's file to one RGB picture, upright, or the status that says why not. No Spark: this is what a task runs.
 
 The first frame counts of a picture that moves. Where a picture is transparent, white lies below. 16 bits a channel become 8. CMYK
 is converted without a colour profile.
@@ -32,7 +32,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Opened:
-    """A picture, or the status that says why there is none.
+    """A picture, or the status that says why it was not opened.
 
     `width` and `height` are those of the upright picture, known for `ok`, `too_large` by pixels, and `bomb`. `content_hash`: 32 hex
     digits of the bytes (BLAKE2b), None where they were not read.

@@ -42,7 +42,8 @@ def save_picture_classifier(classifier: PictureClassifier, folder: str | Path, f
 
 
 def load_picture_classifier(folder: str | Path) -> tuple[PictureClassifier, dict[str, Any]]:
-    """The classifier of a folder, and its model.json. Raises InputError, one line, for a folder that is none or is damaged."""
+    """The classifier of a folder, and its model.json. Raises InputError, one line, for a folder without a model or with a damaged
+    one."""
     path = Path(folder)
     try:
         about = json.loads((path / "model.json").read_text(encoding="utf-8"))
