@@ -27,8 +27,8 @@ DESCRIBING, NAMING, COHERENT = 20, 3, 10
 RELEVANCE = 0.6
 MIN_TERMS = 3
 ROUNDS = 20
-# Texts of a step of the optimiser.
-BATCH = 5000
+# Texts of a step of the optimiser, in the mean; up to so many texts in all they lie in one partition.
+BATCH, ONE_PARTITION = 1000, 5000
 _LANGUAGES = ("english", "german", "french", "spanish", "italian", "portuguese", "dutch")
 
 
@@ -91,7 +91,8 @@ def find_topics(texts: DataFrame, settings: TopicSettings) -> tuple[list[Topic],
     if len(vectors.vocabulary) < settings.topics:
         return None
     # The optimiser draws by partition: few texts in many partitions would make other topics each time.
-    learning = vectors.transform(drawn).orderBy("text_id").select("features").coalesce(1 if count <= BATCH else 64).persist()
+    ordered = vectors.transform(drawn).orderBy("text_id").select("features")
+    learning = ordered.coalesce(1 if count <= ONE_PARTITION else 64).persist()
     try:
         model = LDA(
             k=settings.topics, maxIter=ROUNDS, seed=settings.seed, optimizer="online", subsamplingRate=min(1.0, BATCH / count),
