@@ -60,8 +60,10 @@ ARROWS: dict[str, set[str]] = {
     "features": {"conf", "lake"},
     "mine/graph": {"conf"},
     "mine/text": set(),
-    "mine/image": {"ingest/formats"},
+    # How good a classifier is, and where its folder may lie, are the same for words and for pictures.
+    "mine/image": {"ingest/formats", "mine/text"},
     "mine/anomalies": set(),
+    "mine/duplicates": set(),
     "mine/probability": set(),
     "mine/posts": {"mine/probability"},
     "mine/people": {"mine/probability"},
@@ -85,7 +87,7 @@ ARROWS: dict[str, set[str]] = {
     "testing": {"spark"},
     "cli": {
         "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/anomalies", "mine/graph",
-        "mine/people", "mine/posts", "mine/text", "experiment",
+        "mine/image", "mine/people", "mine/posts", "mine/text", "experiment",
         "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
         "publish/stores", "publish/api", "features", "ingest",
     },

@@ -251,6 +251,14 @@ ALTER TABLE `shoal`.`gold`.`community_changes` ALTER COLUMN `others` SET MASK `s
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`gold`.`community_summary` ALTER COLUMN `top_members` SET MASK `shoal`.`ops`.`mask_array_string`;
 
+-- gold.conversation_participants
+ALTER TABLE `shoal`.`gold`.`conversation_participants` ALTER COLUMN `conversation_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`conversation_participants` ALTER COLUMN `participant_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`conversation_participants` ALTER COLUMN `main_partner_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.conversations
+ALTER TABLE `shoal`.`gold`.`conversations` ALTER COLUMN `conversation_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- gold.engagement_predictions
 ALTER TABLE `shoal`.`gold`.`engagement_predictions` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 
@@ -285,6 +293,11 @@ ALTER TABLE `shoal`.`gold`.`keywords` ALTER COLUMN `keywords` SET MASK `shoal`.`
 
 -- gold.moderation
 ALTER TABLE `shoal`.`gold`.`moderation` ALTER COLUMN `spans` SET MASK `shoal`.`ops`.`mask_array_struct_start_int_end_int_text_string_weight_double`;
+
+-- gold.near_duplicates
+ALTER TABLE `shoal`.`gold`.`near_duplicates` ALTER COLUMN `id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`near_duplicates` ALTER COLUMN `other_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`gold`.`near_duplicates` ALTER COLUMN `group_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.node_ranks
 ALTER TABLE `shoal`.`gold`.`node_ranks` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;

@@ -4,7 +4,7 @@ Reads:  silver.interactions   events up to as_of
         silver.moderation     items that moderators have removed: they are similar to none, where the table exists
         gold.moderation       items that the moderation model removes, where the table exists
         silver.items          what items are about, where the table exists
-        silver.images         their pictures, where the table exists
+        features.images       vectors of their pictures, where the table exists
 Writes: gold.similar_items    one row per item, kind and rank; replaces as_of. Items that share no user with another have those
                               whose words, categories and hashtags are most like theirs (kind: content). Every item with words, a
                               picture or a price, met or not, has those of the most like vectors (kinds: word2vec, image, price)
@@ -37,7 +37,7 @@ from shoal.recommend.ranking.caching import Keep, caching
 from shoal.recommend.ranking.rules import removed_items, without_items
 from shoal.runner.command import run_job
 
-READS = ("silver.interactions", "silver.items", "silver.images", "silver.moderation", "gold.moderation")
+READS = ("silver.interactions", "silver.items", "features.images", "silver.moderation", "gold.moderation")
 WRITES = ("gold.similar_items", "gold.similar_users")
 SETTINGS = ("content", "recommend")
 
@@ -50,10 +50,8 @@ def similar_by_description(lake: Lake, conf: SimilarConf, items: DataFrame, by_e
     is_needed = not lonely.isEmpty()
     content = item_content(items, settings, keep) if is_needed or "word2vec" in conf.vectors else None
     found = [neighbours_by_content(lonely, content, conf)] if is_needed and content is not None else []
-    images = lake.read_if_exists("silver.images") if "image" in conf.vectors else None
-    pictures = None
-    if images is not None:
-        pictures = picture_vectors(images.join(items.select("item_id"), "item_id", "left_semi"), conf.max_pixels)
+    images = lake.read_if_exists("features.images") if "image" in conf.vectors else None
+    pictures = None if images is None else picture_vectors(images.join(items.select("item_id"), "item_id", "left_semi"))
     vectors = item_vectors(items, content, pictures, conf, settings)
     return found + neighbours_by_vectors(vectors, vector_settings(conf, others.recommend.user_batch_size), keep)
 

@@ -29,7 +29,8 @@ def test_assign_writes_who_is_in(spark: SparkSession, tmp_path: Path, capsys: py
 
 
 USERS = "arm,converted,clicks,views,spent,before,country\n" + "".join(
-    f"{'AB'[n % 2]},{int(n % (4 - n % 2) == 0)},{n % 5},{5 + n % 3},{n % 7 + n % 2 + n // 2 % 3 / 10},{n % 7},{'de' if n % 3 else 'fr'}\n"
+    f"{'AB'[n % 2]},{int(n % (4 - n % 2) == 0)},{n % 5},{5 + n % 3},{n % 7 + n % 2 + n // 2 % 3 / 10},"
+    f"{n % 7},{'de' if n % 3 else 'fr'}\n"
     for n in range(400)
 )
 

@@ -19,6 +19,7 @@ from shoal.cli import (
     influencers,
     ingest,
     jobs,
+    pictures,
     policies,
     posts,
     privacy,
@@ -65,6 +66,8 @@ score.score_app.command("engagement")(posts.score_engagement_file)
 score.score_app.command("viral")(posts.score_viral_file)
 train.train_app.command("influencers")(influencers.train_influencers_file)
 score.score_app.command("influencers")(influencers.score_influencers_file)
+train.train_app.command("images")(pictures.train_images)
+score.score_app.command("images")(pictures.score_images)
 score.score_app.command("anomalies")(anomalies.score_anomalies)
 app.command()(segment.segment)
 app.command()(features.features)

@@ -20,7 +20,8 @@ from shoal.ingest.formats.files import check_output, quoted, read_rows, write_ro
 from shoal.mine.text.classifier import Classifier, score_texts
 from shoal.mine.text.entities import ENTITY_COLUMNS, PATTERNS_VERSION, with_entities
 from shoal.mine.text.keywords import KEYWORD_COLUMNS, keywords_version, with_keywords
-from shoal.mine.text.language import detector_version, with_language
+from shoal.mine.text.language import with_language
+from shoal.mine.text.language_rules import detector_version
 from shoal.mine.text.lexicon import sentiment_label, with_lexicon_sentiment
 from shoal.mine.text.lexicon_rules import lexicon_version
 from shoal.mine.text.saved import load_classifier

@@ -187,6 +187,45 @@ class TrainSentimentConf(Section):
     seed: int
 
 
+class ImagesConf(Section):
+    """Pictures: what is opened, what embeds them, how their classifier is tested."""
+
+    embedding: Literal["descriptor"]
+    max_pixels: int = Field(ge=1, le=500_000_000)
+    max_file_bytes: int = Field(ge=1)
+    test_ratio: float = Field(gt=0, lt=1)
+    seed: int
+
+
+class NearDuplicatesConf(Section):
+    """From when on texts and pictures are nearly the same, and what bounds the pairs."""
+
+    text_similarity: float = Field(ge=0.5, le=1)
+    picture_distance: int = Field(ge=0, le=11)
+    min_contrast: float = Field(ge=0, le=0.5)
+    max_bucket: int = Field(ge=2, le=100_000)
+    max_copies: int = Field(ge=1, le=10_000)
+    seed: int
+
+
+class ConversationsConf(Section):
+    """Where a conversation begins anew."""
+
+    gap_hours: float = Field(gt=0, le=8760)
+
+
+class TopicsConf(Section):
+    """How many topics, of which terms, and when one is the topic of the run before."""
+
+    topics: int = Field(ge=2, le=200)
+    max_terms: int = Field(ge=10, le=100_000)
+    min_texts: int = Field(ge=1)
+    max_text_share: float = Field(gt=0, le=1)
+    max_learning_texts: int = Field(ge=10)
+    min_similarity: float = Field(gt=0, le=1)
+    seed: int
+
+
 class PostsConf(Section):
     """Models of posts and of accounts."""
 
@@ -280,7 +319,6 @@ class SimilarConf(Section):
     word_window: int = Field(ge=1, le=100)
     word_iterations: int = Field(ge=1, le=100)
     word_items: int = Field(ge=1, le=10_000_000)
-    max_pixels: int = Field(ge=1, le=200_000_000)
     seed: int
 
 
@@ -412,6 +450,10 @@ class Settings(Section):
     content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
+    images: ImagesConf
+    near_duplicates: NearDuplicatesConf
+    conversations: ConversationsConf
+    topics: TopicsConf
     posts: PostsConf
     trends: TrendsConf
     anomalies: AnomaliesConf

@@ -60,7 +60,7 @@ def test_without_labels_the_lexicon_scores_what_is_new_or_changed(make_lake: Cal
     assert {k: r["label"] for k, r in rows.items()} == {"t1": "positive", "t2": "negative", "t3": "neutral"}
     assert rows["t1"]["polarity"] > 0 > rows["t2"]["polarity"]
     assert rows["t3"]["polarity"] == rows["t3"]["subjectivity"] == 0
-    assert {(r["model_version"], r["is_current"], r["probability"]) for r in rows.values()} == {("vader/3.3.2", True, None)}
+    assert {(r["model_version"], r["is_current"], r["probability"]) for r in rows.values()} == {("vader/3.3.2/en", True, None)}
     assert (lake.run.tags["scored_sentiments"], lake.run.tags["unchanged_sentiments"]) == ("3", "0")
 
     again = make_lake("run-2")
@@ -123,7 +123,7 @@ def test_texts_are_scored_by_the_champion_and_reruns_write_the_same(
     assert all(r["probability"] == max(r["probabilities"].values()) for r in scored.values())
     assert set(scored["t000"]["probabilities"]) == {"bad", "good", "mixed"}
     earlier = lake.read_current("gold.sentiments").where("not is_current").collect()
-    assert ({r["text_id"] for r in earlier}, {r["model_version"] for r in earlier}) == (set(scored), {"vader/3.3.2"})
+    assert ({r["text_id"] for r in earlier}, {r["model_version"] for r in earlier}) == (set(scored), {"vader/3.3.2/en"})
 
     again = make_lake("run-2")
     train.run(again, few.train_sentiment, DAY)

@@ -111,6 +111,7 @@ def test_words_pictures_and_prices_make_neighbours_of_unmet_items(spark: SparkSe
     late = spark.createDataFrame([("x", "u4", "s0", "like", None, datetime(2024, 3, 2), "test")], EVENTS)
     lake.append("silver.interactions", late)
     conf = lake.settings.similar.model_copy(update={"word_size": 8})
+    find_job("build_images").run(lake, lake.settings.images, DAY)
     find_job("find_similar").run(lake, conf, DAY)
     rows = lake.read("gold.similar_items", on=DAY).where("rank = 1").collect()
     assert lake.read("gold.similar_users", on=DAY).isEmpty()

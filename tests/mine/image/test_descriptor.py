@@ -1,4 +1,4 @@
-"""Pictures made in the test, by hand; a sample of real ones by their class."""
+"""The descriptor: what counts and what does not; a sample of real pictures by their class."""
 
 from __future__ import annotations
 
@@ -8,73 +8,29 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
-from shoal.mine.image.descriptor import COLOUR_WEIGHT, LENGTH, SIDE, colours, descriptor, shapes
+from pyspark.sql import functions as F
+from shoal.mine.image.descriptor import LENGTH, LIGHT_WEIGHT, TEXTURE_WEIGHT, descriptor
+from shoal.mine.image.opening import Limits, open_file
 from shoal.mine.image.picture_vectors import picture_vectors
 
-MANY = 1_000_000
+from tests.mine.image.test_picture_features import scene
 
 
-def stripes(period: int, upright: bool) -> Image.Image:
-    """Black and white stripes, without an edge on the border of a cell of the grid."""
-    lines = np.broadcast_to((np.arange(SIDE) // period % 2 * 255).astype(np.uint8), (SIDE, SIDE))
-    return Image.fromarray(np.ascontiguousarray(lines if upright else lines.T))
+def test_it_has_its_length_whatever_the_size() -> None:
+    large, small = descriptor(scene(1, 640, 480)), descriptor(scene(1, 320, 240))
+    assert LENGTH >= 512 and large.shape == small.shape == (LENGTH,)
+    whole = 1 + TEXTURE_WEIGHT**2 + LIGHT_WEIGHT**2
+    assert float(large @ large) == pytest.approx(whole, rel=1e-5)
+    assert float(large @ small) > 0.98 * whole > float(large @ descriptor(scene(2)))
+    assert np.isfinite(descriptor(Image.new("RGB", (1, 1)))).all()
 
 
-def test_colours_by_hand() -> None:
-    picture = Image.new("RGB", (SIDE, SIDE), (255, 0, 0))
-    # A quarter is dark grey: hue 0, saturation 0, value 80 of 255, which is the first third.
-    picture.paste((80, 80, 80), (0, 0, SIDE, SIDE // 4))
-    found = colours(picture)
-    # Red is hue 0, the last third of saturation and of value.
-    assert {int(n): round(float(found[n]), 5) for n in np.flatnonzero(found)} == {0: 0.5, 8: round(0.75**0.5, 5)}
-
-
-def test_shapes_know_which_way_edges_run() -> None:
-    upright, lying = (shapes(stripes(4, way)).reshape(16, 8) for way in (True, False))
-    # Every cell has the same edges, so each has 1/16 of the squares; all of orientation 0, or of 4, a right angle on.
-    np.testing.assert_allclose(upright[:, 0] ** 2, 1 / 16, rtol=0.2)
-    np.testing.assert_allclose(lying[:, 4] ** 2, 1 / 16, rtol=0.2)
-    assert np.count_nonzero(upright[:, 1:]) == 0
-    assert np.linalg.norm(lying) == pytest.approx(1.0)
-    # From light to dark or from dark to light is the same.
-    edge = np.zeros((SIDE, SIDE), np.uint8)
-    edge[:, SIDE // 2 :] = 255
-    np.testing.assert_allclose(shapes(Image.fromarray(edge)), shapes(Image.fromarray(255 - edge)))
-    assert not shapes(Image.new("L", (SIDE, SIDE), 200)).any()
-
-
-def test_size_format_and_transparency_do_not_count(tmp_path: Path) -> None:
-    picture = stripes(8, True).convert("RGB")
-    picture.save(tmp_path / "a.png")
-    picture.resize((640, 640), Image.Resampling.NEAREST).save(tmp_path / "b.bmp")
-    # The same black stripes on nothing.
-    see_through = picture.convert("RGBA")
-    see_through.putalpha(Image.eval(picture.convert("L"), lambda grey: 255 - grey))
-    see_through.save(tmp_path / "c.png")
-    vectors = [descriptor(str(tmp_path / name), MANY) for name in ("a.png", "b.bmp", "c.png")]
-    assert all(one is not None and len(one) == LENGTH for one in vectors)
-    assert np.linalg.norm(vectors[0]) == pytest.approx((1 + COLOUR_WEIGHT**2) ** 0.5)
-    np.testing.assert_allclose(vectors[0], vectors[2], atol=1e-6)
-    assert float(vectors[0] @ vectors[1]) > 0.99 * (1 + COLOUR_WEIGHT**2)
-
-
-def test_what_is_no_picture_has_no_vector(spark: SparkSession, tmp_path: Path) -> None:
-    good = tmp_path / "good.png"
-    stripes(8, True).save(good)
-    (tmp_path / "words.png").write_text("no picture")
-    (tmp_path / "empty.jpg").write_bytes(b"")
-    Image.effect_noise((300, 300), 80).save(tmp_path / "cut.jpg")
-    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:3000])
-    Image.new("1", (2000, 1001)).save(tmp_path / "huge.png")
-    names = ["words.png", "empty.jpg", "cut.jpg", "huge.png", "missing.png", "."]
-    assert [descriptor(str(tmp_path / name), 2_000_000) for name in names] == [None] * len(names)
-    assert descriptor(str(good), SIDE * SIDE - 1) is None
-    rows = [(f"i{n}", str(tmp_path / name), "found") for n, name in enumerate(names)]
-    # The first by path that can be read counts; what was not found is not opened.
-    rows += [("i0", str(good), "found"), ("far", str(good), "remote"), ("listed", str(good), "listed")]
-    found = picture_vectors(spark.createDataFrame(rows, "item_id string, path string, status string"), 2_000_000).collect()
-    assert [row["item_id"] for row in found] == ["i0"]
-    np.testing.assert_array_equal(np.float32(found[0]["features"]), descriptor(str(good), 2_000_000))
+def test_an_item_has_the_vector_of_its_first_readable_picture(spark: SparkSession) -> None:
+    rows = [("1", "a", "p2", "ok", [2.0]), ("2", "a", "p1", "ok", [1.0]), ("3", "a", "p0", "unreadable", None),
+            ("4", "b", "p", "missing", None), ("5", "c", "p", "ok", [3.0])]  # fmt: skip
+    frame = spark.createDataFrame(rows, "image_id string, item_id string, path string, status string, embedding array<float>")
+    frame = frame.withColumn("is_current", F.col("image_id") != "5")
+    assert [tuple(row) for row in picture_vectors(frame).collect()] == [("a", [1.0])]
 
 
 def test_neighbours_are_often_of_the_same_kind_of_clothes(data: Path) -> None:
@@ -82,7 +38,8 @@ def test_neighbours_are_often_of_the_same_kind_of_clothes(data: Path) -> None:
     if not files:
         pytest.skip(f"no pictures in {data / 'clothing_images'}")
     kinds = np.array([file.parent.name for file in files])
-    rows = np.array([descriptor(str(file), 50_000_000) for file in files])
+    opened = [open_file(str(file), Limits(50_000_000, 1 << 26)).picture for file in files]
+    rows = np.array([descriptor(one) for one in opened if one is not None])
     rows -= rows.mean(axis=0)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     alike = rows @ rows.T

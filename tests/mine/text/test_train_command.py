@@ -118,7 +118,7 @@ def test_what_needs_no_model(
     rows = read_csv(out)
     assert list(rows[0]) == ["id", "label", "text", "polarity", "subjectivity", "predicted_label", "model_version"]
     assert [(row["id"], row["label"]) for row in rows] == [("1", "x"), ("2", "y"), ("3", "z"), ("4", "w")]
-    assert (rows[0]["predicted_label"], rows[0]["model_version"]) == ("positive", "vader/3.3.2")
+    assert (rows[0]["predicted_label"], rows[0]["model_version"]) == ("positive", "vader/3.3.2/en")
     assert not (tmp_path / "lake").exists()
 
     (tmp_path / "plain.csv").write_text("text\nawful\n")

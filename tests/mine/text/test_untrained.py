@@ -140,3 +140,18 @@ def test_odd_texts_have_scores(spark: SparkSession, text: str) -> None:
     row = with_lexicon_sentiment(spark.createDataFrame([(text,)], "t string"), F.col("t"), 20_000).collect()[0]
     assert -1 <= row["polarity"] <= 1
     assert 0 <= row["subjectivity"] <= 1
+
+
+def test_words_of_another_language_are_no_words_of_the_lexicon(spark: SparkSession) -> None:
+    rows = [
+        ("Die Katze ist im Garten und die Sonne scheint hell", 0.0),
+        # An emoji and an emoticon mean the same in any language.
+        ("Das war ein schöner Tag 😀", WindowedAnalyzer().polarity_scores("😀")["compound"]),
+        ("Der Film war toll, die Schauspieler auch :)", WindowedAnalyzer().polarity_scores(", :)")["compound"]),
+        # English, mixed with English, and too short to say.
+        *((t, WindowedAnalyzer().polarity_scores(t)["compound"]) for t in ("The war was hell", "I love die Brücke", "die")),
+    ]
+    frame = spark.createDataFrame([(text,) for text, _ in rows], "t string")
+    found = with_lexicon_sentiment(frame, F.col("t"), 1000).collect()
+    assert [row["polarity"] for row in found] == [polarity for _, polarity in rows]
+    assert found[0]["subjectivity"] == 0.0 and found[3]["polarity"] < -0.5

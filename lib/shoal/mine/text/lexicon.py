@@ -1,6 +1,7 @@
 """Sentiment of a text without training: the VADER lexicon and rules (Hutto and Gilbert, ICWSM 2014; package vaderSentiment, MIT).
 
-English words; emoji, emoticons, negation, intensifiers, capitals and punctuation count.
+English words; emoji, emoticons, negation, intensifiers, capitals and punctuation count. Of a text that is surely in another
+language only what is no word counts: to the lexicon the German "die" is death, and "hell" is no light.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from shoal.mine.text.lexicon_rules import (
     NEUTRAL,
     NEUTRAL_BELOW,
     POSITIVE,
-    analyzer,
+    lexicon_scores,
 )
 from shoal.mine.text.terms import shortened
 
 
 def with_lexicon_sentiment(rows: DataFrame, text: Column, max_text_length: int) -> DataFrame:
     """The rows with `polarity` (-1..1, negative to positive) and `subjectivity` (0..1, the share of the text that is opinion) after
-    their columns; both 0 for a null or blank text and one without a word of the lexicon. Columns of these names are replaced.
+    their columns; both 0 for a null or blank text and one without a word of the lexicon. Of a text that `is_foreign` emoji and
+    emoticons count, words do not. Columns of these names are replaced.
 
     Lazy; Arrow batches, no shuffle; only the first `max_text_length` code points are read.
     """
@@ -40,9 +42,8 @@ def sentiment_label(polarity: Column) -> Column:
 
 
 def _scores(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-    rules = analyzer()
     for batch in batches:
-        scores = [rules.polarity_scores(text) for text in batch]
+        scores = [lexicon_scores(text) for text in batch]
         yield pd.DataFrame(
             {"polarity": [score["compound"] for score in scores], "subjectivity": [score["pos"] + score["neg"] for score in
             scores]}, dtype="float64",

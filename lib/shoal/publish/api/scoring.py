@@ -11,7 +11,7 @@ import numpy as np
 
 from shoal.conf.sections import Settings
 from shoal.mine.anomalies.seasonal import AlarmRule, score_series
-from shoal.mine.text.lexicon_rules import NEGATIVE, NEUTRAL, POSITIVE, analyzer, label_of, lexicon_version
+from shoal.mine.text.lexicon_rules import NEGATIVE, NEUTRAL, POSITIVE, label_of, lexicon_scores, lexicon_version
 from shoal.mine.text.plain_classifier import PlainClassifier, load_plain_classifier
 from shoal.mine.text.plain_terms import is_blank
 from shoal.mine.text.spans import SpanFinder
@@ -35,7 +35,7 @@ class TextModel:
 def load_models(folder: Path, named: Mapping[str, str]) -> dict[str, TextModel]:
     """The models of a version by task, from <folder>/<name>. Raises InputError for a folder that is damaged."""
     # The lexicon and the character classes of terms take a second: not in the first request.
-    analyzer().polarity_scores("good")
+    lexicon_scores("good")
     found = {}
     for task, name in named.items():
         classifier = load_plain_classifier(folder / name)
@@ -55,7 +55,7 @@ def sentiment(texts: Sequence[str], model: TextModel | None, settings: Settings)
     conf = settings.train_sentiment
     rows = []
     for text in texts:
-        scores = analyzer().polarity_scores(text[: conf.max_text_length])
+        scores = lexicon_scores(text[: conf.max_text_length])
         polarity, subjectivity = float(scores["compound"]), float(scores["pos"] + scores["neg"])
         if model is None:
             rows.append({"polarity": polarity, "subjectivity": subjectivity, "label": label_of(polarity), "probability": None,

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import ReportConf
 from shoal.lake.contract import contract, contract_names
-from shoal.publish.report import activity, communities, models, people, quality, samples, shifts, stages
+from shoal.publish.report import activity, communities, contents, models, people, quality, samples, shifts, stages
 from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
 from shoal.publish.report.holdings import Holding, holdings_part
 from shoal.publish.report.wording import count
@@ -31,6 +31,9 @@ MAKERS = {
     "gold.posting_times": "score_posts",
     "gold.feature_importances": "train_posts",
     "gold.trends": "find_trends",
+    "gold.near_duplicates": "find_near_duplicates",
+    "gold.conversations": "summarise_conversations",
+    "gold.topics": "find_topics",
     "ops.drift": "detect_drift",
     "ops.profiles": "detect_drift",
 }
@@ -120,6 +123,13 @@ def _by_follows(rows: DataFrame | None) -> DataFrame | None:
     return None if rows is None else rows.where("relation = 'follows'")
 
 
+def current_pictures(shown: ReportDay) -> DataFrame | None:
+    """The current rows of features.images up to as_of: a picture's row keeps the day on which it was described."""
+    if "features.images" not in shown.tables:
+        return None
+    return shown.read("features.images").where(F.col("is_current") & (F.col("as_of") <= F.lit(shown.as_of)))
+
+
 def build_parts(
     shown: ReportDay, runs: Sequence[dict[str, Any]], writers: Mapping[str, stages.Writer], evaluation_task: str, conf: ReportConf,
     posts: DataFrame | None = None,
@@ -147,6 +157,10 @@ def build_parts(
             _by_follows(shown.rows("gold.community_summary")), _by_follows(shown.rows("gold.communities")),
             shown.rows("silver.follows"),
             shown.day("gold.community_summary"), shown.as_of, conf.communities, conf.nodes, shown.absent,
+        ),
+        lambda: contents.contents_part(
+            shown.rows("gold.near_duplicates"), shown.rows("silver.texts"), shown.rows("gold.conversations"),
+            shown.rows("gold.topics"), current_pictures(shown), shown.absent,
         ),
         lambda: shifts.shifts_part(
             shown.rows("ops.drift"), shown.rows("ops.profiles"), shown.day("ops.drift"), shown.as_of, shown.absent

@@ -1,0 +1,62 @@
+"""Describe every picture of an item that is a file here: colours, light, texture, edges, hashes, a vector, or why it cannot be
+read.
+
+Only pictures whose file is new or changed, or that were not described by this embedding, are opened; the run's tags say how many
+(described_images, unchanged_images). Pictures by URL are not fetched.
+
+Reads:  silver.images     pictures of items; those that were looked at on these disks
+Writes: features.images   one row per picture and version of the embedding; rows of pictures that are as they were stay
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+from pyspark.sql import functions as F
+from shoal.conf.sections import ImagesConf
+from shoal.errors import SkippedError
+from shoal.lake.lake import Lake
+from shoal.mine.image.changed import pictures_to_open, with_file_state
+from shoal.mine.image.embedding import embedding_of
+from shoal.mine.image.features import Describing, describe_files
+from shoal.mine.image.opening import Limits
+from shoal.models.rescoring import retired_rows
+from shoal.runner.command import run_job
+
+READS = ("silver.images",)
+WRITES = ("features.images",)
+
+
+def run(lake: Lake, conf: ImagesConf, as_of: date) -> None:
+    """Open what is new or changed, and merge it."""
+    files = with_file_state(lake.read("silver.images")).persist()
+    known = files.count()
+    if not known:
+        raise SkippedError("silver.images has no picture that is a file here; remote ones are not fetched")
+    embedding = embedding_of(conf.embedding)
+    held = lake.read_if_exists("features.images")
+    new = pictures_to_open(files, held, embedding.version).persist()
+    try:
+        count = new.count()
+        lake.run.note(described_images=count, unchanged_images=known - count, model_version=embedding.version)
+        if count:
+            # Decoding is the work: adaptive execution would give few paths to one task.
+            spread = new.repartition(lake.spark.sparkContext.defaultParallelism, "image_id")
+            made = describe_files(spread, "path", Describing(Limits(conf.max_pixels, conf.max_file_bytes), embedding))
+            marks = {"as_of": F.lit(as_of), "model_version": F.lit(embedding.version), "is_current": F.lit(True)}
+            rows = made.withColumns(marks)
+            rows = rows if held is None else rows.unionByName(retired_rows(held, new, "image_id", embedding.version))
+            lake.upsert("features.images", rows, unique=True)
+    finally:
+        new.unpersist()
+        files.unpersist()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command; see shoal.runner.execute for arguments and exit codes."""
+    return run_job(__doc__, run, ImagesConf, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

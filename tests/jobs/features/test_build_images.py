@@ -1,0 +1,74 @@
+"""features.images: every picture with its status, and a second run that opens nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from shoal.errors import SkippedError
+from shoal.lake.lake import Lake
+from shoal.mine.image.embedding import Embedding
+from shoal.runner.job import find_job
+
+from tests.mine.image.test_opening import noise, write_bad
+
+DAY = date(2024, 3, 1)
+IMAGES = "image_id string, item_id string, path string, width_px int, height_px int, status string, source string"
+
+
+def put(lake: Lake, rows: list[tuple[str, str, str, str]]) -> None:
+    frame = lake.spark.createDataFrame([(i, item, path, None, None, status, "test") for i, item, path, status in rows], IMAGES)
+    lake.upsert("silver.images", frame)
+
+
+def test_only_what_is_new_or_changed_is_opened(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    lake, job = make_lake(), find_job("build_images")
+    conf = lake.settings.images.model_copy(update={"max_pixels": 2_000_000, "max_file_bytes": 1_000_000})
+    put(lake, [("far", "i", "https://pictures.test/a.jpg", "remote"), ("later", "i", "a.jpg", "listed")])
+    with pytest.raises(SkippedError, match="no picture that is a file here"):
+        job.run(lake, conf, DAY)
+    expected = write_bad(tmp_path)
+    noise(30, 20).save(tmp_path / "a.png")
+    noise(30, 20, 2).save(tmp_path / "b.png")
+    put(lake, [(name, "i", str(tmp_path / name), "found") for name in [*expected, "a.png", "b.png"]])
+    first = make_lake("run-1")
+    job.run(first, conf, DAY)
+    assert {k: first.run.tags[k] for k in ("described_images", "unchanged_images")} == {
+        "described_images": "10",
+        "unchanged_images": "0",
+    }
+    rows = {row["image_id"]: row for row in lake.read_current("features.images").collect()}
+    assert {name: row["status"] for name, row in rows.items()} == {**expected, "a.png": "ok", "b.png": "ok"}
+    assert len(rows["a.png"]["embedding"]) == 1568 and rows["a.png"]["model_version"] == "descriptor/1"
+    assert (rows["a.png"]["width_px"], rows["a.png"]["height_px"], rows["a.png"]["format"]) == (30, 20, "PNG")
+    assert rows["cut.jpg"]["embedding"] is None and rows["gone.jpg"]["file_bytes"] is None
+
+    again = make_lake("run-2")
+    job.run(again, conf, DAY)
+    assert again.run.tags["described_images"] == "0"
+    # b gets other bytes, a file that was missing comes, and a keeps its own with another time.
+    noise(31, 20, 3).save(tmp_path / "b.png")
+    noise(9, 9).save(tmp_path / "gone.jpg")
+    os.utime(tmp_path / "a.png", (1, 1))
+    third = make_lake("run-3")
+    job.run(third, conf, DAY)
+    assert third.run.tags["described_images"] == "3"
+    now = {row["image_id"]: row for row in lake.read_current("features.images").collect()}
+    assert len(now) == 10 and (now["b.png"]["width_px"], now["gone.jpg"]["status"]) == (31, "ok")
+    assert now["a.png"]["content_hash"] == rows["a.png"]["content_hash"] and now["cut.jpg"]["run_id"] == "run-1"
+
+
+def test_another_embedding_retires_the_rows_of_the_one_before(
+    make_lake: Callable[..., Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, job = make_lake(), find_job("build_images")
+    noise(20, 20).save(tmp_path / "a.png")
+    put(lake, [("a", "i", str(tmp_path / "a.png"), "found")])
+    job.run(lake, lake.settings.images, DAY)
+    monkeypatch.setitem(job.run.__globals__, "embedding_of", lambda name: Embedding("descriptor/next"))
+    job.run(lake, lake.settings.images, DAY)
+    rows = {row["model_version"]: row["is_current"] for row in lake.read_current("features.images").collect()}
+    assert rows == {"descriptor/1": False, "descriptor/next": True}
