@@ -72,7 +72,7 @@ def test_planted_topics_are_found_and_keep_their_ids(make_lake: Callable[..., La
     for run_id in ("run-4", "run-5"):
         lake = make_lake(run_id)
         job.run(lake, conf.model_copy(update={"seed": 7}), date(2024, 3, 2))
-        second = {row["topic_id"]: row for row in lake.read("gold.topics", on=date(2024, 3, 2)).collect()}
+        second = {row["topic_id"]: row for row in make_lake("look").read("gold.topics", on=date(2024, 3, 2)).collect()}
         assert {name: kinds[name] for name in second} == kinds
         assert not any(row["is_new"] for row in second.values())
         assert all(set(row["terms"][:8]) == set(PLANTED[kinds[name]]) for name, row in second.items())
