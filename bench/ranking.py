@@ -103,7 +103,7 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
                 "what": f"{metric}@{K}: ALS beside {other}", "ours": mine, "peer": theirs, "unit": "0..1",
                 "ratio": mine / theirs if mine is not None and theirs else None, "target": target,
                 "note": f"rank {chosen.rank}, reg {chosen.reg_param:g}, alpha {chosen.alpha:g}; "
-                + (f"peer reg {best[0]:g}, alpha {best[1]:g}" if other != "popularity" else "seen items left out of both"),
+                + (f"peer reg {best[0]:g}, alpha {best[1]:g}" if other != "popularity" else "seen items excluded from both"),
             })  # fmt: skip
     rows.append({
         "what": "search, fit and evaluation", "ours": our_seconds, "peer": peer_seconds, "ratio": our_seconds / peer_seconds,

@@ -35,8 +35,8 @@ def measured(folder: Path, seed: int, model: str) -> dict[str, float]:
         shoal("evaluate", "split", "--input", str(RATINGS), "--strategy", "random", "--ratio", "0.25", "--seed", str(seed),
               "--output", str(parts))  # fmt: skip
     files = ("--train", str(parts / "train.csv"), "--test", str(parts / "test.csv"))
-    told = shoal("evaluate", "recommender", *files, "--model", model)
-    found: dict[str, float] = json.loads(told)["models"][model]
+    printed = shoal("evaluate", "recommender", *files, "--model", model)
+    found: dict[str, float] = json.loads(printed)["models"][model]
     return found
 
 

@@ -2,7 +2,7 @@
 
 Reads:  silver.items             posts and tweets made up to as_of, with an owner and a time
         silver.item_engagement   likes and comments observed up to as_of
-        silver.interactions      events up to as_of: the likes and comments of posts that nobody has counted
+        silver.interactions      events up to as_of: the likes and comments of posts that no source counts
         silver.users             followers, following, the day an account was made
         silver.follows           pairs up to as_of: the followers of whom no source states them
 Writes: features.posts           one row per post; replaces as_of

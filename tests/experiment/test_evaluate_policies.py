@@ -16,7 +16,7 @@ from shoal.lake.lake import Lake
 NAMES = ["logged", "random", "epsilon_greedy", "thompson", "ucb1"]
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+def reported(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     assert run(["evaluate", "policies", *arguments]) == 0
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
     return said
@@ -38,7 +38,7 @@ def test_bandits_learn_the_planted_arm_and_are_judged_on_the_rest(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     planted(tmp_path / "log.csv", [0.1, 0.5, 0.1, 0.1], 6000, seed=1)
-    said = told(capsys, "--log", str(tmp_path / "log.csv"), "--set", "bandits.exploration=0.2")
+    said = reported(capsys, "--log", str(tmp_path / "log.csv"), "--set", "bandits.exploration=0.2")
     assert list(said["policies"]) == NAMES
     assert said["log"] == {"rounds": 6000, "taught_rounds": 3000, "evaluated_rounds": 3000, "arms": 4, "contexts": 1}
     # Random: (0.1 + 0.5 + 0.1 + 0.1) / 4. Epsilon-greedy: 0.925 x 0.5 + 0.075 x 0.1. The others: 0.5.
@@ -58,7 +58,7 @@ def test_the_open_bandit_log_of_the_random_policy_speaks_of_the_other(
     """All 10,000 rounds of the random log judge what the Thompson policy of the experiment got with its own log."""
     folder = data / "open_bandit"
     given = ["--log", str(folder / "random/men/men.csv"), "--compare", str(folder / "bts/men/men.csv")]
-    said = told(capsys, *given, "--set", "train_fraction=0")
+    said = reported(capsys, *given, "--set", "train_fraction=0")
     own = pd.read_csv(folder / "bts/men/men.csv")["click"].mean()
     assert said["compared"]["estimate"] == pytest.approx(own)
     compared = said["policies"]["compared"]
@@ -78,7 +78,7 @@ def test_a_lakes_impressions_and_the_part_of_one_policy(
         "'men' as campaign", "timestamp_seconds(id) as occurred_at", "'test' as source",
     )  # fmt: skip
     lake.append("silver.impressions", shown)
-    said = told(capsys, "--lake", str(lake.root), "--policy", "random", "--campaign", "men")
+    said = reported(capsys, "--lake", str(lake.root), "--policy", "random", "--campaign", "men")
     assert said["log"]["rounds"] == 100
     assert said["policies"]["logged"]["ips"]["estimate"] == pytest.approx(0.2)
     assert run(["evaluate", "policies", "--lake", str(lake.root), "--campaign", "women"]) == 3

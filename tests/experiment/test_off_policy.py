@@ -36,7 +36,7 @@ def rounds_of(spark: SparkSession, rows: list[tuple[str, str, str, int, float]])
 
 
 def test_by_hand(spark: SparkSession) -> None:
-    """Once; every round told twice under its user, which is no more knowledge; and by twice as many users, which is."""
+    """Once; every round reported twice under its user, which is no more knowledge; and by twice as many users, which is."""
     strangers = [(f"x{unit}", *rest) for unit, *rest in LOG]
     logs = {"once": LOG, "twice": LOG + LOG, "more": LOG + strangers}
     rows = [(unit, slot, *rest) for slot, log in logs.items() for unit, _, *rest in log]

@@ -105,19 +105,19 @@ def test_a_form_of_digits_is_not_taken_for_milliseconds(spark: SparkSession) -> 
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "reported"),
     [("dd/MM/YYYY", "it has letters of weeks"), ("foo", "Unknown pattern letter"), ("'", "incomplete string literal")],
 )
-def test_a_pattern_that_is_none_is_one_line(spark: SparkSession, pattern: str, told: str) -> None:
+def test_a_pattern_that_is_none_is_one_line(spark: SparkSession, pattern: str, reported: str) -> None:
     with pytest.raises(UsageError, match="expected one as dd/MM/yyyy") as raised:
         refuse_unknown_pattern(spark, load().ingest.model_copy(update={"timestamp_format": pattern}))
-    assert told in str(raised.value) and "\n" not in str(raised.value)
+    assert reported in str(raised.value) and "\n" not in str(raised.value)
 
 
 def test_an_object_is_no_id(spark: SparkSession) -> None:
     field, conf = Field("n", "id", True), load().ingest
     texts = spark.createDataFrame([(text,) for text in ('{"id": "7"}', "{1B2-3}", "7")], "n string")
-    told = texts.select(fault(field, typed(field, conf), conf, date(2024, 1, 1)).alias("fault")).collect()
-    assert [row["fault"] and tuple(row["fault"]) for row in told] == [
+    reported = texts.select(fault(field, typed(field, conf), conf, date(2024, 1, 1)).alias("fault")).collect()
+    assert [row["fault"] and tuple(row["fault"]) for row in reported] == [
         ("type", "n: found '{\"id\": \"7\"}', expected an id, not an object"), None, None,
     ]  # fmt: skip

@@ -67,8 +67,8 @@ def test_records_are_judged_by_every_output_and_derived_rows_have_one_row_a_key(
     )
     bronze = with_verdict(with_fields(records, PART, conf, DAY), PART, conf)
     assert bronze.columns == ["_file", "_line", "raw", "_rule", "_reason", *names]
-    told = {r["_line"]: (r["_rule"], r["_reason"]) for r in bronze.collect() if r["_rule"]}
-    assert told == {
+    reported = {r["_line"]: (r["_rule"], r["_reason"]) for r in bronze.collect() if r["_rule"]}
+    assert reported == {
         3: ("check", "followers: found '-1', expected followers is null or followers >= 0"),
         5: ("check", "silver.interactions.user_id: expected user_id <> ''"),
         7: ("required", "said: empty, expected a value"),

@@ -54,8 +54,8 @@ def test_two_processes_may_make_a_table_at_once(spark: SparkSession, settings: S
             lake = Lake(spark, tmp_path / f"lake-{number}", settings, Run("one"))
             lake.create(TABLE)
             assert lake.read_current(TABLE).isEmpty()
-        told = other.communicate(timeout=240)[1].decode()
-        assert other.returncode == 0, told[-2000:]
+        reported = other.communicate(timeout=240)[1].decode()
+        assert other.returncode == 0, reported[-2000:]
     finally:
         other.kill()
         other.wait()

@@ -282,9 +282,9 @@ def test_what_a_table_has_gained_in_many_commits_is_not_looked_for(
 
 def test_more_than_the_driver_takes_is_told_with_the_setting() -> None:
     spark_says = "Total size of serialized results of 2 tasks (1.1 GiB) is bigger than spark.driver.maxResultSize (1024.0 MiB)"
-    told = shoal.lake.lake.storage_error("train_recommender", f"Job aborted due to stage failure: {spark_says}")
-    assert isinstance(told, InputError)
-    assert "--set spark.driver.maxResultSize=3g" in str(told)
+    reported = shoal.lake.lake.storage_error("train_recommender", f"Job aborted due to stage failure: {spark_says}")
+    assert isinstance(reported, InputError)
+    assert "--set spark.driver.maxResultSize=3g" in str(reported)
 
 
 def test_a_new_table_takes_no_spark_job(spark: SparkSession, lake: Lake) -> None:

@@ -105,7 +105,7 @@ def test_the_overview_has_every_table(filled: Lake) -> None:
 
 
 def test_a_description_tells_rows_and_columns(filled: Lake) -> None:
-    told = describe(filled, TABLE)
-    assert (told["rows"], told["version"], told["key"]) == (2, 1, ["as_of", "user_id"])
-    assert next(c for c in told["columns"] if c["column"] == "user_id")["pii"] is True
-    assert told["last_run"] is None  # rows were written outside a job's run
+    reported = describe(filled, TABLE)
+    assert (reported["rows"], reported["version"], reported["key"]) == (2, 1, ["as_of", "user_id"])
+    assert next(c for c in reported["columns"] if c["column"] == "user_id")["pii"] is True
+    assert reported["last_run"] is None  # rows were written outside a job's run

@@ -84,8 +84,8 @@ def test_ids_are_pseudonyms_everywhere_joins_hold_and_neither_id_nor_key_is_in_t
 
     # What is asked under the plain id is found and taken under the pseudonym.
     assert shoal_command(["export", "--user", "zq-ann", "--lake", str(root)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert [row["event_id"] for row in told["tables"]["silver.interactions"]] == [hmac_of("zq-1")]
+    reported = json.loads(capsys.readouterr().out)
+    assert [row["event_id"] for row in reported["tables"]["silver.interactions"]] == [hmac_of("zq-1")]
     assert shoal_command(["erase", "--user", "zq-ann", "--lake", str(root)]) == 0
     assert places(root, hmac_of("zq-ann")) == []
     assert places(root, KEY) == []

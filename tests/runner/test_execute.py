@@ -128,8 +128,8 @@ def test_the_traces_of_a_killed_run_become_its_row(spark: SparkSession, settings
     execute(spark, job(writes_one_user), settings, tmp_path, DAY)
     execute(spark, job(writes_one_user), settings, tmp_path, DAY)
     found = rows(spark, tmp_path, settings)
-    told = [(row["run_id"] == left["run_id"], row["status"]) for row in found]
-    assert told == [(True, "killed"), (False, "succeeded"), (False, "succeeded")]
+    reported = [(row["run_id"] == left["run_id"], row["status"]) for row in found]
+    assert reported == [(True, "killed"), (False, "succeeded"), (False, "succeeded")]
     assert found[0]["message"] == "process ended without recording an outcome; the next run found its lock"
     # Its lock is that of a version without code_hash.
     assert (found[0]["code_hash"], len(found[1]["code_hash"])) == (None, 64)

@@ -78,8 +78,8 @@ def test_a_day_is_carried_forward_while_silver_only_gains_rows(
     for file in (root / "silver" / "interactions" / "_delta_log").glob("*.json"):
         if int(file.stem) < last_commit:
             file.unlink()
-    told, rows = counted(12)
-    assert (told.tags["snapshot"], rows[-1]) == ("whole", ("e", 2, 1, 2, noon(12)))
+    reported, rows = counted(12)
+    assert (reported.tags["snapshot"], rows[-1]) == ("whole", ("e", 2, 1, 2, noon(12)))
     # So many new rows that to count them all anew costs no more.
     for day, many in ((13, 4), (14, 5)):
         make_lake(f"many-{day}").append(silver, events(spark, *(("f", f"{n}", day) for n in range(many))))

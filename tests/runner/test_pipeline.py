@@ -93,8 +93,10 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     shutil.copytree(original, root)
     shutil.rmtree(original)
     rest = run_pipeline(spark, settings, root, DAY, jobs_between(settings))
-    passed_over = {step.job for step in rest if isinstance(step, UpToDate)}
-    assert (passed_over, original.exists()) == ({job.name for job in first}, False)
+    # What was skipped, for want of input, is asked again.
+    steps = [step for step in steps if isinstance(step, Result) and step.status != "skipped"]
+    up_to_date = {step.job for step in rest if isinstance(step, UpToDate)}
+    assert (up_to_date, original.exists()) == ({step.job for step in steps} - {"ingest_files"}, False)
     steps += [step for step in rest if isinstance(step, Result)]
     (root / "reports" / "another.html").write_text(f"<td>{WHO}</td>", encoding="utf-8")
     return Built(root, settings, steps)
@@ -231,12 +233,12 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
 
     # Without an id: what was left is taken up.
     assert shoal_command(["erase", "--lake", str(built.root)]) == 0
-    told = json.loads(capsys.readouterr().out)
+    reported = json.loads(capsys.readouterr().out)
     assert places(built.root, NEEDLE) == []
 
     row = built.lake(spark).read_current("ops.erasures").collect()[0]
-    assert row["person_hash"] == hmac.new(bytes.fromhex(told["receipt"]), WHO.encode(), hashlib.sha256).hexdigest()
-    assert (row["status"], row["request_id"]) == ("finished", told["request_id"])
+    assert row["person_hash"] == hmac.new(bytes.fromhex(reported["receipt"]), WHO.encode(), hashlib.sha256).hexdigest()
+    assert (row["status"], row["request_id"]) == ("finished", reported["request_id"])
     removed = row["rows_removed"]
     assert {t: removed[t] for t in ("silver.interactions", "silver.texts", "silver.items", "silver.follows")} == {
         "silver.interactions": 5, "silver.texts": 1, "silver.items": 1, "silver.follows": 2,

@@ -39,7 +39,7 @@ def nothing() -> None:
 
 def test_jobs_that_do_not_depend_on_each_other_run_at_once_and_others_wait(spark: SparkSession, tmp_path: Path) -> None:
     both = threading.Barrier(2)
-    told: list[str] = []
+    reported: list[str] = []
 
     def meet() -> None:
         both.wait(MEETING_SECONDS)
@@ -55,22 +55,22 @@ def test_jobs_that_do_not_depend_on_each_other_run_at_once_and_others_wait(spark
     settings = load(sets=["lake.max_parallel_jobs=2"])
     steps = run_pipeline(
         spark, settings, tmp_path, DAY, jobs,
-        starting=lambda j: told.append(f"+{j.name}"), ended=lambda s: told.append(f"-{s.job}"),
+        starting=lambda j: reported.append(f"+{j.name}"), ended=lambda s: reported.append(f"-{s.job}"),
     )  # fmt: skip
     assert [(step.job, step.status) for step in steps if isinstance(step, Result)] == [(j.name, "succeeded") for j in jobs]
-    assert told[:4] == ["+first", "+free", "-first", "+dependent"], "`dependent` waits for `first`, `free` does not"
-    assert told.index("+serves") > told.index("-model")
-    assert told[-2:] == ["+all", "-all"]
+    assert reported[:4] == ["+first", "+free", "-first", "+dependent"], "`dependent` waits for `first`, `free` does not"
+    assert reported.index("+serves") > reported.index("-model")
+    assert reported[-2:] == ["+all", "-all"]
 
 
 def test_one_at_a_time_runs_in_order(spark: SparkSession, tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     jobs = [job(name, nothing) for name in ("b", "a", "c")]
     run_pipeline(
         spark, load(sets=["lake.max_parallel_jobs=1"]), tmp_path, DAY, jobs,
-        starting=lambda j: told.append(f"+{j.name}"), ended=lambda s: told.append(f"-{s.job}"),
+        starting=lambda j: reported.append(f"+{j.name}"), ended=lambda s: reported.append(f"-{s.job}"),
     )  # fmt: skip
-    assert told == ["+b", "-b", "+a", "-a", "+c", "-c"]
+    assert reported == ["+b", "-b", "+a", "-a", "+c", "-c"]
 
 
 def test_after_a_failure_what_runs_ends_and_nothing_begins(spark: SparkSession, tmp_path: Path) -> None:

@@ -97,9 +97,9 @@ def test_the_same_command_again_gives_the_same_files(
     (output / "events").mkdir(parents=True)
     (output / "events" / "left-over.csv").write_text("old", encoding="utf-8")
     (output / ".items.partial").mkdir()  # what a killed run leaves
-    told: list[tuple[str, int]] = []
-    assert write_world(spark, CONF, output, truth, 5, lambda folder, rows: told.append((folder, rows))) == written[2]
-    assert [name for name, _ in told[-5:]] == list(FOLDERS)
+    reported: list[tuple[str, int]] = []
+    assert write_world(spark, CONF, output, truth, 5, lambda folder, rows: reported.append((folder, rows))) == written[2]
+    assert [name for name, _ in reported[-5:]] == list(FOLDERS)
     assert sorted(p.name for p in output.iterdir()) == sorted(FOLDERS)
     for folder in FOLDERS:
         assert lines(output / folder) == lines(written[0] / folder)

@@ -98,7 +98,7 @@ def recommender(
     event counts, without a list as zero. Settings are chosen on the last events of each user inside the training file.
     Prints {"models": {NAME: {"ndcg@10": ...}}}, random and popularity always among them, and the same by length of the users'
     histories under "slices"; where both files have ratings, als has "rmse" and "mae" too, and "ratings" has them beside those of
-    the mean and of biases alone. With --items, "new_items" is how items that nobody has in the training file are ranked among
+    the mean and of biases alone. With --items, "new_items" is how items that no user has in the training file are ranked among
     themselves. "intervals" are 95% by bootstrap over users, "paired" is by how much the best model is better, "curves" are the
     metrics at other lengths of lists. Whether the test file's events were drawn at random or came last is taken from their times
     and printed as "question"; the blend weighs its experts by it. Without times it asks for both; to say it:

@@ -90,10 +90,10 @@ def link(name: str) -> zipfile.ZipInfo:
 )
 def test_a_name_that_leads_outside_is_refused_and_nothing_lands(tmp_path: Path, name: str | zipfile.ZipInfo, says: str) -> None:
     given = make(tmp_path / "a.zip", ("good.json", b"[]"), (name, b"/etc/passwd"))
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as reported:
         unpack(given, tmp_path / "lake", conf())
-    assert says in str(told.value)
-    assert "\n" not in str(told.value)
+    assert says in str(reported.value)
+    assert "\n" not in str(reported.value)
     assert files_below(tmp_path) == ["a.zip"]
 
 

@@ -74,10 +74,10 @@ ERRORS = "org.apache.kafka.common.errors."
     ],
 )
 def test_a_refusal_is_told_by_its_innermost_cause(text: str, kind: type[Exception], says: str) -> None:
-    told = refusal(text, conf())
-    assert type(told) is kind
-    assert says in str(told)
-    assert "hidden" not in str(told)
+    reported = refusal(text, conf())
+    assert type(reported) is kind
+    assert says in str(reported)
+    assert "hidden" not in str(reported)
     assert refusal("java.lang.IllegalStateException: of something else", conf()) is None
 
 

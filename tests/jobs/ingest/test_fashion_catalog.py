@@ -69,8 +69,8 @@ def test_products_events_and_pictures_reach_their_tables(world: World) -> None:
         ("p4", "https://x.test/p4.jpg", None, None, "remote"),
         ("p5", str(empty.resolve()), None, None, "damaged"),
     ]
-    told = sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule"))
-    assert told == [
+    reported = sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule"))
+    assert reported == [
         ("events.jsonl", 4, "range"), ("events.jsonl", 5, "currency"), ("events.jsonl", 6, "check"),
         ("products.csv", 4, "currency"), ("products.csv", 6, "check"),
     ]  # fmt: skip

@@ -81,7 +81,7 @@ def test_the_pipeline_goes_through_what_foreign_forms_brought(spark: SparkSessio
     ended = {step.job: (step.status, step.message) for step in steps if isinstance(step, Result)}
     # Nobody labels a text in these forms, and so few decisions teach nothing.
     skipped = {"train_sentiment", "train_moderation", "moderate_items"}
-    assert {job: told for job, told in ended.items() if told != ("succeeded", None) and job not in skipped} == {}
+    assert {job: reported for job, reported in ended.items() if reported != ("succeeded", None) and job not in skipped} == {}
     assert [ended[job][0] for job in skipped] == ["skipped"] * 3
     spam = {row["item_id"] for row in tables.items_with_truth(spark, CONF).where("is_spam").select("item_id").collect()}
     decided = world.rows("silver.moderation", "item_id", "verdict")

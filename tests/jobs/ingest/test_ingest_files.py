@@ -404,11 +404,11 @@ def test_one_file_of_a_killed_batch_takes_its_own_rows_only(world: World) -> Non
     world.ingest(first)
     assert world.counts() == [("a.csv", 2, 1, 0, 1)]
     everything = [("u1,i1,4.0,1700000000",), ("u2,i1,x,1700000001",), ("u3,i1,4.0,1700000000",), ("u4,i1,y,1700000000",)]
-    told = [(3, "type", "u2,i1,x,1700000001"), (3, "type", "u4,i1,y,1700000000")]
-    assert (world.rows("bronze.ratings", "raw"), world.quarantined()) == (everything, told)
+    reported = [(3, "type", "u2,i1,x,1700000001"), (3, "type", "u4,i1,y,1700000000")]
+    assert (world.rows("bronze.ratings", "raw"), world.quarantined()) == (everything, reported)
     world.ingest(world.folder / "in")
     assert world.counts() == [("a.csv", 2, 1, 0, 1), ("b.csv", 2, 1, 0, 1)]
-    assert (world.rows("bronze.ratings", "raw"), world.quarantined()) == (everything, told)
+    assert (world.rows("bronze.ratings", "raw"), world.quarantined()) == (everything, reported)
     batches = {row[0] for row in world.rows("ops.ingest_files", "batch_id")}
     assert {row[0] for row in world.rows("bronze.ratings", "_batch_id")} == batches
     assert {row[0] for row in world.rows("ops.quarantine", "batch_id")} == batches

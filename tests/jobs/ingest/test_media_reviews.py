@@ -65,8 +65,8 @@ def test_metadata_alone_lands_and_imdb_and_tmdb_are_one(world: World) -> None:
         ("tt0114709", "imdb", 8.3, 1_000_000, None),
         ("tt0114709", "tmdb", 7.7, 5415, 21.9),
     ]
-    told = sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule"))
-    assert told == [
+    reported = sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule"))
+    assert reported == [
         ("title.basics.tsv.gz", 4, "type"), ("title.basics.tsv.gz", 5, "required"), ("title.ratings.tsv", 3, "check"),
         ("tmdb.json", 3, "required"),
     ]  # fmt: skip

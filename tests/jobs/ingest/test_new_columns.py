@@ -1,4 +1,4 @@
-"""Columns that nothing is made of: kept raw and told, or refused, by bronze's contract; and many small files."""
+"""Columns that nothing is made of: kept raw and reported, or refused, by bronze's contract; and many small files."""
 
 from __future__ import annotations
 

@@ -161,14 +161,14 @@ def test_activity_lands_as_from_files_and_a_batch_that_is_done_again_changes_not
     extras = {"source": "twitter_activity", "input": str(file)}
     assert execute(spark, find_job("ingest_files"), settings, root, DAY, extras).status == "succeeded"
 
-    def told(lake: Lake) -> list[list[tuple[Any, ...]]]:
+    def reported(lake: Lake) -> list[list[tuple[Any, ...]]]:
         events = lake.read("silver.interactions").select("event_id", "user_id", "item_id", "event", "occurred_at")
         follows = lake.read("silver.follows").select("src_id", "dst_id", F.unix_timestamp("followed_at") - 1_700_000_000)
         rejected = lake.read("ops.quarantine").select("record_type", "line", "rule")
         return [sorted(map(tuple, frame.collect()), key=repr) for frame in (events, follows, rejected)]
 
-    found = told(flow.lake())
-    assert found == told(Lake(spark, root, load(), Run("reader")))
+    found = reported(flow.lake())
+    assert found == reported(Lake(spark, root, load(), Run("reader")))
     assert sorted(row[3] for row in found[0]) == ["click", "comment", "like", "share", "view"]
     assert found[1] == [("7", "8", 6)]
     faults = [("activity", 10, "check"), ("activity", 11, "bad_json"), ("follows", 8, "duplicate_key"), ("follows", 9, "required")]
@@ -177,12 +177,12 @@ def test_activity_lands_as_from_files_and_a_batch_that_is_done_again_changes_not
     flow.file("2.activity.jsonl", *LATER)
     assert flow.run().status == "succeeded"
     found[1] = [("7", "8", 20), ("8", "7", 21)]
-    assert (told(flow.lake()), flow.totals()) == (found, (14, 8, 2, 4))
+    assert (reported(flow.lake()), flow.totals()) == (found, (14, 8, 2, 4))
     # Killed before Spark's own commit: the last batch is done again.
     (flow.checkpoint() / "commits" / "1").unlink()
     (flow.checkpoint() / "commits" / ".1.crc").unlink()
     assert flow.run().tags["batches"] == "1"
-    assert (told(flow.lake()), flow.totals()) == (found, (14, 8, 2, 4))
+    assert (reported(flow.lake()), flow.totals()) == (found, (14, 8, 2, 4))
 
 
 def test_a_stream_that_began_with_poison_goes_on(flow: Flow) -> None:
@@ -318,5 +318,5 @@ def test_three_kills_in_mid_batch_lose_and_double_nothing(flow: Flow, kafka: str
     assert flow.places() == sorted([("killed/0", i) for i in range(456)] + [("killed/1", i) for i in range(500)], key=repr)
     assert flow.quarantined() == [("killed/0", 450 + i, rule) for i, rule in enumerate(RULES)]
     assert flow.totals() == (956, 900, 50, 6)
-    # A killed run is told by the next one that comes to its end: of three in a row, the last.
+    # A killed run is reported by the next one that comes to its end: of three in a row, the last.
     assert [row[0] for row in flow.rows("ops.runs", "status")] == ["killed", "succeeded"]

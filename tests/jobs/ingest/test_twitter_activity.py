@@ -90,8 +90,8 @@ def test_a_folder_of_all_kinds_reaches_every_table(world: World) -> None:
     ]
     assert ("e3",) in world.rows("silver.interactions", "event_id")
     assert [row[:2] for row in world.rows("silver.follows", "src_id", "dst_id", "weight")] == [("22", "7"), ("8", "7"), ("9", "7")]
-    told = sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule"))
-    assert told == [
+    reported = sorted((Path(file).name, line, rule) for file, line, rule in world.rows("ops.quarantine", "file", "line", "rule"))
+    assert reported == [
         ("activity.jsonl", 5, "type"),  # an id that was rounded
         ("activity.jsonl", 6, "check"),  # no such event
         ("activity.jsonl", 7, "required"),  # follows nobody

@@ -138,15 +138,15 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(
     assert [tuple(v for n, v in r.asDict().items() if n != "run_id") for r in build(again)] == without_run
 
     find_job("recommend_users").run(again, again.settings.recommend, DAY)
-    told = again.read("gold.item_audiences", on=DAY).collect()
-    assert not any((r["user_id"], r["item_id"]) in seen for r in told)
-    # Everybody but who has blocked its owner may be told of what nobody has met.
-    assert {r["user_id"] for r in told if (r["item_id"], r["source"]) == ("new", "content")} == {f"u{n}" for n in range(1, 12)}
-    assert {r["item_id"][0] for r in told if r["user_id"] == "u1" and r["rank"] == 1 and r["source"] == "als"} <= {"1"}
-    because = {(r["user_id"], r["because_item_id"]) for r in told if r["reason_code"].startswith("because_")}
+    reported = again.read("gold.item_audiences", on=DAY).collect()
+    assert not any((r["user_id"], r["item_id"]) in seen for r in reported)
+    # Everybody but who has blocked its owner may be reported of what nobody has met.
+    assert {r["user_id"] for r in reported if (r["item_id"], r["source"]) == ("new", "content")} == {f"u{n}" for n in range(1, 12)}
+    assert {r["item_id"][0] for r in reported if r["user_id"] == "u1" and r["rank"] == 1 and r["source"] == "als"} <= {"1"}
+    because = {(r["user_id"], r["because_item_id"]) for r in reported if r["reason_code"].startswith("because_")}
     assert because
     assert because <= seen
-    assert {r["reason_code"] for r in told if r["source"] == "content"} == {"new_item"}
+    assert {r["reason_code"] for r in reported if r["source"] == "content"} == {"new_item"}
 
     explored = make_lake(run_id="run-4")
     arms = spark.createDataFrame([("campaign=all", item, 1, 0.0, 0.0, 0.0, 0.0, 0.5) for item in ("0-0", "1-1")], ARMS)

@@ -80,7 +80,7 @@ def test_a_mistake_is_one_line(
 ) -> None:
     arguments = ["graph", "rank", "--edges", edges_file(tmp_path, header, text), "--output", str(tmp_path / "r.csv")]
     assert run(arguments) == code
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert message in reported
+    assert reported.count("\n") == 1
     assert not (tmp_path / "r.csv").exists()

@@ -38,7 +38,7 @@ def test_train_then_score_with_a_folder_and_with_the_lake(
     assert said["train_rows"] + said["test_rows"] == 150
 
     score_sentiment(reviews, "words", out, model=model)
-    told = json.loads(capsys.readouterr().out)
+    reported = json.loads(capsys.readouterr().out)
     with out.open(newline="", encoding="utf-8") as text:
         rows = list(csv.DictReader(text))
     assert list(rows[0]) == [
@@ -46,9 +46,9 @@ def test_train_then_score_with_a_folder_and_with_the_lake(
     ]  # fmt: skip
     assert [row["id"] for row in rows] == [str(i) for i in range(154)]
     assert sum(row["predicted_label"] == row["stars"] for row in rows) > 145
-    assert {row["model_version"] for row in rows} == {said["model_version"]} == {told["model_version"]}
-    assert told["rows"] == 154
-    assert told["predicted"]["bad"] == sum(row["predicted_label"] == "bad" for row in rows)
+    assert {row["model_version"] for row in rows} == {said["model_version"]} == {reported["model_version"]}
+    assert reported["rows"] == 154
+    assert reported["predicted"]["bad"] == sum(row["predicted_label"] == "bad" for row in rows)
     named = ("probability_bad", "probability_good", "probability_mixed")
     assert all(sum(float(row[name]) for name in named) == pytest.approx(1.0) for row in rows)
 

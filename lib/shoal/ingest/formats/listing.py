@@ -168,7 +168,7 @@ def survey_files(
 ) -> list[Survey]:
     """A Survey a file, in the order of `paths`: read once, a file a task at a time, in chunks; up to FEW_FILES of FEW_BYTES
     together, none of them zipped, without Spark. With `documents`, a .json file may be one document, and each line of another
-    one, told by `pages`.
+    one, as `pages` says.
 
     Collects one row a file and stretch: at most ingest.max_files, and one per split_bytes of a large file. Raises InputError
     for a file that cannot be read or whose first line is no header.

@@ -14,7 +14,7 @@ def summarise_communities(edges: DataFrame, communities: DataFrame) -> DataFrame
     `conductance`, `modularity`, `total_modularity` (double).
 
     edges: `src`, `dst`, `weight` (shoal.mine.graph.edges.clean_edges), taken as undirected. communities: `node_id`,
-    `community_id`, one row a node; an edge of a node that has none is left out. With m the summed weight, w the weight
+    `community_id`, one row a node; an edge of a node that has none is excluded. With m the summed weight, w the weight
     inside and x the weight across, the volume is 2w + x, and
 
     modularity = w / m - (volume / 2m)^2, the community's term of Newman's Q (Analysis of weighted networks, 2004, eq. 6);

@@ -45,8 +45,8 @@ def heaviest_edges(edges: DataFrame, most: int) -> DataFrame:
 def mention_edges(texts: DataFrame, users: DataFrame) -> DataFrame:
     """`src` mentions `dst`, `weight` how many texts of src do: @name in any case, the name a user's username or id.
 
-    texts: `author_id`, `text`. users: `user_id`, `username`. A name of several users is nobody's; nobody mentions themselves. One
-    join on names, two shuffles.
+    texts: `author_id`, `text`. users: `user_id`, `username`. A name of several users counts for none; self-mentions do not count.
+    One join on names, two shuffles.
     """
     found = F.array_distinct(F.regexp_extract_all(F.lower("text"), F.lit(_MENTION), F.lit(1)))
     named = texts.where("author_id is not null").select(F.col("author_id").alias("src"), F.explode(found).alias("name"))

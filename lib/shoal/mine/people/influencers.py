@@ -61,7 +61,7 @@ class InfluencerDraft:
 
 @dataclass(frozen=True)
 class InfluencerTraining:
-    """A model, its quality on accounts that it had not seen, the columns left out with the reason, importances by feature
+    """A model, its quality on accounts that it had not seen, the columns excluded with the reason, importances by feature
     (impurity), and what the draft that had not seen them says of them."""
 
     model: InfluencerModel

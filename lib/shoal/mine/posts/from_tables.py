@@ -29,7 +29,7 @@ class PostTables:
 def posts_of(tables: PostTables, end: datetime) -> DataFrame:
     """POSTS (shoal.mine.posts.features) and `item_id` of posts made before `end` that have an owner and a time.
 
-    Likes and comments are the last counts observed before `end` (silver.item_engagement); of a post that nobody has counted, those
+    Likes and comments are the last counts observed before `end` (silver.item_engagement); of a post that no source counts, those
     of silver.interactions, where it has any event; else null. Followers and following are as the source last said, whenever that
     was; of an author of whom no source says it, the pairs of silver.follows before `end`, where there are any. `position` is a hash
     of the id. Up to six joins, on keys.

@@ -16,7 +16,7 @@ def order_texts(texts: DataFrame, polarity: DataFrame | None, gap_hours: float) 
     place (0 to 1 from the first to the last text), is_turn, is_session (whether one begins with it), reply_seconds (null for no
     reply), replied_to (the author whose text a reply follows), is_answered (whether the next text is a reply).
 
-    `texts`: rows of silver.texts; `polarity`: text_id, polarity, or None. Texts without author or time are passed over. One shuffle
+    `texts`: rows of silver.texts; `polarity`: text_id, polarity, or None. Texts without author or time are skipped. One shuffle
     by conversation, one join.
     """
     known = texts.where("conversation_id IS NOT NULL AND author_id IS NOT NULL AND created_at IS NOT NULL").select(

@@ -94,7 +94,7 @@ class AlsModel:
 def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
     """One row per distinct id of `column`: the id and `name`, an int from 0 without gaps; the same at every call.
 
-    Null ids are left out. Cost: two shuffles of the distinct ids; no single partition sorts them all. Raises nothing
+    Null ids are excluded. Cost: two shuffles of the distinct ids; no single partition sorts them all. Raises nothing
     below 2,147,483,648 ids, which is what MLlib's ALS can hold.
     """
     bucketed = rows.select(column).where(F.col(column).isNotNull()).distinct()
@@ -109,7 +109,7 @@ def number_ids(rows: DataFrame, column: str, name: str) -> DataFrame:
 
 def with_numbers(preferences: DataFrame) -> DataFrame:
     """The preferences with `user` and `item`, the ids as dense ints, which is what MLlib's ALS takes. Rows without an id
-    are left out.
+    are excluded.
 
     Number first, then split: all parts then share one numbering. Persist the result where several fits use it. Cost: the
     shuffles of `number_ids`, two joins.

@@ -1,4 +1,4 @@
-"""What an item is about, as TF-IDF terms, and what that says of who will like it: for items that nobody has met yet.
+"""What an item is about, as TF-IDF terms, and what that says of who will like it: for items that no user has met yet.
 
 Terms are words of title and text, categories, hashtags, kind, owner, the half decade of a year in the title, the order of
 magnitude of the price. A ridge regression from terms to the factors of items that have events (Gantner et al., Learning
@@ -45,7 +45,7 @@ def content_terms(items: DataFrame, words: bool = True) -> DataFrame:
     """One row per item: item_id and `terms`, array<string>, repeated as often as they occur, empty where nothing is known.
 
     `items`: item_id and any of title, text, categories, hashtags (arrays), kind, owner_id, price_usd. Without `words` those of
-    title and text are left out. Column expressions only.
+    title and text are excluded. Column expressions only.
     """
     nothing = F.array().cast("array<string>")
 
@@ -204,7 +204,7 @@ def _collected(rows: DataFrame, beside: Column) -> tuple[pa.Table | None, int]:
 def content_neighbours(content: DataFrame, max_items: int, neighbours: int, max_share: float) -> DataFrame:
     """One row per item and rank: item_id, rank, similar_item_id, similarity: the cosine of the two items' weights, ]0, 1].
 
-    Only terms that at most `max_share` of the items have count: what all share makes nobody alike. Exact, ties by id; an item
+    Only terms that at most `max_share` of the items have count: what all share makes no two alike. Exact, ties by id; an item
     that shares no such term with any other has no row. Cost: `co_occurrence` with terms as rows, where a term of n items is n^2
     products: at most `max_items` items count, those of most terms.
     """

@@ -169,7 +169,7 @@ def histories(placed: DataFrame, catalogue: Catalogue) -> DataFrame:
     """One row per user: user_id, `items` (array<int>, ascending), `strengths` (array<float>), `backs` (array<int>), `ratings`
     (array<float>) and `days` (array<double>, since 1970), NaN where there is none.
 
-    Preferences of items outside the catalogue are left out; a user of only such items has no row. `placed`: see
+    Preferences of items outside the catalogue are excluded; a user of only such items has no row. `placed`: see
     `with_places`. Cost: a broadcast of the catalogue, one shuffle by user.
     """
     numbered = placed.join(F.broadcast(catalogue.numbers), "item_id")

@@ -26,9 +26,9 @@ def _fit(features: Doubles, labels: Doubles, weights: Doubles, ridge: float) -> 
     mean = share @ features
     scale = np.sqrt(share @ (features - mean) ** 2)
     # What rounding leaves of a constant is no variance.
-    told = scale > 1e-12 * np.maximum(np.abs(mean), 1e-300)
-    design = np.ones((len(features), int(told.sum()) + 1))
-    design[:, :-1] = (features[:, told] - mean[told]) / scale[told]
+    varies = scale > 1e-12 * np.maximum(np.abs(mean), 1e-300)
+    design = np.ones((len(features), int(varies.sum()) + 1))
+    design[:, :-1] = (features[:, varies] - mean[varies]) / scale[varies]
     penalty = np.full(design.shape[1], ridge)
     penalty[-1] = 0.0
     rate = min(max(float(share @ labels), 1e-12), 1 - 1e-12)
@@ -48,7 +48,7 @@ def _fit(features: Doubles, labels: Doubles, weights: Doubles, ridge: float) -> 
         if before - loss < 1e-12 * max(1.0, abs(before)):
             break
     coefficients = np.zeros(features.shape[1])
-    coefficients[told] = found[:-1] / scale[told]
+    coefficients[varies] = found[:-1] / scale[varies]
     return coefficients, float(found[-1] - coefficients @ mean)
 
 

@@ -8,7 +8,7 @@ mean an item is by its terms (`content...`); and by how much the item's terms ar
 events (`affinity`).
 
 Context: base rates of the item and of the user, by which the others are to be read (CONTEXT). How long before the user's last
-event an item was first met (`log_age`), or how long after (`log_unborn`), and how long nobody had met it by then (`log_idle`),
+event an item was first met (`log_age`), or how long after (`log_unborn`), and how long no user had met it by then (`log_idle`),
 say what the user can have met.
 
 Scores of different parts, and of one part for different users, have different scales. So an expert sees each score as its

@@ -7,7 +7,7 @@ back to its user; from a node without an edge it always goes back. That is netwo
 The chance to be at an item, divided by degree ** beta, is its score: with beta 0 the popular come first, as PageRank has it.
 
 All users are walked at once, a block of them as the columns of one dense matrix, which each step multiplies with the sparse
-matrix of transitions. How many steps are taken follows from `damping` and `tolerance` alone: what is left out sums to less than
+matrix of transitions. How many steps are taken follows from `damping` and `tolerance` alone: what is left sums to less than
 the tolerance, and lists are the same however users lie in blocks and partitions.
 """
 
@@ -40,7 +40,7 @@ BLOCK_BYTES, BLOCK_USERS = 256 << 20, 64
 
 @dataclass(frozen=True)
 class PagerankSettings:
-    """`damping`: chance of another step; `tolerance`: how much of the walk may be left out; `beta`: how popular items are
+    """`damping`: chance of another step; `tolerance`: how much of the walk may be cut off; `beta`: how popular items are
     held back; `follow_weight`: of an edge to somebody whom one follows, an event being 1."""
 
     damping: float
@@ -80,7 +80,7 @@ class WalkGraph:
 
 def walk_graph(placed: DataFrame, follow_weight: float, follows: DataFrame | None = None) -> WalkGraph:
     """The graph of preferences (see `histories.with_places`) and of follows (src_id, dst_id; repeated ones count
-    once, nobody follows themselves).
+    once, self-follows do not count).
 
     Raises InputError for more than MAX_ITEMS items, more than MAX_NODES nodes, edges over MAX_GRAPH_BYTES. Cost: collects the
     items' ids and the edges as numbers, sizes asked for first; some shuffles by user; three times the edges' bytes on the driver.

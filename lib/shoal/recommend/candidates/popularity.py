@@ -1,4 +1,4 @@
-"""Popularity: the same order for everybody, each user's seen items left out. A baseline, and the answer for unknown
+"""Popularity: the same order for everybody, each user's seen items excluded. A baseline, and the answer for unknown
 users.
 """
 
@@ -45,7 +45,7 @@ def decayed_popularity(
 def list_popular(scores: DataFrame, users: DataFrame, seen: DataFrame, k: int, user_batch_size: int) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score: the best-scored items that the user has not seen.
 
-    `scores`: item_id, score (double, unique ids; null and NaN scores are left out); `users`: user_id, unique; `seen`:
+    `scores`: item_id, score (double, unique ids; null and NaN scores are excluded); `users`: user_id, unique; `seen`:
     user_id, item_id. Ties go to the smaller item_id. Who has seen nearly all of the first MAX_PLACES items gets a shorter list.
     Cost: only the first k + (most items seen by a user) items can matter; of these at most MAX_PLACES are collected, and go
     through the top-k engine as a model of rank one, whose factor is the place in the order, exact in float32 up to 16 million.

@@ -13,7 +13,7 @@ from shoal.recommend.protocol.split import DEEDS, deeds_value, deeds_weight
 
 # event: every rating is an event like any other, as published protocols have it; relative: see `with_relative_ratings`.
 Ratings = Literal["event", "relative"]
-# A user's mean is taken as if so many of the ratings were the mean of all: of one rating nobody knows whether it is low.
+# A user's mean is taken as if so many of the ratings were the mean of all: one rating does not say whether it is low.
 MEAN_DAMPING = 3.0
 
 

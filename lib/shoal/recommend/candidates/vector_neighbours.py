@@ -29,7 +29,7 @@ PAIRS = "item_id string, similar_item_id string, similarity double"
 SHORTEST = 1e-6
 # Vectors that a task of the buckets holds.
 TASK_BYTES = 64 << 20
-# More bits a code tell nobody apart that is left in a bucket.
+# More bits a code separate no items that is left in a bucket.
 MAX_BITS = 40
 
 
@@ -52,7 +52,7 @@ def nearest_vectors(vectors: DataFrame, settings: VectorSettings, centred: bool)
     ]0, 1].
 
     `vectors`: item_id, features (array<float>, of one length); `centred`: without the mean of all vectors, so that what they all
-    share makes nobody alike. Who has no direction, or no neighbour with a cosine above 0, has no row. Exact up to `exact_items`;
+    share makes no two alike. Who has no direction, or no neighbour with a cosine above 0, has no row. Exact up to `exact_items`;
     above, a neighbour may be missed, in ways that depend on `seed` and not on partitions. Rows of several lengths raise InputError;
     null, NaN or infinity fail the Spark job with such a line. Cost: a pass for the mean, a row a partition collected; then that of
     `exact_pairs` (items^2) or of `hashed_pairs`. `vectors` is gone through some times: cache it.

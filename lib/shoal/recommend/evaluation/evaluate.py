@@ -169,8 +169,8 @@ def evaluate_models(
         names = list(made)
         lists = reduce(DataFrame.unionByName, made.values()).persist()
         metrics = evaluate_lists(lists, test, train, names, protocol.k, protocol.fold_in)
-        told = protocol.items is not None and protocol.beyond is not None
-        vectors = content_vectors(described(protocol), protocol.needed().content) if told else user_vectors(train)
+        has_items = protocol.items is not None and protocol.beyond is not None
+        vectors = content_vectors(described(protocol), protocol.needed().content) if has_items else user_vectors(train)
         for model, value in diversity_of(lists, vectors, protocol.k, names).items():
             metrics[model]["all"][f"intra_list_diversity@{protocol.k}"] = value
     finally:
@@ -204,8 +204,8 @@ def evaluate_lists(
     sliced = with_history_slices(user_metrics(lists, test, [k], models), train if met is None else met)
     beyond = {row["model"]: row.asDict() for row in novelty(lists, train, [k], models).collect()}
     rows = [row.asDict() for row in mean_metrics(sliced, ("model", "slice")).collect()]
-    nobody: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
-    found: dict[str, dict[str, Metrics]] = {model: {"all": dict(nobody)} for model in models}
+    no_user: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
+    found: dict[str, dict[str, Metrics]] = {model: {"all": dict(no_user)} for model in models}
     for row in sorted(rows, key=lambda row: row["slice"]):
         found[row.pop("model")][row.pop("slice")] = row
     for model in models:
@@ -324,7 +324,7 @@ def described(protocol: EvaluationProtocol) -> DataFrame:
 
 
 def evaluate_new_items(train: DataFrame, test: DataFrame, protocol: EvaluationProtocol) -> dict[str, Metrics]:
-    """Model -> metric -> mean over the users of `test` who have an item there that nobody has in `train`, where only such items
+    """Model -> metric -> mean over the users of `test` who have an item there that no user has in `train`, where only such items
     are ranked and sought: `content`, `genre_popularity` (see `candidates.content`), `random`. Means are None where there
     is no such item.
 
@@ -350,8 +350,8 @@ def evaluate_new_items(train: DataFrame, test: DataFrame, protocol: EvaluationPr
         found = {row["model"]: row.asDict() for row in mean_metrics(per_user).collect()}
     finally:
         new.unpersist()
-    nobody: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
-    return {name: {m: v for m, v in found.get(name, nobody).items() if m != "model"} for name in made}
+    no_user: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
+    return {name: {m: v for m, v in found.get(name, no_user).items() if m != "model"} for name in made}
 
 
 def _implicit_als(train: DataFrame, protocol: EvaluationProtocol, chosen: Chosen, tell: Tell) -> AlsSettings:

@@ -2,7 +2,7 @@
 
 Every metric of a user is a function of three things: the ranks at which relevant items stand (`hit_ranks`, ascending),
 how many items are relevant, and k. Relevance is binary. docs/metrics.md gives each formula with its source and an
-example worked by hand. Who counts: every user with a test event; one without a recommendation counts zero. Where nobody
+example worked by hand. Who counts: every user with a test event; one without a recommendation counts zero. Where no user
 counts a mean is null, never 0.0.
 """
 
@@ -77,7 +77,7 @@ def user_metrics(recommendations: DataFrame, test: DataFrame, ks: Sequence[int],
 
     `recommendations`: model, user_id, rank (from 1), item_id; an item listed twice counts at its better rank. `test`:
     user_id, item_id, where repeated rows count once and rows without a user or item not at all. A model of `models`
-    without a row for a user gives that user zeros; a model that is not in `models` is left out; users without a test
+    without a row for a user gives that user zeros; a model that is not in `models` is excluded; users without a test
     event too. Empty `test`: no rows.
 
     Raises UsageError for a k below 1 or none. Cost: each frame is shuffled once, by user; nothing is cached or collected.
@@ -121,7 +121,7 @@ def mean_metrics(per_user: DataFrame, by: Sequence[str] = ("model",)) -> DataFra
 
 
 def evaluate_split(lists: DataFrame, held_out: DataFrame, k: int) -> dict[str, float | None]:
-    """Metric -> mean over the users of `held_out`, for one model's lists (user_id, rank, item_id); None where nobody counts.
+    """Metric -> mean over the users of `held_out`, for one model's lists (user_id, rank, item_id); None where no user counts.
 
     Cost: that of `user_metrics`; collects one row.
     """
@@ -155,7 +155,7 @@ def novelty(recommendations: DataFrame, history: DataFrame, ks: Sequence[int], m
     users who have the item, in bits (Zhou et al., PNAS 107(10), 2010, "self-information"), and `popularity_bias@<k>`, the mean of
     that share, 0..1 (Abdollahpouri et al., RMSE workshop at RecSys 2019, "average recommendation popularity").
 
-    `history`: user_id, item_id; a listed item that nobody has there does not count. Null for a model that lists nothing.
+    `history`: user_id, item_id; a listed item that no user has there does not count. Null for a model that lists nothing.
     Cost: `history` is shuffled once by item, the lists once; the number of users is one row, broadcast.
     """
     met = history.select("user_id", "item_id").distinct()

@@ -32,7 +32,7 @@ class Replicates:
 
     @property
     def means(self) -> Doubles:
-        """Replicates x models; NaN where a replicate has nobody."""
+        """Replicates x models; NaN where a replicate has no user."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(self.totals / self.users[:, None])
 
@@ -66,7 +66,7 @@ def bootstrap(per_user: DataFrame, metric: str, models: Sequence[str], seed: int
 
 
 def intervals(found: Replicates) -> dict[str, list[float] | None]:
-    """Model -> [low, high], the 95% interval of its mean; None where nobody counts."""
+    """Model -> [low, high], the 95% interval of its mean; None where no user counts."""
     means = found.means[found.users > 0]
     if not len(means):
         return dict.fromkeys(found.models)
@@ -85,7 +85,7 @@ def is_better(found: Replicates, new: str, old: str, max_p_value: float) -> bool
 
 
 def paired_differences(found: Replicates, best: str) -> dict[str, dict[str, float]]:
-    """Other model -> {"low", "high"} of the 95% interval of `best` minus it, and "p_value"; empty where nobody counts."""
+    """Other model -> {"low", "high"} of the 95% interval of `best` minus it, and "p_value"; empty where no user counts."""
     means = found.means[found.users > 0]
     if not len(means):
         return {}

@@ -207,7 +207,7 @@ def _best_of_part(block: Floats, users: Floats, part: Floats, error: Doubles, k:
     found, scores = _sorted_best(candidates, exact, k)
     if taken == width:
         return found, scores
-    # An item that was left out can belong inside only where its rough score is within both errors of the k-th rough score.
+    # An item that was excluded can belong inside only where its rough score is within both errors of the k-th rough score.
     at_least = -np.partition(-rough, k - 1, axis=1)[:, k - 1] - 2 * error
     for row in np.flatnonzero((rough.min(axis=1) >= at_least) & np.isfinite(at_least)):
         near = np.flatnonzero(block[row] >= at_least[row])[None, :]
