@@ -25,7 +25,7 @@ from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.graph.algorithms import engine_for, find_communities
 from shoal.mine.graph.edges import follow_edges
-from shoal.mine.graph.lineage import carry_ids, changes
+from shoal.mine.graph.lineage import carry_ids, changes, no_changes
 from shoal.mine.graph.modularity import leader_scores, summarise_communities, with_top_members
 from shoal.mine.graph.names import with_hashtags
 from shoal.runner.command import run_job
@@ -77,7 +77,9 @@ def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
         before = last_members(lake, relation, as_of)
         if before is not None:
             members = carry_ids(members, before, as_of.isoformat()).localCheckpoint()
-            written["gold.community_changes"].append(changes(members, before).withColumns(marks))
+        # The table is there from the first run on.
+        changed = no_changes(members) if before is None else changes(members, before)
+        written["gold.community_changes"].append(changed.withColumns(marks))
         summary = summarise_communities(edges, members).transform(
             with_top_members, members, leader_scores(edges, ranks), conf.top_members
         )

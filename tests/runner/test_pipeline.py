@@ -104,18 +104,24 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
 
 def test_every_stage_succeeds_and_is_in_the_log(spark: SparkSession, built: Built) -> None:
     ended = [(s.job, s.status, s.message) for s in built.steps if isinstance(s, Result)]
-    # The simulated world has no log of impressions and no decisions of moderators.
-    skipped = ["train_moderation", "moderate_items", "update_bandits"]
-    assert [(job, status) for job, status, message in ended if message is not None] == [(job, "skipped") for job in skipped]
+    # The simulated world has no log of impressions, no decisions of moderators, no pictures, messages or experiments.
+    skipped = {"build_images", "train_moderation", "moderate_items", "summarise_conversations", "update_bandits", "assign_users",
+               "analyse_experiments"}  # fmt: skip
+    assert sorted((job, status) for job, status, message in ended if message is not None) == sorted(
+        (job, "skipped") for job in skipped
+    )
     assert len(ended) == 4 + sum(len(jobs) for jobs in built.settings.pipeline.values())
     logged = built.lake(spark).read("ops.runs").groupBy("status").count().collect()
-    assert {row["status"]: row["count"] for row in logged} == {"succeeded": len(ended) - 3, "skipped": 3}
+    assert {row["status"]: row["count"] for row in logged} == {
+        "succeeded": len(ended) - len(skipped), "skipped": len(skipped) + 1,  # build_images was asked before the copy too
+    }  # fmt: skip
     assert all(str(s.job) in steps_table(built.steps) for s in built.steps)
 
 
 def test_a_job_reads_and_writes_what_it_declares(spark: SparkSession, built: Built) -> None:
     # Which job waits for which comes from there. Snapshots are carried forward, and places explored, in larger lakes or on request.
-    optional = {("build_users", "features.users"), ("build_items", "features.items"), ("build_recommendations", "gold.bandit_arms")}
+    optional = {("build_users", "features.users"), ("build_items", "features.items"), ("build_recommendations", "gold.bandit_arms"),
+                ("find_communities", "gold.communities")}  # fmt: skip
     existing = {name for name in contract_names() if built.lake(spark).exists(name)}
     for step in built.steps:
         assert isinstance(step, Result)
@@ -170,9 +176,9 @@ def test_a_second_run_passes_over_what_is_done_and_force_writes_the_same(spark: 
     jobs = jobs_between(built.settings, "features", "features")
     before = built.lake(spark).read("features.items", on=DAY).drop("run_id").collect()
     again = run_pipeline(spark, built.settings, built.root, DAY, jobs)
-    assert [type(step) for step in again] == [UpToDate] * len(jobs)
+    assert {step.job for step in again if not isinstance(step, UpToDate)} == {"build_images"}  # skipped, and asked again
     forced = run_pipeline(spark, built.settings, built.root, DAY, jobs, force=True)
-    assert [step.status for step in forced if isinstance(step, Result)] == ["succeeded"] * len(jobs)
+    assert [step.status for step in forced if isinstance(step, Result)].count("succeeded") == len(jobs) - 1
     after = built.lake(spark).read("features.items", on=DAY).drop("run_id").collect()
     assert sorted(map(tuple, before), key=repr) == sorted(map(tuple, after), key=repr)
 
@@ -197,9 +203,13 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     unnamed |= {"item_audiences"}
     # The world has no decisions; a text's id is compressed with its like.
     unnamed |= {"moderation", "entities", "keywords"}
-    assert {t.split(".")[1] for t in contract_names() if t.startswith("gold.")} - unnamed <= {
-        Path(name).parts[1] for name in before if name.startswith("gold/")
-    }
+    # The first run of communities has no change; topics and trends are words; an author of one post is in no model's tables.
+    unnamed |= {"community_changes", "topics", "trends", "viral_posts", "engagement_predictions", "explanations",
+                "feature_importances", "influencers", "posting_times"}  # fmt: skip
+    # No messages, no experiment, no copied text.
+    unnamed |= {"conversations", "conversation_participants", "experiment_assignments", "experiment_results", "near_duplicates"}
+    named = {Path(name).parts[1] for name in before if name.startswith("gold/")}
+    assert {t.split(".")[1] for t in contract_names() if t.startswith("gold.")} - unnamed - named == set()
     old_model = champion(built.lake(spark), "shoal_recommender")
     assert old_model is not None
 

@@ -38,6 +38,12 @@ def _shared(members: DataFrame, before: DataFrame) -> DataFrame:
     return both.groupBy("new", "old").agg(F.count("*").alias("nodes"))
 
 
+def no_changes(members: DataFrame) -> DataFrame:
+    """`changes` of a first run: its columns, no row."""
+    columns = "community_id string, change string, others array<string>, nodes bigint, nodes_before bigint"
+    return members.sparkSession.createDataFrame([], columns)
+
+
 def changes(members: DataFrame, before: DataFrame) -> DataFrame:
     """A row an event: `community_id`, `change`, `others` (ids, in order), `nodes`, `nodes_before`.
 
