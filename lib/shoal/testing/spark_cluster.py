@@ -7,6 +7,7 @@ started, never by name.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from shoal.errors import TransientError
 from shoal.spark.jars import spark_jars_folder
@@ -65,7 +67,7 @@ def start(folder: Path, workers: int = 2, memory: str = "2g") -> Cluster:
             own = ("--cores", "1", "--memory", memory, "--port", str(ports[2 + 2 * n]), "--webui-port", str(ports[3 + 2 * n]))
             home = folder / f"worker-{n}"
             nodes.append(_process(home, _WORKER, *own, "--work-dir", str(home / "work"), master))
-        _wait(lambda: _registered(nodes[0]) >= workers, nodes, deadline)
+        _wait(lambda: _alive_workers(ports[1]) >= workers, nodes, deadline)
     except TransientError:
         stop(Cluster(master, tuple(nodes)))
         raise
@@ -131,9 +133,13 @@ def _wait(is_up: Callable[[], bool], nodes: list[Node], deadline: float) -> None
         time.sleep(0.2)
 
 
-def _registered(master: Node) -> int:
-    """How many workers the master has registered, by its log."""
-    return (master.folder / "node.log").read_text(errors="replace").count("Registering worker")
+def _alive_workers(port: int) -> int:
+    """How many workers the master has registered, by its page for programs."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/json/", timeout=5) as answer:
+            return sum(each["state"] == "ALIVE" for each in json.load(answer)["workers"])
+    except (OSError, ValueError):
+        return 0
 
 
 def _answers(port: int) -> bool:
