@@ -108,13 +108,19 @@ def kill_executor(cluster: Cluster, seconds: float = 60) -> int:
 def _process(folder: Path, main: str, *arguments: str) -> Node:
     """Start one process with a folder of its own for everything, temporary files too."""
     (folder / "tmp").mkdir(parents=True)
-    command = [java(), "-Xmx256m", f"-Djava.io.tmpdir={folder / 'tmp'}", "-cp", str(spark_jars_folder() / "*"), main,
+    (folder / "log4j2.properties").write_text("rootLogger.level = info\nrootLogger.appenderRef.out.ref = out\n"
+        "appender.out.type = Console\nappender.out.name = out\nappender.out.layout.type = PatternLayout\n"
+        "appender.out.layout.pattern = %d %p %c{1} %m%n\n")  # fmt: skip
+    logging = f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"
+    command = [java(), "-Xmx256m", f"-Djava.io.tmpdir={folder / 'tmp'}", logging, "-cp", str(spark_jars_folder() / "*"), main,
                "--host", "127.0.0.1", *arguments]  # fmt: skip
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     # Nothing of this process's environment: no virtual environment, no path to this project, no credentials.
     # The machine's own Python stands first: a version manager's shim asks a home that is another one here.
     kept["PATH"] = f"{Path(sys.base_prefix) / 'bin'}:{kept.get('PATH', '')}"
     temporary = str(folder / "tmp")
+    # The launcher of executors asks for Scala's version, which Spark's own scripts set.
+    kept["SPARK_SCALA_VERSION"] = "2.12"
     environment = kept | {"JAVA_HOME": java_home(), "SPARK_HOME": str(spark_jars_folder().parent), "HOME": str(folder),
                           "TMPDIR": temporary, "SPARK_LOCAL_DIRS": temporary, "SPARK_LOCAL_IP": "127.0.0.1"}  # fmt: skip
     with (folder / "node.log").open("ab") as log:
