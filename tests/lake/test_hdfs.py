@@ -23,13 +23,11 @@ from shoal.simulate.world import WorldConf
 from shoal.simulate.write import write_world
 from shoal.testing import hdfs
 
-from tests.support.hdfs_files import put
-
 WORLD = WorldConf(users=40, items=30, events=900, texts=60, days=30, seed=5)
 JOBS = ("build_users", "train_recommender", "rank_nodes", "build_recommendations")
 SMALL = ["train_recommender.feedback=implicit", "train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]",
          "train_recommender.alphas=[1.0]", "train_recommender.max_iter=3", "train_recommender.experts=[]",
-         "recommend.k=3", "ingest.split_bytes=4096"]  # fmt: skip
+         "recommend.k=3"]  # fmt: skip
 # Of one run or place: compared by the other columns.
 OWN = {"run_id", "ingested_at", "_ingested_at", "model_version", "started_at", "ended_at", "seconds", "batch_id", "_batch_id"}
 # Two lakes are built in the fixture of the first test.
@@ -39,8 +37,7 @@ COMPARED = ("silver.interactions", "silver.items", "silver.follows", "features.u
 
 @pytest.fixture(scope="module")
 def lakes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """(URI, local path) of a lake on HDFS and one on the disk, made by the same jobs of the same files; those of the first are read
-    from HDFS too, by WebHDFS, in stretches of 4 KiB."""
+    """(URI, local path) of a lake on HDFS and one on the disk, made by the same jobs of the same files."""
     folder = tmp_path_factory.mktemp("hdfs")
     try:
         node = hdfs.start(folder / "node")
@@ -52,10 +49,9 @@ def lakes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
     try:
         write_world(spark, WORLD, folder / "raw", folder / "truth", partitions=2)
         local = str(folder / "local")
-        build(spark, local, str(folder / "raw"))
+        build(spark, local, folder / "raw")
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'models.db'}"
-        put(folder / "raw", f"{node.web_uri}/raw")
-        build(spark, f"{node.uri}/lake", f"{node.web_uri}/raw")
+        build(spark, f"{node.uri}/lake", folder / "raw")
         done(execute(spark, find_job("write_report"), load("local", SMALL), f"{node.uri}/lake", WORLD.as_of))
         yield f"{node.uri}/lake", local
     finally:
@@ -66,10 +62,10 @@ def lakes(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
         hdfs.stop(folder / "node")
 
 
-def build(spark: SparkSession, root: str, raw: str) -> None:
+def build(spark: SparkSession, root: str, raw: Path) -> None:
     settings = load("local", SMALL)
     for source in ("items", "events", "edges"):
-        done(execute(spark, find_job("ingest_files"), settings, root, WORLD.as_of, {"source": source, "input": f"{raw}/{source}"}))
+        done(execute(spark, find_job("ingest_files"), settings, root, WORLD.as_of, {"source": source, "input": str(raw / source)}))
     for job in JOBS:
         done(execute(spark, find_job(job), settings, root, WORLD.as_of))
 

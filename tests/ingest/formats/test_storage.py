@@ -1,4 +1,4 @@
-"""Inputs at a URI: fsspec's memory stands for a store where no worker reads; tests/lake/test_hdfs.py ingests from a real one."""
+"""Inputs at a URI: fsspec's memory stands for a store where no worker reads; WebHDFS was tried by hand."""
 
 from __future__ import annotations
 
