@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
@@ -92,7 +92,8 @@ def open_binary(path: str) -> BufferedIOBase:
     if not is_uri(path):
         return Path(path).open("rb")
     with _opened(path) as (system, place):
-        return cast(BufferedIOBase, system.open(place, "rb"))
+        # fsspec's files lack parts of Python's own, such as read1.
+        return BufferedReader(system.open(place, "rb"))
 
 
 def sha256_of(path: str) -> str:
