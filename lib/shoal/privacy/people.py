@@ -56,11 +56,17 @@ def rows_of_people(lake: Lake, name: str, people: DataFrame) -> DataFrame | None
     if not lake.exists(name):
         return None
     frames = [own_rows(lake, made, people, made.key)] if made.personal("id", "name") else []
+    # A parent is asked once: each asking repeats the plans of all that it goes with itself.
+    # with.
+    asked: dict[str, DataFrame | None] = {}
     for each in made.erased_with:
         rows = lake.read_current(name)
         rows = (rows.where(each.when) if each.when else rows).select(*dict.fromkeys([*made.key, *each.by]))
         for parent in parents(each.table):
-            theirs = rows_of_people(lake, parent, people)
+            if parent not in asked:
+                found = rows_of_people(lake, parent, people)
+                asked[parent] = found if found is None or len(made.erased_with) < 2 else found.localCheckpoint()
+            theirs = asked[parent]
             if theirs is not None:
                 renamed = theirs.select(*[F.col(t).alias(f"_their_{m}") for m, t in each.by.items()], "person")
                 same = [F.col(m) == F.col(f"_their_{m}") for m in each.by]
