@@ -1,6 +1,6 @@
 """Write who was exposed to which experiment, in which arm.
 
-Reads:  silver.interactions            events up to as_of: the first one of an experiment's days brings a user in
+Reads:  silver.interactions            events up to as_of: the first one of an experiment's days exposes a user
         and the experiments of `experiments.file`
 Writes: gold.experiment_assignments    one row per experiment and exposed user; replaces as_of
 Skipped: without a file of experiments, or with none that has begun.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from shoal.cli.options import AsOfOption, EnvOption, SetOption, with_file_settings
@@ -53,10 +55,7 @@ def assign(
     for name, each in definitions.items():
         parts.append(with_arm(known, each.experiment(name), day).select("user_id", F.lit(name).alias("experiment"), "arm"))
         counts[name] = {row["arm"]: row["count"] for row in parts[-1].groupBy("arm").count().orderBy("arm").collect()}
-    together = parts[0]
-    for part in parts[1:]:
-        together = together.unionByName(part)
-    write_rows(together.orderBy("experiment", "user_id"), output)
+    write_rows(reduce(DataFrame.unionByName, parts).orderBy("experiment", "user_id"), output)
     sys.stdout.write(json.dumps({"as_of": day.isoformat(), "users": counts, "output": str(output)}) + "\n")
 
 
@@ -155,7 +154,7 @@ def power(
 
 
 def _metric(given: str, names: dict[str, str], path: Path) -> Metric:
-    """A metric from its option. Raises InputError for a column that is not there or is none of numbers."""
+    """A metric from its option. Raises InputError for a column that is missing or not numeric."""
     for mark, kind in (("/", "ratio"), ("~", "mean")):
         # A column may have the mark in its name.
         if given not in names and mark in given:
@@ -171,7 +170,7 @@ def _column(name: str, names: dict[str, str], path: Path) -> str:
 
 
 def _weights(given: str | None, arms: list[str]) -> dict[str, float]:
-    """Arm -> weight, the control first. Raises UsageError for a pair that is none, an arm without users, a weight not above 0."""
+    """Arm -> weight, the control first. Raises UsageError for a malformed pair, an arm without users, a weight not above 0."""
     if given is None:
         return dict.fromkeys(arms, 1.0)
     found: dict[str, float] = {}

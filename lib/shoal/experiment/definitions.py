@@ -28,8 +28,8 @@ class MetricDefinition(BaseModel):
 
 
 class Definition(BaseModel):
-    """One experiment of the file; see `Experiment`. `exposure_event`: the first event of this kind (any, without it) brings a user
-    in; `segments`: columns of silver.users; `covariate_days`: how long before the start a metric is looked at to adjust by (0:
+    """One experiment of the file; see `Experiment`. `exposure_event`: the first event of this kind (any, without it) exposes a
+    user; `segments`: columns of silver.users; `covariate_days`: how long before the start a metric is looked at to adjust by (0:
     not)."""
 
     model_config = ConfigDict(extra="forbid")

@@ -14,8 +14,8 @@ from shoal.experiment.definitions import Definition, MetricDefinition
 
 
 def exposed_users(events: DataFrame, name: str, definition: Definition, as_of: date) -> DataFrame:
-    """One row per user who was in the experiment when an event brought them in: experiment, user_id, arm, exposed_at (the first
-    such event's time). `events`: user_id, event, occurred_at; an event without a time brings nobody in. A ramp counts on the day of
+    """One row per user who was in the experiment when an event exposed them: experiment, user_id, arm, exposed_at (the first
+    such event's time). `events`: user_id, event, occurred_at; an event without a time exposes no user. A ramp counts on the day of
     the event. Cost: a scan of the experiment's days, one shuffle by user."""
     experiment = definition.experiment(name)
     day = F.to_date("occurred_at")

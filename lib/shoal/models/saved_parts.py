@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from shoal.arrays import Doubles
 from shoal.errors import InputError, UsageError, one_line
+from shoal.mine.text.saved import replaced_folder
 
 FORMAT = "shoal-parts-1"
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
@@ -45,8 +45,6 @@ class Saved:
 
 def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved) -> None:
     """Write `about` (JSON values) and the rest; what was at `folder` is replaced at the end."""
-    target = folder.absolute()
-    made = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="shoal-model-") as name:
         # Hadoop reads commas, braces and blanks of a path in ways of its own: it writes where there are none.
         place = Path(name)
@@ -56,13 +54,8 @@ def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved) -> None:
         (place / "words.json").write_text(json.dumps(saved.words, ensure_ascii=False), "utf-8")
         said = {"format": FORMAT, "tables": list(saved.tables), **about}
         (place / "model.json").write_text(json.dumps(said, indent=2) + "\n", "utf-8")
-        try:
-            shutil.copytree(place, made)
-            if target.exists():
-                shutil.rmtree(target)
-            made.rename(target)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+        with replaced_folder(folder) as made:
+            shutil.copytree(place, made, dirs_exist_ok=True)
 
 
 def read_about(folder: Path, task: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ id of the process that was started, never by name.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from shoal.errors import TransientError, UsageError
 from shoal.spark.jars import bring_into, spark_jars_folder
 from shoal.spark.java import java
 from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import Commands, end, log_end, runs
+from shoal.testing.node import Commands, answers, end, log_end, runs
 
 # The version of pyspark's Hadoop. The mini cluster's class refers to the three test libraries.
 HDFS = (("org.apache.hadoop", "hadoop-client-minicluster", "3.3.4"), ("junit", "junit", "4.13.2"),
@@ -81,7 +80,7 @@ def start(folder: str | Path) -> Hdfs:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and runs(made.pid, *_words(root)):
         # The details are written when the data node has registered.
-        if details.is_file() and _answers(port):
+        if details.is_file() and answers(port):
             return made
         time.sleep(0.2)
     stop(root)
@@ -110,14 +109,6 @@ def stop(folder: str | Path) -> bool:
 
 def _hdfs(pid: int, root: Path, port: int, web_port: int) -> Hdfs:
     return Hdfs(pid, root, f"hdfs://127.0.0.1:{port}", f"webhdfs://127.0.0.1:{web_port}")
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2):
-            return True
-    except OSError:
-        return False
 
 
 def _words(root: Path) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,15 @@ def runs(pid: int, *words: str) -> bool:
     given = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     # A child that has ended and has not been asked yet is a zombie (Z): its command is gone or in brackets.
     return not given.startswith("Z") and all(word in given for word in words)
+
+
+def answers(port: int) -> bool:
+    """Whether something takes connections on that loopback port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def end(pid: int, *words: str) -> None:

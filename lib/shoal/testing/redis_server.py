@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from shoal.errors import TransientError
 from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import end, log_end
+from shoal.testing.node import answers, end, log_end
 
 _START_SECONDS = 20
 
@@ -65,9 +64,8 @@ def start(folder: Path, port: int | None = None, password: str | None = None) ->
     process = subprocess.Popen([program(), str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", server)) == 0:
-                return RedisServer(process.pid, folder, server, secret)
+        if answers(server):
+            return RedisServer(process.pid, folder, server, secret)
         time.sleep(0.05)
     raise TransientError(f"{folder}: Redis did not come up; its log ends: {log_end(folder / 'redis.log')}")
 

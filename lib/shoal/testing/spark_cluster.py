@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from shoal.errors import TransientError
 from shoal.spark.jars import spark_jars_folder
 from shoal.spark.java import java, java_home
 from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import end, log_end, runs
+from shoal.testing.node import answers, end, log_end, runs
 
 _MASTER, _WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
 _EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
@@ -62,7 +61,7 @@ def start(folder: Path, workers: int = 2, memory: str = "2g") -> Cluster:
     nodes = [_process(folder / "master", _MASTER, "--port", str(ports[0]), "--webui-port", str(ports[1]))]
     deadline = time.monotonic() + _START_SECONDS
     try:
-        _wait(lambda: _answers(ports[0]), nodes, deadline)
+        _wait(lambda: answers(ports[0]), nodes, deadline)
         for n in range(workers):
             own = ("--cores", "1", "--memory", memory, "--port", str(ports[2 + 2 * n]), "--webui-port", str(ports[3 + 2 * n]))
             home = folder / f"worker-{n}"
@@ -146,11 +145,3 @@ def _alive_workers(port: int) -> int:
             return sum(each["state"] == "ALIVE" for each in json.load(answer)["workers"])
     except (OSError, ValueError):
         return 0
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2):
-            return True
-    except OSError:
-        return False

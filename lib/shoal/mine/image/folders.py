@@ -14,8 +14,8 @@ def list_pictures(folder: str | Path, max_files: int) -> list[str]:
     """The files with a picture's ending in a folder and all below it, in the order of their names; each as `folder` joined with its
     name.
 
-    Hidden files and folders are none. A link that leads nowhere is listed: its status will be `missing`. A file alone is itself.
-    Raises InputError for no such folder, no picture, and more than `max_files`, which the driver holds.
+    Hidden files and folders do not count. A link that leads nowhere is listed: its status will be `missing`. A file alone is
+    itself. Raises InputError for no such folder, no picture, and more than `max_files`, which the driver holds.
     """
     root = Path(folder)
     if root.is_file():

@@ -4,8 +4,6 @@ weights.npz (mean, scale, coefficients, intercepts)."""
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import numpy as np
 
 from shoal.errors import InputError, one_line
 from shoal.mine.image.classifier import PictureClassifier
-from shoal.mine.text.saved import check_model_output
+from shoal.mine.text.saved import check_model_output, replaced_folder
 
 FORMAT = "shoal picture classifier 1"
 
@@ -24,21 +22,13 @@ def save_picture_classifier(classifier: PictureClassifier, folder: str | Path, f
     """Write the classifier; an older one in that place is replaced once the new one is whole. `facts` go into model.json: version,
     embedding and embedding_version must be among them."""
     check_model_output(folder)
-    target = Path(folder).resolve()
-    made = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     about = {"format": FORMAT, "labels": list(classifier.labels), **facts}
-    try:
-        made.mkdir()
+    with replaced_folder(folder) as made:
         np.savez(
             made / "weights.npz", mean=classifier.mean, scale=classifier.scale, coefficients=classifier.coefficients,
             intercepts=classifier.intercepts,
         )  # fmt: skip
         (made / "model.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if target.exists():
-            shutil.rmtree(target)
-        made.rename(target)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def load_picture_classifier(folder: str | Path) -> tuple[PictureClassifier, dict[str, Any]]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,11 @@ def save_classifier(classifier: Classifier, folder: str | Path, version: str, fa
     go into model.json. The folder must be one that driver and workers share.
     """
     check_model_output(folder)
-    target = Path(folder).resolve()
-    made = target.parent / f".{target.name}.{secrets.token_hex(4)}"
     about = {
         "format": FORMAT, "version": version, "labels": list(classifier.labels), "priors": list(classifier.priors),
         "max_text_length": classifier.max_text_length, "preprocessing": asdict(classifier.preprocessing), **facts,
     }  # fmt: skip
-    try:
-        made.mkdir()
+    with replaced_folder(folder) as made:
         stages: list[Any] = classifier.pipeline.stages
         present, weighted, _, fitted = stages
         (made / "vocabulary.json").write_text(json.dumps(present.vocabulary, ensure_ascii=False), encoding="utf-8")
@@ -60,6 +58,16 @@ def save_classifier(classifier: Classifier, folder: str | Path, version: str, fa
             intercepts=fitted.interceptVector.toArray(),
         )  # fmt: skip
         (made / "model.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replaced_folder(folder: str | Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`, which takes its place when the block ends well, and goes when it does not."""
+    target = Path(folder).resolve()
+    made = target.parent / f".{target.name}.{secrets.token_hex(4)}"
+    try:
+        made.mkdir()
+        yield made
         if target.exists():
             shutil.rmtree(target)
         made.rename(target)
