@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import reduce
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -21,21 +22,26 @@ from shoal.recommend.candidates.blend import (
     asked_experts,
     better_part,
     blend_of,
+    candidate_recall,
     fit_experts,
     fit_parts,
     history_rows,
     list_blend,
     ndcg_of,
+    nominated,
+    recall_of,
     shares_of,
+    union_of,
 )
 from shoal.recommend.candidates.content import ContentSettings, labels_of
 from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
-from shoal.recommend.candidates.parts import FEATURES
+from shoal.recommend.candidates.parts import FEATURES, SCORES, scores_of
 from shoal.recommend.candidates.transitions import TransitionSettings
 from shoal.recommend.evaluation.evaluate import evaluate_lists
 from shoal.recommend.protocol.split import test_part as held_out_part
 from shoal.recommend.protocol.split import training_part, with_time_split
+from shoal.recommend.ranking.history_top_k import rows_of
 
 SETTINGS = BlendSettings(
     EaseSettings(5.0, 1.0, (4,), 1000, 1000), TransitionSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
@@ -99,6 +105,42 @@ def test_the_blend_is_no_worse_than_its_best_part_on_held_out_time(spark: SparkS
     assert ndcg["blend"] >= max(ndcg.values()), ndcg
     # So that this is worth anything, parts differ.
     assert min(ndcg.values()) < 0.8 * ndcg["blend"], ndcg
+
+
+def test_candidates_are_the_best_of_each_part_and_their_recall_is_of_all_users() -> None:
+    """Two parts name two items each; of what was held out, one user finds one of two, the other one nothing."""
+    scores = np.zeros((len(SCORES), 6), np.float32)
+    scores[SCORES.index("whole")] = [9, 8, 7, 6, 5, 4]
+    scores[SCORES.index("als")] = [0, 0, 0, 1, 2, 3]
+    named = nominated(scores, np.array([0]), 2)
+    assert [list(best) for best in named] == [[1, 2], [1, 2], [1, 2], [5, 4]]
+    assert list(union_of(named)) == [1, 2, 4, 5]
+    rows = [("u", 1, 1.0, 0b0111, 2), ("u", 5, 0.0, 0b1000, 2), ("v", -1, 0.0, 0, 1)]
+    table = pa.table(dict(zip(("user_id", "item", "label", "named", "held"), map(list, zip(*rows, strict=True)), strict=True)))
+    recall = recall_of(table)
+    assert recall == {"whole": 0.25, "recent_5": 0.25, "transitions": 0.25, "als": 0.0, "candidates": 0.25, "users": 2.0}
+    slices = candidate_recall([Expert("next_item", FIXED, 0.0, True, recall), Expert("random_holdout", FIXED, 0.0, True)], 2)
+    assert list(slices) == ["candidates_next_item"]
+    assert slices["candidates_next_item"]["recall@2:candidates"] == 0.25
+
+
+def test_an_item_that_no_part_names_is_not_listed(numbered: DataFrame) -> None:
+    """With one candidate a part, a list has four items at most, and those of a longer list come first in it."""
+    users = numbered.select("user_id").distinct()
+    experts = [Expert("next_item", FIXED, 0.0, True)]
+    short = listed_by(numbered, users, replace(SETTINGS, candidates=1), experts, 1).collect()
+    fitted = fit_parts(numbered, SETTINGS)
+    assert fitted is not None and len(short) == 60
+    blend = replace(blend_of(fitted, experts, SETTINGS), candidates=1)
+    rows = history_rows(numbered, fitted.catalogue, fitted.als.user_factors, 1000, users)
+    one = next(history for batch in rows._collect_as_arrow() for history in rows_of(batch))
+    found = blend.scorer(1)(one)
+    named = union_of(nominated(scores_of(blend.parts, one), one.items, 1))
+    assert sorted(np.flatnonzero(np.isfinite(found))) == list(named) and len(named) <= 4
+    hidden = np.zeros(len(found), np.bool_)
+    hidden[named] = True
+    others = blend.scorer(1, hidden)(one)
+    assert np.isfinite(others).any() and not np.isfinite(others[named]).any()
 
 
 def test_experts_share_by_what_is_asked() -> None:

@@ -14,10 +14,12 @@ from shoal.recommend.candidates.parts import (
     RANK_LIMIT,
     SCORES,
     Parts,
+    context_of,
     features_of,
     larger,
     logits_of,
     parts_of,
+    scores_of,
     with_products,
 )
 from shoal.recommend.ranking.history_top_k import History
@@ -103,14 +105,15 @@ def test_features_are_standard_over_unseen_items_and_products_with_the_length() 
     parts[SCORES.index("als")] = 7  # the same for all
     parts[PARTS.index("log_history")] = 5.0
     parts[PARTS.index("log_popularity")] = [1, 2, 3, 4]
-    found = features_of(parts, np.array([0]))
+    scores, context = parts[: len(SCORES)], parts[len(SCORES) :]
+    found = features_of(scores, context, np.array([0]))
     own = list(FEATURES[: len(found)])
     spread = np.sqrt(2 / 3)
     np.testing.assert_allclose(found[own.index("whole"), 1:], [-1 / spread, 0, 1 / spread], rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(found[own.index("log_rank_whole"), 1:], np.log([3, 2, 1]), rtol=1e-5)
     np.testing.assert_array_equal(found[own.index("als")], 0)
     np.testing.assert_array_equal(found[own.index("log_popularity")], [1, 2, 3, 4])
-    np.testing.assert_array_equal(features_of(parts, np.array([0]), np.array([3, 1])), found[:, [3, 1]])
+    np.testing.assert_array_equal(features_of(scores, context[:, [3, 1]], np.array([0]), np.array([3, 1])), found[:, [3, 1]])
     rows = with_products(found.T.astype(np.float64))
     assert rows.shape == (4, len(FEATURES))
     assert rows[3, FEATURES.index("log_popularity*log_history")] == 4 * (5 - HISTORY_CENTRE)
@@ -132,5 +135,5 @@ def test_ranks_beyond_the_limit_are_one() -> None:
 def test_a_user_who_has_met_everything_or_nothing_is_defined(seen: list[int]) -> None:
     empty = np.array(seen, np.int64)
     one = History(empty, np.ones(len(seen), np.float32), np.arange(len(seen)), None)
-    found = features_of(parts_of(KNOWN, one), empty)
+    found = features_of(scores_of(KNOWN, one), context_of(KNOWN, one), empty)
     assert found.shape[1] == 3 and np.isfinite(found).all()

@@ -37,6 +37,8 @@ from shoal.recommend.ranking.lists import users_below_k
 from shoal.recommend.ranking.top_k import Items
 
 FORMAT = 2
+# Of each part, in a file that does not say how many: every item was ranked then.
+CANDIDATES = 100
 SPARSE = ("transitions", "walk", "terms")
 DENSE = ("weights", "item_factors", "log_popularity", "item_history", "item_rating", "first_day", "last_day")
 
@@ -128,7 +130,7 @@ class Recommender:
         days = [np.nan if row.occurred_at is None else _micros(row.occurred_at) / MICROS_A_DAY for *_, row in places]
         strengths = np.log2(1 + weights).astype(np.float32)
         one = History(items, strengths, backs, self.users.get(user_id), ratings, np.array(days, np.float64))
-        scores = blend.scorer()(one)
+        scores = blend.scorer(k)(one)
         ids = blend.ids
         return [(ids[int(n)].as_py(), float(scores[n])) for n in best_unseen(scores, one.items, k)]
 
@@ -148,7 +150,7 @@ def save_recommender(folder: Path, spec: RecommenderSpec, als: AlsModel, blend: 
     document: dict[str, Any] = {"format": FORMAT, **spec.document()}
     if blend is not None:
         document["blend"] = {"random_holdout_share": blend.random_holdout_share, "max_history": blend.max_history,
-                             "max_rating": blend.parts.max_rating}  # fmt: skip
+                             "max_rating": blend.parts.max_rating, "candidates": blend.candidates}  # fmt: skip
         pq.write_table(pa.table({"item_id": blend.ids}), folder / "catalogue.parquet")
         arrays = {name: getattr(blend.parts, name) for name in DENSE}
         for name in SPARSE:
@@ -180,7 +182,8 @@ def load_recommender(folder: Path) -> Recommender:
             made[name] = csr_matrix(tuple(fields), shape=tuple(arrays[f"{name}_shape"]))
     settings = document["blend"]
     parts = Parts(**made, max_rating=settings["max_rating"])
-    blend = Blend(ids, parts, spec.experts, settings["random_holdout_share"], settings["max_history"])
+    share, length, count = settings["random_holdout_share"], settings["max_history"], settings.get("candidates", CANDIDATES)
+    blend = Blend(ids, parts, spec.experts, share, length, count)
     return Recommender(spec, blend, folder)
 
 

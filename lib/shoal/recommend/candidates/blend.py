@@ -22,12 +22,13 @@ What weighs 0 (candidates.preferences) was met and not liked: it is never listed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
@@ -53,18 +54,31 @@ from shoal.recommend.candidates.histories import (
 )
 from shoal.recommend.candidates.logistic import fit_logistic
 from shoal.recommend.candidates.neighbours import NeighbourSettings, item_neighbours, walks_here
-from shoal.recommend.candidates.parts import FEATURES, PARTS, Parts, features_of, logits_of, parts_of, with_products
+from shoal.recommend.candidates.parts import (
+    FEATURES,
+    PARTS,
+    SCORES,
+    Parts,
+    context_of,
+    features_of,
+    logits_of,
+    parts_of,
+    scores_of,
+    with_products,
+)
 from shoal.recommend.candidates.preferences import liked
 from shoal.recommend.candidates.transitions import TransitionSettings, transitions, transitions_here
 from shoal.recommend.protocol.split import has_times, test_part, training_part, with_random_split, with_time_split
 from shoal.recommend.ranking.history_top_k import Explain, History, Score, best_unseen, rank_histories, rows_of
 
 EXPERTS = ("random_holdout", "next_item")
-# Of the parts, those whose best items are candidates.
+# Of the scores, those whose best items are candidates.
 NOMINATING = ("whole", "recent_5", "transitions", "als")
 # What the expert `next_item` does not look at where users are not asked right after their last event: when that was says what was
 # held out of the history, and nothing of what a user who comes back later can meet.
 SINCE_LAST = ("log_unborn", "log_age", "log_idle")
+# All of these together, where candidates are counted.
+UNION = "candidates"
 # Whole and recent history in equal shares: the weights where there is nothing to learn from.
 FIXED = tuple(float(feature in ("whole", "recent_5")) for feature in FEATURES)
 # Ridge penalty of a regression, beside the sum of the examples' losses: C = 0.01 as scikit-learn has it.
@@ -107,12 +121,16 @@ class BlendSettings:
 
 @dataclass(frozen=True)
 class Expert:
-    """A logistic regression on FEATURES: probability = 1 / (1 + exp(-(features . coefficients + intercept)))."""
+    """A logistic regression on FEATURES: probability = 1 / (1 + exp(-(features . coefficients + intercept))).
+
+    `recall`: of the held-out events that it learned from, the share that was among the candidates, by part of NOMINATING and
+    of all together (UNION), the mean over `users`, and their number; empty where it is not known."""
 
     name: str
     coefficients: tuple[float, ...]
     intercept: float
     is_learned: bool
+    recall: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -134,25 +152,40 @@ class Blend:
     experts: tuple[Expert, ...]
     random_holdout_share: float
     max_history: int
+    candidates: int
 
     def catalogue(self, spark: SparkSession) -> Catalogue:
         """The catalogue that histories are numbered by."""
         return catalogue_from(spark, self.ids)
 
-    def scorer(self, hidden: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None) -> Score:
-        """The mean of the experts' probabilities for each item of the catalogue; NaN for `hidden` ones."""
+    def scorer(self, count: int, hidden: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None) -> Score:
+        """The mean of the experts' probabilities for each candidate, NaN for all other items. Candidates are the `count` best of
+        each part of NOMINATING, `candidates` of each at least, none of the `hidden` ones: what no part has among its best is not
+        worth the features that experts weigh."""
         coefficients = np.array([expert.coefficients for expert in self.experts], np.float64)
         intercepts = np.array([expert.intercept for expert in self.experts], np.float64)
         shares = shares_of(self.experts, self.random_holdout_share)
+        away = np.empty(0, np.int64) if hidden is None else np.flatnonzero(hidden)
 
         def score(one: History) -> Floats:
-            logits = logits_of(features_of(parts_of(self.parts, one), one.items), coefficients, intercepts)
-            found = np.asarray(shares @ (1 / (1 + np.exp(-logits))), np.float32)
-            if hidden is not None:
-                found[hidden] = np.nan
+            scores = scores_of(self.parts, one)
+            chosen = union_of(nominated(scores, np.concatenate([one.items, away]), max(count, self.candidates)))
+            found = np.full(scores.shape[1], np.nan, np.float32)
+            features = features_of(scores, context_of(self.parts, one, chosen), one.items, chosen)
+            found[chosen] = shares @ (1 / (1 + np.exp(-logits_of(features, coefficients, intercepts))))
             return found
 
         return score
+
+
+def nominated(scores: Floats, seen: Ints, count: int) -> list[Ints]:
+    """The `count` best items that are not `seen` of each part of NOMINATING, best first, from `scores_of`."""
+    return [best_unseen(scores[SCORES.index(part)], seen, count) for part in NOMINATING]
+
+
+def union_of(best: Sequence[Ints]) -> Ints:
+    """Each item once, ascending."""
+    return np.unique(np.concatenate(best))
 
 
 def fit_parts(
@@ -289,18 +322,18 @@ def fit_expert(
     def labelled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for user, one, held in zip(batch.column("user_id"), rows_of(batch), batch.column("wanted"), strict=True):
-                found = examples(shared.value, one, user.as_py(), np.asarray(held.values), unseen, count)
-                if found is not None:
-                    yield found
+                yield examples(shared.value, one, user.as_py(), np.asarray(held.values), unseen, count)
 
     rows = history_rows(known, fitted.catalogue, fitted.als.user_factors, settings.ease.max_history).join(chosen, "user_id")
     made = rows.repartition(context.defaultParallelism, "user_id").mapInArrow(labelled, EXAMPLE)
     batches = made._collect_as_arrow()
     shared.unpersist()
-    table = pa.Table.from_batches(batches).combine_chunks() if batches else None
+    everything = pa.Table.from_batches(batches).combine_chunks() if batches else None
+    recall = recall_of(everything) if everything is not None else {}
+    table = everything.filter(pc.greater(everything.column("weight"), 0)) if everything is not None else None
     labels = table.column("label").to_numpy() if table is not None else np.empty(0)
     if table is None or not 0 < labels.sum() < len(labels):
-        return Expert(name, FIXED, 0.0, False)
+        return Expert(name, FIXED, 0.0, False, recall)
     # In one order, whatever task was first: a sum depends on it.
     features = np.frombuffer(b"".join(table.column("features").to_pylist()), np.float32).reshape(len(labels), -1)
     users = np.unique(table.column("user_id").to_numpy(zero_copy_only=False).astype(str), return_inverse=True)[1]
@@ -310,7 +343,7 @@ def fit_expert(
     alone = better_part(known_examples)
     if alone is not None:
         coefficients = np.array([float(feature == alone) for feature in FEATURES])
-    return Expert(name, tuple(float(c) for c in coefficients), intercept if alone is None else 0.0, True)
+    return Expert(name, tuple(float(c) for c in coefficients), intercept if alone is None else 0.0, True, recall)
 
 
 @dataclass(frozen=True)
@@ -359,25 +392,51 @@ def ndcg_of(scores: Doubles | Floats, labels: Doubles, users: Ints, starts: Ints
     return np.asarray(np.add.reduceat(gain, starts) / ideal[np.clip(held, 1, 10) - 1])
 
 
-EXAMPLE = "user_id string, item int, features binary, label double, weight double"
+# `named`: a bit for each part of NOMINATING that has the item among its best.
+EXAMPLE = "user_id string, item int, features binary, label double, weight double, named int, held int"
 
 
-def examples(known: Parts, one: History, user_id: str, held: Ints, unseen: Sequence[str], count: int) -> pa.RecordBatch | None:
-    """The candidates of one user as examples: packed features, whether `held` out, weight. None where no candidate was."""
-    parts = parts_of(known, one)
-    nominated = [best_unseen(parts[PARTS.index(part)], one.items, count) for part in NOMINATING]
-    best = np.unique(np.concatenate(nominated))
+def examples(known: Parts, one: History, user_id: str, held: Ints, unseen: Sequence[str], count: int) -> pa.RecordBatch:
+    """The candidates of one user as examples: packed features, whether `held` out, weight, which parts named it, and how many were
+    held out. Without a held-out one among them they teach nothing: one row of weight 0 then says how many there were."""
+    scores = scores_of(known, one)
+    nominees = nominated(scores, one.items, count)
+    best = union_of(nominees)
     label = np.isin(best, held).astype(np.float64)
     if not label.sum():
-        return None
-    found = features_of(parts, one.items, best)
-    found[[FEATURES.index(part) for part in unseen]] = 0
-    packed = pa.array([row.tobytes() for row in np.ascontiguousarray(found.T, np.float32)], pa.binary())
+        best, label, weight = best[:0], np.zeros(1), 0.0
+        rows, items, named = [b""], np.array([-1]), np.zeros(1, np.int64)
+    else:
+        found = features_of(scores, context_of(known, one, best), one.items, best)
+        found[[FEATURES.index(part) for part in unseen]] = 0
+        rows, items, weight = [row.tobytes() for row in np.ascontiguousarray(found.T, np.float32)], best, float(label.sum() ** -0.5)
+        named = sum((np.isin(best, some).astype(np.int64) << n for n, some in enumerate(nominees)), np.zeros(len(best), np.int64))
     arrays = [
-        pa.array([user_id] * len(best), pa.string()), pa.array(best, pa.int32()), packed, pa.array(label),
-        pa.array(np.full(len(best), label.sum() ** -0.5)),
+        pa.array([user_id] * len(items), pa.string()), pa.array(items, pa.int32()), pa.array(rows, pa.binary()), pa.array(label),
+        pa.array(np.full(len(items), weight)), pa.array(named, pa.int32()), pa.array(np.full(len(items), len(held)), pa.int32()),
     ]  # fmt: skip
-    return pa.RecordBatch.from_arrays(arrays, names=["user_id", "item", "features", "label", "weight"])
+    return pa.RecordBatch.from_arrays(arrays, names=[part.split()[0] for part in EXAMPLE.split(", ")])
+
+
+def recall_of(table: pa.Table) -> dict[str, float]:
+    """The share of held-out events among the candidates, of each part and of UNION, the mean over `users`, and their number: of
+    all rows of `examples`."""
+    users = np.unique(table.column("user_id").to_numpy(zero_copy_only=False).astype(str), return_inverse=True)[1]
+    label, named = table.column("label").to_numpy(), table.column("named").to_numpy()
+    held = np.zeros(users.max() + 1)
+    held[users] = table.column("held").to_numpy()
+    hits = {part: label * (named >> n & 1) for n, part in enumerate(NOMINATING)} | {UNION: label}
+    means = {name: round(float((np.bincount(users, found) / held).mean()), 4) for name, found in hits.items()}
+    return {**means, "users": float(len(held))}
+
+
+def candidate_recall(experts: Sequence[Expert], count: int) -> dict[str, dict[str, float | None]]:
+    """Slice `candidates_<expert>` -> metric `recall@<count>:<part>` and `users`, as `recall_of` has them; no slice where it is not
+    known. `count`: the candidates of a part."""
+    return {
+        f"candidates_{one.name}": {name if name == "users" else f"recall@{count}:{name}": v for name, v in one.recall.items()}
+        for one in experts if one.recall
+    }  # fmt: skip
 
 
 def fit_experts(preferences: DataFrame, settings: BlendSettings, content: DataFrame | None = None) -> list[Expert]:
@@ -417,7 +476,8 @@ def _share_of(name: str, random_holdout_share: float) -> float:
 
 def blend_of(fitted: FittedParts, experts: Sequence[Expert], settings: BlendSettings) -> Blend:
     """The parts with the experts that read them."""
-    return Blend(fitted.catalogue.ids, fitted.parts, tuple(experts), settings.random_holdout_share, settings.ease.max_history)
+    share, length = settings.random_holdout_share, settings.ease.max_history
+    return Blend(fitted.catalogue.ids, fitted.parts, tuple(experts), share, length, settings.candidates)
 
 
 def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None = None, with_reason: bool = False) -> DataFrame:
@@ -439,7 +499,7 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
     shared = context.broadcast(blend)
 
     def load() -> Score:
-        return shared.value.scorer(hidden)
+        return shared.value.scorer(k, hidden)
 
     def explain() -> Explain:
         known = shared.value.parts

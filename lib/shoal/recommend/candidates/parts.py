@@ -97,6 +97,11 @@ class Parts:
 
 def parts_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
     """len(PARTS) x items: each part of every item, or of the `chosen` ones, for one history."""
+    return np.vstack([scores_of(known, one, chosen), context_of(known, one, chosen)])
+
+
+def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
+    """len(SCORES) x items: the scores among `parts_of`."""
     weights, asked = known.weights, one
     at: slice | Ints = slice(None)
     if chosen is not None:
@@ -104,14 +109,14 @@ def parts_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
         at = chosen
     liking = one.strengths if one.ratings is None else one.strengths * _shares(one.ratings, known.max_rating)
     totals, blocks = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
-    found = [*totals, *(best_pair(blocks, length // BLOCK // 2) for length in WINDOWS)]
     fading = faded(one, FADING)
-    found += [
+    found = [
+        *totals,
+        *(best_pair(blocks, length // BLOCK // 2) for length in WINDOWS),
         (known.transitions[one.items].T @ fading)[at],
         known.item_factors[at] @ one.factors if one.factors is not None else np.zeros_like(known.log_popularity[at]),
         (known.walk[one.items].T @ (one.strengths / np.maximum(one.strengths.sum(), SMALLEST)))[at],
         *by_terms(known, one, fading, liking, at),
-        *context_of(known, one, at),
     ]
     return np.vstack([np.asarray(part, np.float32)[None, :] for part in found])
 
@@ -153,7 +158,14 @@ def best_pair(blocks: Floats, size: int) -> Floats:
     any."""
     if not len(blocks):
         return np.zeros(blocks.shape[1], np.float32)
-    grouped = blocks if size == 1 else np.add.reduceat(blocks, np.arange(0, len(blocks), size), axis=0)
+    grouped = blocks
+    if size > 1:
+        # Sums of whole slices: `reduceat` along the first axis takes several times as long.
+        padded = np.zeros((-len(blocks) % size + len(blocks), blocks.shape[1]), np.float32)
+        padded[: len(blocks)] = blocks
+        grouped = padded[::size].copy()
+        for n in range(1, size):
+            grouped += padded[n::size]
     if len(grouped) < 3:
         return np.asarray(grouped.sum(axis=0), np.float32)
     best = grouped[0] + grouped[1]
@@ -179,35 +191,35 @@ def by_terms(known: Parts, one: History, fading: Floats, liking: Floats, at: sli
     return [*(terms @ (met.T @ profile) for profile in profiles), has_term @ odds]
 
 
-def context_of(known: Parts, one: History, at: slice | Ints) -> list[Floats]:
-    """CONTEXT of the items."""
+def context_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
+    """len(CONTEXT) x items: the context among `parts_of`."""
+    at: slice | Ints = slice(None) if chosen is None else chosen
     popular, history = known.log_popularity[at], known.item_history[at]
     length = np.float32(np.log1p(len(one.items)))
     first, last = known.first_day[at], known.last_day[at]
     now = np.float64(np.nan) if one.days is None or not np.isfinite(one.days).any() else np.nanmax(one.days)
     ages = [np.log1p(np.nan_to_num(np.maximum(days, 0.0))) for days in (first - now, now - first, now - last)]
     usual = known.log_popularity[one.items].mean() if len(one.items) else np.float32(0)
-    return [
+    return np.asarray([
         popular, np.full_like(popular, length), history, known.item_rating[at], -np.abs(popular - usual), -np.abs(history - length),
-        *[np.asarray(age, np.float32) for age in ages],
-    ]  # fmt: skip
+        *ages,
+    ], np.float32)  # fmt: skip
 
 
-def features_of(parts: Floats, seen: Ints, chosen: Ints | None = None) -> Floats:
-    """FEATURES without products, of every item or of the `chosen` ones, from `parts_of` of every item; `seen`: the history's items.
+def features_of(scores: Floats, context: Floats, seen: Ints, chosen: Ints | None = None) -> Floats:
+    """FEATURES without products, of every item or of the `chosen` ones: from `scores_of` of every item, and `context_of` of those
+    asked for; `seen`: the history's items.
 
-    A score's mean and deviation are those of unseen items; a score without variance there is 0. Ranks: see
-    `larger`.
+    A score's mean and deviation are those of unseen items; a score without variance there is 0. Ranks: see `larger`.
     """
     at: slice | Ints = slice(None) if chosen is None else chosen
-    scores = parts[: len(SCORES)]
     mean, deviation = moments(scores, seen)
     # What rounding leaves of a constant is no variance.
     flat = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
     standard = (scores[:, at] - mean[:, None].astype(np.float32)) / np.where(flat, 1.0, deviation)[:, None].astype(np.float32)
     standard[flat] = 0.0
     ranks = [np.log1p(larger(scores[SCORES.index(part)], seen)[at]) for part in RANKED]
-    return np.vstack([standard, np.asarray(ranks, np.float32), parts[len(SCORES) :, at]])
+    return np.vstack([standard, np.asarray(ranks, np.float32), context])
 
 
 def moments(scores: Floats, seen: Ints) -> tuple[Doubles, Doubles]:

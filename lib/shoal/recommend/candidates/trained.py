@@ -44,7 +44,7 @@ class RecommenderSpec:
         """All of it, for JSON."""
         experts = [
             {"name": e.name, "coefficients": dict(zip(FEATURES, e.coefficients, strict=True)), "intercept": e.intercept,
-             "is_learned": e.is_learned}
+             "is_learned": e.is_learned, "recall": dict(e.recall)}
             for e in self.experts
         ]  # fmt: skip
         return {
@@ -58,7 +58,13 @@ def spec_from(document: Mapping[str, Any]) -> RecommenderSpec:
     missing, is no number, or is a feature that is not known."""
     try:
         experts = tuple(
-            Expert(e["name"], by_feature(e["coefficients"]), float(e["intercept"]), bool(e["is_learned"]))
+            Expert(
+                e["name"],
+                by_feature(e["coefficients"]),
+                float(e["intercept"]),
+                bool(e["is_learned"]),
+                dict(e.get("recall", {})),
+            )
             for e in document["experts"]
         )
         weights = tuple(sorted((str(kind), float(weight)) for kind, weight in document["event_weights"].items()))
@@ -81,4 +87,4 @@ def by_feature(weights: Mapping[str, float]) -> tuple[float, ...]:
 def rounded(expert: Expert) -> Expert:
     """The expert to four digits: a regression on sums of doubles has no more that are the same at every run."""
     numbers = [float(f"{number:.4g}") for number in (*expert.coefficients, expert.intercept)]
-    return Expert(expert.name, tuple(numbers[:-1]), numbers[-1], expert.is_learned)
+    return Expert(expert.name, tuple(numbers[:-1]), numbers[-1], expert.is_learned, expert.recall)

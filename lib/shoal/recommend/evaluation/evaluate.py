@@ -381,7 +381,7 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
         experts = fit_experts(train, settings, kept)
         chosen["blend"] = {
             expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
-                          **dict(zip(FEATURES, expert.coefficients, strict=True))}
+                          "candidate_recall": dict(expert.recall), **dict(zip(FEATURES, expert.coefficients, strict=True))}
             for expert in experts
         }  # fmt: skip
         factors, met = protocol.knowing(als).user_factors, protocol.histories(train)

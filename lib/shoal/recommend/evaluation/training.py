@@ -18,7 +18,16 @@ from pyspark.sql import functions as F
 
 from shoal.recommend.candidates.als import AlsModel, AlsSettings, fit_als, list_als
 from shoal.recommend.candidates.artifact import ListSettings, Recommender, fill_with_als, list_recommender
-from shoal.recommend.candidates.blend import Blend, BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.blend import (
+    Blend,
+    BlendSettings,
+    blend_of,
+    candidate_recall,
+    fit_experts,
+    fit_parts,
+    history_rows,
+    list_blend,
+)
 from shoal.recommend.candidates.popularity import list_popular, popularity
 from shoal.recommend.candidates.preferences import Ratings, liked, preferences, with_relative_ratings
 from shoal.recommend.candidates.random import list_random
@@ -82,9 +91,9 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Selected:
-    """`spec`: what was chosen; `metrics`: model -> slice -> metric on test users, slice `validation` on those who decided; the
-    model SERVED has no such slice, because it decides nothing; `lists`: model, user_id, rank, item_id, score (cached); `trials`:
-    of the search."""
+    """`spec`: what was chosen; `metrics`: model -> slice -> metric on test users, slice `validation` on those who decided, of
+    the blend `candidate_recall` too; the model SERVED has no such slice, because it decides nothing; `lists`: model, user_id, rank,
+    item_id, score (cached); `trials`: of the search."""
 
     spec: RecommenderSpec
     metrics: dict[str, dict[str, Metrics]]
@@ -160,6 +169,8 @@ def select(
     for row in mean_metrics(per_user).collect():
         values = row.asDict()
         metrics[values.pop("model")]["validation"] = values
+    if blend is not None:
+        metrics["blend"] |= candidate_recall(blend.experts, blend.candidates)
     return Selected(spec, metrics, lists, trials)
 
 
