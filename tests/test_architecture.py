@@ -58,7 +58,7 @@ ARROWS: dict[str, set[str]] = {
     "ingest/sources/instagram_export": {"conf", "ingest", "ingest/formats"},
     "runner": {"conf", "lake", "spark", "features"},
     "features": {"conf", "lake"},
-    "mine/graph": {"conf"},
+    "mine/graph": {"conf", "spark"},
     "mine/text": set(),
     # How good a classifier is, and where its folder may lie, are the same for words and for pictures.
     "mine/image": {"ingest/formats", "mine/text"},
@@ -68,7 +68,7 @@ ARROWS: dict[str, set[str]] = {
     "mine/posts": {"mine/probability"},
     "mine/people": {"mine/probability"},
     "experiment": {"conf"},
-    "recommend/ranking": {"conf", "features", "experiment"},
+    "recommend/ranking": {"conf", "features", "experiment", "spark"},
     "recommend/protocol": {"recommend/ranking"},
     "recommend/candidates": {"conf", "experiment", "recommend/protocol", "recommend/ranking"},
     "recommend/evaluation": {"conf", "recommend/candidates", "recommend/protocol", "recommend/ranking"},

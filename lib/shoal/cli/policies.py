@@ -35,9 +35,9 @@ from shoal.ingest.formats.files import read_rows, refuse_faults
 from shoal.ingest.sources.impressions import FIELDS
 from shoal.lake.lake import Lake, Run
 from shoal.lake.store import refuse_missing_folder
-from shoal.mine.graph.checkpoints import release
 from shoal.mine.graph.node_index import number_rows
 from shoal.recommend.candidates.configured import bandit_settings
+from shoal.spark.checkpoints import release
 from shoal.spark.session import spark_session
 
 _NAMES = {field.name: field.aliases for field in FIELDS}

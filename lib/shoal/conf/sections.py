@@ -291,6 +291,7 @@ class RecommendConf(Section):
     max_age_days: Optional[PositiveInt]
     max_per_owner: Optional[PositiveInt]
     max_per_category: Optional[PositiveInt]
+    max_item_share: Optional[float] = Field(gt=0, le=1)
     diversity: float = Field(ge=0, le=1)
     novelty: float = Field(ge=0, le=1)
     users: Optional[str]

@@ -83,6 +83,22 @@ def test_the_part_shows_lists_with_reasons(
     assert part.finding == "6 users have recommendations."
 
 
+def test_the_part_shows_whose_items_get_the_places(
+    spark: SparkSession, day: date, absent: Callable[[str], Missing]
+) -> None:
+    lists = spark.createDataFrame([("u", 1, "i1", 1.0, "als", "popular", None), ("v", 1, "i2", 1.0, "als", "popular", None)], ROWS)
+    events = spark.createDataFrame([(f"e{n}", "u", "i2", "like", None, datetime(2024, 3, n)) for n in (1, 2, 3)], EVENTS)
+    owned = [("i1", "First", "one"), ("i2", None, "two"), ("i3", None, "two")]
+    items = spark.createDataFrame(owned, "item_id string, title string, owner_id string")
+    part = samples_part(lists, day, day, events, items, 1, absent)
+    table = next(b for b in part.blocks if isinstance(b, Table) and b.caption == "Places by size of owner")
+    assert [[c.text for c in row] for row in table.rows] == [
+        ["1", "1", "1", "33.3%", "0.0%", "50.0%"], ["2 to 5", "1", "2", "66.7%", "100.0%", "50.0%"],
+    ]  # fmt: skip
+    assert [row[2].under for row in table.rows] == ["1 listed", "1 listed"]
+    assert "stands in 50.0% of all lists" in table.note
+
+
 def test_without_lists_the_part_says_so(recommendations: DataFrame, day: date, absent: Callable[[str], Missing]) -> None:
     for nothing in (None, recommendations.limit(0)):
         part = samples_part(nothing, None, day, None, None, 3, absent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -80,3 +81,15 @@ def test_exploring_takes_no_cold_start_slot(spark: SparkSession, context: Recomm
     assert found["u"][2] in [("x", "explore", 0.5), ("b4", "blend", 0.5)]
     assert found["v"][3] in [("x", "explore", 0.5), ("b2", "explore", 0.25), ("p3", "popularity", 0.25)]
     assert found["w"][3] in [("x", "explore", 0.5), ("m1", "explore", 0.25), ("b2", "explore", 0.25)]
+
+
+def test_no_item_is_in_more_lists_than_its_share(spark: SparkSession, context: RecommendationContext) -> None:
+    """One list of three an item: a model's list keeps what a fallback list would show too; one of u and v has the new item."""
+    found = serve(spark, context, replace(PLAIN, max_item_share=0.34))
+    places = [row[0] for one in found.values() for row in one]
+    assert len(places) == len(set(places))
+    holder = "u" if ("new", "content", 1.0) in found["u"] else "v"
+    assert [row[0] for row in found["u"]] == ["b1", "b3", "b4", "new" if holder == "u" else "b5"]
+    assert [row[0] for row in found["v"]][: 1 + (holder == "v")] == ["a1", *["new"] * (holder == "v")]
+    # p1 is first for w and third for v.
+    assert [row[0] for row in found["w"]][:2] == ["p1", "p2"]

@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
-from shoal.mine.graph.checkpoints import mark_checkpoint
+from shoal.spark.checkpoints import mark_checkpoint
 
 # 2 million entries are 24 MB of matrix: some 10 ms of numpy, and small in any worker.
 MOST_ENTRIES = 2_000_000

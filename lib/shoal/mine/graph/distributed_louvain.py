@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from shoal.mine.graph.checkpoints import cut_lineage, release
 from shoal.mine.graph.edges import as_undirected, with_reverse
 from shoal.mine.graph.node_index import index_graph, with_names_of
+from shoal.spark.checkpoints import cut_lineage, release
 
 # Levels halve the nodes at least as a rule; rounds of a level go on until so few nodes want to move.
 MAX_LEVELS, MAX_ROUNDS, SETTLED_SHARE = 12, 20, 0.002

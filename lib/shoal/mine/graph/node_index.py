@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from shoal.mine.graph.checkpoints import cut_lineage, release
 from shoal.mine.graph.edges import clean_edges, refuse_faults
+from shoal.spark.checkpoints import cut_lineage, release
 
 INTEGER_ID = "(0|-?[1-9][0-9]{0,17})"
 # monotonically_increasing_id: the partition in the upper bits, the row's place in its partition in the lower 33.
@@ -46,7 +46,7 @@ def number_rows(rows: DataFrame, order: Sequence[Column], name: str) -> DataFram
     """`rows` with `name` (bigint), 0 for the first in `order`, without gaps. `order` must leave no ties.
 
     A distributed sort: one range shuffle and one small job; the driver sees one count a partition. The result is
-    materialised (shoal.mine.graph.checkpoints): `release` frees it, else Spark does when nothing refers to it any more.
+    materialised (shoal.spark.checkpoints): `release` frees it, else Spark does when nothing refers to it any more.
     """
     marked = cut_lineage(rows.orderBy(*order).withColumn("_place", F.monotonically_increasing_id()))
     partition = F.shiftright("_place", ROW_BITS)

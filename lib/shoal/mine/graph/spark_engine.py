@@ -23,10 +23,10 @@ from shoal.mine.graph.blocks import (
     run_rounds,
     state_values,
 )
-from shoal.mine.graph.checkpoints import cut_lineage, release
 from shoal.mine.graph.edges import as_undirected, with_reverse
 from shoal.mine.graph.kernels import heaviest_labels, rank_error, shifted_ranks
 from shoal.mine.graph.node_index import IndexedGraph, index_graph, named, with_names_of
+from shoal.spark.checkpoints import cut_lineage, release
 
 
 def page_rank(edges: DataFrame, damping: float, tolerance: float, max_rounds: int) -> DataFrame:

@@ -1,4 +1,5 @@
-"""The part about recommendations: who is served by what, and a few users' lists beside what they did last."""
+"""The part about recommendations: who is served by what, whose items get the places, and a few users' lists beside what they did
+last."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from pyspark.sql import functions as F
 from shoal.publish.report.activity import Absent
 from shoal.publish.report.blocks import Bar, Bars, Block, Cell, Part, Table
 from shoal.publish.report.wording import count, day, decimal, plural, share, shortened
+from shoal.recommend.ranking.exposure import exposure_by_owner_size, largest_share
 from shoal.recommend.ranking.reason import called, sentence
 
 MOST_SOURCES = 20
@@ -106,6 +108,8 @@ def samples_part(
         _bars("Users by what made their first place", sources, "users", "Number of users, and their share."),
         _bars("Places by what made them", sources, "rows", "Number of places in all lists, and their share."),
     ]
+    if titles is not None and "owner_id" in titles.columns and events is not None:
+        blocks += _exposure(exposure_by_owner_size(recommendations, titles, events), largest_share(recommendations))
     blocks += [
         _list_table(user, source, [r for r in lists if r["user_id"] == user], [r for r in lately if r["user_id"] == user])
         for source, user in drawn
@@ -119,6 +123,26 @@ def samples_part(
         f"{plural(served, 'user')} have recommendations.",
         frozenset({"score"}),
     )
+
+
+def _exposure(sizes: Sequence[Mapping[str, Any]], largest: float) -> list[Block]:
+    """Whose items get the places; nothing without an owner."""
+    if not sizes:
+        return []
+    cells = [
+        [
+            Cell(row["size"]), Cell(count(row["owners"]), kind="number"),
+            Cell(count(row["items"]), f"{count(row['listed_items'])} listed", "number"),
+            *[Cell(share(row[f"{name}_share"]), kind="number") for name in ("items", "events", "exposure")],
+        ]
+        for row in sizes
+    ]  # fmt: skip
+    note = (
+        "Owners by the number of their items. A place counts 1 / log2(rank + 1), as in NDCG. A share of places above the share of "
+        f"events favours these owners. The most listed item stands in {share(largest)} of all lists (recommend.max_item_share)."
+    )
+    headings = ["Items of the owner", "Owners", "Items", "Of items", "Of events", "Of places"]
+    return [Table("Places by size of owner", headings, cells, note)]
 
 
 def _bars(title: str, sources: Sequence[Mapping[str, Any]], by: str, note: str) -> Bars:

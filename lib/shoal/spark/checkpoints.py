@@ -1,6 +1,6 @@
 """Cutting the lineage of iterative frames, and freeing what that leaves behind.
 
-Each round of a graph algorithm builds on the last. Without a cut, Spark would plan round 30 as thirty rounds, and `persist`
+Each round of an iterative algorithm builds on the last. Without a cut, Spark would plan round 30 as thirty rounds, and `persist`
 alone keeps the nested plans. A local checkpoint keeps the rows in the executors' storage and forgets the plan. On a cluster an
 executor can be lost, and its rows with it: where the session has a folder for checkpoints (`runner.execute` names one in the
 lake), they are written there.
