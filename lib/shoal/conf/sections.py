@@ -103,6 +103,8 @@ class BlendConf(Section):
     """EASE over windows, and what the experts of the blend learn from."""
 
     max_items: int = Field(ge=1, le=30_000)
+    max_sparse_items: int = Field(ge=0, le=1_000_000)
+    sparse_neighbours: int = Field(ge=1, le=1_000)
     max_history: int = Field(ge=1, le=100_000)
     window_l2: float = Field(gt=0)
     window_weight: float = Field(ge=0)

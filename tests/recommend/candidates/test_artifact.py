@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsModel, fit_als, list_als
 from shoal.recommend.candidates.artifact import (
@@ -100,6 +102,18 @@ def test_lists_from_the_files_are_those_of_the_fit(met: DataFrame, fitted: tuple
         assert [score for _, score in one] == pytest.approx([score for _, score in after[user]], rel=1e-5)
     assert loaded.recommend("nobody", [], 5) == []
     assert [p.source for p in loaded.recommend("u00", [], 3)] == ["als"] * 3  # known, without a history
+
+
+def test_sparse_weights_come_back_as_they_were(met: DataFrame, fitted: tuple[AlsModel, Blend], tmp_path: Path) -> None:
+    als, blend = fitted
+    sparse = replace(blend, parts=replace(blend.parts, weights=csr_matrix(blend.parts.weights)), candidates=7)
+    save_recommender(tmp_path / "model", RecommenderSpec(SETTINGS.als, EXPERTS, "blend"), als, sparse)
+    loaded = load_recommender(tmp_path / "model")
+    assert loaded.blend is not None and loaded.blend.candidates == 7 and isinstance(loaded.blend.parts.weights, csr_matrix)
+    np.testing.assert_array_equal(loaded.blend.parts.weights.toarray(), blend.parts.weights)
+    one = [Met(*(row[name] for name in Met._fields)) for row in met.where("user_id = 'u07'").collect()]
+    dense = replace(loaded, blend=blend).recommend("u07", one, 4)
+    assert [place.item_id for place in loaded.recommend("u07", one, 4)] == [place.item_id for place in dense]
 
 
 def test_where_als_serves_the_files_hold_als_alone(met: DataFrame, fitted: tuple[AlsModel, Blend], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from scipy.sparse import csr_matrix
 from shoal.recommend.candidates import histories
 from shoal.recommend.candidates.als import AlsSettings, fit_als, with_numbers
 from shoal.recommend.candidates.blend import (
@@ -227,6 +228,27 @@ def test_parts_on_the_driver_and_by_spark_are_the_same(numbered: DataFrame, monk
     np.testing.assert_allclose(here.parts.walk.toarray(), there.parts.walk.toarray(), rtol=1e-5)
     for name in ("item_factors", "item_history", "item_rating", "first_day", "last_day", "max_rating"):
         np.testing.assert_array_equal(getattr(here.parts, name), getattr(there.parts, name))
+
+
+def test_a_catalogue_above_the_bound_has_sparse_weights(numbered: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the driver and by Spark the same; of ten neighbours each, the lists are of the two shelves that the user walks through."""
+    als = fit_als(numbered, SETTINGS.als)
+    settings = replace(SETTINGS, ease=replace(SETTINGS.ease, max_items=10, max_sparse_items=1000, neighbours=10))
+    here = fit_parts(numbered, settings, als)
+    monkeypatch.setattr(histories, "LOCAL_PREFERENCES", 10)
+    there = fit_parts(numbered, settings, als)
+    assert here is not None and there is not None and len(here.catalogue) == 60
+    assert isinstance(here.parts.weights, csr_matrix) and isinstance(there.parts.weights, csr_matrix)
+    np.testing.assert_allclose(here.parts.weights.toarray(), there.parts.weights.toarray(), atol=1e-4)
+    assert np.diff(here.parts.weights.tocsc().indptr).max() == 10
+    users = numbered.select("user_id").distinct()
+    rows = history_rows(numbered, here.catalogue, als.user_factors, 1000, users)
+    blend = blend_of(here, [Expert("random_holdout", FIXED, 0.0, False)], settings)
+    own = {(row["user_id"], row["item_id"][:2]) for row in numbered.collect()}
+    lists = list_blend(blend, rows, 3, with_reason=True).collect()
+    assert len(lists) == 180
+    assert all((row["user_id"], row["item_id"][:2]) in own for row in lists)
+    assert all((row["user_id"], row["because_item_id"][:2]) in own for row in lists)
 
 
 def test_what_weighs_nothing_is_not_listed_and_speaks_for_nothing(numbered: DataFrame) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
+from scipy.sparse import csr_matrix
 from shoal.errors import InputError
-from shoal.recommend.candidates.ease import EaseSettings, ease_weights, fit_ease, gram, list_ease
+from shoal.recommend.candidates.ease import EaseSettings, ease_weights, fit_ease, gram, list_ease, neighbour_weights
 from shoal.recommend.candidates.histories import catalogue_of, with_places
 from shoal.recommend.ranking.history_top_k import best_unseen
 
@@ -45,6 +46,34 @@ def test_weights_and_lists_are_the_closed_form(spark: SparkSession) -> None:
         scores = np.where(row, -np.inf, row.astype(float) @ expected)
         best = [chr(97 + i) for i in np.argsort(-scores)[:4] if np.isfinite(scores[i])]
         assert lists[f"u{user:02d}"] == best
+
+
+def random_gram(items: int, users: int = 80) -> np.ndarray:
+    met = np.random.default_rng(7).random((users, items)) < 0.4
+    return (met.T.astype(float) @ met).astype(np.float32)
+
+
+def test_with_all_items_as_neighbours_the_weights_are_the_closed_form() -> None:
+    counted = random_gram(15)
+    found = neighbour_weights(csr_matrix(counted), 3.0, 15).toarray()
+    np.testing.assert_allclose(found, ease_weights(counted.copy(), 3.0), atol=1e-5)
+
+
+def test_each_item_is_explained_by_its_nearest_alone() -> None:
+    counted = random_gram(15).astype(float)
+    found = neighbour_weights(csr_matrix(counted.astype(np.float32)), 3.0, 4).toarray()
+    cosine = counted / np.sqrt(np.outer(np.diag(counted), np.diag(counted)))
+    np.fill_diagonal(cosine, -1)
+    for item in range(15):
+        nearest = np.sort(np.argsort(-cosine[item], kind="stable")[:4])
+        expected = np.zeros(15)
+        block = counted[np.ix_(nearest, nearest)] + 3.0 * np.eye(4)
+        expected[nearest] = np.linalg.inv(block) @ counted[nearest, item]
+        np.testing.assert_allclose(found[:, item], expected, atol=1e-5)
+    # Without a shared user there is no weight; what is cut so that it is not positive definite still has one.
+    assert neighbour_weights(csr_matrix(np.eye(3, dtype=np.float32)), 1.0, 2).nnz == 0
+    odd = np.array([[4, 9, 9], [9, 4, 9], [9, 9, 4]], np.float32)
+    assert np.isfinite(neighbour_weights(csr_matrix(odd), 0.1, 2).toarray()).all()
 
 
 def test_windows_add_what_was_met_close_together(spark: SparkSession) -> None:

@@ -4,7 +4,7 @@ A folder with `recommender.json` (format, specification with the experts' coeffi
 as Parquet (`als/user_factors`, `als/item_factors`), and, where the blend serves, `catalogue.parquet` (ids in string order) and
 `parts.npz` (EASE's weights, transitions, walks, terms, factors and statistics of items by the catalogue's order). It needs no
 lake and, for the lists of one user, no Spark. Size: the factors, and 4 bytes times the square of the catalogue, which
-`blend.max_items` bounds: 12,000 items are 576 MB.
+`blend.max_items` bounds: 12,000 items are 576 MB; a larger catalogue has 8 bytes an item and neighbour.
 """
 
 from __future__ import annotations
@@ -152,8 +152,9 @@ def save_recommender(folder: Path, spec: RecommenderSpec, als: AlsModel, blend: 
         document["blend"] = {"random_holdout_share": blend.random_holdout_share, "max_history": blend.max_history,
                              "max_rating": blend.parts.max_rating, "candidates": blend.candidates}  # fmt: skip
         pq.write_table(pa.table({"item_id": blend.ids}), folder / "catalogue.parquet")
-        arrays = {name: getattr(blend.parts, name) for name in DENSE}
-        for name in SPARSE:
+        sparse = (*SPARSE, "weights") if isinstance(blend.parts.weights, csr_matrix) else SPARSE
+        arrays = {name: getattr(blend.parts, name) for name in DENSE if name not in sparse}
+        for name in sparse:
             matrix: csr_matrix = getattr(blend.parts, name)
             arrays |= {f"{name}_{field}": getattr(matrix, field) for field in ("data", "indices", "indptr")}
             arrays[f"{name}_shape"] = np.array(matrix.shape)
@@ -176,8 +177,9 @@ def load_recommender(folder: Path) -> Recommender:
         return Recommender(spec, None, folder)
     ids = pq.read_table(folder / "catalogue.parquet").column("item_id").combine_chunks()
     with np.load(folder / "parts.npz", allow_pickle=False) as arrays:
-        made = {name: arrays[name] for name in DENSE}
-        for name in SPARSE:
+        sparse = (*SPARSE, "weights") if "weights_shape" in arrays else SPARSE
+        made = {name: arrays[name] for name in DENSE if name not in sparse}
+        for name in sparse:
             fields = (arrays[f"{name}_{field}"] for field in ("data", "indices", "indptr"))
             made[name] = csr_matrix(tuple(fields), shape=tuple(arrays[f"{name}_shape"]))
     settings = document["blend"]

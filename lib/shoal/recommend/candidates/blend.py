@@ -39,7 +39,15 @@ from shoal.errors import UsageError
 from shoal.recommend.candidates.als import AlsModel, AlsSettings, fit_als
 from shoal.recommend.candidates.content import ContentSettings, content_matrix
 from shoal.recommend.candidates.cooccurrence import as_matrix
-from shoal.recommend.candidates.ease import EaseSettings, ease_weights, gram, gram_here
+from shoal.recommend.candidates.ease import (
+    EaseSettings,
+    ease_weights,
+    gram,
+    gram_here,
+    neighbour_weights,
+    sparse_gram,
+    sparse_gram_here,
+)
 from shoal.recommend.candidates.histories import (
     Catalogue,
     Met,
@@ -64,6 +72,7 @@ from shoal.recommend.candidates.parts import (
     logits_of,
     parts_of,
     scores_of,
+    weights_between,
     with_products,
 )
 from shoal.recommend.candidates.preferences import liked
@@ -203,22 +212,30 @@ def fit_parts(
     if here is not None:
         everything, ids = here
         catalogue, met = catalogue_here(
-            preferences.sparkSession, everything.only(everything.strengths > 0), ids, wanted.max_items, wanted.min_users
+            preferences.sparkSession, everything.only(everything.strengths > 0), ids, wanted.most_items, wanted.min_users
         )
         if not len(catalogue):
             return None
         # One thread for what takes no second: threads of BLAS that wait for each other beside other jobs take minutes.
-        with threadpool_limits(1 if len(catalogue) <= ONE_THREAD_ITEMS else None, "blas"):
-            weights = ease_weights(gram_here(met, len(catalogue), wanted), wanted.l2)
+        is_small = not ONE_THREAD_ITEMS < len(catalogue) <= wanted.max_items
+        weights: Floats | csr_matrix
+        with threadpool_limits(1 if is_small else None, "blas"):
+            if len(catalogue) > wanted.max_items:
+                weights = neighbour_weights(sparse_gram_here(met, len(catalogue), wanted), wanted.l2, wanted.neighbours)
+            else:
+                weights = ease_weights(gram_here(met, len(catalogue), wanted), wanted.l2)
         following = transitions_here(met, catalogue, settings.transitions)
         near = walks_here(met, catalogue, settings.walk)
         facts = facts_here(met, len(catalogue))
     else:
         placed = liked(with_places(preferences, wanted.max_history))
-        catalogue = catalogue_of(placed, wanted.max_items, wanted.min_users)
+        catalogue = catalogue_of(placed, wanted.most_items, wanted.min_users)
         if not len(catalogue):
             return None
-        weights = ease_weights(gram(placed, catalogue, wanted), wanted.l2)
+        if len(catalogue) > wanted.max_items:
+            weights = neighbour_weights(sparse_gram(placed, catalogue, wanted), wanted.l2, wanted.neighbours)
+        else:
+            weights = ease_weights(gram(placed, catalogue, wanted), wanted.l2)
         following = transitions(placed, catalogue, settings.transitions)
         near = as_matrix(item_neighbours(placed, catalogue, settings.walk), len(catalogue))
         facts = facts_of(placed, catalogue)
@@ -505,7 +522,7 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
         known = shared.value.parts
 
         def explained(one: History, best: Ints) -> tuple[Ints, Floats]:
-            terms = one.strengths[:, None] * known.weights[np.ix_(one.items, best)]
+            terms = one.strengths[:, None] * weights_between(known.weights, one.items, best)
             because = np.where(terms.max(axis=0) > 0, one.items[terms.argmax(axis=0)], -1)
             return because, parts_of(known, one, best).T
 

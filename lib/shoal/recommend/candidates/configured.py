@@ -22,8 +22,9 @@ def blend_settings(
     """The blend, with ALS as it is fitted there and the experts it has; `is_after_last`: see BlendSettings."""
     # An item of one user has no neighbour that another user shares, and leaving such out halves the matrix.
     windows = EaseSettings(
-        conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2
-    )
+        conf.window_l2, conf.window_weight, tuple(conf.window_lengths), conf.max_items, conf.max_history, min_users=2,
+        max_sparse_items=conf.max_sparse_items, neighbours=conf.sparse_neighbours,
+    )  # fmt: skip
     following = TransitionSettings(conf.transition_life, conf.transitions)
     walk = NeighbourSettings("walk", beta=conf.walk_beta, neighbours=conf.walk_neighbours)
     return BlendSettings(

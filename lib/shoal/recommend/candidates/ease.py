@@ -19,19 +19,24 @@ from functools import reduce
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.linalg import lapack
+from scipy.linalg import LinAlgError, lapack, solve
+from scipy.sparse import csr_matrix
 
-from shoal.arrays import Floats
+from shoal.arrays import Doubles, Floats, Ints
 from shoal.errors import InputError
-from shoal.recommend.candidates.cooccurrence import as_matrix, co_occurrence, products
+from shoal.recommend.candidates.cooccurrence import Keep, as_matrix, co_occurrence, kept_matrix, products
 from shoal.recommend.candidates.histories import Catalogue, Met, catalogue_of, histories, strength
 from shoal.recommend.ranking.history_top_k import History, Score, rank_histories
+
+# Of a row of a sparse Gram matrix: 100,000 items are 800 MB at the most, with an entry for each column's row.
+MOST_SUMS = 500
 
 
 @dataclass(frozen=True)
 class EaseSettings:
     """`l2`: added to the diagonal, in users; `window_weight`: 0 is EASE as published; `lengths`: events a window;
-    `max_items`: the catalogue's bound, as memory grows with its square; `max_history`: events of a user that count."""
+    `max_items`: the catalogue's bound, as memory grows with its square; `max_history`: events of a user that count;
+    `max_sparse_items`: the bound where `neighbour_weights` may stand for the closed form; `neighbours`: of these, of each item."""
 
     l2: float
     window_weight: float
@@ -39,6 +44,13 @@ class EaseSettings:
     max_items: int
     max_history: int
     min_users: int = 1
+    max_sparse_items: int = 0
+    neighbours: int = 100
+
+    @property
+    def most_items(self) -> int:
+        """The items of a catalogue whose weights may be sparse."""
+        return max(self.max_items, self.max_sparse_items)
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,24 @@ def fit_each_l2(placed: DataFrame, settings: EaseSettings, l2s: Sequence[float],
 
 def gram(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> Floats:
     """The Gram matrix of the catalogue over histories and windows: items x items, float32."""
+    packed = co_occurrence(_rows_of(placed, catalogue, settings), len(catalogue))
+    return np.asarray(as_matrix(packed, len(catalogue)).todense(), np.float32)
+
+
+def sparse_gram(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> csr_matrix:
+    """`gram` as a sparse matrix: of each row its diagonal and the MOST_SUMS entries of the largest cosine, or of an entry's column.
+    Cost: that of `co_occurrence`, and one aggregate by item, which is collected."""
+    rows = _rows_of(placed, catalogue, settings)
+    sums = rows.groupBy("item").agg(F.sum(F.col("weight") * F.col("weight")).alias("sum"))._collect_as_arrow()
+    own = np.zeros(len(catalogue))
+    for batch in sums:
+        own[batch.column("item").to_numpy()] = batch.column("sum").to_numpy()
+    keep = _keep_largest_cosines(np.round(own, 4))
+    return _symmetric(as_matrix(co_occurrence(rows, len(catalogue), keep, in_order=True), len(catalogue)))
+
+
+def _rows_of(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> DataFrame:
+    """Histories and windows: row, item, weight."""
     numbered = placed.join(F.broadcast(catalogue.numbers), "item_id")
     rows = [numbered.select(F.xxhash64("user_id").alias("row"), "item", strength().alias("weight"))]
     if settings.window_weight > 0:
@@ -95,12 +125,27 @@ def gram(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> Flo
         each = numbered.where("occurred_at is not null").withColumn("_window", F.explode(F.array(*windows)))
         row = F.xxhash64("user_id", "_window.length", "_window.shift", "_window.at")
         rows.append(each.select(row.alias("row"), "item", (strength() * F.lit(share)).alias("weight")))
-    packed = co_occurrence(reduce(DataFrame.unionByName, rows), len(catalogue))
-    return np.asarray(as_matrix(packed, len(catalogue)).todense(), np.float32)
+    return reduce(DataFrame.unionByName, rows)
 
 
 def gram_here(met: Met, items: int, settings: EaseSettings) -> Floats:
     """`gram` of histories on the driver."""
+    total = np.zeros((items, items), np.float32)
+    for block, product in products(*_rows_here(met, settings), items):
+        total[block] = product.toarray()
+    return total
+
+
+def sparse_gram_here(met: Met, items: int, settings: EaseSettings) -> csr_matrix:
+    """`sparse_gram` of histories on the driver."""
+    row, item, weight = _rows_here(met, settings)
+    own = np.bincount(item, weight.astype(np.float64) ** 2, minlength=items)
+    keep = _keep_largest_cosines(np.round(own, 4))
+    return _symmetric(kept_matrix(products(row, item, weight, items), items, keep))
+
+
+def _rows_here(met: Met, settings: EaseSettings) -> tuple[Ints, Ints, Floats]:
+    """Rows (numbers from 0), items and weights of histories and windows."""
     keys, numbers, weights = [met.users], [met.items], [met.strengths]
     if settings.window_weight > 0:
         share = np.float32((settings.window_weight / (2 * len(settings.lengths))) ** 0.5)
@@ -113,10 +158,66 @@ def gram_here(met: Met, items: int, settings: EaseSettings) -> Floats:
             numbers.append(timed.items)
             weights.append(timed.strengths * share)
     _, row = np.unique(np.concatenate(keys), return_inverse=True)
-    total = np.zeros((items, items), np.float32)
-    for block, product in products(row, np.concatenate(numbers), np.concatenate(weights), items):
-        total[block] = product.toarray()
-    return total
+    return row, np.concatenate(numbers), np.concatenate(weights)
+
+
+def _keep_largest_cosines(own: Doubles) -> Keep:
+    """A row of the Gram matrix to its diagonal and its MOST_SUMS entries of the largest cosine; `own`: the diagonal."""
+
+    def keep(item: int, sums: Floats) -> tuple[Ints, Floats]:
+        others = np.flatnonzero(sums)
+        if len(others) > MOST_SUMS:
+            cosine = sums[others] / np.sqrt(own[others])
+            cosine[others == item] = np.inf
+            others = np.sort(others[np.lexsort((others, -cosine))[:MOST_SUMS]])
+        return others, sums[others]
+
+    return keep
+
+
+def _symmetric(kept: csr_matrix) -> csr_matrix:
+    """An entry that one of its two rows has kept is in both."""
+    return csr_matrix(kept.maximum(kept.T), dtype=np.float32)
+
+
+def neighbour_weights(gram: csr_matrix, l2: float, neighbours: int) -> csr_matrix:
+    """EASE's weights where each item is explained by its `neighbours` nearest others alone, by cosine, of those that share a user:
+    the ridge regression of the item's column on theirs, (G_SS + l2 I)^-1 G_Sj. items x items, float32, as `ease_weights` has them.
+
+    With all items as neighbours it is the closed form: Steck's equation 8 is that regression (Steck, WWW 2019). docs/adr/0055 has
+    what 50 to 400 neighbours lose. Ties go to the smaller number. Cost: a thread, `neighbours`^3 / 3 operations and a cut of the
+    Gram matrix an item: some 2 ms for 100 of them.
+    """
+    items = gram.shape[0]
+    own = np.sqrt(np.maximum(gram.diagonal(), 1e-12))
+    rows, columns, values = [], [], []
+    for item in range(items):
+        here = slice(gram.indptr[item], gram.indptr[item + 1])
+        others, sums = gram.indices[here], gram.data[here]
+        is_other = (others != item) & (sums > 0)
+        others, sums = others[is_other], sums[is_other]
+        nearest = np.sort(np.lexsort((others, -sums / own[others]))[:neighbours])
+        if not len(nearest):
+            continue
+        chosen = others[nearest]
+        block = gram[chosen][:, chosen].toarray().astype(np.float64)
+        found = _ridge(block, sums[nearest].astype(np.float64), l2)
+        rows.append(chosen.astype(np.int32))
+        columns.append(np.full(len(chosen), item, np.int32))
+        values.append(found.astype(np.float32))
+    if not rows:
+        return csr_matrix((items, items), dtype=np.float32)
+    return csr_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(items, items))
+
+
+def _ridge(block: Doubles, sums: Doubles, l2: float) -> Doubles:
+    """(block + l2 I)^-1 sums. A block that was cut from a Gram matrix of kept entries need not be positive definite: l2 then grows
+    until it is."""
+    while True:
+        try:
+            return np.asarray(solve(block + l2 * np.eye(len(block)), sums, assume_a="pos", check_finite=False))
+        except LinAlgError:
+            l2 = max(2 * l2, 1e-6)
 
 
 def ease_weights(gram: Floats, l2: float) -> Floats:

@@ -64,12 +64,12 @@ SMALLEST = np.float32(1e-30)
 
 @dataclass(frozen=True)
 class Parts:
-    """What scores a history, by the numbers of EASE's catalogue: EASE's weights, transitions, neighbours by walks, and per item its
-    terms (see `content_matrix`), ALS' factors (zeros where ALS has none), the log of its users, the mean log of the length of
-    their histories, its mean rating as a share of `max_rating`, the days since 1970 of its first and last event (NaN without a
-    time)."""
+    """What scores a history, by the numbers of EASE's catalogue: EASE's weights (sparse in a large catalogue), transitions,
+    neighbours by walks, and per item its terms (see `content_matrix`), ALS' factors (zeros where ALS has none), the log of its
+    users, the mean log of the length of their histories, its mean rating as a share of `max_rating`, the days since 1970 of its
+    first and last event (NaN without a time)."""
 
-    weights: Floats
+    weights: Floats | csr_matrix
     transitions: csr_matrix
     walk: csr_matrix
     terms: csr_matrix
@@ -105,7 +105,7 @@ def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
     weights, asked = known.weights, one
     at: slice | Ints = slice(None)
     if chosen is not None:
-        weights, asked = known.weights[np.ix_(one.items, chosen)], replace(one, items=np.arange(len(one.items)))
+        weights, asked = weights_between(known.weights, one.items, chosen), replace(one, items=np.arange(len(one.items)))
         at = chosen
     liking = one.strengths if one.ratings is None else one.strengths * _shares(one.ratings, known.max_rating)
     totals, blocks = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
@@ -126,7 +126,14 @@ def faded(one: History, half_life: float) -> Floats:
     return one.strengths * np.float32(2.0) ** (-one.backs.astype(np.float32) / np.float32(half_life))
 
 
-def rows_of_weights(weights: Floats, one: History, counts: list[Floats]) -> tuple[Floats, Floats]:
+def weights_between(weights: Floats | csr_matrix, items: Ints, chosen: Ints) -> Floats:
+    """items x chosen: the weights of each of `items` for each of the `chosen`, as a dense matrix."""
+    if isinstance(weights, csr_matrix):
+        return np.asarray(weights[items][:, chosen].toarray(), np.float32)
+    return weights[np.ix_(items, chosen)]
+
+
+def rows_of_weights(weights: Floats | csr_matrix, one: History, counts: list[Floats]) -> tuple[Floats, Floats]:
     """len(counts) x items: for each way of counting the history's items, the sum of their rows of `weights`, so counted; and
     blocks x items: the sums over each BLOCK neighbouring events, the newest first, none without times, where nothing says what
     was met together. Events outside the catalogue leave gaps in blocks."""
@@ -140,17 +147,21 @@ def rows_of_weights(weights: Floats, one: History, counts: list[Floats]) -> tupl
         here, names = order[start : start + 256], block[start : start + 256]
         rows = weights[one.items[here]]
         if not is_timed:
-            totals += stacked[:, here] @ rows
+            totals += _product(stacked[:, here], rows)
             continue
         # One product for both: the blocks' sums are a product with a matrix that has each event in its block's row.
         first, last = int(names[0]), int(names[-1]) + 1
         members = np.zeros((len(counts) + last - first, len(here)), np.float32)
         members[: len(counts)] = stacked[:, here]
         members[len(counts) + names - first, np.arange(len(here))] = one.strengths[here]
-        found = members @ rows
+        found = _product(members, rows)
         totals += found[: len(counts)]
         sums[first:last] += found[len(counts) :]
     return totals, sums
+
+
+def _product(members: Floats, rows: Floats | csr_matrix) -> Floats:
+    return np.asarray((rows.T @ members.T).T if isinstance(rows, csr_matrix) else members @ rows, np.float32)
 
 
 def best_pair(blocks: Floats, size: int) -> Floats:
