@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from shoal.lake import log
-from shoal.lake.log import DataFile, added_files, data_files, may_hold, rows_of
+from shoal.lake.log import DataFile, added_files, data_files, is_without_past, may_hold, rows_of
 from shoal.lake.store import Store
 
 NAME = "ops.runs"
@@ -68,6 +68,26 @@ def test_a_log_that_is_cut_long_large_or_has_deletion_vectors_is_left_to_delta(
     monkeypatch.setattr(log, "REPLAYED_BYTES", 10_000)
     (store.log_folder(NAME) / f"{0:020d}.json").unlink()
     assert data_files(store, NAME, 1) is None
+
+
+def test_a_table_that_only_grew_has_no_past(written: Callable[..., Store]) -> None:
+    store = written([add("as_of=2024-01-01/a%20b.parquet")], [add("c.parquet")], [remove("c.parquet"), add("d.parquet")])
+    table = store.log_folder(NAME).parent
+    (table / "as_of=2024-01-01").mkdir()
+    for path in ("as_of=2024-01-01/a b.parquet", "as_of=2024-01-01/.a b.parquet.crc", "c.parquet"):
+        (table / path).write_text("rows")
+    assert is_without_past(store, NAME, 1)
+    assert not is_without_past(store, NAME, 2)  # c was removed
+    assert not is_without_past(store, NAME, -1)
+    # A file of a write that was cut off, change data, a deletion vector, a log that is cut.
+    (table / "e.parquet").write_text("rows")
+    assert not is_without_past(store, NAME, 1)
+    (table / "e.parquet").unlink()
+    for action in ({"cdc": {"path": "_change_data/x"}}, add("c.parquet", deletionVector={"storageType": "u"})):
+        (store.log_folder(NAME) / f"{2:020d}.json").write_text(json.dumps(action) + "\n")
+        assert not is_without_past(store, NAME, 2)
+    (store.log_folder(NAME) / f"{0:020d}.json").unlink()
+    assert not is_without_past(store, NAME, 1)
 
 
 def test_rows_are_summed_by_day_and_unknown_where_a_file_was_not_counted(written: Callable[..., Store]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
 
@@ -143,6 +144,27 @@ def data_files(store: Store, name: str, at: int) -> list[DataFile] | None:
             elif line.startswith('{"remove"'):
                 found.pop(json.loads(line)["remove"]["path"], None)
     return [_data_file(added) for added in found.values()]
+
+
+def is_without_past(store: Store, name: str, at: int) -> bool:
+    """Whether a local table's folder and log hold nothing but what version `at`, its latest, has: no commit took a file or a row
+    away or wrote change data, and no other file lies there. False where the log is too long to tell, or no longer begins with
+    version 0. Cost: a read of at most REPLAYED_COMMITS small files, and a listing of the folder."""
+    folder = store.log_folder(name)
+    if not store.is_local or at < 0 or at >= REPLAYED_COMMITS:
+        return False
+    known: set[str] = set()
+    for number in range(at + 1):
+        actions = _actions(store, name, number)
+        if actions is None:
+            return False
+        for action in actions:
+            if "remove" in action or "cdc" in action or action.get("add", {}).get("deletionVector"):
+                return False
+            if "add" in action:
+                known.add(unquote(action["add"]["path"]))
+    files = (file for file in folder.parent.rglob("*") if file.is_file() and not file.is_relative_to(folder))
+    return all(file.suffix == ".crc" or file.relative_to(folder.parent).as_posix() in known for file in files)
 
 
 def _data_file(added: dict[str, Any]) -> DataFile:

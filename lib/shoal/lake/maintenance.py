@@ -73,8 +73,11 @@ def purge_history(lake: Lake, name: str) -> None:
     """Remove a table's past: rows marked as deleted, files of earlier versions, change data, the log before now.
 
     No other run may read or write the table meanwhile. With a catalog the log is the platform's: its retention is set to a day, and
-    it is gone with the first checkpoint after that. Raises ContractError where no checkpoint could be written.
+    it is gone with the first checkpoint after that. Nothing is done where there is no past (`log.is_without_past`). Raises
+    ContractError where no checkpoint could be written.
     """
+    if log.is_without_past(lake.store, name, lake.version(name)):
+        return
     if lake.properties(name).get("delta.enableDeletionVectors") == "true":
         lake.commits.alter(name, "REORG TABLE {table} APPLY (PURGE)")
     if lake.store.catalog:
