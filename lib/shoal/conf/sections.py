@@ -401,6 +401,25 @@ class DriftConf(Section):
     exact_values: int = Field(ge=1_000, le=20_000_000)
 
 
+class QualityConf(Section):
+    """From where on a figure of a table warns or fails."""
+
+    fresh_tables: list[str]
+    unscheduled_tables: list[str]
+    freshness_warning_hours: float = Field(gt=0)
+    freshness_critical_hours: float = Field(gt=0)
+    shrink_warning: float = Field(gt=0, le=1)
+    shrink_critical: float = Field(gt=0, le=1)
+    missing_warning: float = Field(gt=0, le=1)
+    missing_critical: float = Field(gt=0, le=1)
+    quarantine_warning: float = Field(gt=0, le=1)
+    quarantine_critical: float = Field(gt=0, le=1)
+    history_days: int = Field(ge=7, le=730)
+    min_runs: int = Field(ge=7, le=365)
+    anomaly_warning: float = Field(gt=0)
+    anomaly_critical: float = Field(gt=0)
+
+
 class ReportConf(Section):
     """What the report shows and where it goes."""
 
@@ -468,6 +487,7 @@ class Settings(Section):
     interests: InterestsConf
     follows: FollowsConf
     drift: DriftConf
+    quality: QualityConf
     report: ReportConf
     publish: PublishConf
     optimize: OptimizeConf
