@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from pyspark import inheritable_thread_target
 from py4j.protocol import Py4JJavaError
+from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.spark import job_metrics

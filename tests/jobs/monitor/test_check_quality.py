@@ -31,7 +31,8 @@ def table(spark: SparkSession, name: str, rows: list[dict[str, Any]]) -> DataFra
 
 
 def event(number: int, item: str, at: datetime | None, value: float | None = None) -> dict[str, Any]:
-    return {"event_id": f"e{number}", "user_id": "u", "item_id": item, "event": "like", "value": value, "occurred_at": at, "source": "t"}
+    row = {"event_id": f"e{number}", "user_id": "u", "item_id": item, "event": "like", "source": "t"}
+    return {**row, "value": value, "occurred_at": at}
 
 
 def loaded(batch: str, source: str, records: int, rejected: int, hour: int, run: str) -> tuple[Any, ...]:
@@ -51,8 +52,8 @@ def opened(spark: SparkSession, settings: Settings, tmp_path: Path) -> Callable[
 
 @pytest.fixture
 def lake(spark: SparkSession, opened: Callable[..., Lake]) -> Lake:
-    """Ten events up to the day, one of them twice, one of an item that is not there; one of the day after; a snapshot of three users
-    that is two days old, and one of a day to come."""
+    """Ten events up to the day, one of them twice, one of an item that is not there; one of the day after; a snapshot of three
+    users that is two days old, and one of a day to come."""
     lake = opened(12)
     at = datetime(2024, 3, 8, 18)
     rows = [event(n, "i1", at - timedelta(hours=n), 1.0 if n < 3 else None) for n in range(8)]
@@ -116,7 +117,8 @@ def test_a_loss_of_rows_is_seen_on_the_day_after(lake: Lake, settings: Settings,
     assert figures(lake)[key] == (397 / 3, 400, "ok")
     assert figures(lake, date(2024, 3, 11))[key] == (-0.75, 100, "fail")
     assert figures(lake, date(2024, 3, 11))["gold.node_ranks", "freshness_hours", ""] == (0.0, 100, "ok")
-    row = later.read_current(QUALITY).where("as_of = '2024-03-11' and table_name = 'gold.node_ranks' and rule = 'row_growth'").collect()[0]
+    one = "as_of = '2024-03-11' and table_name = 'gold.node_ranks' and rule = 'row_growth'"
+    row = later.read_current(QUALITY).where(one).collect()[0]
     assert (row["warn_at"], row["fail_at"], row["past_runs"]) == (-0.2, -0.5, 1)
     # Newest days, tables, references, ingest, the past, the write: with adaptive execution a shuffle is a job of its own.
     assert jobs.number <= 30, jobs.descriptions
