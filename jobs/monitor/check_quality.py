@@ -1,7 +1,7 @@
 """Measure every table of silver, features and gold, and say what is not as it should be.
 
-Reads:  every table of silver, features and gold that there is: of those with days (as_of) the latest one up to as_of, of those with
-        a time the rows up to as_of
+Reads:  every table of silver, features and gold that there is: of those by days (as_of in the key) the latest one up to as_of, of
+        others the rows up to as_of
         ops.ingest_files   the last load of each source
         ops.data_quality   earlier days
 Writes: ops.data_quality   one row per table, rule and column; replaces as_of
@@ -29,7 +29,7 @@ from shoal.features.snapshots import end_of
 from shoal.lake.contract import contract, contract_names
 from shoal.lake.lake import Lake
 from shoal.monitor.quality.figures import Measured, figures_of, gap_figure, quality_row, quarantine_figure
-from shoal.monitor.quality.measures import last_ingests, measure_keys, measure_rows
+from shoal.monitor.quality.measures import is_by_day, last_ingests, measure_keys, measure_rows
 from shoal.monitor.quality.past import collect_pasts
 from shoal.monitor.quality.references import measure_gap, references
 from shoal.monitor.quality.severity import Figure
@@ -52,10 +52,11 @@ def read_tables(lake: Lake, as_of: date) -> dict[str, tuple[DataFrame, date | No
     """Each table's rows as they were on as_of, with the day that they are of. Tables whose days all come later are left out."""
     names = [name for name in READS if name != INGEST and lake.exists(name)]
     whole = {name: lake.read(name, before=as_of if contract(name).time_column else None) for name in names}
-    by_day = [name for name in names if "as_of" in contract(name).columns]
+    whole |= {name: whole[name].where(F.col("as_of") <= F.lit(as_of)) for name in names if "as_of" in contract(name).columns}
+    by_day = [name for name in names if is_by_day(contract(name))]
     days: dict[str, date] = {}
     if by_day:
-        known = [whole[name].where(F.col("as_of") <= F.lit(as_of)).select(F.lit(name).alias("name"), "as_of") for name in by_day]
+        known = [whole[name].select(F.lit(name).alias("name"), "as_of") for name in by_day]
         newest = reduce(DataFrame.unionAll, known).groupBy("name").agg(F.max("as_of").alias("day"))
         days = {row["name"]: row["day"] for row in newest.limit(len(by_day)).collect()}
     found: dict[str, tuple[DataFrame, date | None]] = {}
@@ -76,7 +77,7 @@ def measure(lake: Lake, tables: dict[str, tuple[DataFrame, date | None]]) -> dic
     return {
         name: Measured(
             each["row_count"], each["distinct_keys"], each.get("nulls", {}), each.get("newest_at"), tables[name][1],
-            lake.committed_at(name) if tables[name][1] is None and not contract(name).time_column else None,
+            lake.committed_at(name) if contract(name).age_column() is None else None,
         )
         for name, each in found.items()
     }  # fmt: skip

@@ -64,6 +64,11 @@ def lake(spark: SparkSession, opened: Callable[..., Lake]) -> Lake:
     ranks = [{"kind": "follows", "node_id": f"u{n}", "rank": n + 1, "score": 1.0} for n in range(3)]
     for day in (date(2024, 3, 8), date(2024, 3, 12)):
         lake.replace("gold.node_ranks", table(spark, "gold.node_ranks", [{"as_of": day, **row} for row in ranks]), on=day)
+    # A table that gathers rows: what was scored on an earlier day counts as well.
+    for text, day in (("t1", date(2024, 2, 1)), ("t2", date(2024, 3, 8)), ("t3", date(2024, 3, 12))):
+        words = {"content_hash": 1, "language": "en", "language_confidence": 1.0, "keywords": [], "keyword_scores": []}
+        scored = {"as_of": day, "text_id": text, "is_current": True, "model_version": "v", **words}
+        lake.append("gold.keywords", table(spark, "gold.keywords", [scored]), unique=True)
     files = [loaded("a", "events", 10, 9, 1, "old"), loaded("b", "events", 90, 1, 2, "new"), loaded("c", "events", 10, 4, 2, "new"),
              loaded("d", "items", 3, 0, 1, "old")]  # fmt: skip
     lake.append_log("ops.ingest_files", spark.createDataFrame(files, contract("ops.ingest_files").struct()))
@@ -95,6 +100,9 @@ def test_planted_faults_are_found_and_a_rerun_writes_the_same(lake: Lake, settin
     assert ranks["row_count", ""] == (3.0, 3, "not_enough")
     assert ranks["freshness_hours", ""] == (36.0, 3, "warn")
     assert ranks["missing_parents", "node_id in silver.items"] == (None, 0, "not_enough")  # no node is an item
+    # Two of three days are known, and their age is no fault: there may have been nothing to score.
+    assert found["gold.keywords", "row_count", ""] == (2.0, 2, "not_enough")
+    assert found["gold.keywords", "freshness_hours", ""] == (36.0, 2, "ok")
     assert found["silver.items", "freshness_hours", ""] == (None, 2, "not_enough")  # no item has a time
     assert found["ops.ingest_files", "quarantine_share", "events"] == (0.05, 100, "warn")  # the last run's two files
     assert found["ops.ingest_files", "quarantine_share", "items"] == (0.0, 3, "ok")

@@ -84,3 +84,11 @@ def test_the_trend_is_theil_and_sens() -> None:
     outcome = decide(figure(31.0, "row_count"), DAY, Past(days, values), USUAL)
     oracle = theilslopes([*values, 31.0], [each.toordinal() for each in (*days, DAY)])
     assert outcome.trend_per_day == pytest.approx(oracle.slope)
+
+
+def test_chance_alone_warns_once_in_fifty_and_hardly_ever_fails() -> None:
+    rng = np.random.default_rng(7)
+    series = rng.poisson(20, (400, 21)).astype(float)
+    found = [decide(figure(rows[-1], "row_count"), DAY, past(*rows[:-1]), USUAL).status for rows in series]
+    assert found.count("warn") <= 8
+    assert found.count("fail") <= 1

@@ -19,8 +19,8 @@ Pasts = Mapping[tuple[str, str, str], Past]
 
 @dataclass(frozen=True)
 class Measured:
-    """A table as it was found. `newest_day`: of a table with days the one that was measured; `committed_at`: of a table with
-    neither days nor times its latest commit."""
+    """A table as it was found. `newest_day`: of a table by days the one that was measured; `committed_at`: of a table with neither
+    days nor times its latest commit."""
 
     rows: int
     distinct_keys: int
@@ -56,8 +56,8 @@ def _freshness(made: Contract, found: Measured, conf: QualityConf, moment: datet
     if found.newest_day is not None:
         newest, by = datetime.combine(found.newest_day + timedelta(days=1), time.min), "as_of"
         judged = made.name not in conf.unscheduled_tables
-    elif made.time_column:
-        newest, by, judged = found.newest_at, made.time_column, made.name in conf.fresh_tables
+    elif made.age_column():
+        newest, by, judged = found.newest_at, str(made.age_column()), made.name in conf.fresh_tables
     else:
         newest, by, judged = found.committed_at, "the latest commit", False
     hours = None if newest is None else max(0.0, (moment - newest).total_seconds() / 3600)

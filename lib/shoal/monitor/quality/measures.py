@@ -15,13 +15,21 @@ def nullable_columns(made: Contract) -> list[str]:
     return [name for name, column in made.columns.items() if column.null]
 
 
+def is_by_day(made: Contract) -> bool:
+    """Whether each day has all rows of the table anew, and the newest day is the table as it is now. A table whose key does not
+    have the day gathers rows: as_of says when each came."""
+    return "as_of" in made.key
+
+
 def measure_rows(rows: DataFrame, made: Contract) -> DataFrame:
-    """One row of MEASURES: row_count, nulls of each nullable column, newest_at of the contract's time_column; distinct_keys null.
+    """One row of MEASURES: row_count, nulls of each nullable column, newest_at of the contract's time_column, of as_of its end;
+    distinct_keys null.
 
     Reads the nullable columns and the time once. No shuffle but one row a task.
     """
     nulls = [part for name in nullable_columns(made) for part in (F.lit(name), F.count_if(F.col(name).isNull()))]
-    newest = F.max(made.time_column) if made.time_column else F.lit(None)
+    ends = F.date_add(F.max("as_of"), 1) if "as_of" in made.columns else F.lit(None)
+    newest = F.max(made.time_column) if made.time_column else ends
     return rows.agg(
         F.lit(made.name).alias("table_name"), F.count("*").alias("row_count"), F.lit(None).cast("bigint").alias("distinct_keys"),
         F.create_map(*nulls).cast("map<string,bigint>").alias("nulls"), newest.cast("timestamp").alias("newest_at"),
