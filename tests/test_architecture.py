@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LIB, JOBS = ROOT / "lib" / "shoal", ROOT / "jobs"
 # DataFrames in, DataFrames out. `report` makes an HTML page of them, which is what it is for.
-PURE = ("recommend", "mine", "monitor/drift", "experiment", "features", "publish/report")
+PURE = ("recommend", "mine", "monitor/drift", "monitor/quality", "monitor/alerts", "experiment", "features", "publish/report")
 LAKE_ONLY = {"saveAsTable", "insertInto", "forPath", "forName", "writeTo", "createIfNotExists"}
 SESSION_MAKERS = {"getOrCreate", "newSession", "spark_session"}
 CLOCKS = {"now", "utcnow", "today", "current_timestamp", "current_date"}
@@ -78,6 +78,9 @@ ARROWS: dict[str, set[str]] = {
         "recommend/evaluation",
     },
     "monitor/drift": set(),
+    # A figure is compared with its past as any other series is.
+    "monitor/quality": {"conf", "lake", "mine/anomalies"},
+    "monitor/alerts": {"conf", "lake"},
     "publish/report": {"conf", "lake", "recommend/ranking"},
     # A publication carries the champions of text models.
     "publish/stores": {"conf", "lake", "models"},
@@ -89,7 +92,7 @@ ARROWS: dict[str, set[str]] = {
         "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/anomalies", "mine/graph",
         "mine/image", "mine/people", "mine/posts", "mine/text", "experiment",
         "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
-        "publish/stores", "publish/api", "features", "ingest",
+        "publish/stores", "publish/api", "features", "ingest", "monitor/alerts",
     },
 }  # fmt: skip
 # Rooms that hold rooms only.

@@ -19,6 +19,7 @@ from shoal.lake.lake import Lake, Run
 from shoal.runner.command import parse_as_of
 from shoal.runner.execute import Result, execute, new_run_id
 from shoal.runner.job import Job, find_job, job_of
+from shoal.spark import job_metrics
 
 from tests.lake.test_lake import TABLE, users
 
@@ -200,3 +201,36 @@ def test_the_summary_leaves_out_what_is_empty() -> None:
     made = Result("r", "j", "s", DAY, "succeeded", 1.234, {}, {}, {})
     assert made.summary()["seconds"] == 1.23
     assert "message" not in made.summary()
+
+
+def reads_its_user(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
+    writes_one_user(lake, conf, as_of)
+    assert lake.read(TABLE).count() == 1
+
+
+def test_what_a_run_made_spark_do_is_recorded_and_not_that_of_one_skipped(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    done = execute(spark, job(reads_its_user), settings, tmp_path, DAY)
+    failed = execute(spark, job(breaks), settings, tmp_path, DAY)
+    execute(spark, find_job("build_users"), settings, tmp_path, DAY)
+    found = {row["run_id"]: row for row in Lake(spark, tmp_path, settings, Run("reader")).read("ops.job_metrics").collect()}
+    assert set(found) == {done.run_id, failed.run_id}
+    row = found[done.run_id]
+    assert (row["job"], row["stage"], row["as_of"], row["seconds"]) == ("build_users", "features", DAY, done.seconds)
+    assert row["spark_jobs"] >= 2
+    assert row["bytes_written"] > 0
+    assert (row["failed_tasks"], row["is_complete"]) == (0, True)
+    assert found[failed.run_id]["spark_jobs"] == 0
+
+
+def test_figures_that_cannot_be_had_are_one_line_and_no_failure(
+    spark: SparkSession, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(job_metrics, "SUMS", (("tasks", "noSuchGetter", 1),))
+    result = execute(spark, job(writes_one_user), settings, tmp_path, DAY)
+    assert (result.status, result.exit_code, result.message) == ("succeeded", 0, None)
+    assert not Lake(spark, tmp_path, settings, Run("reader")).exists("ops.job_metrics")
+    (record,) = [record for record in caplog.records if record.name == "shoal.runner.execute"]
+    assert record.getMessage().startswith("build_users: its figures are not in ops.job_metrics: Py4JError: ")
+    assert "\n" not in record.getMessage()

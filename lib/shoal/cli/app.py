@@ -29,6 +29,7 @@ from shoal.cli import (
     split,
     stream,
     train,
+    watch,
 )
 from shoal.cli import publish as publishing
 from shoal.cli import query as ask
@@ -60,6 +61,8 @@ app.command()(privacy.grants)
 app.command()(simulate.simulate)
 app.command()(publishing.publish)
 app.command()(publishing.serve)
+app.command()(watch.alerts)
+app.command()(watch.metrics)
 train.train_app.command("engagement")(posts.train_engagement_file)
 train.train_app.command("viral")(posts.train_viral_file)
 score.score_app.command("engagement")(posts.score_engagement_file)

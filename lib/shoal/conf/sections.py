@@ -404,6 +404,66 @@ class DriftConf(Section):
     exact_values: int = Field(ge=1_000, le=20_000_000)
 
 
+class QualityConf(Section):
+    """From where on a figure of a table warns or fails."""
+
+    fresh_tables: list[str]
+    unscheduled_tables: list[str]
+    freshness_warning_hours: float = Field(gt=0)
+    freshness_critical_hours: float = Field(gt=0)
+    shrink_warning: float = Field(gt=0, le=1)
+    shrink_critical: float = Field(gt=0, le=1)
+    missing_warning: float = Field(gt=0, le=1)
+    missing_critical: float = Field(gt=0, le=1)
+    quarantine_warning: float = Field(gt=0, le=1)
+    quarantine_critical: float = Field(gt=0, le=1)
+    history_days: int = Field(ge=7, le=730)
+    min_runs: int = Field(ge=7, le=365)
+    anomaly_warning: float = Field(gt=0)
+    anomaly_critical: float = Field(gt=0)
+
+
+class AlertRule(Section):
+    """One rule: docs/monitoring.md has the metrics and the series of each."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    metric: Literal[
+        "drift_severity", "data_quality_status", "freshness_hours", "run_failed", "run_seconds", "job_metric", "model_metric_drop"
+    ]
+    of: str | None = None
+    series: str = Field(default="*", min_length=1)
+    window_days: int = Field(default=7, ge=1, le=730)
+    above: float | None = None
+    below: float | None = None
+    for_hours: float = Field(default=0, ge=0)
+    severity: Literal["info", "warning", "critical"]
+
+    @model_validator(mode="after")
+    def one_condition(self) -> AlertRule:
+        """A rule has one limit, and names a figure where its metric has several."""
+        if (self.above is None) == (self.below is None):
+            raise ValueError(f"rule {self.name}: one of above and below is needed")
+        if (self.of is not None) != (self.metric in ("job_metric", "model_metric_drop")):
+            raise ValueError(f"rule {self.name}: `of` belongs to job_metric and model_metric_drop, which need it")
+        return self
+
+
+class AlertsConf(Section):
+    """What is worth a message, and how it is sent."""
+
+    rules: list[AlertRule] = Field(max_length=200)
+    webhook_timeout_seconds: float = Field(gt=0, le=60)
+    webhook_attempts: int = Field(ge=1, le=10)
+
+    @model_validator(mode="after")
+    def names_differ(self) -> AlertsConf:
+        """The state of an alert goes by its rule's name."""
+        names = [rule.name for rule in self.rules]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"rule {twice[0]} is there twice")
+        return self
+
+
 class ReportConf(Section):
     """What the report shows and where it goes."""
 
@@ -471,6 +531,8 @@ class Settings(Section):
     interests: InterestsConf
     follows: FollowsConf
     drift: DriftConf
+    quality: QualityConf
+    alerts: AlertsConf
     report: ReportConf
     publish: PublishConf
     optimize: OptimizeConf

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,11 @@ class Lake:
     def version(self, name: str) -> int:
         """Return the number of the table's latest Delta commit; -1 where the table does not exist."""
         return log.version(self.store, name)
+
+    def committed_at(self, name: str) -> datetime | None:
+        """Return when the table's latest commit was made, UTC without a zone; None where its log does not say. No Spark job for a
+        local table."""
+        return log.committed_at(self.store, name)
 
     def properties(self, name: str) -> dict[str, str]:
         """Return the Delta properties of a table that exists; no Spark job for a local one."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timezone
 from typing import Any
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from shoal.lake.store import Store
 
@@ -62,6 +63,17 @@ def version(store: Store, name: str) -> int:
     if store.catalog:
         return int(store.delta_table(name).history(1).select("version").collect()[0]["version"])
     return int(snapshot(store, name).version())
+
+
+def committed_at(store: Store, name: str) -> datetime | None:
+    """Return when the table's latest commit was made, UTC without a zone; None where the log does not say. No Spark job for a local
+    table."""
+    if not store.is_local:
+        rows = store.delta_table(name).history(1).select(F.unix_millis("timestamp").alias("at")).collect()
+        at = rows[0]["at"] if rows else None
+    else:
+        at = next(commits(store, name, 1), {}).get("timestamp")
+    return None if at is None else datetime.fromtimestamp(at / 1000, timezone.utc).replace(tzinfo=None)
 
 
 def properties(store: Store, name: str) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""Watching data and models: drift; quality and alerts come here."""
+"""Watching data, models and runs: drift, quality, alerts."""

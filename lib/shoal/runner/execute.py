@@ -6,6 +6,7 @@ skipped, 2 bad usage or configuration, 3 bad input, 4 transient, 5 internal.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -28,7 +29,11 @@ from shoal.runner.clock import utc_now
 from shoal.runner.fingerprint import code_hash, code_version, conf_hash
 from shoal.runner.job import Job
 from shoal.runner.job_lock import job_lock
+from shoal.spark.job_metrics import JobMetrics, measured_jobs
 from shoal.spark.session import own_session
+
+LOG = logging.getLogger(__name__)
+JOB_METRICS = "ops.job_metrics"
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ def execute(
     """Run `job` for `as_of` on the lake at `root`; never raises for a failed run, which is a Result with its exit code.
 
     The job sees the sections of `settings` that it declares; reading another one fails the run. Every run gets its row in
-    ops.runs. Where that row cannot be written (a full disk), the Result has that as its message. A run has a session of its own, a
-    copy of `spark`, so that its settings are no other run's.
+    ops.runs, and, unless it was skipped, one in ops.job_metrics. Where its row in ops.runs cannot be written (a full disk), the
+    Result has that as its message. A run has a session of its own, a copy of `spark`, so that its settings are no other run's.
     """
     with own_session(spark) as session:
         return _execute(session, job, settings, root, as_of, extras)
@@ -89,10 +94,12 @@ def _execute(
     _place_checkpoints(spark, lake)
     error: BaseException | None = None
     killed: dict[str, str] | None = None
+    metrics = JobMetrics()
     try:
         with job_lock(lake, job.name, mark) as killed:
             try:
-                job.run(lake, settings.section(job.model), as_of, **(extras or {}))
+                with measured_jobs(spark, f"shoal-{run.run_id}") as metrics:
+                    job.run(lake, settings.section(job.model), as_of, **(extras or {}))
             except Exception as raised:  # noqa: BLE001 - every failure becomes a row and an exit code
                 error = raised
     except ShoalError as raised:
@@ -114,6 +121,8 @@ def _execute(
         late = _as_shoal(unwritten, job.name)
         message = f"{message or 'the job is done'}; its row in ops.runs could not be written: {one_line(late)}"
         status, code = "failed", code or late.exit_code
+    if status != "skipped" and (metrics.figures or metrics.failure):
+        _record_metrics(lake, row, metrics)
     return Result(run.run_id, job.name, job.stage, as_of, status, seconds, run.rows_in, dict(run.rows_out), run.tags, message, code)
 
 
@@ -155,3 +164,20 @@ def _record(lake: Lake, rows: list[dict[str, Any]]) -> None:
     # The lock of a killed run of an older version may not hold every column.
     ordered = [tuple(row.get(name) for name in made.columns) for row in rows]
     lake.append_log("ops.runs", lake.spark.createDataFrame(ordered, made.struct()))
+
+
+def _record_metrics(lake: Lake, row: dict[str, Any], metrics: JobMetrics) -> None:
+    """Append the run's row to ops.job_metrics; what cannot be measured or written is one line of the log, and no fault of the run.
+    One small commit."""
+    failure = metrics.failure
+    if failure is None:
+        made = contract(JOB_METRICS)
+        known = row | metrics.figures | {"is_complete": metrics.is_complete}
+        whole = {name for name, column in made.columns.items() if column.type == "bigint"}
+        values = tuple(int(known[name]) if name in whole else known[name] for name in made.columns)
+        try:
+            lake.append_log(JOB_METRICS, lake.spark.createDataFrame([values], made.struct()))
+        except Exception as error:  # noqa: BLE001 - the run itself is done and recorded
+            failure = one_line(error)
+    if failure is not None:
+        LOG.warning("%s: its figures are not in %s: %s", row["job"], JOB_METRICS, failure)
