@@ -21,6 +21,7 @@ from shoal.recommend.candidates.blend import (
     Examples,
     Expert,
     asked_experts,
+    because_of,
     better_part,
     blend_of,
     candidate_recall,
@@ -37,12 +38,12 @@ from shoal.recommend.candidates.blend import (
 from shoal.recommend.candidates.content import ContentSettings, labels_of
 from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
-from shoal.recommend.candidates.parts import FEATURES, SCORES, scores_of
+from shoal.recommend.candidates.parts import FEATURES, REASONS, SCORES, Parts, scores_of
 from shoal.recommend.candidates.transitions import TransitionSettings
 from shoal.recommend.evaluation.evaluate import evaluate_lists
 from shoal.recommend.protocol.split import test_part as held_out_part
 from shoal.recommend.protocol.split import training_part, with_time_split
-from shoal.recommend.ranking.history_top_k import rows_of
+from shoal.recommend.ranking.history_top_k import History, rows_of
 
 SETTINGS = BlendSettings(
     EaseSettings(5.0, 1.0, (4,), 1000, 1000), TransitionSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
@@ -249,6 +250,22 @@ def test_a_catalogue_above_the_bound_has_sparse_weights(numbered: DataFrame, mon
     assert len(lists) == 180
     assert all((row["user_id"], row["item_id"][:2]) in own for row in lists)
     assert all((row["user_id"], row["because_item_id"][:2]) in own for row in lists)
+
+
+def test_the_item_that_speaks_for_a_row_is_of_its_strongest_reason() -> None:
+    """Three items met, the newest is 0; of item 3 EASE says 1, transitions say 0, and terms say 2."""
+    weights, following = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
+    weights[:, 3], following[:, 3] = [0.1, 0.9, 0.2, 0], [0.5, 0.1, 0.2, 0]
+    terms = csr_matrix(np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32))
+    zeros, days = np.zeros(4, np.float32), np.full(4, np.nan)
+    known = Parts(weights, csr_matrix(following), csr_matrix((4, 4), dtype=np.float32), terms, np.zeros((4, 1), np.float32),
+                  zeros, zeros, zeros, days, days, 1.0)  # fmt: skip
+    one = History(np.array([0, 1, 2]), np.ones(3, np.float32), np.array([0, 1, 2]))
+    names = list(REASONS)
+    found = {name: int(because_of(known, one, np.array([3]), np.array([names.index(name)]))[0]) for name in names}
+    assert found == {"history": 1, "next": 0, "people": 1, "content": 2, "popularity": 1}
+    alone = replace(known, transitions=csr_matrix((4, 4), dtype=np.float32))
+    assert because_of(alone, one, np.array([3]), np.array([names.index("next")])).tolist() == [-1]
 
 
 def test_what_weighs_nothing_is_not_listed_and_speaks_for_nothing(numbered: DataFrame) -> None:

@@ -12,9 +12,11 @@ from shoal.recommend.candidates.parts import (
     HISTORY_CENTRE,
     PARTS,
     RANK_LIMIT,
+    REASONS,
     SCORES,
     Parts,
     context_of,
+    contributions_of,
     features_of,
     larger,
     logits_of,
@@ -120,6 +122,25 @@ def test_features_are_standard_over_unseen_items_and_products_with_the_length() 
     coefficients = np.random.default_rng(1).normal(size=(2, len(FEATURES)))
     expected = coefficients @ rows.T + np.array([[1.0], [2.0]])
     np.testing.assert_allclose(logits_of(found, coefficients, np.array([1.0, 2.0])), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_contributions_of_the_reasons_are_the_logit_beside_the_other_candidates() -> None:
+    rng = np.random.default_rng(3)
+    own = [name for name in FEATURES if "*" not in name]
+    features = rng.normal(size=(len(own), 5)).astype(np.float32)
+    features[own.index("log_history")] = 5.5
+    coefficients, shares = rng.normal(size=(2, len(FEATURES))), np.array([0.7, 0.3], np.float32)
+    found = contributions_of(features, coefficients, shares)
+    logits = shares @ logits_of(features, coefficients, np.zeros(2))
+    np.testing.assert_allclose(found.sum(axis=0), logits - logits.mean(), rtol=1e-4, atol=1e-4)
+    # Transitions alone: the score, its rank, and both times the length.
+    alone = np.zeros(len(FEATURES))
+    alone[[FEATURES.index(name) for name in ("transitions", "log_rank_transitions", "transitions*log_history")]] = 1.0
+    only = contributions_of(features, np.array([alone]), np.ones(1, np.float32))
+    score, rank = features[own.index("transitions")], features[own.index("log_rank_transitions")]
+    expected = (1 + 5.5 - HISTORY_CENTRE) * score + rank
+    np.testing.assert_allclose(only[list(REASONS).index("next")], expected - expected.mean(), rtol=1e-4, atol=1e-5)
+    assert not only[[n for n, name in enumerate(REASONS) if name != "next"]].any()
 
 
 def test_ranks_beyond_the_limit_are_one() -> None:

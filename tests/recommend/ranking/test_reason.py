@@ -50,6 +50,23 @@ def test_als_names_the_liked_item_with_the_largest_term() -> None:
         assert reason(ITEMS, np.empty((1, 0), np.float32), seen, listed).tolist() == [[expected, -1]]
 
 
+def test_the_strongest_reason_decides(spark: SparkSession) -> None:
+    """In `parts` stands what each kind adds; without these entries, and on a tie, the item that was liked is named."""
+    given = [("1", {"by_history": 0.5, "by_next": 0.2}), ("2", {"by_history": 0.1, "by_next": 0.2}),
+             ("3", {"by_content": 0.2, "by_next": -0.1}), ("4", {"by_people": 0.4, "by_history": 0.3}),
+             ("5", {"by_popularity": 0.4, "by_history": 0.3}), ("6", {"by_history": 0.3, "by_popularity": 0.3}),
+             ("7", {"als": 9.0}), ("8", {"by_next": 0.2})]  # fmt: skip
+    rows = [("u", item, None if item == "8" else "x", parts, "blend") for item, parts in given]
+    columns = "user_id string, item_id string, because_item_id string, parts map<string,double>, source string"
+    lists = spark.createDataFrame(rows, columns)
+    liked = spark.createDataFrame([("u", "x", "like", True)], "user_id string, item_id string, event string, is_liked boolean")
+    found = {row["item_id"]: (row["reason_code"], row["because_item_id"]) for row in with_reason(lists, liked).collect()}
+    assert found == {
+        "1": ("because_like", "x"), "2": ("because_next", "x"), "3": ("because_content", "x"), "4": ("similar_users", None),
+        "5": ("popular", None), "6": ("because_like", "x"), "7": ("because_like", "x"), "8": ("similar_users", None),
+    }  # fmt: skip
+
+
 def test_pairs_of_users_and_items_get_their_because_item(spark: SparkSession) -> None:
     factors = list(zip(ITEMS.ids.to_pylist(), ITEMS.factors.tolist(), strict=True))
     items = spark.createDataFrame(factors, "item_id string, features array<float>")

@@ -63,11 +63,15 @@ from shoal.recommend.candidates.histories import (
 from shoal.recommend.candidates.logistic import fit_logistic
 from shoal.recommend.candidates.neighbours import NeighbourSettings, item_neighbours, walks_here
 from shoal.recommend.candidates.parts import (
+    FADING,
     FEATURES,
     PARTS,
+    REASONS,
     SCORES,
     Parts,
     context_of,
+    contributions_of,
+    faded,
     features_of,
     logits_of,
     parts_of,
@@ -79,6 +83,7 @@ from shoal.recommend.candidates.preferences import liked
 from shoal.recommend.candidates.transitions import TransitionSettings, transitions, transitions_here
 from shoal.recommend.protocol.split import has_times, test_part, training_part, with_random_split, with_time_split
 from shoal.recommend.ranking.history_top_k import Explain, History, Score, best_unseen, rank_histories, rows_of
+from shoal.recommend.ranking.reason import BY
 
 EXPERTS = ("random_holdout", "next_item")
 # Of the scores, those whose best items are candidates.
@@ -86,6 +91,8 @@ NOMINATING = ("whole", "recent_5", "transitions", "als")
 # What the expert `next_item` does not look at where users are not asked right after their last event: when that was says what was
 # held out of the history, and nothing of what a user who comes back later can meet.
 SINCE_LAST = ("log_unborn", "log_age", "log_idle")
+# What a row's `parts` hold: the parts, and what each reason adds beside what it adds for the other candidates.
+EXPLAINED = (*PARTS, *(f"{BY}{reason}" for reason in REASONS))
 # All of these together, where candidates are counted.
 UNION = "candidates"
 # Whole and recent history in equal shares: the weights where there is nothing to learn from.
@@ -171,10 +178,18 @@ class Blend:
         """The mean of the experts' probabilities for each candidate, NaN for all other items. Candidates are the `count` best of
         each part of NOMINATING, `candidates` of each at least, none of the `hidden` ones: what no part has among its best is not
         worth the features that experts weigh."""
+        return self.explained_scorer(count, hidden)[0]
+
+    def explained_scorer(
+        self, count: int, hidden: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None
+    ) -> tuple[Score, Explain]:
+        """`scorer`, and what explains the items listed for the history that was scored last: the item of the history that speaks
+        for each by the strongest of its REASONS, and its parts and contributions (EXPLAINED)."""
         coefficients = np.array([expert.coefficients for expert in self.experts], np.float64)
         intercepts = np.array([expert.intercept for expert in self.experts], np.float64)
         shares = shares_of(self.experts, self.random_holdout_share)
         away = np.empty(0, np.int64) if hidden is None else np.flatnonzero(hidden)
+        last: dict[str, Any] = {}
 
         def score(one: History) -> Floats:
             scores = scores_of(self.parts, one)
@@ -182,9 +197,27 @@ class Blend:
             found = np.full(scores.shape[1], np.nan, np.float32)
             features = features_of(scores, context_of(self.parts, one, chosen), one.items, chosen)
             found[chosen] = shares @ (1 / (1 + np.exp(-logits_of(features, coefficients, intercepts))))
+            last.update(chosen=chosen, features=features)
             return found
 
-        return score
+        def explain(one: History, best: Ints) -> tuple[Ints, Floats]:
+            given = contributions_of(last["features"], coefficients, shares)[:, np.searchsorted(last["chosen"], best)]
+            because = because_of(self.parts, one, best, given.argmax(axis=0))
+            return because, np.vstack([parts_of(self.parts, one, best), given]).T
+
+        return score, explain
+
+
+def because_of(known: Parts, one: History, best: Ints, reason: Ints) -> Ints:
+    """For each of the items `best` the item of the history that speaks most for it by its reason (a place in REASONS): by
+    transitions or terms where these are it, else by EASE's weights; -1 where none does."""
+    by = [weights_between(known.weights, one.items, best) * one.strengths[:, None]]
+    fading = faded(one, FADING)[:, None]
+    by.append(weights_between(known.transitions, one.items, best) * fading)
+    by.append(np.asarray((known.terms[one.items] @ known.terms[best].T).todense(), np.float32) * fading)
+    names = list(REASONS)
+    terms = np.where(reason == names.index("next"), by[1], np.where(reason == names.index("content"), by[2], by[0]))
+    return np.where(terms.max(axis=0) > 0, one.items[terms.argmax(axis=0)], -1)
 
 
 def nominated(scores: Floats, seen: Ints, count: int) -> list[Ints]:
@@ -502,9 +535,9 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
     `random_holdout_share`, 0..1.
 
     `rows`: see `history_rows`, over the blend's catalogue; what a user has there is not listed, nor an item that `allowed`
-    (item_id) does not have. `with_reason` adds because_item_id, the item of the history with the largest weight for the listed one
-    (null where none speaks for it), and `parts`, a map of PARTS. Cost: one pass over the rows; with `allowed` at most the ids of
-    the catalogue are collected.
+    (item_id) does not have. `with_reason` adds because_item_id, the item of the history that speaks most for the listed one by its
+    strongest reason (null where none does), and `parts`, a map of EXPLAINED. Cost: one pass over the rows; with `allowed` at most
+    the ids of the catalogue are collected.
     """
     context = rows.sparkSession.sparkContext
     hidden = None
@@ -518,17 +551,10 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
     def load() -> Score:
         return shared.value.scorer(k, hidden)
 
-    def explain() -> Explain:
-        known = shared.value.parts
-
-        def explained(one: History, best: Ints) -> tuple[Ints, Floats]:
-            terms = one.strengths[:, None] * weights_between(known.weights, one.items, best)
-            because = np.where(terms.max(axis=0) > 0, one.items[terms.argmax(axis=0)], -1)
-            return because, parts_of(known, one, best).T
-
-        return explained
+    def explain() -> tuple[Score, Explain]:
+        return shared.value.explained_scorer(k, hidden)
 
     if not with_reason:
         return rank_histories(rows, blend.ids, load, k)
     listed = rank_histories(rows, blend.ids, load, k, explain)
-    return listed.withColumn("parts", F.map_from_arrays(F.array(*[F.lit(part) for part in PARTS]), "parts"))
+    return listed.withColumn("parts", F.map_from_arrays(F.array(*[F.lit(part) for part in EXPLAINED]), "parts"))

@@ -48,6 +48,13 @@ _OWN = (*SCORES, *(f"log_rank_{part}" for part in RANKED), *CONTEXT)
 _SCALED = tuple(name for name in _OWN if name != "log_history")
 # Ranks beyond it are one.
 RANK_LIMIT = 1000
+# What an item is listed for -> the parts that say so.
+REASONS = {
+    "history": ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS)),
+    "next": ("transitions",), "people": ("als", "walk"), "content": ("content", "content_whole", "content_rated", "affinity"),
+    "popularity": CONTEXT,
+}  # fmt: skip
+_REASON_OF = [next(n for n, parts in enumerate(REASONS.values()) if name.removeprefix("log_rank_") in parts) for name in _OWN]
 # What experts weigh.
 FEATURES = (*_OWN, *(f"{name}*log_history" for name in _SCALED))
 _IS_SCALED = np.array([name in _SCALED for name in _OWN])
@@ -271,6 +278,20 @@ def logits_of(features: Floats, coefficients: Doubles, intercepts: Doubles) -> D
     length = (float(features[_LENGTH, 0]) if features.shape[1] else HISTORY_CENTRE) - HISTORY_CENTRE
     own[:, _IS_SCALED] += length * coefficients[:, len(_OWN) :]
     return np.asarray(own.astype(np.float32) @ features + intercepts[:, None].astype(np.float32), np.float64)
+
+
+def contributions_of(features: Floats, coefficients: Doubles, shares: Floats) -> Floats:
+    """len(REASONS) x items: what the parts of each reason add to the items' logits, the mean of the experts by `shares`, beside
+    their mean over these items: what all candidates have says nothing for one of them. From `features_of`."""
+    own = coefficients[:, : len(_OWN)].copy()
+    length = (float(features[_LENGTH, 0]) if features.shape[1] else HISTORY_CENTRE) - HISTORY_CENTRE
+    own[:, _IS_SCALED] += length * coefficients[:, len(_OWN) :]
+    terms = (shares @ own)[:, None] * features
+    if terms.shape[1]:
+        terms = terms - terms.mean(axis=1, keepdims=True)
+    found = np.zeros((len(REASONS), features.shape[1]))
+    np.add.at(found, _REASON_OF, terms)
+    return np.asarray(found, np.float32)
 
 
 def _shares(ratings: Floats, most: float) -> Floats:

@@ -38,25 +38,33 @@ LIST = "user_id string, rank int, item_id string, score double"
 
 
 def rank_histories(
-    histories: DataFrame, ids: pa.StringArray, load: Callable[[], Score], k: int, explain: Callable[[], Explain] | None = None
+    histories: DataFrame,
+    ids: pa.StringArray,
+    load: Callable[[], Score],
+    k: int,
+    explain: Callable[[], tuple[Score, Explain]] | None = None,
 ) -> DataFrame:
     """One row per user and rank 1..k: user_id, rank, item_id, score (double), best first; because_item_id and parts
     (array<double>) where there is something to `explain` them.
 
-    `histories`: see candidates.histories; those items are never listed. `load` (and `explain`) makes the model on the
-    worker, once a task. NaN scores are never listed. Raises UsageError for k below 1. Cost: no shuffle; a task holds the
-    model, a batch of histories and one user's scores.
+    `histories`: see candidates.histories; those items are never listed. `load`, or `explain` instead, makes the model on the
+    worker, once a task; a history is explained right after it is scored. NaN scores are never listed. Raises UsageError for k
+    below 1. Cost: no shuffle; a task holds the model, a batch of histories and one user's scores.
     """
     if k < 1:
         raise UsageError(f"k {k}; expected a whole number from 1 on")
     shared = histories.sparkSession.sparkContext.broadcast(ids)
 
     def listed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        score, names = load(), shared.value
-        explained = explain() if explain is not None else None
+        names = shared.value
+        score, explained = explain() if explain is not None else (load(), None)
         for batch in batches:
-            rows = list(rows_of(batch))
-            found = [_best(score(one), one.items, k) for one in rows]
+            found: list[tuple[Ints, Floats]] = []
+            reasons: list[tuple[Ints, Floats]] = []
+            for one in rows_of(batch):
+                found.append(_best(score(one), one.items, k))
+                if explained is not None and len(found[-1][0]):
+                    reasons.append(explained(one, found[-1][0]))
             lengths = [len(best) for best, _ in found]
             if not sum(lengths):
                 continue
@@ -68,7 +76,6 @@ def rank_histories(
                 "score": pa.array(np.concatenate([scores for _, scores in found]).astype(np.float64)),
             }
             if explained is not None:
-                reasons = [explained(one, best) for one, (best, _) in zip(rows, found, strict=True) if len(best)]
                 because = np.concatenate([items for items, _ in reasons])
                 parts = np.concatenate([values for _, values in reasons]).astype(np.float64)
                 offsets = pa.array(np.arange(len(parts) + 1) * parts.shape[1], pa.int32())

@@ -18,6 +18,12 @@ from shoal.recommend.ranking.top_k import Items, Reason, Seen
 TITLE_LENGTH = 80
 BECAUSE = "because_"
 GENERAL = "similar_users"
+# Entries of `parts` that say how much each kind of reason adds to a row's score beside the user's other candidates.
+BY = "by_"
+# Kinds of reason with a because-item that stands in a sentence of its own, and kinds that no item of the user's speaks for.
+ITEM_KINDS = {"next": "because_next", "content": "because_content"}
+OTHER_KINDS = {"people": GENERAL, "popularity": "popular"}
+KINDS = ("history", *ITEM_KINDS, *OTHER_KINDS)
 # The reason of a row without a because-item, by source; GENERAL for the sources that are not named here.
 CODES = {
     "follows": "popular_with_followed", "community": "popular_in_community", "profile": "popular_in_profile",
@@ -61,7 +67,9 @@ def with_reason(lists: DataFrame, preferences: DataFrame, removed: DataFrame | N
 
     `preferences`: user_id, item_id, unique; `event`, the heaviest thing that the user did with the item; `is_liked`. A because-item
     that is not liked, or that moderators have `removed` (item_id), is not named; the row's reason is then that of its source. An
-    item that the user has no preference for keeps its name, with code because_event. Cost: a join by user and item, one by item
+    item that the user has no preference for keeps its name, with code because_event. Where `parts` has what each kind of reason
+    adds (BY), the strongest one decides: because_next and because_content name the item that speaks for the row by these, and
+    people and popularity none. Cost: a join by user and item, one by item
     with `removed`.
     """
     events = preferences.select("user_id", F.col("item_id").alias("because_item_id"), "event", "is_liked")
@@ -74,9 +82,25 @@ def with_reason(lists: DataFrame, preferences: DataFrame, removed: DataFrame | N
     by_source = F.create_map(*[F.lit(part) for pair in CODES.items() for part in pair])
     known = [code.removeprefix(BECAUSE) for code in SENTENCES if code.startswith(BECAUSE)]
     event = F.when(F.col("event").isin(known), F.col("event")).otherwise(F.lit("event"))
-    code = F.when(is_named, F.concat(F.lit(BECAUSE), event)).otherwise(F.coalesce(by_source[F.col("source")], F.lit(GENERAL)))
+    kind = _strongest(lists)
+    is_named &= ~F.coalesce(kind.isin(*OTHER_KINDS), F.lit(False))
+    named_code, other_code = F.concat(F.lit(BECAUSE), event), F.coalesce(by_source[F.col("source")], F.lit(GENERAL))
+    for name, own in ITEM_KINDS.items():
+        named_code = F.when(kind == name, F.lit(own)).otherwise(named_code)
+    for name, own in OTHER_KINDS.items():
+        other_code = F.when(kind == name, F.lit(own)).otherwise(other_code)
+    code = F.when(is_named, named_code).otherwise(other_code)
     named = rows.withColumns({"reason_code": code, "because_item_id": F.when(is_named, F.col("because_item_id"))})
     return named.select(*lists.columns, "reason_code")
+
+
+def _strongest(lists: DataFrame) -> Column:
+    """The kind of reason with the largest entry in `parts`; ties: the first of KINDS; null for a row without these entries."""
+    if "parts" not in lists.columns:
+        return F.lit(None).cast("string")
+    entries = {kind: F.try_element_at("parts", F.lit(f"{BY}{kind}")) for kind in KINDS}
+    most = F.greatest(*entries.values())
+    return F.coalesce(*[F.when(entry == most, F.lit(kind)) for kind, entry in entries.items()])
 
 
 def als_reason(reg_param: float, alpha: float | None) -> Reason:

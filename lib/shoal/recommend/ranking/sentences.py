@@ -9,6 +9,7 @@ SENTENCES = {
     "because_share": "Because you shared {item}.", "because_save": "Because you saved {item}.",
     "because_purchase": "Because you bought {item}.", "because_rating": "Because you rated {item}.",
     "because_event": "Because you met {item}.",
+    "because_next": "Often next after {item}.", "because_content": "About the same as {item}.",
     "similar_users": "Liked by people like you.", "popular_with_followed": "Popular with people you follow.",
     "popular_in_community": "Popular in your community.", "popular_in_profile": "Popular with people like you.",
     "popular": "Popular with everybody lately.", "new_item": "New, and close to what you like.",
