@@ -11,6 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
+from shoal.mine.graph.measures import MEASURES
+from shoal.mine.graph.rankings import rank_by_score
 from shoal.runner.job import find_job
 
 from tests.publish.report.literal import rows
@@ -59,11 +61,29 @@ def test_ranks_are_networkxs_on_both_graphs(spark: SparkSession, lake: Lake) -> 
     follows.add_weighted_edges_from([(*p, 1.0) for p in ("ab", "bc", "ca", "de", "ef", "fd")] + [("a", "d", 0.1)])
     known = {r["node_id"]: r["score"] for r in rows if r["kind"] == "follows"}
     assert known == pytest.approx(nx.pagerank(follows, tol=1e-15, max_iter=5000), abs=1e-6)
+    cores = {r["node_id"]: (r["score"], r["rank"], r["percentile"]) for r in rows if r["kind"] == "follows_coreness"}
+    assert cores == {node: (2.0, place, 1.0) for place, node in enumerate("abcdef", 1)}
+    degrees = {r["node_id"]: (r["score"], r["rank"], r["percentile"]) for r in rows if r["kind"] == "follows_degree"}
+    assert degrees == {n: (3.0 if n in "ad" else 2.0, "adbcef".index(n) + 1, 1.0 if n in "ad" else 4 / 6) for n in "abcdef"}
+    assert {r["kind"] for r in rows} == {*marks, "follows", *(f"follows_{name}" for names in MEASURES.values() for name in names)}
     for kind in (*marks, "follows"):
         ranked = sorted((r["rank"], -r["score"]) for r in rows if r["kind"] == kind)
         assert [rank for rank, _ in ranked] == list(range(1, len(ranked) + 1))
         assert ranked == sorted(ranked, key=lambda pair: pair[1])
-    assert lake.run.tags == {"engine_engagement": "local", "engine_follows": "local"}
+    assert lake.run.tags == {
+        "engine_engagement": "local", "engine_follows": "local", "betweenness_from": "6 of 6 nodes, error at most 0",
+    }  # fmt: skip
+
+
+def test_a_large_graph_ranks_ties_alike(spark: SparkSession, lake: Lake) -> None:
+    """What an engine for any size sorts has the ranks and percentiles of the windows."""
+    scores = [("x", n, float(len(n))) for n in ("aa", "b", "c", "ddd")] + [("y", "e", 0.0)]
+    frame = spark.createDataFrame(scores, "kind string, node_id string, score double")
+    found = [{(r["kind"], r["node_id"]): (r["rank"], r["percentile"]) for r in rank_by_score(frame, engine).collect()}
+             for engine in ("local", "spark")]  # fmt: skip
+    assert found[0] == found[1] == {
+        ("x", "ddd"): (1, 1.0), ("x", "aa"): (2, 0.75), ("x", "b"): (3, 0.5), ("x", "c"): (4, 0.5), ("y", "e"): (1, 1.0),
+    }  # fmt: skip
 
 
 def test_communities_and_network_and_a_rerun(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
