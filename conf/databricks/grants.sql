@@ -308,6 +308,9 @@ ALTER TABLE `shoal`.`gold`.`posting_times` ALTER COLUMN `author_id` SET MASK `sh
 -- gold.recommendations
 ALTER TABLE `shoal`.`gold`.`recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- gold.segment_changes
+ALTER TABLE `shoal`.`gold`.`segment_changes` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- gold.segments
 ALTER TABLE `shoal`.`gold`.`segments` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 

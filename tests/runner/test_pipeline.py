@@ -204,7 +204,7 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     # The world has no decisions; a text's id is compressed with its like.
     unnamed |= {"moderation", "entities", "keywords"}
     # The first run of communities has no change; topics and trends are words; an author of one post is in no model's tables.
-    unnamed |= {"community_changes", "topics", "trends", "viral_posts", "engagement_predictions", "explanations",
+    unnamed |= {"community_changes", "segment_changes", "topics", "trends", "viral_posts", "engagement_predictions", "explanations",
                 "feature_importances", "influencers", "posting_times"}  # fmt: skip
     # No messages, no experiment, no copied text.
     unnamed |= {"conversations", "conversation_participants", "experiment_assignments", "experiment_results", "near_duplicates"}
