@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -32,7 +32,6 @@ from shoal.mine.people.influencers import (
     search_influencers,
     training_accounts,
 )
-from shoal.mine.probability.search import Search
 from shoal.models.influencers import INFLUENCERS, load_influencers, save_influencers
 from shoal.models.saved_parts import check_model_folder, read_about
 from shoal.models.search_log import log_search
@@ -61,13 +60,12 @@ def train_influencers_file(
     accounts, numbers = read_accounts(spark, input_path, settings.ingest, ("followers",))
     seed, seconds = settings.section(PostsConf).seed, minutes * 60 if is_search else None
 
-    def train() -> tuple[InfluencerTraining, Search[ForestTuning] | None]:
+    def train() -> tuple[InfluencerTraining, dict[str, Any] | None]:
         prepared = training_accounts(accounts, numbers, seed)
-        found = None if seconds is None else search_influencers(prepared, seed, seconds)
-        return influencers_from(prepared, numbers, seed, tuning=found.champion if found else None), found
+        tuning, searched = (ForestTuning(), None) if seconds is None else search_influencers(prepared, seed, seconds)
+        return influencers_from(prepared, numbers, seed, tuning=tuning), searched
 
-    training, found = named(input_path, train)
-    searched = None if found is None else found.facts("roc_auc", asdict)
+    training, searched = named(input_path, train)
     version = save_influencers(training, numbers, model, searched)
     log_search(INFLUENCERS, searched, training.metrics)
     say(task=INFLUENCERS, threshold_followers=training.model.threshold, metrics=training.metrics, importances=training.importances,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +22,6 @@ from shoal.mine.posts.features import POSTS
 from shoal.mine.posts.levels import Tuning, training_posts, with_level_models
 from shoal.mine.posts.search import search_engagement, search_viral
 from shoal.mine.posts.viral import ViralTraining, score_viral, viral_from
-from shoal.mine.probability.search import Search
 from shoal.models.posts import ENGAGEMENT, VIRAL, load_engagement, load_viral, save_engagement, save_viral
 from shoal.models.saved_parts import check_model_folder, read_about
 from shoal.models.search_log import log_search
@@ -65,14 +63,12 @@ def train_engagement_file(
     conf: PostsConf = settings.section(PostsConf)
     seconds = minutes * 60 if is_search else None
 
-    def train() -> tuple[EngagementTraining, Search[Tuning] | None]:
+    def train() -> tuple[EngagementTraining, dict[str, Any] | None]:
         prepared = training_posts(posts.select(*POSTS), COUNTS)
-        found = None if seconds is None else search_engagement(prepared, conf.seed, seconds)
-        tuned = with_level_models(prepared, conf.seed, found.champion if found else Tuning())
-        return engagement_from(tuned, conf.interval_coverage), found
+        tuning, searched = (Tuning(), None) if seconds is None else search_engagement(prepared, conf.seed, seconds)
+        return engagement_from(with_level_models(prepared, conf.seed, tuning), conf.interval_coverage), searched
 
-    training, found = named(input_path, train)
-    searched = None if found is None else found.facts("minus_mae_log", asdict)
+    training, searched = named(input_path, train)
     version = save_engagement(training, model, searched=searched)
     log_search(ENGAGEMENT, searched, training.metrics["likes"])
     say(task=ENGAGEMENT, metrics=training.metrics, model=str(model), model_version=version, **search_summary(searched))
@@ -101,14 +97,12 @@ def train_viral_file(
     posts = read_posts(spark, input_path, settings, ("created_at", "likes"))
     seed, seconds = settings.section(PostsConf).seed, minutes * 60 if is_search else None
 
-    def train() -> tuple[ViralTraining, Search[Tuning] | None]:
+    def train() -> tuple[ViralTraining, dict[str, Any] | None]:
         prepared = training_posts(posts.select(*POSTS), ("likes",))
-        found = None if seconds is None else search_viral(prepared, seed, seconds)
-        tuning = found.champion if found else Tuning()
-        return viral_from(with_level_models(prepared, seed, tuning), seed, tuning), found
+        tuning, searched = (Tuning(), None) if seconds is None else search_viral(prepared, seed, seconds)
+        return viral_from(with_level_models(prepared, seed, tuning), seed, tuning), searched
 
-    training, found = named(input_path, train)
-    searched = None if found is None else found.facts("roc_auc", asdict)
+    training, searched = named(input_path, train)
     version = save_viral(training, model, searched=searched)
     log_search(VIRAL, searched, training.metrics)
     say(task=VIRAL, threshold_likes=training.model.threshold, metrics=training.metrics, model=str(model), model_version=version,

@@ -44,7 +44,7 @@ def test_no_fit_begins_that_would_end_too_late() -> None:
 
 
 def test_the_first_is_always_fitted_and_ties_are_its() -> None:
-    found, spent = searched({"a": (60.0, 0.5), "b": (1.0, 0.9)}, 0.0)
+    found, spent = searched({"a": (60.0, 0.5), "b": (1.0, 0.9)}, -1.0)
     assert (found.champion, spent, found.ended) == ("a", 60.0, OUT_OF_TIME)
     assert searched({"a": (1.0, 0.5), "b": (1.0, None), "c": (1.0, 0.5)}, 99.0)[0].champion == "a"
     facts = searched({"a": (1.0, -0.5), "b": (1.0, None)}, 99.0)[0].facts("minus_error", lambda name: {"name": name})

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from shoal.mine.probability.explain import EXPLAINED, odds_contributions, ranked
 from shoal.mine.probability.forests import Growth, forest_column, grow_from, impurity_importances
 from shoal.mine.probability.linear_models import DRIVER_ROWS
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
-from shoal.mine.probability.search import Search, search
+from shoal.mine.probability.search import search
 from shoal.mine.probability.stack import Stack, fit_stack
 from shoal.mine.probability.trees import Forest, contributions
 
@@ -87,7 +87,7 @@ class ForestTuning:
     """What a search may choose: how the forest is grown (shoal.mine.probability.forests.Growth)."""
 
     kind: str = "forest"
-    trees: int = TREES
+    trees: int = field(default_factory=lambda: TREES)
     depth: int = DEPTH
     leaf: int = MIN_LEAF
 
@@ -113,9 +113,9 @@ class TrainingAccounts:
     accounts: int
 
 
-def search_influencers(training: TrainingAccounts, seed: int, seconds: float) -> Search[ForestTuning]:
-    """The settings of the highest ROC-AUC on the two tenths that calibrate, of forests of the first six; the two that report are
-    not looked at. Collects MAX_JUDGED numbers a candidate."""
+def search_influencers(training: TrainingAccounts, seed: int, seconds: float) -> tuple[ForestTuning, dict[str, Any]]:
+    """The settings of the highest ROC-AUC on the two tenths that calibrate, of forests of the first six, and what search.json says;
+    the two that report are not looked at. Collects MAX_JUDGED numbers a candidate."""
     judged = training.rows.where((F.col("tenth") >= _CALIBRATE) & (F.col("tenth") < _REPORT))
     judged = judged.orderBy(F.xxhash64("features")).limit(MAX_JUDGED).localCheckpoint()
 
@@ -128,7 +128,8 @@ def search_influencers(training: TrainingAccounts, seed: int, seconds: float) ->
         return area
 
     candidates = [one for one in CANDIDATES if training.accounts <= DRIVER_ROWS or one.kind == "forest"]
-    return search(candidates, fit, seconds, REFITS)
+    found = search(candidates, fit, seconds, REFITS)
+    return found.champion, found.facts("roc_auc", asdict)
 
 
 def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int, learns_all: bool = True) -> InfluencerTraining:

@@ -6,7 +6,7 @@ and holds for authors of any size. docs/adr/0100.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.regression import LinearRegressionModel
@@ -101,7 +101,7 @@ class Tuning:
     penalty: float = PENALTY
     logistic_penalty: float = 1.0
     kind: str = "forest"
-    trees: int = TREES
+    trees: int = field(default_factory=lambda: TREES)
     depth: int = DEPTH
     leaf: int = MIN_LEAF
     rate: float = 0.1

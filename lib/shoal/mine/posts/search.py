@@ -6,6 +6,9 @@ known and trained as any model is.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -16,7 +19,7 @@ from shoal.mine.posts.levels import TrainingPosts, Tuning, choose_linear_share, 
 from shoal.mine.posts.viral import MEMBERS, draft_members, unseen_members, viral_thresholds
 from shoal.mine.probability.linear_models import DRIVER_ROWS
 from shoal.mine.probability.quality import roc_auc
-from shoal.mine.probability.search import Search, search
+from shoal.mine.probability.search import search
 
 # Training the champion fits it on the early posts and on all of them.
 REFITS = 2.5
@@ -41,8 +44,9 @@ def candidates_for(posts: int) -> tuple[Tuning, ...]:
     return tuple(one for one in CANDIDATES if posts <= DRIVER_ROWS or one.kind == "forest")
 
 
-def search_engagement(training: TrainingPosts, seed: int, seconds: float) -> Search[Tuning]:
-    """The settings of least mean absolute error of log1p likes on the middle posts, of models that the early ones taught.
+def search_engagement(training: TrainingPosts, seed: int, seconds: float) -> tuple[Tuning, dict[str, Any]]:
+    """The settings of least mean absolute error of log1p likes on the middle posts, of models that the early ones taught, and what
+    search.json says.
 
     The score is less the error. Comments take the settings of likes. A candidate costs one `fit_level_model` and a pass.
     """
@@ -54,7 +58,8 @@ def search_engagement(training: TrainingPosts, seed: int, seconds: float) -> Sea
         expected = with_expected(middle, model).select("likes", "expected_linear", "expected_forest").localCheckpoint()
         return -_mixed_error(expected)
 
-    return search(candidates, fit, seconds, REFITS)
+    found = search(candidates, fit, seconds, REFITS)
+    return found.champion, found.facts("minus_mae_log", asdict)
 
 
 def _mixed_error(expected: DataFrame) -> float:
@@ -66,8 +71,9 @@ def _mixed_error(expected: DataFrame) -> float:
     return float(found)
 
 
-def search_viral(training: TrainingPosts, seed: int, seconds: float) -> Search[Tuning]:
-    """The settings of the highest ROC-AUC on the middle posts, whose own top tenth is viral, of members that the early ones taught.
+def search_viral(training: TrainingPosts, seed: int, seconds: float) -> tuple[Tuning, dict[str, Any]]:
+    """The settings of the highest ROC-AUC on the middle posts, whose own top tenth is viral, of members that the early ones taught,
+    and what search.json says.
 
     By the mean of the three members' ranks, which leaves nothing to fit there. A candidate costs the four fits of a draft, a pass.
     Raises InputError where the middle posts have all the same likes.
@@ -85,4 +91,5 @@ def search_viral(training: TrainingPosts, seed: int, seconds: float) -> Search[T
             raise InputError("the posts to judge candidates on are all viral, or none is; expected posts of a longer time")
         return area
 
-    return search(candidates_for(training.posts), fit, seconds, REFITS)
+    found = search(candidates_for(training.posts), fit, seconds, REFITS)
+    return found.champion, found.facts("roc_auc", asdict)
