@@ -229,6 +229,9 @@ ALTER TABLE `shoal`.`features`.`edges` ALTER COLUMN `dst_id` SET MASK `shoal`.`o
 -- features.posts
 ALTER TABLE `shoal`.`features`.`posts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- features.shoppers
+ALTER TABLE `shoal`.`features`.`shoppers` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- features.user_graph
 ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
