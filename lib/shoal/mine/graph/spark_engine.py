@@ -148,9 +148,11 @@ def triangle_count(edges: DataFrame) -> DataFrame:
     """
     graph = index_graph(edges)
     pairs = as_undirected(graph.edges).where("src <> dst").select("src", "dst").persist()
-    counts = triangles_of(pairs, degrees_of(pairs))
+    oriented = oriented_pairs(pairs, degrees_of(pairs)).persist()
+    counts = triangles_of(oriented)
     full = graph.nodes.join(counts, "node", "left").select("node", F.coalesce("triangles", F.lit(0)).alias("value"))
     result = named(graph, full, "triangles")
+    oriented.unpersist()
     pairs.unpersist()
     return result
 
@@ -160,12 +162,16 @@ def degrees_of(pairs: DataFrame) -> DataFrame:
     return pairs.select(F.explode(F.array("src", "dst")).alias("node")).groupBy("node").agg(F.count("*").alias("degree"))
 
 
-def triangles_of(pairs: DataFrame, degree: DataFrame) -> DataFrame:
-    """`node`, `triangles` of the nodes that are in any, from pairs and `degrees_of`: see triangle_count. Lazy."""
+def oriented_pairs(pairs: DataFrame, degree: DataFrame) -> DataFrame:
+    """`u`, `v`: each pair from its end of smaller degree (`degrees_of`, ties by index) to the larger. Lazy, two joins."""
     ranked = pairs.join(degree.toDF("src", "src_degree"), "src").join(degree.toDF("dst", "dst_degree"), "dst")
     src, dst = (F.struct(F.col(f"{end}_degree").alias("degree"), F.col(end).alias("node")) for end in ("src", "dst"))
     ends = F.array_sort(F.array(src, dst))
-    oriented = ranked.select(ends[0]["node"].alias("u"), ends[1]["node"].alias("v"))
+    return ranked.select(ends[0]["node"].alias("u"), ends[1]["node"].alias("v"))
+
+
+def triangles_of(oriented: DataFrame) -> DataFrame:
+    """`node`, `triangles` of the nodes that are in any: see triangle_count. Lazy; reads `oriented_pairs` three times."""
     lists = oriented.groupBy("u").agg(F.collect_list("v").alias("list"))
     shared = (
         oriented.join(lists, "u")

@@ -18,7 +18,7 @@ from shoal.mine.graph.edges import as_undirected, with_reverse
 from shoal.mine.graph.kernels import drawn_pivots, h_indices, pivot_sums
 from shoal.mine.graph.local_measures import HITS_ROUNDS, UNSETTLED, settled
 from shoal.mine.graph.node_index import IndexedGraph, index_graph
-from shoal.mine.graph.spark_engine import degrees_of, free, triangles_of
+from shoal.mine.graph.spark_engine import degrees_of, free, oriented_pairs, triangles_of
 
 # A social graph takes some tens of rounds; a long chain half its length.
 CORE_ROUNDS = 500
@@ -38,7 +38,7 @@ def measure(edges: DataFrame, conf: GraphConf, names: list[str]) -> tuple[DataFr
         if isinstance(part, str):
             missing[name] = part
         else:
-            parts.append(cut_lineage(part))
+            parts.append(part)
     found = graph.nodes
     for one in parts:
         found = found.join(one, "node", "left")
@@ -56,9 +56,13 @@ def measure(edges: DataFrame, conf: GraphConf, names: list[str]) -> tuple[DataFr
 def _clustering(graph: IndexedGraph, pairs: DataFrame, conf: GraphConf) -> DataFrame:
     """`node`, `degree`, `triangles`, `clustering`."""
     degree = degrees_of(pairs)
-    counts = degree.join(triangles_of(pairs, degree), "node", "left").fillna(0, ["triangles"])
+    oriented = oriented_pairs(pairs, degree).persist()
+    counts = degree.join(triangles_of(oriented), "node", "left").fillna(0, ["triangles"])
     possible = F.col("degree") * (F.col("degree") - 1) / 2
-    return counts.withColumn("clustering", F.when(possible > 0, F.col("triangles") / possible).otherwise(0.0))
+    share = F.when(possible > 0, F.col("triangles") / possible).otherwise(0.0)
+    part = cut_lineage(counts.withColumn("clustering", share))
+    oriented.unpersist()
+    return part
 
 
 def _coreness(graph: IndexedGraph, pairs: DataFrame, conf: GraphConf) -> DataFrame | str:
@@ -74,6 +78,7 @@ def _coreness(graph: IndexedGraph, pairs: DataFrame, conf: GraphConf) -> DataFra
     part = cut_lineage(state_values(blocks, outcome, 0, "bigint").withColumnRenamed("value", "coreness"))
     free(blocks, outcome)
     if outcome.change:
+        release(part)
         return f"coreness did not settle in {CORE_ROUNDS} rounds: the graph has a chain longer than that; left out"
     return part
 
@@ -107,7 +112,10 @@ def _hits(graph: IndexedGraph, pairs: DataFrame, conf: GraphConf) -> DataFrame |
     )
     part = cut_lineage(part)
     free(blocks, outcome)
-    return part if outcome.change <= enough else UNSETTLED
+    if outcome.change <= enough:
+        return part
+    release(part)
+    return UNSETTLED
 
 
 def hits_program(node_count: int) -> Program:
@@ -164,7 +172,9 @@ def _pivot_sums(graph: IndexedGraph, pairs: DataFrame, conf: GraphConf) -> DataF
     kinds = "node bigint, through double, reached double, distance double, is_pivot boolean"
     shares = spark.createDataFrame(pivots).repartition(tasks).mapInPandas(sums, kinds)
     totals = [F.sum(name).alias(name) for name in ("through", "reached", "distance")]
-    return shares.groupBy("node").agg(*totals, F.max("is_pivot").alias("is_pivot"))
+    part = cut_lineage(shares.groupBy("node").agg(*totals, F.max("is_pivot").alias("is_pivot")))
+    shared.destroy()
+    return part
 
 
 _MAKERS: dict[str, Callable[[IndexedGraph, DataFrame, GraphConf], DataFrame | str]] = {
