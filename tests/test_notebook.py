@@ -42,7 +42,18 @@ def small(spark: SparkSession, tmp_path: Path) -> Path:
     ]
     lake.replace("ops.model_metrics", rows(spark, "ops.model_metrics", *scores), on=DAY)
     group = {"relation": "follows", "community_id": user, "nodes": 2, "internal_edges": 1, "top_members": [user]}
-    lake.replace("gold.community_summary", rows(spark, "gold.community_summary", group), on=DAY)
+    tagged = group | {"relation": "hashtags", "name": "#sun #sea", "mean_sentiment": 0.25}
+    lake.replace("gold.community_summary", rows(spark, "gold.community_summary", group, tagged), on=DAY)
+    people = {
+        "gold.influencers": {"user_id": user, "influence_score": 0.625, "reach": 1.0, "engagement": 0.5, "authority": 0.375},
+        "gold.node_ranks": {"kind": "follows_coreness", "node_id": user, "score": 2.0, "rank": 1, "percentile": 1.0},
+        "gold.viral_posts": {"item_id": "i2", "author_id": user, "probability": 0.8125, "probability_for_author": 0.5},
+        "gold.segments": {"user_id": user, "segment_id": 0, "segment_name": "high likes"},
+        "gold.anomalies": {"entity_kind": "user", "entity_id": user, "metric": "events", "value": 200.0, "expected": 4.0},
+        "gold.trends": {"kind": "hashtag", "topic": "seaside", "users_recent": 30, "expected": 3.0},
+    }
+    for name, row in people.items():
+        lake.replace(name, rows(spark, name, row), on=DAY)
     return lake.root
 
 
@@ -70,10 +81,12 @@ def test_the_notebook_explains_a_lake(small: Path, tmp_path: Path, monkeypatch: 
     assert "First Light" in shown  # what the user had done
     assert "because_like" in shown
     assert "0.3125" in shown
+    for found in ("#sun #sea", "0.625", "follows_coreness", "0.812", "high likes", "200.0", "seaside"):
+        assert found in shown
     assert "not made in this lake: ops.drift" in shown
     assert "share" not in [word for line in shown.splitlines() for word in line.split()]  # nothing after the day
     pictures = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(pictures) == 4
+    assert len(pictures) == 10
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda p: p.name)

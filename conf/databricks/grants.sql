@@ -229,6 +229,9 @@ ALTER TABLE `shoal`.`features`.`edges` ALTER COLUMN `dst_id` SET MASK `shoal`.`o
 -- features.posts
 ALTER TABLE `shoal`.`features`.`posts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- features.shoppers
+ALTER TABLE `shoal`.`features`.`shoppers` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- features.user_graph
 ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `community_id` SET MASK `shoal`.`ops`.`mask_string`;
@@ -307,6 +310,9 @@ ALTER TABLE `shoal`.`gold`.`posting_times` ALTER COLUMN `author_id` SET MASK `sh
 
 -- gold.recommendations
 ALTER TABLE `shoal`.`gold`.`recommendations` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- gold.segment_changes
+ALTER TABLE `shoal`.`gold`.`segment_changes` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
 -- gold.segments
 ALTER TABLE `shoal`.`gold`.`segments` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;

@@ -2,11 +2,8 @@
 
 Reads:  silver.follows          pairs up to as_of, for the relation follows; a pair without a time always counts
         features.edges          the day's edges, for the other relations of graph.community_relations; may be missing
-        silver.items            hashtags of what members posted, for names; may be missing
-        gold.node_ranks         the day's PageRank on follows, to name the leading members; degree without PageRank
         gold.communities        the last run's, whose ids stay
 Writes: gold.communities        one row per relation and user with an edge; replaces as_of
-        gold.community_summary  one row per relation and community; replaces as_of
         gold.community_changes  one row per birth, death, split and merge since the last run; replaces as_of
 
 Leiden on the driver up to graph.local_max_edges, Louvain in Spark above, unless graph.community_method names label propagation.
@@ -24,26 +21,12 @@ from shoal.conf.sections import GraphConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.graph.algorithms import engine_for, find_communities
-from shoal.mine.graph.edges import follow_edges
 from shoal.mine.graph.lineage import carry_ids, changes, no_changes
-from shoal.mine.graph.modularity import leader_scores, summarise_communities, with_top_members
-from shoal.mine.graph.names import with_hashtags
+from shoal.mine.graph.relations import edges_of
 from shoal.runner.command import run_job
 
-READS = ("silver.follows", "features.edges", "silver.items", "gold.node_ranks", "gold.communities")
-WRITES = ("gold.communities", "gold.community_summary", "gold.community_changes")
-
-
-def edges_of(lake: Lake, relation: str, as_of: date) -> DataFrame | None:
-    """src, dst, weight of a relation; None without its table."""
-    if relation == "follows":
-        follows = lake.read_if_exists("silver.follows", before=as_of)
-        return None if follows is None else follow_edges(follows)
-    edges = lake.read_if_exists("features.edges", on=as_of)
-    if edges is None:
-        return None
-    ends = (F.col("src_id").alias("src"), F.col("dst_id").alias("dst"))
-    return edges.where(F.col("relation") == relation).select(*ends, "weight")
+READS = ("silver.follows", "features.edges", "gold.communities")
+WRITES = ("gold.communities", "gold.community_changes")
 
 
 def last_members(lake: Lake, relation: str, as_of: date) -> DataFrame | None:
@@ -57,13 +40,12 @@ def last_members(lake: Lake, relation: str, as_of: date) -> DataFrame | None:
 
 
 def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
-    """Find the communities of each relation that has an edge, then replace the day's rows of the three tables."""
-    ranks = lake.read_if_exists("gold.node_ranks", on=as_of)
-    items = lake.read_if_exists("silver.items", before=as_of)
+    """Find the communities of each relation that has an edge, then replace the day's rows of both tables."""
+    follows, tied = lake.read_if_exists("silver.follows", before=as_of), lake.read_if_exists("features.edges", on=as_of)
     written: dict[str, list[DataFrame]] = {name: [] for name in WRITES}
     kept: list[DataFrame] = []
     for relation in conf.community_relations:
-        given = edges_of(lake, relation, as_of)
+        given = edges_of(relation, follows, tied)
         if given is None:
             continue
         edges = given.persist()
@@ -80,16 +62,12 @@ def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
         # The table is there from the first run on.
         changed = no_changes(members) if before is None else changes(members, before)
         written["gold.community_changes"].append(changed.withColumns(marks))
-        summary = summarise_communities(edges, members).transform(
-            with_top_members, members, leader_scores(edges, ranks), conf.top_members
-        )
         written["gold.communities"].append(members.withColumns(marks))
-        written["gold.community_summary"].append(with_hashtags(summary, members, items).withColumns(marks))
     if not written["gold.communities"]:
         raise SkippedError(f"{', '.join(conf.community_relations)}: no two users are tied to each other up to this day")
     for name, frames in written.items():
         if frames:
-            # A node has one label of a relation, a summary is a group's, and so is a change.
+            # A node has one label of a relation, and a change is a group's.
             lake.replace(name, reduce(DataFrame.unionByName, frames), on=as_of, unique=True)
     for edges in kept:
         edges.unpersist()

@@ -1,4 +1,4 @@
-"""Rank users and items by PageRank.
+"""Rank users and items by PageRank, and users of follows by other measures too.
 
 Reads:  silver.interactions   events up to as_of
         silver.follows        pairs up to as_of; a pair without a time always counts
@@ -25,11 +25,11 @@ WRITES = ("gold.node_ranks",)
 def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
     """Rank what there is and replace the day's rows."""
     events, follows = (lake.read_if_exists(name, before=as_of) for name in READS)
-    ranks, engines = rank_graphs(events, follows, conf)
+    ranks, notes = rank_graphs(events, follows, conf)
     if ranks is None:
         raise SkippedError("no event and no follow up to this day; `shoal ingest` writes them")
-    lake.run.note(**{f"engine_{name}": engine for name, engine in engines.items()})
-    # A node has one score in each graph.
+    lake.run.note(**notes)
+    # A node has one score of each kind.
     lake.replace("gold.node_ranks", ranks, on=as_of, unique=True)
 
 

@@ -11,7 +11,7 @@ Reads:  silver.interactions   events up to as_of
         features.user_graph      the same
         gold.recommendations  the same: score by source
         gold.sentiments       the same: probability and label
-        gold.node_ranks       the same: score by kind, over its mean
+        gold.node_ranks       the same: PageRank by kind, over its mean
 Writes: ops.profiles          one row per table, column and window; replaces as_of
         ops.drift             one row per table, column, comparison and metric; replaces as_of
 Skipped: where there is no row to profile, and nothing is written. With nothing to compare with, ops.profiles is written.
@@ -42,6 +42,8 @@ READS = (*EVENTS, *FEATURES, *SCORES)
 WRITES = ("ops.profiles", "ops.drift")
 # PageRank sums to one: with more nodes all ranks shrink, which is growth, not drift.
 RELATIVE = {"features.user_graph": "page_rank", "gold.node_ranks": "score:{part}"}
+# Other measures of a node follow the same edges, and a mean of 0 (no triangle at all) is nothing to divide by.
+COMPARED_PARTS = {"gold.node_ranks": ("engagement_user", "engagement_item", "follows")}
 # Values of such a column come from the contract's check and are few; the windows of the first 20 are compared.
 MAX_PARTS = 20
 
@@ -57,6 +59,7 @@ def read_days(lake: Lake, as_of: date) -> list[DataFrame]:
             rows = lake.read(name, before=as_of).select(F.to_date(time).alias("day"), F.lit("").alias("part"))
         else:
             rows = lake.read(name).select(F.col("as_of").alias("day"), (F.col(split) if split else F.lit("")).alias("part"))
+            rows = rows.where(F.col("part").isin(*COMPARED_PARTS[name])) if name in COMPARED_PARTS else rows
         days.append(rows.where(F.col("day") <= F.lit(as_of)).select(F.lit(name).alias("table_name"), "part", "day"))
     return days
 

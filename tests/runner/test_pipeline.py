@@ -121,7 +121,7 @@ def test_every_stage_succeeds_and_is_in_the_log(spark: SparkSession, built: Buil
 def test_a_job_reads_and_writes_what_it_declares(spark: SparkSession, built: Built) -> None:
     # Which job waits for which comes from there. Snapshots are carried forward, and places explored, in larger lakes or on request.
     optional = {("build_users", "features.users"), ("build_items", "features.items"), ("build_recommendations", "gold.bandit_arms"),
-                ("find_communities", "gold.communities")}  # fmt: skip
+                ("find_communities", "gold.communities"), ("find_segments", "gold.segments")}  # fmt: skip
     existing = {name for name in contract_names() if built.lake(spark).exists(name)}
     for step in built.steps:
         assert isinstance(step, Result)
@@ -204,7 +204,7 @@ def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     # The world has no decisions; a text's id is compressed with its like.
     unnamed |= {"moderation", "entities", "keywords"}
     # The first run of communities has no change; topics and trends are words; an author of one post is in no model's tables.
-    unnamed |= {"community_changes", "topics", "trends", "viral_posts", "engagement_predictions", "explanations",
+    unnamed |= {"community_changes", "segment_changes", "topics", "trends", "viral_posts", "engagement_predictions", "explanations",
                 "feature_importances", "influencers", "posting_times"}  # fmt: skip
     # No messages, no experiment, no copied text.
     unnamed |= {"conversations", "conversation_participants", "experiment_assignments", "experiment_results", "near_duplicates"}

@@ -21,6 +21,7 @@ from shoal.ingest.sources.general import EDGES
 from shoal.mine.graph.algorithms import choose_engine, connected_components, label_propagation, leiden, louvain, page_rank
 from shoal.mine.graph.degrees import degrees
 from shoal.mine.graph.edges import clean_edges, refuse_faults, with_reverse
+from shoal.mine.graph.measures import MEASURES, measure_nodes
 from shoal.mine.graph.modularity import summarise_communities
 from shoal.spark.session import spark_session
 
@@ -41,6 +42,13 @@ class RankMethod(str, Enum):
 
     pagerank = "pagerank"
     degree = "degree"
+    coreness = "coreness"
+    hub = "hub"
+    authority = "authority"
+    triangles = "triangles"
+    clustering = "clustering"
+    betweenness = "betweenness"
+    closeness = "closeness"
 
 
 class CommunityMethod(str, Enum):
@@ -70,15 +78,23 @@ def rank(
     edges: EdgesOption,
     output: OutputOption,
     method: Annotated[
-        RankMethod, typer.Option(help="degree: the summed weight of a node's edges, in and out.")
+        RankMethod,
+        typer.Option(
+            help="degree: the summed weight of a node's edges, in and out. coreness, triangles, clustering, betweenness and "
+            "closeness know neither directions nor weights; hub and authority (HITS) do."
+        ),
     ] = RankMethod.pagerank,
     undirected: Annotated[bool, typer.Option("--undirected", help="Each edge leads both ways; the file has it once.")] = False,
+    engine_name: Annotated[
+        Optional[Engine], typer.Option("--engine", help="Default: local up to graph.local_max_edges edges, else spark.")
+    ] = None,
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> None:
     """Write node,score, best first, ties by node.
 
-    Edges lead from src to dst unless --undirected; weights of parallel edges add up. PageRank sums to 1.
+    Edges lead from src to dst unless --undirected; weights of parallel edges add up. PageRank, hubs and authorities sum to 1.
+    Betweenness and closeness are estimated from graph.pivots nodes; the summary says how good they are.
     Columns may also be called source/target, from/to, node_1/node_2, id_1/id_2. A file in another form is described by the
     settings of ingest: --set comment="#" --set header="[src, dst]" for the graphs of SNAP.
 
@@ -86,15 +102,23 @@ def rank(
     """
     check_output(output)
     conf, frame = _start(edges, env, sets)
-    engine = "spark"
-    if method is RankMethod.pagerank:
-        walked = with_reverse(frame) if undirected else frame
+    conf = conf if engine_name is None else conf.model_copy(update={"engine": engine_name.value})
+    walked = with_reverse(frame) if undirected else frame
+    engine, said = "spark", dict[str, str]()
+    if method is RankMethod.degree:
+        scores = degrees(frame).select("node_id", (F.col("in_strength") + F.col("out_strength")).alias("score")).persist()
+    elif method is RankMethod.pagerank:
         engine = choose_engine(walked, conf)
         scores = page_rank(walked, conf, engine)
     else:
-        scores = degrees(frame).select("node_id", (F.col("in_strength") + F.col("out_strength")).alias("score")).persist()
+        engine = choose_engine(walked, conf)
+        name = next(name for name, columns in MEASURES.items() if method.value in columns)
+        measured, said = measure_nodes(walked, conf, engine, [name])
+        if name in said:
+            raise UsageError(said[name])
+        scores = measured.select("node_id", F.col(method.value).alias("score"))
     write_rows(scores.orderBy(F.desc("score"), "node_id").withColumnRenamed("node_id", "node"), output)
-    _say(command="rank", method=method.value, engine=engine, nodes=scores.count(), output=str(output))
+    _say(command="rank", method=method.value, engine=engine, nodes=scores.count(), output=str(output), **said)
 
 
 @graph_app.command("communities")

@@ -2,35 +2,74 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyspark.sql import functions as F
 
 from shoal.cli.options import EnvOption, SetOption
-from shoal.cli.posts import InputOption, ModelOption, OutputOption, named, say, start, write_scored
+from shoal.cli.posts import (
+    InputOption,
+    MinutesOption,
+    ModelOption,
+    OutputOption,
+    SearchOption,
+    named,
+    say,
+    search_summary,
+    start,
+    write_scored,
+)
 from shoal.conf.sections import PostsConf
 from shoal.errors import InputError
 from shoal.ingest.formats.files import check_output
 from shoal.ingest.formats.names import by_plain, plain
 from shoal.ingest.sources.number_files import read_accounts
-from shoal.mine.people.influencers import score_influencers, train_influencers
+from shoal.mine.people.influencers import (
+    ForestTuning,
+    InfluencerTraining,
+    influencers_from,
+    score_influencers,
+    search_influencers,
+    training_accounts,
+)
 from shoal.models.influencers import INFLUENCERS, load_influencers, save_influencers
 from shoal.models.saved_parts import check_model_folder, read_about
+from shoal.models.search_log import log_search
 
 
-def train_influencers_file(input_path: InputOption, model: ModelOption, env: EnvOption = "local", sets: SetOption = None) -> None:
+def train_influencers_file(
+    input_path: InputOption,
+    model: ModelOption,
+    is_search: SearchOption = False,
+    minutes: MinutesOption = 10.0,
+    env: EnvOption = "local",
+    sets: SetOption = None,
+) -> None:
     """Train a model of the chance that an account is in the top quarter by followers, from its other columns of numbers.
 
     Followers and what is made of them (rates, ratios, columns in the same order) teach nothing; the summary names what was left
     out. A fifth of the accounts gives the metrics that are printed, beside the best single column.
+
+    --search tries other forests on six tenths of the accounts and judges them on two others; the best is trained as ever, the last
+    two tenths report it, and search.json in the model's folder has every try.
 
     Example: shoal train influencers --input accounts.csv --model model
     """
     check_model_folder(model)
     settings, spark = start("train-influencers", env, sets)
     accounts, numbers = read_accounts(spark, input_path, settings.ingest, ("followers",))
-    training = named(input_path, lambda: train_influencers(accounts, numbers, settings.section(PostsConf).seed))
-    version = save_influencers(training, numbers, model)
+    seed, seconds = settings.section(PostsConf).seed, minutes * 60 if is_search else None
+
+    def train() -> tuple[InfluencerTraining, dict[str, Any] | None]:
+        prepared = training_accounts(accounts, numbers, seed)
+        tuning, searched = (ForestTuning(), None) if seconds is None else search_influencers(prepared, seed, seconds)
+        return influencers_from(prepared, numbers, seed, tuning=tuning), searched
+
+    training, searched = named(input_path, train)
+    version = save_influencers(training, numbers, model, searched)
+    log_search(INFLUENCERS, searched, training.metrics)
     say(task=INFLUENCERS, threshold_followers=training.model.threshold, metrics=training.metrics, importances=training.importances,
-        left_out=training.left_out, model=str(model), model_version=version)  # fmt: skip
+        left_out=training.left_out, model=str(model), model_version=version, **search_summary(searched))  # fmt: skip
 
 
 def score_influencers_file(

@@ -17,24 +17,43 @@ from shoal.conf.sections import PostsConf, Settings
 from shoal.errors import InputError
 from shoal.ingest.formats.files import check_output, quoted, write_rows
 from shoal.ingest.sources.post_files import POST_FIELDS, read_table
-from shoal.mine.posts.engagement import COUNTS, score_engagement, train_engagement
+from shoal.mine.posts.engagement import COUNTS, EngagementTraining, engagement_from, score_engagement
 from shoal.mine.posts.features import POSTS
-from shoal.mine.posts.viral import score_viral, train_viral
+from shoal.mine.posts.levels import Tuning, training_posts, with_level_models
+from shoal.mine.posts.search import search_engagement, search_viral
+from shoal.mine.posts.viral import ViralTraining, score_viral, viral_from
 from shoal.models.posts import ENGAGEMENT, VIRAL, load_engagement, load_viral, save_engagement, save_viral
 from shoal.models.saved_parts import check_model_folder, read_about
+from shoal.models.search_log import log_search
 from shoal.spark.session import spark_session
 
 InputOption = Annotated[Path, typer.Option("--input", help="CSV, TSV, text, JSON or Parquet.", metavar="FILE")]
 ModelOption = Annotated[Path, typer.Option(help="Folder of the model.", metavar="DIR")]
+SearchOption = Annotated[
+    bool, typer.Option("--search", help="Try other estimators and settings first, judged on later rows than they learn from.")
+]
+MinutesOption = Annotated[
+    float, typer.Option("--minutes", min=0.0, help="With --search: the time that it and the training of what it finds may take.")
+]
 OutputOption = Annotated[Path, typer.Option(help="The scored rows: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
 POST_COUNTS = tuple(f"{part.format(count)}" for count in COUNTS for part in ("predicted_{}", "{}_low", "{}_high"))
 
 
-def train_engagement_file(input_path: InputOption, model: ModelOption, env: EnvOption = "local", sets: SetOption = None) -> None:
+def train_engagement_file(
+    input_path: InputOption,
+    model: ModelOption,
+    is_search: SearchOption = False,
+    minutes: MinutesOption = 10.0,
+    env: EnvOption = "local",
+    sets: SetOption = None,
+) -> None:
     """Train a model of likes and comments on posts: author, time, text, likes, comments, and the author's columns.
 
     The last tenth of each author's posts, by time, gives the metrics that are printed, beside the mean of the author's last 5
     posts.
+
+    --search tries other settings, ridge and forests or boosted trees, on the first eight tenths and judges them on the ninth; the
+    best is trained as ever, the last tenth reports it, and search.json in the model's folder has every try.
 
     Example: shoal train engagement --input posts.csv --model model
     """
@@ -42,25 +61,52 @@ def train_engagement_file(input_path: InputOption, model: ModelOption, env: EnvO
     settings, spark = start("train-engagement", env, sets)
     posts = read_posts(spark, input_path, settings, ("created_at", "likes"))
     conf: PostsConf = settings.section(PostsConf)
-    training = named(input_path, lambda: train_engagement(posts.select(*POSTS), conf.interval_coverage, conf.seed))
-    version = save_engagement(training, model)
-    say(task=ENGAGEMENT, metrics=training.metrics, model=str(model), model_version=version)
+    seconds = minutes * 60 if is_search else None
+
+    def train() -> tuple[EngagementTraining, dict[str, Any] | None]:
+        prepared = training_posts(posts.select(*POSTS), COUNTS)
+        tuning, searched = (Tuning(), None) if seconds is None else search_engagement(prepared, conf.seed, seconds)
+        return engagement_from(with_level_models(prepared, conf.seed, tuning), conf.interval_coverage), searched
+
+    training, searched = named(input_path, train)
+    version = save_engagement(training, model, searched=searched)
+    log_search(ENGAGEMENT, searched, training.metrics["likes"])
+    say(task=ENGAGEMENT, metrics=training.metrics, model=str(model), model_version=version, **search_summary(searched))
 
 
-def train_viral_file(input_path: InputOption, model: ModelOption, env: EnvOption = "local", sets: SetOption = None) -> None:
+def train_viral_file(
+    input_path: InputOption,
+    model: ModelOption,
+    is_search: SearchOption = False,
+    minutes: MinutesOption = 10.0,
+    env: EnvOption = "local",
+    sets: SetOption = None,
+) -> None:
     """Train a model of the chance that a post gets as many likes as the top tenth: author, time, text, likes, the author's columns.
 
     The last tenth of each author's posts, by time, gives the metrics that are printed, beside the mean of the author's last 20
     posts.
+
+    --search tries other settings, ridge and forests or boosted trees, on the first eight tenths and judges them on the ninth; the
+    best is trained as ever, the last tenth reports it, and search.json in the model's folder has every try.
 
     Example: shoal train viral --input posts.csv --model model
     """
     check_model_folder(model)
     settings, spark = start("train-viral", env, sets)
     posts = read_posts(spark, input_path, settings, ("created_at", "likes"))
-    training = named(input_path, lambda: train_viral(posts.select(*POSTS), settings.section(PostsConf).seed))
-    version = save_viral(training, model)
-    say(task=VIRAL, threshold_likes=training.model.threshold, metrics=training.metrics, model=str(model), model_version=version)
+    seed, seconds = settings.section(PostsConf).seed, minutes * 60 if is_search else None
+
+    def train() -> tuple[ViralTraining, dict[str, Any] | None]:
+        prepared = training_posts(posts.select(*POSTS), ("likes",))
+        tuning, searched = (Tuning(), None) if seconds is None else search_viral(prepared, seed, seconds)
+        return viral_from(with_level_models(prepared, seed, tuning), seed, tuning), searched
+
+    training, searched = named(input_path, train)
+    version = save_viral(training, model, searched=searched)
+    log_search(VIRAL, searched, training.metrics)
+    say(task=VIRAL, threshold_likes=training.model.threshold, metrics=training.metrics, model=str(model), model_version=version,
+        **search_summary(searched))  # fmt: skip
 
 
 def score_engagement_file(
@@ -136,6 +182,14 @@ def named(path: Path, train: Any) -> Any:
         return train()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def search_summary(searched: dict[str, Any] | None) -> dict[str, Any]:
+    """What the summary says of a search; nothing without one."""
+    if searched is None:
+        return {}
+    fitted = {"fitted": len(searched["trials"])}
+    return {"search": {name: searched[name] for name in ("metric", "champion", "candidates", "ended")} | fitted}
 
 
 def say(**facts: Any) -> None:

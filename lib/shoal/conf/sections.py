@@ -281,6 +281,9 @@ class GraphConf(Section):
     community_method: Literal["leiden", "label_propagation"]
     community_relations: list[Literal["follows", "hashtags", "co_engagement", "mentions", "replies"]] = Field(min_length=1)
     edges_per_node: int = Field(ge=1, le=10_000)
+    measures: list[Literal["coreness", "hits", "clustering", "centrality"]]
+    pivots: int = Field(ge=1)
+    broadcast_max_edges: int = Field(ge=0)
 
 
 class RecommendConf(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from shoal.models.saved_parts import Saved, load_parts, read_about, save_parts
 INFLUENCERS = "influencers"
 
 
-def save_influencers(training: InfluencerTraining, columns: dict[str, str], folder: Path) -> str:
-    """Save the model with what its columns are called in a file; returns the version, which equal trainings share."""
+def save_influencers(
+    training: InfluencerTraining, columns: dict[str, str], folder: Path, searched: Mapping[str, Any] | None = None
+) -> str:
+    """Save the model with what its columns are called in a file, and what a search did; returns the version, which equal
+    trainings share."""
     model = training.model
     about: dict[str, Any] = {
         "task": INFLUENCERS, "metrics": training.metrics, "left_out": training.left_out, "importances": training.importances,
@@ -28,7 +32,7 @@ def save_influencers(training: InfluencerTraining, columns: dict[str, str], fold
     }  # fmt: skip
     facts = json.loads(json.dumps(about), parse_float=lambda text: f"{float(text):.6g}")
     about["version"] = f"{INFLUENCERS}-{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]}"
-    save_parts(folder, about, Saved(numbers={"forest": packed(model.forest)}))
+    save_parts(folder, about, Saved(numbers={"forest": packed(model.forest)}), searched)
     return str(about["version"])
 
 

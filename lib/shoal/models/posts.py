@@ -28,14 +28,17 @@ ENGAGEMENT, VIRAL = "engagement", "viral"
 _BEFORE = 1 << 62
 
 
-def save_engagement(training: EngagementTraining, folder: Path, past: DataFrame | None = None) -> str:
-    """Save the models and the past, all of the training's without `past`; returns the version, which equal trainings share."""
+def save_engagement(
+    training: EngagementTraining, folder: Path, past: DataFrame | None = None, searched: Mapping[str, Any] | None = None
+) -> str:
+    """Save the models and the past, all of the training's without `past`, and what a search did; returns the version, which equal
+    trainings share."""
     about: dict[str, Any] = {"task": ENGAGEMENT, "metrics": training.metrics, "counts": {}}
     parts = [_level_parts(model.level, f"{count}_") for count, model in training.models.items()]
     for count, model in training.models.items():
         about["counts"][count] = {**_level_facts(model.level), "spread": model.spread.tolist()}
     about["version"] = _version(ENGAGEMENT, about)
-    save_parts(folder, about, _together(parts, {"past": _as_past(training.past) if past is None else past}))
+    save_parts(folder, about, _together(parts, {"past": _as_past(training.past) if past is None else past}), searched)
     return str(about["version"])
 
 
@@ -50,8 +53,10 @@ def load_engagement(spark: SparkSession, folder: Path) -> tuple[dict[str, CountM
     return models, saved.tables["past"], str(about["version"])
 
 
-def save_viral(training: ViralTraining, folder: Path, with_past: bool = True) -> str:
-    """Save the model and the past; returns the version, which equal trainings share."""
+def save_viral(
+    training: ViralTraining, folder: Path, with_past: bool = True, searched: Mapping[str, Any] | None = None
+) -> str:
+    """Save the model, the past, and what a search did; returns the version, which equal trainings share."""
     model = training.model
     about: dict[str, Any] = {
         "task": VIRAL, "metrics": training.metrics, "level": _level_facts(model.level), "overall": asdict(model.overall),
@@ -61,7 +66,7 @@ def save_viral(training: ViralTraining, folder: Path, with_past: bool = True) ->
     weights = np.r_[model.logistic.intercept, model.logistic.coefficients.toArray()]
     classifiers = Saved(numbers={"logistic": weights, "trees": packed(model.forest)})
     tables = {"past": _as_past(training.past)} if with_past else {}
-    save_parts(folder, about, _together([_level_parts(model.level, ""), classifiers], tables))
+    save_parts(folder, about, _together([_level_parts(model.level, ""), classifiers], tables), searched)
     return str(about["version"])
 
 

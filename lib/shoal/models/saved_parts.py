@@ -43,8 +43,9 @@ class Saved:
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved) -> None:
-    """Write `about` (JSON values) and the rest; what was at `folder` is replaced at the end."""
+def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved, searched: Mapping[str, Any] | None = None) -> None:
+    """Write `about` (JSON values), the rest, and search.json where a search was made; what was at `folder` is replaced at the
+    end."""
     with tempfile.TemporaryDirectory(prefix="shoal-model-") as name:
         # Hadoop reads commas, braces and blanks of a path in ways of its own: it writes where there are none.
         place = Path(name)
@@ -54,6 +55,8 @@ def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved) -> None:
         (place / "words.json").write_text(json.dumps(saved.words, ensure_ascii=False), "utf-8")
         said = {"format": FORMAT, "tables": list(saved.tables), **about}
         (place / "model.json").write_text(json.dumps(said, indent=2) + "\n", "utf-8")
+        if searched is not None:
+            (place / "search.json").write_text(json.dumps(searched, indent=2) + "\n", "utf-8")
         with replaced_folder(folder) as made:
             shutil.copytree(place, made, dirs_exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""The three graph jobs on a small lake: kinds, time, reruns, and inputs that are not there."""
+"""The graph jobs, and the description of communities, on a small lake: kinds, time, reruns, and inputs that are not there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from datetime import date, datetime, timedelta
 import networkx as nx
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
+from shoal.mine.graph.measures import MEASURES
+from shoal.mine.graph.rankings import rank_by_score
 from shoal.runner.job import find_job
 
 from tests.publish.report.literal import rows
@@ -59,17 +62,35 @@ def test_ranks_are_networkxs_on_both_graphs(spark: SparkSession, lake: Lake) -> 
     follows.add_weighted_edges_from([(*p, 1.0) for p in ("ab", "bc", "ca", "de", "ef", "fd")] + [("a", "d", 0.1)])
     known = {r["node_id"]: r["score"] for r in rows if r["kind"] == "follows"}
     assert known == pytest.approx(nx.pagerank(follows, tol=1e-15, max_iter=5000), abs=1e-6)
+    cores = {r["node_id"]: (r["score"], r["rank"], r["percentile"]) for r in rows if r["kind"] == "follows_coreness"}
+    assert cores == {node: (2.0, place, 1.0) for place, node in enumerate("abcdef", 1)}
+    degrees = {r["node_id"]: (r["score"], r["rank"], r["percentile"]) for r in rows if r["kind"] == "follows_degree"}
+    assert degrees == {n: (3.0 if n in "ad" else 2.0, "adbcef".index(n) + 1, 1.0 if n in "ad" else 4 / 6) for n in "abcdef"}
+    assert {r["kind"] for r in rows} == {*marks, "follows", *(f"follows_{name}" for names in MEASURES.values() for name in names)}
     for kind in (*marks, "follows"):
         ranked = sorted((r["rank"], -r["score"]) for r in rows if r["kind"] == kind)
         assert [rank for rank, _ in ranked] == list(range(1, len(ranked) + 1))
         assert ranked == sorted(ranked, key=lambda pair: pair[1])
-    assert lake.run.tags == {"engine_engagement": "local", "engine_follows": "local"}
+    assert lake.run.tags == {
+        "engine_engagement": "local", "engine_follows": "local", "betweenness_from": "6 of 6 nodes, error at most 0",
+    }  # fmt: skip
+
+
+def test_a_large_graph_ranks_ties_alike(spark: SparkSession, lake: Lake) -> None:
+    """What an engine for any size sorts has the ranks and percentiles of the windows."""
+    scores = [("x", n, float(len(n))) for n in ("aa", "b", "c", "ddd")] + [("y", "e", 0.0)]
+    frame = spark.createDataFrame(scores, "kind string, node_id string, score double")
+    found = [{(r["kind"], r["node_id"]): (r["rank"], r["percentile"]) for r in rank_by_score(frame, engine).collect()}
+             for engine in ("local", "spark")]  # fmt: skip
+    assert found[0] == found[1] == {
+        ("x", "ddd"): (1, 1.0), ("x", "aa"): (2, 0.75), ("x", "b"): (3, 0.5), ("x", "c"): (4, 0.5), ("y", "e"): (1, 1.0),
+    }  # fmt: skip
 
 
 def test_communities_and_network_and_a_rerun(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     fill_follows(spark, lake)
-    run(lake, "rank_nodes", "find_communities", "build_user_graph")
+    run(lake, "rank_nodes", "find_communities", "summarise_communities", "build_user_graph")
     members = {r["node_id"]: r["community_id"] for r in lake.read("gold.communities", on=DAY).collect()}
     assert set(members) == set("abcdef")
     summary = lake.read("gold.community_summary", on=DAY).collect()
@@ -106,6 +127,7 @@ def test_nothing_to_rank_is_skipped(lake: Lake) -> None:
         run(lake, "rank_nodes")
     for name, says in (
         ("find_communities", "follows, hashtags: no two users are tied"), ("build_user_graph", r"silver\.follows does not exist"),
+        ("summarise_communities", r"gold\.communities does not exist"),
         ("build_edges", "no table that ties users"),
     ):  # fmt: skip
         with pytest.raises(SkippedError, match=says):
@@ -123,8 +145,13 @@ def test_edges_by_relation_and_communities_that_stay(spark: SparkSession, make_l
     names = [{"user_id": "a", "username": "ann"}, {"user_id": "b", "username": "bob"}]
     lake.upsert("silver.users", rows(spark, "silver.users", *names))
     texts = [{"text_id": f"t{i}", "author_id": "h", "item_id": "pa", "text": "to @bob.", "created_at": noon} for i in range(2)]
+    texts += [{"text_id": "t2", "author_id": "e", "text": "no", "created_at": noon}]
     lake.upsert("silver.texts", rows(spark, "silver.texts", *texts))
-    run(lake, "build_edges", "find_communities")
+    # t2 had another sentiment; what a stranger says is nobody's here.
+    tones = [("t0", 0.5, True), ("t1", 0.7, True), ("t2", 0.9, False), ("t2", -0.6, True), ("of a stranger", 1.0, True)]
+    tones = [{"text_id": t, "polarity": p, "is_current": c, "model_version": f"v{c}"} for t, p, c in tones]
+    lake.upsert("gold.sentiments", rows(spark, "gold.sentiments", *tones).withColumn("as_of", F.lit(DAY)))
+    run(lake, "build_edges", "find_communities", "summarise_communities")
     edges = {(r["relation"], r["src_id"], r["dst_id"]): r["weight"] for r in lake.read("features.edges", on=DAY).collect()}
     assert edges["hashtags", "a", "b"] == pytest.approx(2 / math.log(5))
     assert len([key for key in edges if key[0] == "hashtags"]) == 12
@@ -136,6 +163,8 @@ def test_edges_by_relation_and_communities_that_stay(spark: SparkSession, make_l
         ("hashtags", "leiden", "#One #two", 4, 1.0), ("hashtags", "leiden", "#four #three", 4, 1.0),
     }  # fmt: skip
     assert set(summary) == {"a", "e"}
+    assert (summary["a"]["mean_sentiment"], summary["a"]["sentiment_texts"]) == (None, 0)
+    assert (summary["e"]["mean_sentiment"], summary["e"]["sentiment_texts"]) == (pytest.approx(0.2), 3)
     # The next day a is gone from the first one: it stays itself, under the same id.
     later, gone = make_lake(run_id="run-2"), lake.read("silver.items").where("owner_id = 'a'").select("item_id")
     later.delete("silver.items", gone)

@@ -90,8 +90,26 @@ def test_segments_of_users(lake: Lake) -> None:
     assert len(found) == 40
     assert found["u1"]["segment_id"] == found["u2"]["segment_id"] != found["u20"]["segment_id"] == found["u30"]["segment_id"] == 0
     assert "high" in found["u1"]["segment_name"]
+    assert lake.read("gold.segment_changes", on=DAY).count() == 0
     with pytest.raises(SkippedError, match=r"features.users of 2020-01-01"):
         find_job("find_segments").run(lake, CONF.posts, date(2020, 1, 1))
+
+
+def test_segments_keep_their_numbers_and_movers_are_written(spark: SparkSession, lake: Lake) -> None:
+    """The day before had the same two segments under other numbers, and u2 with the many."""
+    earlier = Lake(spark, lake.root, CONF, Run("run-2", "test"))
+    users = [(f"u{i}", 5, "few") if i in (0, 1, 3) else (f"u{i}", 2, "many") for i in range(40)]
+    frame = spark.createDataFrame(users, "user_id string, segment_id int, segment_name string")
+    earlier.replace("gold.segments", frame, on=DAY - timedelta(days=3))
+    later = Lake(spark, lake.root, CONF, Run("run-3", "test"))
+    find_job("find_segments").run(later, CONF.posts, DAY)
+    found = {row["user_id"]: row["segment_id"] for row in later.read_current("gold.segments").where(f"as_of = '{DAY}'").collect()}
+    assert found == {f"u{i}": 5 if i < 4 else 2 for i in range(40)}
+    rows = later.read_current("gold.segment_changes").where(f"as_of = '{DAY}'").collect()
+    assert [(r["user_id"], r["segment_id_before"], r["segment_id"], r["since"]) for r in rows] == [
+        ("u2", 2, 5, DAY - timedelta(days=3))
+    ]
+    assert later.run.tags["moved"] == "1"
 
 
 def test_the_odd_day_is_found_for_the_platform_and_the_user(lake: Lake) -> None:

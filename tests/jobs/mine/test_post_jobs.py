@@ -14,7 +14,7 @@ from shoal.conf.loading import load
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake, Run
 from shoal.mine.people import influencers
-from shoal.mine.posts import levels, viral
+from shoal.mine.posts import levels
 from shoal.runner.job import find_job
 from sklearn.metrics import roc_auc_score
 
@@ -31,7 +31,7 @@ MODELS = ("viral", "engagement", "influencers")
 def small_forests() -> Iterator[None]:
     """A few trees are enough for planted effects."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (levels, viral, influencers):
+        for module in (levels, influencers):
             patch.setattr(module, "TREES", 8)
         yield
 

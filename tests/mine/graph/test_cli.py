@@ -38,6 +38,16 @@ def test_rank_by_degree_adds_weights(spark: SparkSession, tmp_path: Path) -> Non
     assert pd.read_parquet(output).to_numpy().tolist() == [["b", 3.5], ["a", 2.5], ["c", 1.0]]
 
 
+def test_rank_by_a_measure_says_how_good_it_is(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, edges = tmp_path / "ranks.csv", edges_file(tmp_path, "src,dst")
+    assert run(["graph", "rank", "--edges", edges, "--method", "betweenness", "--output", str(output)]) == 0
+    # All nine pairs across and none inside a triangle lead through a and d, but for those that start at them: 2 x 3 of 10.
+    assert output.read_text().split() == ["node,score", "a,0.6", "d,0.6", "b,0.0", "c,0.0", "e,0.0", "f,0.0"]
+    said = json.loads(capsys.readouterr().out)
+    assert (said["method"], said["engine"], said["nodes"]) == ("betweenness", "local", 6)
+    assert said["betweenness_from"] == "6 of 6 nodes, error at most 0"
+
+
 @pytest.mark.parametrize("method", ["leiden", "louvain"])
 def test_communities(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str) -> None:
     output = tmp_path / "communities.jsonl"

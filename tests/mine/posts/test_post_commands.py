@@ -13,6 +13,8 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.cli.posts import score_engagement_file, score_viral_file, train_engagement_file, train_viral_file
 from shoal.errors import InputError, UsageError
+from shoal.mine.posts import search
+from shoal.mine.posts.levels import Tuning
 from sklearn.metrics import roc_auc_score
 
 pytestmark = pytest.mark.slow
@@ -148,3 +150,29 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="something else is there"):
         train_engagement_file(path, tmp_path, sets=RENAMED)
     assert json.loads((folder / "viral" / "model.json").read_text())["task"] == "viral"
+
+
+def test_a_search_tries_settings_and_the_last_tenth_has_no_say(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = (Tuning(penalty=1e9, trees=1, depth=1, leaf=200), Tuning(kind="boosting", trees=60, depth=3))
+    monkeypatch.setattr(search, "CANDIDATES", few)
+    rows = make_posts()
+    for task, command in (("engagement", train_engagement_file), ("viral", train_viral_file)):
+        found = []
+        for late in ("5", "7"):
+            given = rows[:324] + [row | {"favorites": late if i % 3 else "0"} for i, row in enumerate(rows[324:])]
+            model = tmp_path / f"{task}_{late}"
+            command(write(tmp_path / "t.csv", given), model, is_search=True, minutes=30.0, sets=RENAMED)
+            found.append(json.loads((model / "search.json").read_text()))
+        scores = [[trial[trials["metric"]] for trial in trials["trials"]] for trials in found]
+        assert len(scores[0]) == 2
+        assert scores[0] == pytest.approx(scores[1], abs=1e-9)
+        best = found[0]["trials"][int(np.argmax(scores[0]))]["candidate"]
+        assert found[0]["champion"] == found[1]["champion"] == best
+        # Whose post it is says nearly all of viral here; of likes the word says more.
+        assert task == "viral" or best["kind"] == "boosting"
+        version = json.loads((tmp_path / f"{task}_5" / "model.json").read_text())["version"]
+        score = {"engagement": score_engagement_file, "viral": score_viral_file}[task]
+        score(write(tmp_path / "s.csv", rows[300:]), tmp_path / f"{task}_5", tmp_path / "o.csv", sets=RENAMED)
+        assert {row["model_version"] for row in read(tmp_path / "o.csv")} == {version}

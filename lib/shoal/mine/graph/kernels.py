@@ -6,6 +6,9 @@ the number of blocks, and both engines add alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import igraph
 import numpy as np
 from scipy.sparse import csr_matrix
 
@@ -57,3 +60,36 @@ def heaviest_labels(matrix: csr_matrix, neighbour_labels: Ints, own_labels: Ints
     has_weight = heaviest > 0
     result[filled[has_weight]] = best[has_weight]
     return result
+
+
+def h_indices(matrix: csr_matrix, neighbour_values: Ints) -> Ints:
+    """Each row's h-index: the greatest h such that h of its neighbours have a value of h or more; 0 without neighbours.
+
+    `neighbour_values` has one value a column of `matrix`; its data do not matter. O(entries log entries).
+    """
+    sizes = np.diff(matrix.indptr)
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), sizes)
+    values = neighbour_values[matrix.indices]
+    order = np.lexsort((-values, rows))
+    place = np.arange(len(rows), dtype=np.int64) - np.repeat(matrix.indptr[:-1].astype(np.int64), sizes)
+    # Values fall and places rise within a row, so those that hold are its first ones.
+    holds = values[order] > place
+    return np.bincount(rows[holds], minlength=matrix.shape[0]).astype(np.int64)
+
+
+def pivot_sums(network: igraph.Graph, pivots: Sequence[int]) -> tuple[Doubles, Doubles, Doubles]:
+    """Of each node: `through`, half the shares of shortest paths from the pivots that lead through it (Brandes 2001); `reached`,
+    from how many other pivots a path leads to it; `distance`, the sum of their lengths. O(pivots x edges) time."""
+    through = np.asarray(network.betweenness(directed=False, sources=list(pivots)), np.float64)
+    reached, distance = np.zeros(network.vcount()), np.zeros(network.vcount())
+    for pivot in pivots:
+        steps = np.asarray(network.distances(source=[pivot])[0], np.float64)
+        is_reached = np.isfinite(steps) & (steps > 0)
+        reached += is_reached
+        distance += np.where(is_reached, steps, 0.0)
+    return through, reached, distance
+
+
+def drawn_pivots(nodes: int, pivots: int, seed: int) -> Ints:
+    """Indices of the pivots in id order: the same with every engine."""
+    return np.sort(np.random.default_rng(seed).choice(nodes, min(pivots, nodes), replace=False)).astype(np.int64)

@@ -16,11 +16,7 @@ def carry_ids(members: DataFrame, before: DataFrame, mark: str) -> DataFrame:
     members, where it is also the one that shares most with that (ties by id); any other keeps its own, and one whose own id another
     has inherited gets a new one, of its own and `mark`. Three shuffles of the nodes, then of the communities.
     """
-    shared = _shared(members, before)
-    by_new = Window.partitionBy("new").orderBy(F.desc("nodes"), "old")
-    by_old = Window.partitionBy("old").orderBy(F.desc("nodes"), "new")
-    best = shared.withColumns({"_n": F.row_number().over(by_new), "_o": F.row_number().over(by_old)}).where("_n = 1 and _o = 1")
-    inherited = best.select(F.col("new").alias("community_id"), F.col("old").alias("inherited"))
+    inherited = inherited_ids(members, before)
     taken = inherited.select(F.col("inherited").alias("community_id"), F.lit(True).alias("is_taken"))
     names = members.select("community_id").distinct().join(inherited, "community_id", "left").join(taken, "community_id", "left")
     # A name in which no member's id is left.
@@ -28,6 +24,15 @@ def carry_ids(members: DataFrame, before: DataFrame, mark: str) -> DataFrame:
     own = F.when(F.col("is_taken"), other).otherwise(F.col("community_id"))
     names = names.select("community_id", F.coalesce("inherited", own).alias("_name"))
     return members.join(names, "community_id").select("node_id", F.col("_name").alias("community_id"))
+
+
+def inherited_ids(members: DataFrame, before: DataFrame) -> DataFrame:
+    """`community_id`, `inherited`: a community and the earlier one that it is the same as; no row for one that is new."""
+    shared = _shared(members, before)
+    by_new = Window.partitionBy("new").orderBy(F.desc("nodes"), "old")
+    by_old = Window.partitionBy("old").orderBy(F.desc("nodes"), "new")
+    best = shared.withColumns({"_n": F.row_number().over(by_new), "_o": F.row_number().over(by_old)}).where("_n = 1 and _o = 1")
+    return best.select(F.col("new").alias("community_id"), F.col("old").alias("inherited"))
 
 
 def _shared(members: DataFrame, before: DataFrame) -> DataFrame:

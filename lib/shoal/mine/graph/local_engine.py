@@ -139,7 +139,7 @@ def _named_by_first(graph: LocalGraph, labels: Ints) -> Any:
 def triangle_count(edges: DataFrame, max_edges: int) -> DataFrame:
     """`node_id`, `triangles`: see shoal.mine.graph.algorithms.triangle_count."""
     graph = collect_graph(edges, max_edges)
-    simple = _igraph(graph)[0]
+    simple = undirected_network(graph)[0]
     simple.simplify()
     degree = np.asarray(simple.degree(), np.float64)
     # igraph gives the share of closed pairs of neighbours; times the number of pairs it is the count, up to rounding.
@@ -147,7 +147,7 @@ def triangle_count(edges: DataFrame, max_edges: int) -> DataFrame:
     return graph.frame("triangles", np.rint(closed * degree * (degree - 1) / 2).astype(np.int64), "bigint")
 
 
-def _igraph(graph: LocalGraph, with_unweighted: bool = True) -> tuple[igraph.Graph, list[float]]:
+def undirected_network(graph: LocalGraph, with_unweighted: bool = True) -> tuple[igraph.Graph, list[float]]:
     """The undirected igraph graph, one edge a pair, and its weights; edges of weight 0 only where asked for."""
     low, high = np.minimum(graph.src, graph.dst), np.maximum(graph.src, graph.dst)
     pairs = coo_matrix((graph.weight, (low, high)), shape=(graph.size, graph.size)).tocsr().tocoo()
@@ -159,7 +159,7 @@ def _igraph(graph: LocalGraph, with_unweighted: bool = True) -> tuple[igraph.Gra
 def leiden(edges: DataFrame, seed: int, max_edges: int) -> DataFrame:
     """`node_id`, `community_id`: see shoal.mine.graph.algorithms.leiden."""
     graph = collect_graph(edges, max_edges)
-    network, weights = _igraph(graph, with_unweighted=False)
+    network, weights = undirected_network(graph, with_unweighted=False)
     with _seeded(seed):
         parts = network.community_leiden(objective_function="modularity", weights=weights, n_iterations=-1)
     return graph.frame("community_id", _named_by_first(graph, np.asarray(parts.membership, np.int64)), "string")
@@ -168,7 +168,7 @@ def leiden(edges: DataFrame, seed: int, max_edges: int) -> DataFrame:
 def louvain(edges: DataFrame, seed: int, max_edges: int) -> DataFrame:
     """`node_id`, `community_id`: see shoal.mine.graph.algorithms.louvain."""
     graph = collect_graph(edges, max_edges)
-    network, weights = _igraph(graph, with_unweighted=False)
+    network, weights = undirected_network(graph, with_unweighted=False)
     with _seeded(seed):
         parts = network.community_multilevel(weights=weights)
     return graph.frame("community_id", _named_by_first(graph, np.asarray(parts.membership, np.int64)), "string")

@@ -1,4 +1,4 @@
-"""PageRank of users and items: the engagement graph of events and the graph of follows, ranked by kind.
+"""PageRank of users and items in the engagement graph of events; PageRank and other measures of users in the graph of follows.
 
 The engagement graph joins a user and an item by the summed worth of the user's events with it, in both directions, so that
 an item ranks high by the engagement of users who rank high, and they by it.
@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import GraphConf
 from shoal.mine.graph.algorithms import engine_for, page_rank
 from shoal.mine.graph.edges import follow_edges, with_reverse
+from shoal.mine.graph.measures import as_kinds, measure_nodes
 from shoal.mine.graph.node_index import number_rows
 
 # Users and items may share an id: a prefix of one letter keeps them apart in one graph.
@@ -44,26 +45,31 @@ def engagement_scores(scores: DataFrame) -> DataFrame:
 
 
 def rank_by_score(scores: DataFrame, engine: str) -> DataFrame:
-    """`kind`, `node_id`, `score`, `rank` (from 1 within the kind, ties by id) of `kind`, `node_id`, `score`.
+    """`kind`, `node_id`, `score`, `rank` (from 1 within the kind, ties by id), `percentile` of `kind`, `node_id`, `score`.
 
-    A graph that fits the driver is ranked by a window, a task a kind, within the job that writes; of another engine's each kind
-    is sorted by all tasks (shoal.mine.graph.node_index.number_rows).
+    percentile: the share of the kind's nodes whose score is at most this one's, above 0 to 1; ties have the same. A graph that fits
+    the driver is ranked by windows, a task a kind, within the job that writes; of another engine's each kind is sorted by all
+    tasks (shoal.mine.graph.node_index.number_rows), and scores are counted in one shuffle more.
     """
     if engine == "local":
-        order = Window.partitionBy("kind").orderBy(F.desc("score"), F.asc("node_id"))
-        return scores.select("kind", "node_id", "score", F.row_number().over(order).cast("bigint").alias("rank"))
+        of_kind = Window.partitionBy("kind")
+        rank = F.row_number().over(of_kind.orderBy(F.desc("score"), F.asc("node_id"))).cast("bigint").alias("rank")
+        return scores.select("kind", "node_id", "score", rank, F.cume_dist().over(of_kind.orderBy("score")).alias("percentile"))
     order_columns = [F.asc("kind"), F.desc("score"), F.asc("node_id")]
     numbered = number_rows(scores, order_columns, "place")
-    first = numbered.groupBy("kind").agg(F.min("place").alias("first"))
-    return numbered.join(F.broadcast(first), "kind").select(
-        "kind", "node_id", "score", (F.col("place") - F.col("first") + 1).alias("rank")
-    )
+    tied = numbered.groupBy("kind", "score").agg(F.min("place").alias("best"))
+    kinds = numbered.groupBy("kind").agg(F.min("place").alias("first"), F.count("*").alias("nodes"))
+    percentile = 1 - (F.col("best") - F.col("first")) / F.col("nodes")
+    return numbered.join(F.broadcast(kinds), "kind").join(tied, ["kind", "score"]).select(
+        "kind", "node_id", "score", (F.col("place") - F.col("first") + 1).alias("rank"), percentile.alias("percentile")
+    )  # fmt: skip
 
 
 def rank_graphs(events: DataFrame | None, follows: DataFrame | None, conf: GraphConf) -> tuple[DataFrame | None, dict[str, str]]:
-    """`kind`, `node_id`, `score`, `rank` of all kinds, and the engine that each graph ran on; None where no graph has an edge."""
+    """`kind`, `node_id`, `score`, `rank`, `percentile` of all kinds, and what the run should say: the engine that each graph ran
+    on, and how good, or missing, a measure is. None where no graph has an edge."""
     ranked: list[DataFrame] = []
-    engines: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for name, given in (
         ("engagement", None if events is None else engagement_edges(events, conf)),
         ("follows", None if follows is None else follow_edges(follows)),
@@ -73,10 +79,16 @@ def rank_graphs(events: DataFrame | None, follows: DataFrame | None, conf: Graph
         edges = given.persist()
         engine = engine_for(edges, conf)
         if engine is not None:
-            engines[name] = engine
+            notes[f"engine_{name}"] = engine
             scores = page_rank(edges, conf, engine)
-            is_follows = name == "follows"
-            of_kinds = scores.select(F.lit(name).alias("kind"), "node_id", "score") if is_follows else engagement_scores(scores)
+            if name == "follows":
+                of_kinds = scores.select(F.lit(name).alias("kind"), "node_id", "score")
+                if conf.measures:
+                    measured, said = measure_nodes(edges, conf, engine, list(conf.measures))
+                    of_kinds = of_kinds.unionByName(as_kinds(measured, name))
+                    notes |= said
+            else:
+                of_kinds = engagement_scores(scores)
             ranked.append(rank_by_score(of_kinds, engine))
         edges.unpersist()
-    return (reduce(DataFrame.unionByName, ranked) if ranked else None), engines
+    return (reduce(DataFrame.unionByName, ranked) if ranked else None), notes

@@ -9,9 +9,21 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from shoal.mine.graph.edges import follow_edges
+
 # A hashtag, or an item, of more users says nothing of any two of them.
 MAX_SHARED = 100
 _MENTION = r"(?<![\p{L}\p{N}_.@])@([\p{L}\p{N}_.]*[\p{L}\p{N}_])"
+
+
+def edges_of(relation: str, follows: DataFrame | None, edges: DataFrame | None) -> DataFrame | None:
+    """`src`, `dst`, `weight` of a relation, from silver.follows for follows, else from features.edges; None without its table."""
+    if relation == "follows":
+        return None if follows is None else follow_edges(follows)
+    if edges is None:
+        return None
+    ends = (F.col("src_id").alias("src"), F.col("dst_id").alias("dst"))
+    return edges.where(F.col("relation") == relation).select(*ends, "weight")
 
 
 def shared_edges(uses: DataFrame, most: int) -> DataFrame:

@@ -45,10 +45,10 @@ def page_rank(edges: DataFrame, damping: float, tolerance: float, max_rounds: in
     error = rank_error(outcome.change, damping)
     if error > tolerance:
         graph.release()
-        _free(blocks, outcome)
+        free(blocks, outcome)
         raise not_converged(error, tolerance, max_rounds)
     result = named(graph, state_values(blocks, outcome, 1, "double"), "score")
-    _free(blocks, outcome)
+    free(blocks, outcome)
     return result
 
 
@@ -91,7 +91,7 @@ def label_propagation(edges: DataFrame, max_rounds: int) -> DataFrame:
     # Labels that come back every second round will do so for ever: which of the two stands at the cap is known already.
     row = 1 if outcome.change and not outcome.cycle and (max_rounds - outcome.rounds) % 2 else 0
     result = with_names_of(graph, state_values(blocks, outcome, row, "bigint"), "community_id")
-    _free(blocks, outcome)
+    free(blocks, outcome)
     return result
 
 
@@ -148,11 +148,30 @@ def triangle_count(edges: DataFrame) -> DataFrame:
     """
     graph = index_graph(edges)
     pairs = as_undirected(graph.edges).where("src <> dst").select("src", "dst").persist()
-    degree = pairs.select(F.explode(F.array("src", "dst")).alias("node")).groupBy("node").agg(F.count("*").alias("degree"))
+    oriented = oriented_pairs(pairs, degrees_of(pairs)).persist()
+    counts = triangles_of(oriented)
+    full = graph.nodes.join(counts, "node", "left").select("node", F.coalesce("triangles", F.lit(0)).alias("value"))
+    result = named(graph, full, "triangles")
+    oriented.unpersist()
+    pairs.unpersist()
+    return result
+
+
+def degrees_of(pairs: DataFrame) -> DataFrame:
+    """`node`, `degree` of undirected `pairs` (src, dst; a pair once, no loop). One shuffle."""
+    return pairs.select(F.explode(F.array("src", "dst")).alias("node")).groupBy("node").agg(F.count("*").alias("degree"))
+
+
+def oriented_pairs(pairs: DataFrame, degree: DataFrame) -> DataFrame:
+    """`u`, `v`: each pair from its end of smaller degree (`degrees_of`, ties by index) to the larger. Lazy, two joins."""
     ranked = pairs.join(degree.toDF("src", "src_degree"), "src").join(degree.toDF("dst", "dst_degree"), "dst")
     src, dst = (F.struct(F.col(f"{end}_degree").alias("degree"), F.col(end).alias("node")) for end in ("src", "dst"))
     ends = F.array_sort(F.array(src, dst))
-    oriented = ranked.select(ends[0]["node"].alias("u"), ends[1]["node"].alias("v")).persist()
+    return ranked.select(ends[0]["node"].alias("u"), ends[1]["node"].alias("v"))
+
+
+def triangles_of(oriented: DataFrame) -> DataFrame:
+    """`node`, `triangles` of the nodes that are in any: see triangle_count. Lazy; reads `oriented_pairs` three times."""
     lists = oriented.groupBy("u").agg(F.collect_list("v").alias("list"))
     shared = (
         oriented.join(lists, "u")
@@ -160,15 +179,11 @@ def triangle_count(edges: DataFrame) -> DataFrame:
         .select("u", "v", F.array_intersect("list", "other").alias("w"))
         .where(F.size("w") > 0)
     )
-    corners = shared.select(F.explode("w").alias("node"), F.lit(1).alias("n")).unionByName(
-        shared.select(F.explode(F.array("u", "v")).alias("node"), F.size("w").alias("n"))
-    )
-    counts = corners.groupBy("node").agg(F.sum("n").alias("value"))
-    full = graph.nodes.join(counts, "node", "left").select("node", F.coalesce("value", F.lit(0)).alias("value"))
-    result = named(graph, full, "triangles")
-    oriented.unpersist()
-    pairs.unpersist()
-    return result
+    corners = shared.select(
+        F.explode(F.concat(F.transform("w", lambda node: F.struct(node.alias("node"), F.lit(1).alias("n"))),
+                           F.array(*(F.struct(F.col(end).alias("node"), F.size("w").alias("n")) for end in ("u", "v"))))).alias("c")
+    )  # fmt: skip
+    return corners.groupBy("c.node").agg(F.sum("c.n").alias("triangles"))
 
 
 def _build(graph: IndexedGraph, entries: DataFrame, entry_count: int) -> Blocks:
@@ -178,7 +193,7 @@ def _build(graph: IndexedGraph, entries: DataFrame, entry_count: int) -> Blocks:
     return blocks
 
 
-def _free(blocks: Blocks, outcome: Outcome) -> None:
+def free(blocks: Blocks, outcome: Outcome) -> None:
     """Free what the rounds kept."""
     blocks.structure.unpersist()
     outcome.records.unpersist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from shoal.arrays import Doubles
 from shoal.errors import InputError
 from shoal.mine.probability.explain import EXPLAINED, odds_contributions, ranked, stack_scales
 from shoal.mine.probability.forests import Growth, forest_column, grow_from, impurity_importances
+from shoal.mine.probability.linear_models import DRIVER_ROWS
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
+from shoal.mine.probability.search import search
 from shoal.mine.probability.stack import Stack, fit_stack
 from shoal.mine.probability.trees import Forest, contributions
 
@@ -80,14 +82,67 @@ def is_made_of_followers(name: str) -> bool:
     return bool(_MADE_OF_FOLLOWERS.search(name))
 
 
+@dataclass(frozen=True)
+class ForestTuning:
+    """What a search may choose: how the forest is grown (shoal.mine.probability.forests.Growth)."""
+
+    kind: str = "forest"
+    trees: int = field(default_factory=lambda: TREES)
+    depth: int = DEPTH
+    leaf: int = MIN_LEAF
+
+
+# The shipped settings first; then forests that see more, or less, in a few accounts.
+CANDIDATES = (
+    ForestTuning(), ForestTuning(kind="extra"), ForestTuning(depth=14, leaf=1), ForestTuning(depth=5, leaf=10),
+    ForestTuning(trees=300), ForestTuning(kind="extra", depth=14, leaf=1), ForestTuning(kind="extra", trees=300, depth=14),
+)  # fmt: skip
+# Training the champion fits it on six tenths and on all.
+REFITS = 2.5
+
+
+@dataclass(frozen=True)
+class TrainingAccounts:
+    """Accounts (`features`, `label`, `tenth`; materialised), the followers from which on one counts, the features' medians, and the
+    columns excluded with the reason."""
+
+    rows: DataFrame
+    threshold: float
+    medians: dict[str, float]
+    left_out: dict[str, str]
+    accounts: int
+
+
+def search_influencers(training: TrainingAccounts, seed: int, seconds: float) -> tuple[ForestTuning, dict[str, Any]]:
+    """The settings of the highest ROC-AUC on the two tenths that calibrate, of forests of the first six, and what search.json says;
+    the two that report are not looked at. Collects MAX_JUDGED numbers a candidate."""
+    judged = training.rows.where((F.col("tenth") >= _CALIBRATE) & (F.col("tenth") < _REPORT))
+    judged = judged.orderBy(F.xxhash64("features")).limit(MAX_JUDGED).localCheckpoint()
+
+    def fit(tuning: ForestTuning) -> float:
+        forest = _fit(training.rows.where(F.col("tenth") < _CALIBRATE), seed, tuning)
+        found: Any = judged.select("label", _log_odds(forest).alias("odds")).toPandas()
+        area = roc_auc(found["label"].to_numpy(np.float64), found["odds"].to_numpy(np.float64))
+        if area is None:
+            raise InputError("the accounts to judge candidates on are all of one class; expected more accounts")
+        return area
+
+    candidates = [one for one in CANDIDATES if training.accounts <= DRIVER_ROWS or one.kind == "forest"]
+    found = search(candidates, fit, seconds, REFITS)
+    return found.champion, found.facts("roc_auc", asdict)
+
+
 def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int, learns_all: bool = True) -> InfluencerTraining:
-    """A model of accounts: `position` (bigint), `followers` (null where not known: teaches nothing) and double columns, which
+    """A model of accounts: see `training_accounts` and `influencers_from`."""
+    return influencers_from(training_accounts(accounts, names, seed), names, seed, learns_all)
+
+
+def training_accounts(accounts: DataFrame, names: Mapping[str, str], seed: int) -> TrainingAccounts:
+    """What models learn from: `position` (bigint), `followers` (null where not known: teaches nothing) and double columns, which
     `names` maps to what people call them.
 
-    Left out: columns whose name says followers, and those that order accounts as followers do. Six tenths teach, two calibrate, two
-    report; then all teach, or with learns_all=False all but the reporting ones, which are the same accounts in every training of a
-    seed: later models can be compared on them. Raises InputError for fewer than MIN_ACCOUNTS, equal followers, or no column left.
-    Collects MAX_JUDGED rows.
+    Left out: columns whose name says followers, and those that order accounts as followers do. Raises InputError for fewer than
+    MIN_ACCOUNTS, equal followers, or no column left. Collects MAX_JUDGED rows.
     """
     known = accounts.where(F.col("followers").isNotNull()).select("position", "followers", *names).localCheckpoint()
     seen = known.agg(
@@ -108,7 +163,17 @@ def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int, 
     rows = known.select(
         _features(medians).alias("features"), (F.col("followers") >= threshold).cast("double").alias("label"), tenth.alias("tenth")
     ).localCheckpoint()
-    draft_forest = _fit(rows.where(F.col("tenth") < _CALIBRATE), seed)
+    return TrainingAccounts(rows, threshold, medians, left_out, seen["accounts"])
+
+
+def influencers_from(
+    training: TrainingAccounts, names: Mapping[str, str], seed: int, learns_all: bool = True, tuning: ForestTuning | None = None
+) -> InfluencerTraining:
+    """A model of the accounts: six tenths teach, two calibrate, two report; then all teach, or with learns_all=False all but the
+    reporting ones, which are the same accounts in every training of a seed: later models can be compared on them. Collects
+    MAX_JUDGED rows."""
+    rows, medians, tuning = training.rows, training.medians, tuning or ForestTuning()
+    draft_forest = _fit(rows.where(F.col("tenth") < _CALIBRATE), seed, tuning)
     judged = rows.where(F.col("tenth") >= _CALIBRATE).orderBy(F.xxhash64("features")).limit(MAX_JUDGED)
     columns = [_log_odds(draft_forest).alias("odds"), vector_to_array(F.col("features")).alias("f")]
     found: Any = judged.select("tenth", "label", *columns).toPandas()
@@ -123,14 +188,14 @@ def train_influencers(accounts: DataFrame, names: Mapping[str, str], seed: int, 
         "brier": brier(label[late], given), "brier_constant": brier(label[late], np.full(int(late.sum()), TOP_SHARE)),
         "roc_auc_best_column": single, "best_column": column,
     }  # fmt: skip
-    forest = _fit(rows if learns_all else rows.where(F.col("tenth") < _REPORT), seed)
+    forest = _fit(rows if learns_all else rows.where(F.col("tenth") < _REPORT), seed, tuning)
     importances = {
         names[name]: round(float(value), 6) for name, value in zip(medians, impurity_importances(forest, len(medians)), strict=True)
     }
     calibration = fit_stack(odds, label) if learns_all else fit_stack(odds[~late], label[~late])
-    model = InfluencerModel(forest, medians, calibration, threshold)
+    model = InfluencerModel(forest, medians, calibration, training.threshold)
     draft = InfluencerDraft(draft_forest, inputs[late], label[late], given)
-    return InfluencerTraining(model, metrics, {names[name]: why for name, why in left_out.items()}, importances, draft)
+    return InfluencerTraining(model, metrics, {names[name]: why for name, why in training.left_out.items()}, importances, draft)
 
 
 def _left_out(known: DataFrame, names: Mapping[str, str], seed: int) -> dict[str, str]:
@@ -152,12 +217,13 @@ def _features(medians: Mapping[str, float]) -> Column:
     return array_to_vector(F.array(*[F.coalesce(F.col(name).cast("double"), F.lit(median)) for name, median in medians.items()]))
 
 
-def _fit(rows: DataFrame, seed: int) -> Forest:
+def _fit(rows: DataFrame, seed: int, tuning: ForestTuning) -> Forest:
     """The forest. Raises InputError where the rows have one class only."""
     classes = rows.agg(F.count("*"), F.min("label"), F.max("label")).collect()[0]
     if classes[1] == classes[2]:
         raise InputError("the accounts to learn from are all of one class; expected more accounts")
-    return grow_from(rows, "features", "label", Growth(TREES, DEPTH, MIN_LEAF, seed), classes[0], is_class=True)
+    growth = Growth(tuning.trees, tuning.depth, tuning.leaf, seed, tuning.kind)
+    return grow_from(rows, "features", "label", growth, classes[0], is_class=True)
 
 
 def _log_odds(forest: Forest) -> Column:

@@ -6,7 +6,7 @@ and holds for authors of any size. docs/adr/0100.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.ml.functions import vector_to_array
 from pyspark.ml.regression import LinearRegressionModel
@@ -84,12 +84,40 @@ class PreparedPosts:
     final: dict[str, LevelModel]
 
 
+@dataclass(frozen=True)
+class TrainingPosts:
+    """Posts with features, their authors' past and `part` (materialised), how many, and the counts that models are made of."""
+
+    rows: DataFrame
+    posts: int
+    counts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What a search may choose. penalty: ridge's; logistic_penalty: of the classifier of viral posts, over the number of posts;
+    kind, trees, depth, leaf, rate: how trees are grown (shoal.mine.probability.forests.Growth); that classifier is not boosted."""
+
+    penalty: float = PENALTY
+    logistic_penalty: float = 1.0
+    kind: str = "forest"
+    trees: int = field(default_factory=lambda: TREES)
+    depth: int = DEPTH
+    leaf: int = MIN_LEAF
+    rate: float = 0.1
+
+
 def prepare_training(posts: DataFrame, counts: tuple[str, ...], seed: int) -> PreparedPosts:
-    """What models learn from: posts (POSTS of shoal.mine.posts.features) with a time, and level models of those of `counts` that at
-    least half as many posts have as have likes.
+    """What models learn from: `training_posts`, and level models of their counts.
 
     Raises InputError where no post has likes and a time, or too few have. About 30 passes over cached posts a count.
     """
+    return with_level_models(training_posts(posts, counts), seed, Tuning())
+
+
+def training_posts(posts: DataFrame, counts: tuple[str, ...]) -> TrainingPosts:
+    """Posts (POSTS of shoal.mine.posts.features) with a time, with all that models read, and those of `counts` that at least half
+    as many posts have as have likes. Raises InputError where no post has likes and a time."""
     timed = posts.where(F.col("created_at").isNotNull())
     seen = timed.agg(F.count("*").alias("posts"), *[F.count(count).alias(count) for count in counts]).collect()[0]
     if not seen["likes"]:
@@ -97,12 +125,19 @@ def prepare_training(posts: DataFrame, counts: tuple[str, ...], seed: int) -> Pr
     known = tuple(count for count in counts if seen[count] * 2 >= seen["likes"])
     # A checkpoint cuts the plan, which every fit would analyse again.
     rows = with_part(prepare_posts(timed, counts)).coalesce(tasks_for(seen["posts"])).localCheckpoint()
+    return TrainingPosts(rows, seen["posts"], known)
+
+
+def with_level_models(training: TrainingPosts, seed: int, tuning: Tuning) -> PreparedPosts:
+    """The level models of the early posts and of all, for each count. Raises InputError for too few posts."""
+    rows, known = training.rows, training.counts
     first = rows.where("part = 'early'")
-    early = {count: fit_level_model(first, count, seed) for count in known}
-    return PreparedPosts(rows, seen["posts"], early, {count: fit_level_model(rows, count, seed) for count in known})
+    early = {count: fit_level_model(first, count, seed, tuning) for count in known}
+    final = {count: fit_level_model(rows, count, seed, tuning) for count in known}
+    return PreparedPosts(rows, training.posts, early, final)
 
 
-def fit_level_model(posts: DataFrame, count: str, seed: int) -> LevelModel:
+def fit_level_model(posts: DataFrame, count: str, seed: int, tuning: Tuning) -> LevelModel:
     """A model of prepared posts whose count and time are known.
 
     Raises InputError for fewer than MIN_POSTS. About 15 passes over `posts`, which the caller caches; collects what `fit_design`
@@ -120,8 +155,9 @@ def fit_level_model(posts: DataFrame, count: str, seed: int) -> LevelModel:
     rows = with_vectors(known, design, columns, level).select(FEATURES, NUMBERS, (truth - level).alias("label"))
     # A checkpoint cuts the plan too: each round of a solver would analyse all of it again.
     rows = rows.coalesce(tasks_for(seen["posts"])).localCheckpoint()
-    linear = fit_ridge(rows, FEATURES, "label", PENALTY / seen["posts"], seen["posts"])
-    forest = grow_from(rows, NUMBERS, "label", Growth(TREES, DEPTH, MIN_LEAF, seed), seen["posts"], is_class=False)
+    linear = fit_ridge(rows, FEATURES, "label", tuning.penalty / seen["posts"], seen["posts"])
+    growth = Growth(tuning.trees, tuning.depth, tuning.leaf, seed, tuning.kind, tuning.rate)
+    forest = grow_from(rows, NUMBERS, "label", growth, seen["posts"], is_class=False)
     return LevelModel(count, prior, design, linear, forest, EVEN_MIX)
 
 

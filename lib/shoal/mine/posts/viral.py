@@ -17,10 +17,11 @@ from shoal.errors import InputError
 from shoal.mine.posts.design import FEATURES, LEVEL, NUMBERS
 from shoal.mine.posts.features import POSTS
 from shoal.mine.posts.levels import (
-    DEPTH,
-    TREES,
     LevelModel,
     PreparedPosts,
+    TrainingPosts,
+    Tuning,
+    fit_level_model,
     prepare_posts,
     prepare_training,
     with_expected,
@@ -79,7 +80,7 @@ def train_viral(posts: DataFrame, seed: int) -> ViralTraining:
     return viral_from(prepare_training(posts, ("likes",), seed), seed)
 
 
-def viral_from(prepared: PreparedPosts, seed: int) -> ViralTraining:
+def viral_from(prepared: PreparedPosts, seed: int, tuning: Tuning | None = None) -> ViralTraining:
     """A model of prepared posts.
 
     Viral is a post with at least as many likes as the top tenth of all posts here has. The first eight tenths of each author's
@@ -87,7 +88,33 @@ def viral_from(prepared: PreparedPosts, seed: int) -> ViralTraining:
     two tenths put together. Raises InputError where all posts have the same likes, or one part has none of a class. About 40 passes
     over cached posts; collects at most MAX_STACKED rows of numbers.
     """
-    known = prepared.rows.where(F.col("likes").isNotNull())
+    tuning = tuning or Tuning()
+    threshold, early_threshold = viral_thresholds(prepared.rows)
+    early = _fit_members(prepared.rows.where("part = 'early'"), prepared.early["likes"], early_threshold, seed, tuning)
+    unseen = unseen_members(prepared.rows.where("part != 'early'"), early, threshold)
+    is_late = unseen["part"] == "late"
+    draft = _fit_stacks(unseen, ~is_late)
+    metrics = _quality(unseen, draft[0], is_late)
+    overall, for_author = _fit_stacks(unseen, np.ones(len(is_late), np.bool_))
+    level, logistic, forest = _fit_members(prepared.rows, prepared.final["likes"], threshold, seed, tuning)
+    past = prepared.rows.select(*(name for name in POSTS if name != "text"))
+    late = {name: values[is_late] for name, values in unseen.items()}
+    late["probability"] = draft[0].probability(np.column_stack([late[name] for name in MEMBERS]))
+    model = ViralModel(level, logistic, forest, overall, for_author, threshold)
+    return ViralTraining(model, past, metrics, Draft(early[2], late))
+
+
+def draft_members(training: TrainingPosts, seed: int, tuning: Tuning) -> Members:
+    """The members of these settings that the early posts teach, viral being the top tenth of those."""
+    early = training.rows.where("part = 'early'")
+    level = fit_level_model(early, "likes", seed, tuning)
+    return _fit_members(early, level, viral_thresholds(early)[0], seed, tuning)
+
+
+def viral_thresholds(rows: DataFrame) -> tuple[float, float]:
+    """From how many likes on a post counts as viral, by all rows, and for the early ones. Raises InputError where all have the same
+    likes. Two passes."""
+    known = rows.where(F.col("likes").isNotNull())
     top = F.percentile_approx("likes", 1 - TOP_SHARE, 10_000)
     by_part = known.groupBy((F.col("part") == "early").alias("is_early")).agg(
         F.count("*").alias("posts"), F.min("likes").alias("least"), F.max("likes").alias("most"), top.alias("top")
@@ -101,18 +128,7 @@ def viral_from(prepared: PreparedPosts, seed: int) -> ViralTraining:
     # Where likes grow, all of the top tenth may be later posts: the first draft learns the top of its own time.
     first = parts.get(True)
     early_threshold = min(threshold, float(max(first["top"], first["least"] + 1))) if first else threshold
-    early = _fit_members(prepared.rows.where("part = 'early'"), prepared.early["likes"], early_threshold, seed)
-    unseen = _collect_members(prepared.rows.where("part != 'early'"), early, threshold)
-    is_late = unseen["part"] == "late"
-    draft = _fit_stacks(unseen, ~is_late)
-    metrics = _quality(unseen, draft[0], is_late)
-    overall, for_author = _fit_stacks(unseen, np.ones(len(is_late), np.bool_))
-    level, logistic, forest = _fit_members(prepared.rows, prepared.final["likes"], threshold, seed)
-    past = prepared.rows.select(*(name for name in POSTS if name != "text"))
-    late = {name: values[is_late] for name, values in unseen.items()}
-    late["probability"] = draft[0].probability(np.column_stack([late[name] for name in MEMBERS]))
-    model = ViralModel(level, logistic, forest, overall, for_author, threshold)
-    return ViralTraining(model, past, metrics, Draft(early[2], late))
+    return threshold, early_threshold
 
 
 Members = tuple[LevelModel, LogisticRegressionModel, Forest]
@@ -125,7 +141,7 @@ def _with_inputs(posts: DataFrame, level: LevelModel) -> DataFrame:
     return VectorAssembler(inputCols=[NUMBERS, LEVEL], outputCol=FOREST_INPUT).transform(framed)
 
 
-def _fit_members(posts: DataFrame, level: LevelModel, threshold: float, seed: int) -> Members:
+def _fit_members(posts: DataFrame, level: LevelModel, threshold: float, seed: int, tuning: Tuning) -> Members:
     """The three members, the classifiers fitted on the prepared posts whose likes are known."""
     known = posts.where(F.col("likes").isNotNull())
     label = (F.col("likes") >= threshold).cast("double").alias("label")
@@ -137,8 +153,11 @@ def _fit_members(posts: DataFrame, level: LevelModel, threshold: float, seed: in
             f"{int(counts['viral'])} of the earlier {counts['posts']} posts have at least {threshold:g} likes; "
             "expected some that have and some that have not: give posts of a longer time"
         )
-    logistic = fit_logistic(rows, LINEAR_INPUT, "label", 1.0 / counts["posts"], counts["posts"])
-    forest = grow_from(rows, FOREST_INPUT, "label", Growth(TREES, DEPTH, 3, seed), counts["posts"], is_class=True)
+    logistic = fit_logistic(rows, LINEAR_INPUT, "label", tuning.logistic_penalty / counts["posts"], counts["posts"])
+    # Boosted trees are of numbers: the classifier has its forest then.
+    shape = tuning if tuning.kind != "boosting" else Tuning()
+    growth = Growth(shape.trees, shape.depth, max(1, shape.leaf - 2), seed, shape.kind)
+    forest = grow_from(rows, FOREST_INPUT, "label", growth, counts["posts"], is_class=True)
     return level, logistic, forest
 
 
@@ -155,7 +174,7 @@ def _with_members(posts: DataFrame, members: Members) -> DataFrame:
     ).drop("_logistic", "_share", LINEAR_INPUT)  # fmt: skip
 
 
-def _collect_members(posts: DataFrame, members: Members, threshold: float) -> dict[str, np.ndarray]:
+def unseen_members(posts: DataFrame, members: Members, threshold: float) -> dict[str, np.ndarray]:
     """The members' words on posts that they have not seen, with the truth; at most MAX_STACKED rows, drawn by a hash."""
     known = _with_members(posts.where(F.col("likes").isNotNull()), members).select(
         *MEMBERS, "level", "part", (F.col("likes") >= threshold).cast("double").alias("is_viral"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ from shoal.mine.probability.trees import Forest, Tree, predict, read_forest
 
 @dataclass(frozen=True)
 class Growth:
-    """How many trees, how deep, the fewest rows of a leaf, and the seed."""
+    """How many trees, how deep, the fewest rows of a leaf, the seed, and the kind: a random forest, extremely random trees
+    ("extra"), or, of numbers only, boosted trees ("boosting") that learn at `rate`."""
 
     trees: int
     depth: int
     leaf: int
     seed: int
+    kind: str = "forest"
+    rate: float = 0.1
 
 
 def grow(inputs: Doubles, target: Doubles, growth: Growth, is_class: bool) -> Forest:
@@ -44,11 +47,24 @@ def grow(inputs: Doubles, target: Doubles, growth: Growth, is_class: bool) -> Fo
     settings: dict[str, Any] = {
         "n_estimators": growth.trees, "max_depth": growth.depth, "min_samples_leaf": growth.leaf, "random_state": growth.seed,
     }  # fmt: skip
+    if growth.kind == "boosting" and not is_class:
+        return _boosted(x, y, settings, growth.rate)
+    is_extra = growth.kind == "extra"
     if is_class:
-        fitted: Any = ensemble.RandomForestClassifier(max_features="sqrt", **settings).fit(x, y)
+        kind: Any = ensemble.ExtraTreesClassifier if is_extra else ensemble.RandomForestClassifier
+        fitted: Any = kind(max_features="sqrt", **settings).fit(x, y)
     else:
-        fitted = ensemble.RandomForestRegressor(max_features=1 / 3, **settings).fit(x, y)
+        kind = ensemble.ExtraTreesRegressor if is_extra else ensemble.RandomForestRegressor
+        fitted = kind(max_features=1 / 3, **settings).fit(x, y)
     return tuple(_tree(one.tree_, is_class) for one in fitted.estimators_)
+
+
+def _boosted(x: Any, y: Doubles, settings: dict[str, Any], rate: float) -> Forest:
+    """Boosted trees (least squares, half of the rows a tree) as a forest, whose mean is their sum: each tree's values times the
+    rate and the number of trees, upon the mean of `y`. Friedman, Stochastic gradient boosting (2002)."""
+    fitted: Any = ensemble.GradientBoostingRegressor(max_features=1 / 3, subsample=0.5, learning_rate=rate, **settings).fit(x, y)
+    trees = [_tree(one.tree_, False) for one in fitted.estimators_[:, 0]]
+    return tuple(replace(tree, value=float(y.mean()) + rate * len(trees) * tree.value) for tree in trees)
 
 
 def _tree(grown: Any, is_class: bool) -> Tree:
@@ -64,7 +80,7 @@ def _tree(grown: Any, is_class: bool) -> Tree:
 
 def grow_from(rows: DataFrame, features: str, label: str, growth: Growth, count: int, is_class: bool) -> Forest:
     """A forest of `count` rows of a vector column and a label: `grow` of the collected rows up to DRIVER_ROWS, else MLlib's, some
-    three jobs more than it is deep."""
+    three jobs more than it is deep, a random forest whatever the kind."""
     if count <= DRIVER_ROWS:
         found: Any = rows.select(vector_to_array(F.col(features)).alias("x"), F.col(label).alias("y")).toPandas()
         return grow(np.array(found["x"].tolist(), np.float64), found["y"].to_numpy(np.float64), growth, is_class)

@@ -25,7 +25,7 @@ MAKERS = {
     "ops.model_metrics": "train_recommender",
     "gold.recommendations": "build_recommendations",
     "gold.communities": "find_communities",
-    "gold.community_summary": "find_communities",
+    "gold.community_summary": "summarise_communities",
     "gold.influencers": "score_people",
     "gold.viral_posts": "score_posts",
     "gold.posting_times": "score_posts",
