@@ -15,8 +15,8 @@ from shoal.conf.sections import Settings
 from shoal.errors import InputError, SkippedError, UsageError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
+from shoal.recommend.candidates.blend import EXPLAINED
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings, cold_start_candidates
-from shoal.recommend.candidates.parts import PARTS
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.ranking.context import RecommendationContext
 from shoal.recommend.ranking.lists import backfill_lists
@@ -122,7 +122,7 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(
     # Each user's two unseen items of its own group come first.
     assert all({r["item_id"][0] for r in lists[f"u{n}"][:2]} == {str(n % 2)} for n in range(12))
     assert all(r["parts"] == {r["source"]: r["score"]} for r in lists["follower only"])
-    assert [set(r["parts"]) for r in lists["u2"]] == [set(PARTS), set(PARTS), {"content"}]
+    assert [set(r["parts"]) for r in lists["u2"]] == [set(EXPLAINED), set(EXPLAINED), {"content"}]
     assert {(r["variant"], r["model_version"], r["propensity"]) for r in rows} == {("champion", "shoal_recommender/1", 1.0)}
 
     codes = {user: [r["reason_code"] for r in one] for user, one in lists.items()}
