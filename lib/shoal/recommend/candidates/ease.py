@@ -186,7 +186,7 @@ def neighbour_weights(gram: csr_matrix, l2: float, neighbours: int) -> csr_matri
 
     With all items as neighbours it is the closed form: Steck's equation 8 is that regression (Steck, WWW 2019). docs/adr/0055 has
     what 50 to 400 neighbours lose. Ties go to the smaller number. Cost: a thread, `neighbours`^3 / 3 operations and a cut of the
-    Gram matrix an item: some 2 ms for 100 of them.
+    Gram matrix an item: with 100 of them .3 ms (20,000 items, 660 entries a row) to 2 ms.
     """
     items = gram.shape[0]
     own = np.sqrt(np.maximum(gram.diagonal(), 1e-12))
