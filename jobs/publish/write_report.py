@@ -1,10 +1,10 @@
 """Write one self-contained HTML page about the lake on a day.
 
-Reads:  ops.runs, ops.model_metrics, ops.drift, ops.profiles, ops.quarantine, ops.ingest_files
+Reads:  ops.runs, ops.model_metrics, ops.drift, ops.profiles, ops.alerts, ops.data_quality, ops.quarantine, ops.ingest_files
         silver.interactions, silver.items, silver.texts, silver.follows
         features.users, features.items
         gold.recommendations, gold.communities, gold.community_summary, gold.near_duplicates, gold.conversations
-        gold.topics, features.images
+        gold.topics, gold.node_ranks, features.images
         features.authors, gold.influencers, gold.viral_posts, gold.explanations, gold.feature_importances, gold.posting_times,
         gold.trends, and the posts as build_posts reads them
         and the number of rows of every other table

@@ -122,8 +122,8 @@ def test_the_page_shows_what_the_tables_hold(filled: Lake, written: list[tuple[R
 
 
 def test_the_same_tables_give_the_same_page(filled: Lake, written: list[tuple[Result, str]]) -> None:
-    # ops.runs came with the first run's own row: the table is reported, the row is not shown.
-    own = r"\d+ tables? hold.*?</p>|<tr[^>]*>\s*<th[^>]*>\s*<bdi>ops\.runs.*?</tr>\s*"
+    # Both tables came with the first run's own row: the table is reported, the row is not shown.
+    own = r"\d+ tables? hold.*?</p>|<tr[^>]*>\s*<th[^>]*>\s*<bdi>ops\.(?:runs|job_metrics).*?</tr>\s*"
     pages = [re.sub(own, "", page.replace(result.run_id, "RUN"), flags=re.DOTALL) for result, page in written]
     assert pages[0] == pages[1]
     assert [p.name for p in (filled.root / "reports" / "2024-03-31").iterdir()] == ["report.html"]  # nothing left beside it

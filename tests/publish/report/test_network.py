@@ -121,6 +121,21 @@ def test_the_part_joins_drawing_and_table_by_colour(
     assert table.rows[0][0].swatch in figure.svg
 
 
+def test_the_part_names_who_leads_by_each_measure_and_the_mood(
+    spark: SparkSession, edges: DataFrame, members: DataFrame, day: date, absent: Callable[[str], Missing]
+) -> None:
+    rows = [("a", 12, 66, 0.3, 0.42, 0.02, ["a00"], 0.25, 40), ("b", 8, 28, 0.1, 0.42, 0.03, None, None, 0)]
+    summary = spark.createDataFrame(rows, SUMMARY + ", mean_sentiment double, sentiment_texts bigint")
+    kinds = [("follows_degree", n, f"a0{n}", 10.0 - n) for n in (1, 2, 3, 4)] + [("follows", 1, "b00", 0.5)]
+    kinds += [("engagement_user", 1, "nobody", 0.5)]
+    ranks = spark.createDataFrame(kinds, "kind string, rank bigint, node_id string, score double")
+    part = communities_part(summary, members, edges, day, day, 2, 100, absent, ranks)
+    communities, leading = (b for b in part.blocks if isinstance(b, Table))
+    assert [(row[5].text, row[5].under) for row in communities.rows] == [("0.2500", "40 texts"), ("–", "")]
+    assert [[c.text for c in row] for row in leading.rows] == [["PageRank", "b00", "–", "–"], ["Degree", "a01", "a02", "a03"]]
+    assert [c.under for c in leading.rows[1]] == ["ties to so many users", "9", "8", "7"]
+
+
 def test_missing_parts_of_the_part(
     spark: SparkSession, edges: DataFrame, members: DataFrame, day: date, absent: Callable[[str], Missing]
 ) -> None:

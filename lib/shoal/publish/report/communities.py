@@ -17,6 +17,15 @@ from shoal.publish.report.wording import count, day, decimal, metric, plural, sh
 
 FEWEST_ROWS = 10
 _SHOWN_MEMBERS = 5
+LEADERS = 3
+# Kinds of gold.node_ranks, and what a high score means.
+MEASURES = {
+    "follows": "PageRank: followed by those who are followed", "follows_authority": "Authority (HITS): followed by good hubs",
+    "follows_hub": "Hub (HITS): follows good authorities", "follows_degree": "Degree: ties to so many users",
+    "follows_coreness": "Coreness: in a group where all have so many ties",
+    "follows_betweenness": "Betweenness: on shortest paths between others", "follows_closeness": "Closeness: few steps from others",
+    "follows_triangles": "Triangles: so many pairs of neighbours are tied", "follows_clustering": "Clustering: share of such pairs",
+}  # fmt: skip
 
 
 def largest(summary: DataFrame, communities: int) -> list[dict[str, Any]]:
@@ -35,6 +44,13 @@ def totals(summary: DataFrame) -> dict[str, Any]:
     return row.asDict()
 
 
+def leaders(ranks: DataFrame) -> list[dict[str, Any]]:
+    """The first LEADERS (3) users of each measure of silver.follows (MEASURES), in order; at most 27 rows are collected."""
+    wanted = ranks.where(F.col("kind").isin(*MEASURES) & (F.col("rank") <= LEADERS)).select("kind", "rank", "node_id", "score")
+    rows = [row.asDict() for row in wanted.limit(len(MEASURES) * LEADERS).collect()]
+    return sorted(rows, key=lambda row: (list(MEASURES).index(row["kind"]), row["rank"]))
+
+
 def communities_part(
     summary: DataFrame | None,
     members: DataFrame | None,
@@ -44,8 +60,10 @@ def communities_part(
     drawn: int,
     nodes: int,
     absent: Absent,
+    ranks: DataFrame | None = None,
 ) -> Part:
-    """`summary`: gold.community_summary and `members`: gold.communities of the day `made_on`; `edges`: silver.follows.
+    """`summary`: gold.community_summary and `members`: gold.communities of the day `made_on`; `edges`: silver.follows; `ranks`:
+    gold.node_ranks.
 
     drawn: communities in the drawing; nodes: about how many dots.
     """
@@ -64,6 +82,8 @@ def communities_part(
         colours = {name: colour_of(place) for place, name in enumerate(piece.sizes)} if piece.edges else {}
         blocks.append(_drawing(piece) if piece.edges else Missing("Drawing", "the largest communities have no edge inside"))
     blocks.append(_table(rows, all_of["nodes"], colours))
+    leading = leaders(ranks) if ranks is not None else []
+    blocks += [_leaders(leading)] if leading else []
     old = f" They are of {day(made_on)}: none were made for {day(as_of)}." if made_on and made_on != as_of else ""
     alone = f" {plural(all_of['alone'], 'node')} stand alone." if all_of["alone"] else ""
     words = plural(all_of["communities"], "community", "communities")
@@ -99,9 +119,24 @@ def _table(rows: Sequence[Mapping[str, Any]], nodes: int, colours: Mapping[str, 
             Cell(count(r["internal_edges"]), kind="number"),
             Cell(metric(r["modularity"]), kind="number"),
             Cell(metric(r["conductance"]), kind="number"),
+            Cell(metric(r.get("mean_sentiment")), _texts_of(r), "number"),
             Cell(", ".join(shortened(m, 30) for m in (r["top_members"] or [])[:_SHOWN_MEMBERS])),
         ]
         for r in rows
     ]
-    headings = ["Community", "Members", "Edges inside", "Share of modularity", "Conductance", "Top members"]
-    return Table(f"The {len(cells)} largest communities", headings, cells)
+    headings = ["Community", "Members", "Edges inside", "Share of modularity", "Conductance", "Sentiment", "Top members"]
+    return Table(f"The {len(cells)} largest communities", headings, cells, "Sentiment: mean polarity of members' texts, -1 to 1.")
+
+
+def _texts_of(row: Mapping[str, Any]) -> str:
+    return plural(row["sentiment_texts"], "text") if row.get("sentiment_texts") else ""
+
+
+def _leaders(rows: Sequence[Mapping[str, Any]]) -> Table:
+    cells = []
+    for kind, meaning in MEASURES.items():
+        own = [row for row in rows if row["kind"] == kind]
+        name, _, what = meaning.partition(": ")
+        users = [Cell(shortened(row["node_id"], 30), decimal(row["score"])) for row in own]
+        cells += [[Cell(name, what), *users, *[Cell("–")] * (LEADERS - len(users))]] if own else []
+    return Table("Leading users by measure", ["Measure", "First", "Second", "Third"], cells, "Of the users in silver.follows.")

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import ReportConf
 from shoal.lake.contract import contract, contract_names
-from shoal.publish.report import activity, communities, contents, models, people, quality, samples, shifts, stages
+from shoal.publish.report import activity, alarms, communities, contents, models, people, quality, samples, shifts, stages
 from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
 from shoal.publish.report.holdings import Holding, holdings_part
 from shoal.publish.report.wording import count
@@ -36,6 +36,9 @@ MAKERS = {
     "gold.topics": "find_topics",
     "ops.drift": "detect_drift",
     "ops.profiles": "detect_drift",
+    "ops.data_quality": "check_quality",
+    "ops.alerts": "raise_alerts",
+    "gold.node_ranks": "rank_nodes",
 }
 # In the order of PeopleTables.
 PEOPLE_TABLES = ("features.authors", "gold.influencers", "gold.viral_posts", "gold.explanations", "gold.feature_importances",
@@ -157,6 +160,7 @@ def build_parts(
             _by_follows(shown.rows("gold.community_summary")), _by_follows(shown.rows("gold.communities")),
             shown.rows("silver.follows"),
             shown.day("gold.community_summary"), shown.as_of, conf.communities, conf.nodes, shown.absent,
+            shown.rows("gold.node_ranks"),
         ),
         lambda: contents.contents_part(
             shown.rows("gold.near_duplicates"), shown.rows("silver.texts"), shown.rows("gold.conversations"),
@@ -164,6 +168,9 @@ def build_parts(
         ),
         lambda: shifts.shifts_part(
             shown.rows("ops.drift"), shown.rows("ops.profiles"), shown.day("ops.drift"), shown.as_of, shown.absent
+        ),
+        lambda: alarms.alarms_part(
+            shown.read("ops.alerts") if "ops.alerts" in shown.tables else None, shown.rows("ops.data_quality"), shown.absent
         ),
         lambda: quality.quality_part(shown.rows("ops.quarantine"), shown.rows("ops.ingest_files"), shown.absent),
         lambda: stages.stages_part(runs),
