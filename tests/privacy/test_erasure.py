@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Callable
 from datetime import date, datetime
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from shoal.conf.sections import Settings
-from shoal.errors import UsageError
+from shoal.errors import TransientError, UsageError
 from shoal.ingest.formats.archives import LABEL, landing
 from shoal.lake.contract import contract, contract_names
 from shoal.lake.lake import Lake, Run
@@ -119,6 +120,29 @@ def test_a_part_of_an_archive_without_the_profile_goes_with_the_person_that_the_
 
 
 NAMES = Names({"ann": "erased-1", "r.lee": "erased-2", "7": "erased-3"}, frozenset({"ann", "r.lee"}))
+
+
+def test_events_that_wait_lose_the_persons_lines_only(make_lake: Callable[..., Lake]) -> None:
+    """A number is a name where it is a whole value, not inside a time; a line that is no JSON goes with a name that is loud."""
+    lake = make_lake()
+    waiting = lake.root / "inbox" / "events" / "events-1.jsonl"
+    waiting.parent.mkdir(parents=True)
+    others = ['{"user_id":"joann","item_id":"i1","occurred_at":"2024-03-01T00:00:00Z"}', "no json"]
+    theirs = ['{"user_id":"ann","item_id":"i1"}', '{"user_id":2024,"item_id":"i1"}', '{"user_id":"u","tags":[{"by":"ann"}]}',
+              '{"user_id":"u","event_id":"of ann"}', "cut off, ann"]  # fmt: skip
+    waiting.write_text("\n".join([theirs[0], others[0], *theirs[1:], others[1]]) + "\n")
+    names = Names({"ann": "erased-1", "2024": "erased-2"}, frozenset({"ann"}))
+    written = waiting.with_name(".events-2.jsonl")
+    written.write_text(theirs[0] + "\n")
+    with written.open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(TransientError, match="a server writes to it"):
+            remove_files(lake, names)
+    assert remove_files(lake, names) in (1, 2)  # the first may have been done before the refusal
+    assert waiting.read_text().splitlines() == others
+    assert written.read_text() == ""
+    assert sorted(path.name for path in waiting.parent.iterdir()) == [".events-2.jsonl", "events-1.jsonl"]
+    assert remove_files(lake, names) == 0
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ finds what is left to do from the lake itself and can be done twice.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
+import json
+import re
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -30,6 +33,8 @@ from shoal.privacy.people import REQUESTS, people_of, rows_of_people, tables_of_
 
 # Folders of a lake that hold no file anybody put there: tables, models, locks, what streams remember.
 KEPT = (*LAYERS, "mlruns", ".locks", ".checkpoints")
+# Events that a server has taken and no job has read yet: JSON lines, of many people each.
+WAITING = "inbox"
 # Tables whose rows name an item of another user as their reason.
 BECAUSE_TABLES = ("gold.recommendations", "gold.item_audiences")
 # An archive is of the person whom one of these files names.
@@ -221,7 +226,8 @@ def other_files(lake: Lake) -> list[Path]:
 
 def remove_files(lake: Lake, names: Names) -> int:
     """Delete the lake's other files in which a name stands, and a whole archive that is one of the people's; return how many.
-    Bronze has every record of a raw copy, and a report is made again by its job. Of a lake at a URI all reports go."""
+    Bronze has every record of a raw copy, and a report is made again by its job. Of a lake at a URI all reports go. Files that wait
+    to be ingested (WAITING) lose the people's lines and keep those of others. Raises TransientError where a server writes one."""
     count = 0
     if lake.folder is None:
         lake.store.remove_folder(f"{lake.address}/reports")
@@ -233,11 +239,56 @@ def remove_files(lake: Lake, names: Names) -> int:
             count += sum(file.is_file() for file in folder.rglob("*"))
             shutil.rmtree(folder)
     for file in other_files(lake):
-        if file.suffix != ".crc" and file_names(file, names):
+        if file.suffix == ".crc":
+            continue
+        if lake.folder and file.is_relative_to(Path(lake.folder) / WAITING) and file.suffix == ".jsonl":
+            count += drop_lines(file, names) > 0
+        elif file_names(file, names):
             file.unlink()
             (file.parent / f".{file.name}.crc").unlink(missing_ok=True)
             count += 1
     return count
+
+
+def drop_lines(file: Path, names: Names) -> int:
+    """Take the lines in which a value is one of the names, or has a loud one in it, out of a file of JSON lines, and return how
+    many they were; the file is replaced whole. A line that is no JSON goes where a loud name stands in it. Raises TransientError where
+    another process has the file open for writing."""
+    with file.open("rb+") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TransientError(f"{file}: a server writes to it; stop it, or run `shoal erase` again in a minute") from None
+        words, rest, gone = names.in_paths(), file.with_name(f".{file.name}.rest"), 0
+        with rest.open("wb") as kept:
+            for line in held:
+                if _is_theirs(line, names, words):
+                    gone += 1
+                else:
+                    kept.write(line)
+        if gone:
+            rest.replace(file)
+        else:
+            rest.unlink()
+    return gone
+
+
+def _is_theirs(line: bytes, names: Names, words: re.Pattern[str]) -> bool:
+    text = line.decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return words.search(text) is not None
+    values = [found]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += [*value, *value.values()]
+        elif isinstance(value, list):
+            values += value
+        elif str(value) in names.stand_ins or (isinstance(value, str) and words.search(value)):
+            return True
+    return False
 
 
 def write_down(lake: Lake, request: Request, removed: dict[str, dict[str, int]], changed: dict[str, int], outcome: Outcome) -> None:
