@@ -252,8 +252,8 @@ def remove_files(lake: Lake, names: Names) -> int:
 
 def drop_lines(file: Path, names: Names) -> int:
     """Take the lines in which a value is one of the names, or has a loud one in it, out of a file of JSON lines, and return how
-    many they were; the file is replaced whole. A line that is no JSON goes where a loud name stands in it. Raises TransientError where
-    another process has the file open for writing."""
+    many they were; the file is replaced whole. A line that is no JSON goes where a loud name stands in it. Raises TransientError
+    where another process has the file open for writing."""
     with file.open("rb+") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
