@@ -62,7 +62,7 @@ def test_the_strongest_reason_decides(spark: SparkSession) -> None:
     liked = spark.createDataFrame([("u", "x", "like", True)], "user_id string, item_id string, event string, is_liked boolean")
     found = {row["item_id"]: (row["reason_code"], row["because_item_id"]) for row in with_reason(lists, liked).collect()}
     assert found == {
-        "1": ("because_like", "x"), "2": ("because_next", "x"), "3": ("because_content", "x"), "4": ("similar_users", None),
+        "1": ("because_like", "x"), "2": ("because_next", "x"), "3": ("because_content", "x"), "4": ("because_like", "x"),
         "5": ("popular", None), "6": ("because_like", "x"), "7": ("because_like", "x"), "8": ("similar_users", None),
     }  # fmt: skip
 

@@ -20,10 +20,11 @@ BECAUSE = "because_"
 GENERAL = "similar_users"
 # Entries of `parts` that say how much each kind of reason adds to a row's score beside the user's other candidates.
 BY = "by_"
-# Kinds of reason with a because-item that stands in a sentence of its own, and kinds that no item of the user's speaks for.
+# Kinds of reason with a because-item that stands in a sentence of its own, and kinds that no item of the user's speaks for. Of
+# history and people (ALS, walks: what those like who met the same) the item is one that the user met.
 ITEM_KINDS = {"next": "because_next", "content": "because_content"}
-OTHER_KINDS = {"people": GENERAL, "popularity": "popular"}
-KINDS = ("history", *ITEM_KINDS, *OTHER_KINDS)
+OTHER_KINDS = {"popularity": "popular"}
+KINDS = ("history", "people", *ITEM_KINDS, *OTHER_KINDS)
 # The reason of a row without a because-item, by source; GENERAL for the sources that are not named here.
 CODES = {
     "follows": "popular_with_followed", "community": "popular_in_community", "profile": "popular_in_profile",
@@ -69,7 +70,7 @@ def with_reason(lists: DataFrame, preferences: DataFrame, removed: DataFrame | N
     that is not liked, or that moderators have `removed` (item_id), is not named; the row's reason is then that of its source. An
     item that the user has no preference for keeps its name, with code because_event. Where `parts` has what each kind of reason
     adds (BY), the strongest one decides: because_next and because_content name the item that speaks for the row by these, and
-    people and popularity none. Cost: a join by user and item, one by item
+    popularity none. Cost: a join by user and item, one by item
     with `removed`.
     """
     events = preferences.select("user_id", F.col("item_id").alias("because_item_id"), "event", "is_liked")
