@@ -81,7 +81,7 @@ ARROWS: dict[str, set[str]] = {
     # A figure is compared with its past as any other series is.
     "monitor/quality": {"conf", "lake", "mine/anomalies"},
     "monitor/alerts": {"conf", "lake"},
-    "publish/report": {"conf", "lake", "recommend/ranking"},
+    "publish/report": {"conf", "lake", "monitor/alerts", "recommend/ranking"},
     # A publication carries the champions of text models.
     "publish/stores": {"conf", "lake", "models"},
     # Reads stores and scores without Spark; of the runner only the clock.

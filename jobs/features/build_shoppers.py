@@ -27,7 +27,7 @@ def run(lake: Lake, conf: FeaturesConf, as_of: date) -> None:
     items = lake.read("silver.items", before=as_of, missing_ok=True)
     # A group a user, joined with groups by user.
     if not lake.replace("features.shoppers", shopper_features(events, items, end_of(as_of)), on=as_of, unique=True):
-        raise SkippedError(f"nobody has bought anything, or looked at a product, up to {as_of}")
+        raise SkippedError(f"silver.interactions has no purchase and no view of a product up to {as_of}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -14,6 +14,7 @@ from shoal.cli.query import open_lake
 from shoal.cli.rendering import render, table_cell
 from shoal.errors import InputError, UsageError
 from shoal.lake.json_values import json_line, json_value, utc_time
+from shoal.monitor.alerts.episodes import severity_order
 from shoal.monitor.alerts.exposition import exposition, write_whole
 from shoal.monitor.alerts.gauges import MAX_ROWS, TABLES, gauges_of
 from shoal.runner.clock import utc_now
@@ -40,9 +41,8 @@ def alerts(
     if not opened.exists("ops.alerts"):
         raise InputError(f"--lake {lake}: no alert rule was evaluated yet; `shoal run raise_alerts` does")
     rows = opened.read("ops.alerts")
-    rank = F.when(F.col("severity") == "critical", 0).when(F.col("severity") == "warning", 1).otherwise(2)
     chosen = rows if every else rows.where("state = 'firing'")
-    found = chosen.orderBy(rank, F.desc("since"), "alert", "series").select(*SHOWN).limit(MAX_ROWS).collect()
+    found = chosen.orderBy(severity_order(), F.desc("since"), "alert", "series").select(*SHOWN).limit(MAX_ROWS).collect()
     if output == "json":
         sys.stdout.write("".join(json_line(json_value(row.asDict())) for row in found))
     elif found:

@@ -1,7 +1,7 @@
 """What a run made Spark do: jobs, stages, tasks, rows, bytes, spill, memory, from the statuses that Spark keeps of itself.
 
 The jobs of a run are known by a tag, which threads that it starts and Spark's own (broadcasts, streams) take over from it; runs
-side by side in one session are told apart by theirs.
+side by side in one session are separated by theirs.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def shopper_features(events: DataFrame, items: DataFrame, end: datetime) -> Data
         F.count_if(is_buy).alias("buys"), F.count_if(is_buy & (F.col("occurred_at") >= start)).alias("buys_28d"),
         F.count_if(~is_buy).alias("views"), F.max(F.when(is_buy, F.col("occurred_at"))).alias("last"),
         F.sum(F.when(is_buy, paid)).alias("paid"), F.count(F.when(is_buy, paid)).alias("paid_count"),
-        F.count_if(can_tell).alias("told"), F.count_if(can_tell & below).alias("below"),
+        F.count_if(can_tell).alias("known"), F.count_if(can_tell & below).alias("below"),
         F.first("categories").alias("categories"),
         F.first(F.log(F.when(F.col("price_usd") > 0, F.col("price_usd")) / F.col("median_usd"))).alias("level"),
     )  # fmt: skip
@@ -56,7 +56,7 @@ def shopper_features(events: DataFrame, items: DataFrame, end: datetime) -> Data
         F.sum("paid").alias("spent_usd"), _ratio(F.sum("paid"), F.sum("paid_count")).alias("mean_order_usd"),
         _ratio(F.count_if((F.col("views") > 0) & (buys > 0)), viewed).alias("view_to_buy"),
         F.exp(_ratio(F.sum(level * buys), F.sum(F.when(level.isNotNull(), buys)))).alias("price_level"),
-        _ratio(F.sum("below"), F.sum("told")).alias("discount_share"),
+        _ratio(F.sum("below"), F.sum("known")).alias("discount_share"),
     )  # fmt: skip
     return found.join(_categories(by_item), "user_id", "left")
 

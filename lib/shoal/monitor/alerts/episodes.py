@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from fnmatch import fnmatchcase
 
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
 from shoal.conf.sections import AlertRule
 
 PENDING, FIRING, RESOLVED = "pending", "firing", "resolved"
@@ -43,6 +46,11 @@ class Episode:
         """Whether a webhook has to hear of it: it fires and was not sent, or is over and was sent as firing."""
         sent = self.notified_state
         return (self.state == FIRING and sent != FIRING) or (self.state == RESOLVED and sent == FIRING)
+
+
+def severity_order() -> Column:
+    """What rows of ops.alerts are sorted by so that critical ones come first, then warnings."""
+    return F.when(F.col("severity") == "critical", 0).when(F.col("severity") == "warning", 1).otherwise(2)
 
 
 def condition_of(rule: AlertRule) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from shoal.monitor.alerts.episodes import severity_order
 from shoal.publish.report.activity import Absent
 from shoal.publish.report.blocks import Block, Cell, Part, Prose, Table, Tone
 from shoal.publish.report.wording import clock, decimal, plural, shortened
@@ -21,8 +22,7 @@ _TONES: Mapping[str, Tone] = {
 
 def open_alerts(alerts: DataFrame) -> list[dict[str, Any]]:
     """The MOST_ALERTS (20) alerts that fire or are pending, which are collected: firing first, then by severity, newest first."""
-    severity = F.when(F.col("severity") == "critical", 0).when(F.col("severity") == "warning", 1).otherwise(2)
-    rows = alerts.where("state in ('firing', 'pending')").orderBy("state", severity, F.desc("since"), "alert", "series")
+    rows = alerts.where("state in ('firing', 'pending')").orderBy("state", severity_order(), F.desc("since"), "alert", "series")
     fields = ("alert", "series", "state", "severity", "value", "condition", "since")
     return [row.asDict() for row in rows.select(*fields).limit(MOST_ALERTS).collect()]
 

@@ -41,10 +41,9 @@ from shoal.recommend.candidates.content import ContentSettings, content_matrix
 from shoal.recommend.candidates.cooccurrence import as_matrix
 from shoal.recommend.candidates.ease import (
     EaseSettings,
-    ease_weights,
+    catalogue_weights,
     gram,
     gram_here,
-    neighbour_weights,
     sparse_gram,
     sparse_gram_here,
 )
@@ -211,12 +210,13 @@ class Blend:
 def because_of(known: Parts, one: History, best: Ints, reason: Ints) -> Ints:
     """For each of the items `best` the item of the history that speaks most for it by its reason (a place in REASONS): by
     transitions or terms where these are it, else by EASE's weights; -1 where none does."""
-    by = [weights_between(known.weights, one.items, best) * one.strengths[:, None]]
-    fading = faded(one, FADING)[:, None]
-    by.append(weights_between(known.transitions, one.items, best) * fading)
-    by.append(np.asarray((known.terms[one.items] @ known.terms[best].T).todense(), np.float32) * fading)
-    names = list(REASONS)
-    terms = np.where(reason == names.index("next"), by[1], np.where(reason == names.index("content"), by[2], by[0]))
+    terms = weights_between(known.weights, one.items, best) * one.strengths[:, None]
+    names, fading = list(REASONS), faded(one, FADING)[:, None]
+    by_next, by_content = reason == names.index("next"), reason == names.index("content")
+    if by_next.any():
+        terms[:, by_next] = weights_between(known.transitions, one.items, best[by_next]) * fading
+    if by_content.any():
+        terms[:, by_content] = (known.terms[one.items] @ known.terms[best[by_content]].T).toarray() * fading
     return np.where(terms.max(axis=0) > 0, one.items[terms.argmax(axis=0)], -1)
 
 
@@ -251,12 +251,11 @@ def fit_parts(
             return None
         # One thread for what takes no second: threads of BLAS that wait for each other beside other jobs take minutes.
         is_small = not ONE_THREAD_ITEMS < len(catalogue) <= wanted.max_items
-        weights: Floats | csr_matrix
         with threadpool_limits(1 if is_small else None, "blas"):
-            if len(catalogue) > wanted.max_items:
-                weights = neighbour_weights(sparse_gram_here(met, len(catalogue), wanted), wanted.l2, wanted.neighbours)
-            else:
-                weights = ease_weights(gram_here(met, len(catalogue), wanted), wanted.l2)
+            weights = catalogue_weights(
+                len(catalogue), wanted, lambda: gram_here(met, len(catalogue), wanted),
+                lambda: sparse_gram_here(met, len(catalogue), wanted),
+            )  # fmt: skip
         following = transitions_here(met, catalogue, settings.transitions)
         near = walks_here(met, catalogue, settings.walk)
         facts = facts_here(met, len(catalogue))
@@ -265,10 +264,9 @@ def fit_parts(
         catalogue = catalogue_of(placed, wanted.most_items, wanted.min_users)
         if not len(catalogue):
             return None
-        if len(catalogue) > wanted.max_items:
-            weights = neighbour_weights(sparse_gram(placed, catalogue, wanted), wanted.l2, wanted.neighbours)
-        else:
-            weights = ease_weights(gram(placed, catalogue, wanted), wanted.l2)
+        weights = catalogue_weights(
+            len(catalogue), wanted, lambda: gram(placed, catalogue, wanted), lambda: sparse_gram(placed, catalogue, wanted)
+        )
         following = transitions(placed, catalogue, settings.transitions)
         near = as_matrix(item_neighbours(placed, catalogue, settings.walk), len(catalogue))
         facts = facts_of(placed, catalogue)

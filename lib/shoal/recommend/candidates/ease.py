@@ -12,7 +12,7 @@ docs/adr/0041 has the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -218,6 +218,16 @@ def _ridge(block: Doubles, sums: Doubles, l2: float) -> Doubles:
             return np.asarray(solve(block + l2 * np.eye(len(block)), sums, assume_a="pos", check_finite=False))
         except LinAlgError:
             l2 = max(2 * l2, 1e-6)
+
+
+def catalogue_weights(
+    items: int, settings: EaseSettings, dense: Callable[[], Floats], sparse: Callable[[], csr_matrix]
+) -> Floats | csr_matrix:
+    """The weights of a catalogue of so many items: the closed form of the `dense` Gram matrix up to `max_items`, above it
+    `neighbour_weights` of the `sparse` one."""
+    if items > settings.max_items:
+        return neighbour_weights(sparse(), settings.l2, settings.neighbours)
+    return ease_weights(dense(), settings.l2)
 
 
 def ease_weights(gram: Floats, l2: float) -> Floats:

@@ -2,8 +2,8 @@
 
 A limit is met by deferred acceptance (Gale and Shapley, American Mathematical Monthly 69, 1962; college admissions with quotas):
 users ask for their best k candidates; an item that more users ask for than it may have lists keeps those in whose candidates it
-stands highest; the others ask for their next candidate, and so on. Where it ends by itself the assignment is stable: nobody would
-rather have an item that would rather have them. Rounds are bounded; after the last one what is over the limit is left out.
+stands highest; the others ask for their next candidate, until no item is asked for too often. That assignment is stable: no
+user and item prefer each other to what they have. Rounds are bounded; rows over the limit after the last one are dropped.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def exposure_by_owner_size(lists: DataFrame, items: DataFrame, events: DataFrame
     and shares of all items, of all events, and of exposure; smallest owners first; at most len(SIZES) + 1 rows are collected.
 
     Exposure of a place is 1 / log2(rank + 1), as in NDCG. `lists`: user_id, rank, item_id; `items`: item_id, owner_id; `events`:
-    item_id. Items without an owner are left out of everything. Empty without an owner. Cost: three shuffles by item, one by owner.
+    item_id. Items without an owner count in no share. Empty without an owner. Cost: three shuffles by item, one by owner.
     """
     owned = items.where("owner_id is not null").select("item_id", "owner_id").distinct()
     met = events.groupBy("item_id").agg(F.count(F.lit(1)).alias("events"))
