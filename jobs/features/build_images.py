@@ -34,7 +34,7 @@ def run(lake: Lake, conf: ImagesConf, as_of: date) -> None:
     known = files.count()
     if not known:
         raise SkippedError("silver.images has no picture that is a file here; remote ones are not fetched")
-    embedding = embedding_of(conf.embedding)
+    embedding = embedding_of(conf.embedding, conf.model, conf.pixel_mean, conf.pixel_spread)
     held = lake.read_if_exists("features.images")
     new = pictures_to_open(files, held, embedding.version).persist()
     try:

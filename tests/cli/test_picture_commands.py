@@ -15,6 +15,7 @@ from shoal.errors import InputError, UsageError
 from shoal.mine.image.classifier import Chosen, choose_penalty, fit_classifier, fit_in_spark
 from shoal.mine.image.training import held_out
 
+from tests.mine.image.test_network import network_file
 from tests.mine.image.test_opening import write_bad
 
 
@@ -105,12 +106,25 @@ def test_two_pictures_are_enough_to_train(spark: SparkSession, tmp_path: Path, c
         (tmp_path / "model/model.json").write_text(json.dumps(about | changed))
         with pytest.raises(InputError, match=message):
             score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
-    (tmp_path / "model/model.json").write_text(json.dumps(about | {"embedding": "other"}))
-    with pytest.raises(UsageError, match="other: no such embedding; there is descriptor"):
-        score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
     (tmp_path / "model/model.json").write_text(json.dumps(about))
     (tmp_path / "model/weights.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="the model's files are damaged"):
+        score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
+
+
+def test_a_model_carries_the_network_that_embeds(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw(tmp_path / "train", 1)
+    path = network_file(tmp_path / "net.onnx", ["n", 3, 8, 8], "Flatten")
+    train_images(tmp_path / "train", tmp_path / "model", sets=["embedding=onnx", f"model={path}"])
+    assert json.loads(capsys.readouterr().out)["embedding"].startswith("onnx/")
+    path.unlink()
+    score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
+    assert [row["predicted_label"] for row in read(tmp_path / "out.csv")] == ["lying", "plain", "upright"]
+    network_file(tmp_path / "model/network.onnx", ["n", 3, 8, 4], "Flatten")
+    with pytest.raises(InputError, match=r"network\.onnx: is onnx/\w+; the model was trained on vectors of onnx/"):
+        score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
+    (tmp_path / "model/network.onnx").unlink()
+    with pytest.raises(InputError, match=r"network\.onnx: no such file"):
         score_images(tmp_path / "train", tmp_path / "model", tmp_path / "out.csv")
 
 

@@ -21,7 +21,7 @@ from shoal.mine.image.embedding import embedding_of
 from shoal.mine.image.features import Describing
 from shoal.mine.image.folders import label_by_folder, list_pictures
 from shoal.mine.image.opening import STATUSES, Limits
-from shoal.mine.image.saved import load_picture_classifier, save_picture_classifier
+from shoal.mine.image.saved import load_embedding, load_picture_classifier, save_picture_classifier
 from shoal.mine.image.training import PictureTraining, score_pictures, train_pictures
 from shoal.mine.text.saved import check_model_output
 from shoal.spark.session import spark_session
@@ -47,8 +47,8 @@ def train_images(input_path: ClassesOption, model: NewModelOption, env: EnvOptio
     settings, conf = _settings(env, sets)
     paths = list_pictures(input_path, settings.ingest.max_files)
     labelled = label_by_folder(input_path, paths)
+    embedding = embedding_of(conf.embedding, conf.model, conf.pixel_mean, conf.pixel_spread)
     spark = spark_session("shoal-train-images", env, settings.spark)
-    embedding = embedding_of(conf.embedding)
     rows = _spread(spark, labelled, "path string, label string")
     try:
         training = train_pictures(
@@ -58,8 +58,7 @@ def train_images(input_path: ClassesOption, model: NewModelOption, env: EnvOptio
         raise InputError(f"{input_path}: {error}") from None
     facts = _facts(training)
     version = _version(training, embedding.version, facts)
-    kept = {"task": "images", "version": version, "embedding": conf.embedding, "embedding_version": embedding.version, **facts}
-    save_picture_classifier(training.classifier, model, kept)
+    save_picture_classifier(training.classifier, embedding, model, {"task": "images", "version": version, **facts})
     summary = {"task": "images", "labels": list(training.classifier.labels), **facts, "embedding": embedding.version}
     sys.stdout.write(json.dumps(summary | {"model": str(model), "model_version": version}, ensure_ascii=False) + "\n")
 
@@ -78,12 +77,7 @@ def score_images(
     classifier, about = load_picture_classifier(model)
     settings, conf = _settings(env, sets)
     paths = list_pictures(input_path, settings.ingest.max_files)
-    embedding = embedding_of(str(about.get("embedding", conf.embedding)))
-    if embedding.version != about["embedding_version"]:
-        raise InputError(
-            f"--model {model}: was trained on vectors of {about['embedding_version']}, and images.embedding is now "
-            f"{embedding.version}; train it again"
-        )
+    embedding = load_embedding(model, about)
     spark = spark_session("shoal-score-images", env, settings.spark)
     rows = _spread(spark, [(path,) for path in paths], "path string")
     scored = score_pictures(rows, classifier, Describing(Limits(conf.max_pixels, conf.max_file_bytes), embedding))

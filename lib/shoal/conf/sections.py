@@ -192,7 +192,10 @@ class TrainSentimentConf(Section):
 class ImagesConf(Section):
     """Pictures: what is opened, what embeds them, how their classifier is tested."""
 
-    embedding: Literal["descriptor"]
+    embedding: Literal["descriptor", "efficientnet-lite0", "onnx"]
+    model: str | None = Field(min_length=1)
+    pixel_mean: list[float] = Field(min_length=3, max_length=3)
+    pixel_spread: list[PositiveFloat] = Field(min_length=3, max_length=3)
     max_pixels: int = Field(ge=1, le=500_000_000)
     max_file_bytes: int = Field(ge=1)
     test_ratio: float = Field(gt=0, lt=1)

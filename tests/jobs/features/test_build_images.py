@@ -68,7 +68,7 @@ def test_another_embedding_retires_the_rows_of_the_one_before(
     noise(20, 20).save(tmp_path / "a.png")
     put(lake, [("a", "i", str(tmp_path / "a.png"), "found")])
     job.run(lake, lake.settings.images, DAY)
-    monkeypatch.setitem(job.run.__globals__, "embedding_of", lambda name: Embedding("descriptor/next"))
+    monkeypatch.setitem(job.run.__globals__, "embedding_of", lambda *_: Embedding("descriptor/next"))
     job.run(lake, lake.settings.images, DAY)
     rows = {row["model_version"]: row["is_current"] for row in lake.read_current("features.images").collect()}
     assert rows == {"descriptor/1": False, "descriptor/next": True}
