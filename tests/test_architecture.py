@@ -92,7 +92,7 @@ ARROWS: dict[str, set[str]] = {
         "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/anomalies", "mine/graph",
         "mine/image", "mine/people", "mine/posts", "mine/text", "experiment",
         "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
-        "publish/stores", "publish/api", "features", "ingest", "monitor/alerts",
+        "publish/stores", "publish/api", "publish/report", "features", "ingest", "monitor/alerts",
     },
 }  # fmt: skip
 # Rooms that hold rooms only.

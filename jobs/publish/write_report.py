@@ -34,7 +34,7 @@ from shoal.models.post_tables import read_post_tables
 from shoal.publish.report import stages
 from shoal.publish.report.day import ReportDay, build_parts, latest_days, sizes
 from shoal.publish.report.holdings import Holding
-from shoal.publish.report.page import Heading, page
+from shoal.publish.report.page import lake_heading, page
 from shoal.runner.command import run_job
 from shoal.runner.fingerprint import code_version
 
@@ -96,7 +96,7 @@ def run(lake: Lake, conf: ReportConf, as_of: date) -> None:
             log.unpersist()
     messages = {row["job"]: row["message"] for row in runs if row["message"]}
     shown = ReportDay(lake.read, as_of, tables, messages)
-    heading = Heading(lake.settings.lake.catalog or lake.address, as_of, lake.run.run_id, code_version(), sizes(shown))
+    heading = lake_heading(lake.settings.lake.catalog or lake.address, as_of, lake.run.run_id, code_version(), sizes(shown))
     parts = build_parts(shown, runs, writers, EVALUATION, conf, counted_posts(lake, as_of, tables))
     lake.store.write_text(path, page(heading, parts))
     lake.run.note(report=path)

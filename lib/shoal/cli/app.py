@@ -11,6 +11,7 @@ import typer
 from shoal import __version__
 from shoal.cli import (
     anomalies,
+    archive,
     config,
     evaluate,
     experiment,
@@ -73,6 +74,7 @@ train.train_app.command("images")(pictures.train_images)
 score.score_app.command("images")(pictures.score_images)
 score.score_app.command("anomalies")(anomalies.score_anomalies)
 app.command()(segment.segment)
+app.command()(archive.archive)
 app.command()(features.features)
 app.add_typer(train.train_app, name="train", no_args_is_help=True)
 app.add_typer(score.score_app, name="score", no_args_is_help=True)

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from markupsafe import Markup
 from shoal.publish.report.blocks import Bar, Bars, Cell, Figure, Missing, Part, Prose, Table, Tile, Tiles
-from shoal.publish.report.page import Heading, page
+from shoal.publish.report.page import Heading, lake_heading, page
 
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>"
 VOID = {"meta", "link", "br", "hr", "img", "input", "path"}
@@ -65,7 +65,7 @@ def assert_sufficient_to_itself(text: str) -> Reader:
 
 @pytest.fixture
 def heading() -> Heading:
-    return Heading(HOSTILE, date(2024, 3, 31), "run-1", "abc+", Tiles([Tile("Users", "1,500")]))
+    return lake_heading(HOSTILE, date(2024, 3, 31), "run-1", "abc+", Tiles([Tile("Users", "1,500")]))
 
 
 @pytest.fixture

@@ -15,13 +15,19 @@ from shoal.publish.report.wording import day
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above the parts. run_id and code_version: of the run that wrote the page."""
+    """What stands above the parts and below them: title, (name, value) pairs, numbers, and where all of it is from."""
 
-    lake: str
-    as_of: date
-    run_id: str
-    code_version: str
+    title: str
+    about: Sequence[tuple[str, str]]
     sizes: Tiles
+    closing: str
+
+
+def lake_heading(lake: str, as_of: date, run_id: str, code_version: str, sizes: Tiles) -> Heading:
+    """The heading of a report on a lake; run_id and code_version are of the run that wrote the page."""
+    about = (("Lake", lake), ("Day (as of, UTC)", as_of.isoformat()), ("Run", run_id), ("Code", code_version))
+    closing = f"Made from the tables of the lake alone; everything after the end of {day(as_of)} (UTC) is unknown to it."
+    return Heading(f"Lake report, {day(as_of)}", about, sizes, closing)
 
 
 def page(heading: Heading, parts: Sequence[Part]) -> str:
@@ -36,4 +42,4 @@ def page(heading: Heading, parts: Sequence[Part]) -> str:
     findings = [(part.name, part.finding) for part in parts if part.finding]
     template = environment.get_template("page.html.j2")
     # The macros at the template's head leave empty lines.
-    return template.render(heading=heading, parts=shown, findings=findings, day=day(heading.as_of)).lstrip()
+    return template.render(heading=heading, parts=shown, findings=findings).lstrip()

@@ -19,6 +19,8 @@ from xml.etree import ElementTree
 import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
@@ -227,23 +229,65 @@ def log_log(name: str, points: Sequence[tuple[float, float]], x_label: str, y_la
 
 def area(name: str, days: Sequence[date], values: Sequence[float], y_label: str, width: int = WIDE) -> Markup:
     """Values over time as a filled line from zero; `days` in order."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
     def paint(axes: Axes) -> None:
         xs = [float(date2num(d)) for d in days]
         axes.fill_between(xs, values, step=None, color=BLUE, alpha=0.18, linewidth=0)
         axes.plot(xs, values, color=BLUE, marker="o" if len(xs) == 1 else "", linewidth=1.6)
         axes.set_ylim(0, max([*values, 1]) * 1.08)
-        locator = AutoDateLocator(minticks=3, maxticks=9 if width == WIDE else 5)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False, zero_formats=_ZERO_FORMATS))
-        if len(xs) > 1:
-            axes.set_xlim(xs[0], xs[-1])
-        axes.grid(axis="x", visible=False)
+        _time_axis(axes, xs, width)
         axes.set(ylabel=y_label)
         number_axis(axes.yaxis, whole=True)
 
     return draw(name, paint, width=width, height=260)
+
+
+def lines_over_time(
+    name: str, days: Sequence[date], series: Sequence[tuple[str, Sequence[float | None]]], y_label: str, width: int = WIDE
+) -> Markup:
+    """A line a series over time, `days` in order; it is broken where a value is None. A line at zero."""
+
+    def paint(axes: Axes) -> None:
+        xs = [float(date2num(d)) for d in days]
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        for (label, values), colour, mark in zip(series, PALETTE, ("o", "s", "^", "D", "v", "P", "X", "*"), strict=False):
+            shown = [math.nan if value is None else value for value in values]
+            axes.plot(xs, shown, color=colour, marker=mark, markersize=4, linewidth=1.6, label=label)
+        _time_axis(axes, xs, width)
+        axes.set(ylabel=y_label)
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderaxespad=0.2, handlelength=1.6, columnspacing=1.0)
+
+    return draw(name, paint, width=width, height=280)
+
+
+def hours_of_the_week(name: str, days: Sequence[str], numbers: Sequence[Sequence[int]]) -> Markup:
+    """A field of a row a day and a column an hour, darker where there is more. Without any: all light."""
+
+    def paint(axes: Axes) -> None:
+        most = max((n for line in numbers for n in line), default=0) or 1
+        colours = LinearSegmentedColormap.from_list("week", ["#f3f6f9", BLUE])
+        axes.pcolormesh(
+            range(25), range(len(days) + 1), [list(line) for line in numbers], cmap=colours, vmin=0, vmax=most, edgecolors="white",
+            linewidth=1.0,
+        )  # fmt: skip
+        axes.invert_yaxis()
+        axes.set_yticks([place + 0.5 for place in range(len(days))], days)
+        axes.set_xticks(range(0, 25, 3))
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel="hour")
+
+    return draw(name, paint, height=250)
+
+
+def _time_axis(axes: Axes, xs: Sequence[float], width: int) -> None:
+    locator = AutoDateLocator(minticks=3, maxticks=9 if width == WIDE else 5)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False, zero_formats=_ZERO_FORMATS))
+    if len(xs) > 1:
+        axes.set_xlim(xs[0], xs[-1])
+    axes.grid(axis="x", visible=False)
 
 
 # Where a tick begins a larger unit it names it: January shows its year.
