@@ -90,7 +90,7 @@ def write_page(lake: Lake, settings: Settings, person: str | None, zone: str, ou
     Raises InputError where no owner, or more than one and no `person`, is known. Some twenty small Spark jobs.
     """
     owner = owner_of(lake, person)
-    before = {key: lake.spark.conf.get(key) for key in SMALL}
+    before = {key: str(lake.spark.conf.get(key)) for key in SMALL}
     for key, value in SMALL.items():
         lake.spark.conf.set(key, value)
     texts = with_lexicon_sentiment(lake.read("silver.texts"), F.col("text"), settings.train_sentiment.max_text_length).persist()
@@ -104,7 +104,7 @@ def write_page(lake: Lake, settings: Settings, person: str | None, zone: str, ou
         ordered.unpersist()
         texts.unpersist()
         for key, value in before.items():
-            lake.spark.conf.set(key, str(value))
+            lake.spark.conf.set(key, value)
     about = (("Archive", source), ("Person", owner), ("Hours and months", zone), ("Written", today.isoformat()))
     closing = "Made from the archive alone, on this machine. Times of the archive are UTC; they are shown in the zone named above."
     lake.store.write_text(str(output), page(Heading(f"The archive of {owner}", about, sizes, closing), parts))
