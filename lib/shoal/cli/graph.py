@@ -49,6 +49,7 @@ class RankMethod(str, Enum):
     clustering = "clustering"
     betweenness = "betweenness"
     closeness = "closeness"
+    component_size = "component_size"
 
 
 class CommunityMethod(str, Enum):
@@ -80,10 +81,15 @@ def rank(
     method: Annotated[
         RankMethod,
         typer.Option(
-            help="degree: the summed weight of a node's edges, in and out. coreness, triangles, clustering, betweenness and "
-            "closeness know neither directions nor weights; hub and authority (HITS) do."
+            help="degree: the summed weight of a node's edges, in and out. coreness, triangles, clustering, betweenness, "
+            "closeness and component_size know neither directions nor weights; hub and authority (HITS) do."
         ),
     ] = RankMethod.pagerank,
+    seeds: Annotated[
+        Optional[str],
+        typer.Option(help="With pagerank: ids of nodes, with commas between, that the walk starts from (personalised PageRank).",
+                     metavar="A,B,C"),
+    ] = None,
     undirected: Annotated[bool, typer.Option("--undirected", help="Each edge leads both ways; the file has it once.")] = False,
     engine_name: Annotated[
         Optional[Engine], typer.Option("--engine", help="Default: local up to graph.local_max_edges edges, else spark.")
@@ -101,6 +107,9 @@ def rank(
     Example: shoal graph rank --edges follows.csv --output ranks.csv
     """
     check_output(output)
+    named = None if seeds is None else [seed for seed in seeds.split(",") if seed]
+    if named is not None and method is not RankMethod.pagerank:
+        raise UsageError(f"--seeds: goes with --method pagerank, not {method.value}")
     conf, frame = _start(edges, env, sets)
     conf = conf if engine_name is None else conf.model_copy(update={"engine": engine_name.value})
     walked = with_reverse(frame) if undirected else frame
@@ -109,7 +118,7 @@ def rank(
         scores = degrees(frame).select("node_id", (F.col("in_strength") + F.col("out_strength")).alias("score")).persist()
     elif method is RankMethod.pagerank:
         engine = choose_engine(walked, conf)
-        scores = page_rank(walked, conf, engine)
+        scores = page_rank(walked, conf, engine, named)
     else:
         engine = choose_engine(walked, conf)
         name = next(name for name, columns in MEASURES.items() if method.value in columns)

@@ -284,7 +284,8 @@ class GraphConf(Section):
     community_method: Literal["leiden", "label_propagation"]
     community_relations: list[Literal["follows", "hashtags", "co_engagement", "mentions", "replies"]] = Field(min_length=1)
     edges_per_node: int = Field(ge=1, le=10_000)
-    measures: list[Literal["coreness", "hits", "clustering", "centrality"]]
+    measures: list[Literal["coreness", "hits", "clustering", "components", "centrality"]]
+    seeds: list[str] = Field(max_length=10_000)
     pivots: int = Field(ge=1)
     broadcast_max_edges: int = Field(ge=0)
 

@@ -76,6 +76,16 @@ def test_ranks_are_networkxs_on_both_graphs(spark: SparkSession, lake: Lake) -> 
     }  # fmt: skip
 
 
+def test_ranks_from_seeds_are_a_kind_of_their_own(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    fill_follows(spark, lake)
+    find_job("rank_nodes").run(lake, lake.settings.graph.model_copy(update={"seeds": ["d"], "measures": []}), DAY)
+    rows = [r for r in lake.read("gold.node_ranks", on=DAY).collect() if r["kind"] == "follows_personalised"]
+    assert [(r["node_id"], r["rank"], r["percentile"]) for r in sorted(rows, key=lambda r: r["rank"])] == [
+        ("d", 1, 1.0), ("e", 2, 5 / 6), ("f", 3, 4 / 6), ("a", 4, 0.5), ("b", 5, 0.5), ("c", 6, 0.5),
+    ]  # fmt: skip
+
+
 def test_a_large_graph_ranks_ties_alike(spark: SparkSession, lake: Lake) -> None:
     """What an engine for any size sorts has the ranks and percentiles of the windows."""
     scores = [("x", n, float(len(n))) for n in ("aa", "b", "c", "ddd")] + [("y", "e", 0.0)]

@@ -27,6 +27,22 @@ def test_page_rank_is_networkxs(spark: SparkSession, conf: GraphConf, engine: st
     assert scores == pytest.approx(oracles.page_rank(edges), abs=1e-6)
 
 
+def test_personalised_page_rank_is_networkxs(
+    spark: SparkSession, conf: GraphConf, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.mine.graph.blocks.FEWEST_ENTRIES", 10)  # two blocks on the suite's two cores
+    nodes = sorted({node for a, b, _ in ZOO for node in (a, b)})
+    seeds = [nodes[0], nodes[-1], nodes[0]]
+    found = oracles.values(algorithms.page_rank(oracles.frame(spark, ZOO), conf, engine, seeds))
+    jumps = dict.fromkeys(seeds, 0.5)
+    wanted = nx.pagerank(oracles.directed(ZOO), alpha=0.85, personalization=jumps, tol=1e-15, max_iter=5000)
+    assert found == pytest.approx(wanted, abs=1e-6)
+    # Somebody is out of the seeds' reach, and everybody's share is theirs.
+    assert min(found.values()) == 0 and sum(found.values()) == pytest.approx(1.0, abs=1e-9)
+    with pytest.raises(UsageError, match="no edge names the seed nobody"):
+        algorithms.page_rank(oracles.frame(spark, ZOO), conf, engine, ["nobody"])
+
+
 def test_label_propagation_is_the_definition(spark: SparkSession, conf: GraphConf, engine: str) -> None:
     edges = given(engine)
     labels = oracles.values(algorithms.label_propagation(oracles.frame(spark, edges), conf, engine))

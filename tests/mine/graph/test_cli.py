@@ -32,6 +32,18 @@ def test_rank_by_pagerank(spark: SparkSession, tmp_path: Path, header: str) -> N
     assert found["score"].is_monotonic_decreasing
 
 
+def test_rank_from_seeds(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, edges = tmp_path / "ranks.csv", edges_file(tmp_path, "src,dst")
+    assert run(["graph", "rank", "--edges", edges, "--seeds", "d", "--output", str(output)]) == 0
+    found = dict(pd.read_csv(output).to_numpy().tolist())
+    # From d the walk goes round d, e, f: a share of .15 / (1 - .85^3), damped once and twice.
+    assert found == pytest.approx({"d": 0.388726, "e": 0.330417, "f": 0.280855, "a": 0, "b": 0, "c": 0}, abs=2e-6)
+    capsys.readouterr()
+    assert run(["graph", "rank", "--edges", edges, "--seeds", "d,zoe", "--output", str(output)]) == 2
+    assert capsys.readouterr().err == "shoal: personalised PageRank: no edge names the seed zoe\n"
+    assert run(["graph", "rank", "--edges", edges, "--seeds", "d", "--method", "degree", "--output", str(output)]) == 2
+
+
 def test_rank_by_degree_adds_weights(spark: SparkSession, tmp_path: Path) -> None:
     output, edges = tmp_path / "ranks.parquet", edges_file(tmp_path, "src,dst,weight", "a,b,2\na,b,0.5\nb,c,\n")
     assert run(["graph", "rank", "--edges", edges, "--method", "degree", "--output", str(output)]) == 0

@@ -40,7 +40,7 @@ def test_votes_leave_the_matrix_as_it_was() -> None:
 
 def test_what_is_missing_from_one_is_spread_evenly() -> None:
     # Two of four nodes pulled 0.3 and 0.2; the other half of the mass sat on sinks: 0.85 * 0.5 + 0.15 over four nodes.
-    ranks = shifted_ranks(np.array([0.3, 0.2, 0.0, 0.0]), 0.5, 0.85, 4)
+    ranks = shifted_ranks(np.array([0.3, 0.2, 0.0, 0.0]), 0.5, 0.85, 1 / 4)
     assert ranks == pytest.approx([0.85 * 0.3 + 0.14375, 0.85 * 0.2 + 0.14375, 0.14375, 0.14375])
     assert ranks.sum() == pytest.approx(1.0)
 

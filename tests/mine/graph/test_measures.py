@@ -41,6 +41,7 @@ def expected(edges: list[oracles.Edge]) -> dict[str, dict[str, float]]:
         "coreness": nx.core_number(simple), "degree": dict(simple.degree()), "triangles": nx.triangles(simple), "hub": hubs,
         "authority": authorities, "clustering": nx.clustering(simple), "betweenness": nx.betweenness_centrality(simple),
         "closeness": nx.closeness_centrality(simple),
+        "component_size": {node: len(piece) for piece in nx.connected_components(oracles.undirected(edges)) for node in piece},
     }  # fmt: skip
 
 
@@ -62,7 +63,7 @@ def test_no_edge_has_no_row_and_a_lone_loop_one(spark: SparkSession, conf: Graph
     assert none.columns == ["node_id", *(name for columns in MEASURES.values() for name in columns)]
     assert said == {}
     one = measured(spark, [("only", "only", 0.0)], conf, engine)
-    assert {name: values["only"] for name, values in one.items()} == dict.fromkeys(one, 0.0)
+    assert {name: values["only"] for name, values in one.items()} == dict.fromkeys(one, 0.0) | {"component_size": 1.0}
 
 
 def test_pivots_are_the_same_with_both_engines_and_the_error_is_stated(spark: SparkSession, conf: GraphConf) -> None:
@@ -95,7 +96,7 @@ def test_what_cannot_be_had_is_said_and_the_rest_is_there(
     assert "did not settle" in said["hits"]
     small = conf.model_copy(update={"broadcast_max_edges": len(edges) - 1})
     distributed, said = measure_nodes(oracles.frame(spark, edges), small, "spark", ALL)
-    assert distributed.columns == ["node_id", "degree", "triangles", "clustering"]
+    assert distributed.columns == ["node_id", "degree", "triangles", "clustering", "component_size"]
     assert "more than graph.broadcast_max_edges = 41 edges" in said["centrality"]
     assert "did not settle in 4 rounds" in said["coreness"]
     assert set(said) == {"coreness", "hits", "centrality"}

@@ -9,6 +9,8 @@ refuses, UsageError where an engine cannot run the graph. docs/adr/0010-graph-se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 
 from shoal.conf.sections import GraphConf
@@ -39,19 +41,22 @@ def engine_for(edges: DataFrame, conf: GraphConf) -> str | None:
     return None if edges.isEmpty() else choose_engine(edges, conf)
 
 
-def page_rank(edges: DataFrame, conf: GraphConf, engine: str) -> DataFrame:
+def page_rank(edges: DataFrame, conf: GraphConf, engine: str, seeds: Sequence[str] | None = None) -> DataFrame:
     """`node_id`, `score`: the share of a walker's time at the node; scores sum to 1.
 
     The walker follows a directed edge with probability conf.damping, in proportion to the edges' weights, and jumps to any
     node else, as it does from a node that no edge leaves. Brin and Page (1998), section 2.1.1. A self loop is an edge like
-    any other. Rounds go on until the scores' distances from the exact ones together are at most conf.tolerance; raises
-    UsageError where conf.max_rounds rounds do not reach it.
+    any other. With `seeds` (ids, each counts once) the walker jumps to one of them instead, drawn evenly: personalised PageRank
+    (Page et al. 1999, section 6), how near a node is to them; UsageError for a seed that no edge names. Rounds go on until the
+    scores' distances from the exact ones together are at most conf.tolerance; raises UsageError where conf.max_rounds rounds do
+    not reach it.
     """
     if _known(engine) == "local":
-        return local_engine.page_rank(edges, conf.damping, conf.tolerance, conf.max_rounds, conf.local_max_edges)
-    if engine == "graphframes":
+        return local_engine.page_rank(edges, conf.damping, conf.tolerance, conf.max_rounds, conf.local_max_edges, seeds)
+    if engine == "graphframes" and seeds is None:
         return graphframes_engine.page_rank(edges, conf.damping, conf.tolerance)
-    return spark_engine.page_rank(edges, conf.damping, conf.tolerance, conf.max_rounds)
+    # GraphX walks from one node, without weights.
+    return spark_engine.page_rank(edges, conf.damping, conf.tolerance, conf.max_rounds, seeds)
 
 
 def label_propagation(edges: DataFrame, conf: GraphConf, engine: str) -> DataFrame:

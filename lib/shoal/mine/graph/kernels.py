@@ -18,13 +18,14 @@ from shoal.arrays import Doubles, Ints
 TIE_RATIO = 1e-9
 
 
-def shifted_ranks(pulled: Doubles, pulled_total: float, damping: float, node_count: int) -> Doubles:
-    """Ranks from the mass `pulled` along edges: damped, and what is missing from 1 spread evenly over all nodes.
+def shifted_ranks(pulled: Doubles, pulled_total: float, damping: float, shares: Doubles | float) -> Doubles:
+    """Ranks from the mass `pulled` along edges: damped, and what is missing from 1 by the nodes' `shares`, which sum to 1; one
+    number where all are the same.
 
     What is missing is the teleport share (1 - damping) and the damped mass of sinks, which have no edge to send it along:
     Langville and Meyer, Google's PageRank and Beyond (2006), section 4.5.
     """
-    return damping * pulled + (1.0 - damping * pulled_total) / node_count
+    return damping * pulled + (1.0 - damping * pulled_total) * shares
 
 
 def rank_error(change: float, damping: float) -> float:

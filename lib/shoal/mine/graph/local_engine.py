@@ -25,7 +25,7 @@ from shoal.errors import InputError, UsageError
 from shoal.mine.graph.edges import clean_edges
 from shoal.mine.graph.kernels import heaviest_labels, rank_error, shifted_ranks
 from shoal.mine.graph.node_index import are_integers
-from shoal.mine.graph.spark_engine import not_converged
+from shoal.mine.graph.spark_engine import not_converged, refuse_unknown_seeds
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,25 @@ def collect_graph(edges: DataFrame, max_edges: int) -> LocalGraph:
     return LocalGraph(edges.sparkSession, ids[order], pairs.row.astype(np.int64), pairs.col.astype(np.int64), pairs.data)
 
 
-def page_rank(edges: DataFrame, damping: float, tolerance: float, max_rounds: int, max_edges: int) -> DataFrame:
+def page_rank(
+    edges: DataFrame, damping: float, tolerance: float, max_rounds: int, max_edges: int, seeds: Sequence[str] | None = None
+) -> DataFrame:
     """`node_id`, `score`: see shoal.mine.graph.algorithms.page_rank."""
     graph = collect_graph(edges, max_edges)
     n = graph.size
+    if seeds is not None:
+        refuse_unknown_seeds(seeds, set(graph.ids))
     if not n:
         return graph.frame("score", [], "double")
+    shares = np.full(n, 1.0 / n) if seeds is None else np.isin(graph.ids, list(seeds)) / len(set(seeds))
     strength = np.bincount(graph.src, graph.weight, n)
     moving = graph.weight > 0
     share = graph.weight[moving] / strength[graph.src[moving]]
     matrix = csr_matrix((share, (graph.dst[moving], graph.src[moving])), shape=(n, n))
-    ranks, change = np.full(n, 1.0 / n), float("inf")
+    ranks, change = shares, float("inf")
     for _ in range(max_rounds):
         pulled = matrix @ ranks
-        new = shifted_ranks(pulled, float(pulled.sum()), damping, n)
+        new = shifted_ranks(pulled, float(pulled.sum()), damping, shares)
         ranks, change = new, float(np.abs(new - ranks).sum())
         if rank_error(change, damping) <= tolerance:
             return graph.frame("score", ranks, "double")

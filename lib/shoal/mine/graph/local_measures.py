@@ -46,6 +46,9 @@ def measure(edges: DataFrame, conf: GraphConf, names: list[str]) -> tuple[DataFr
         pairs = degree * (degree - 1) / 2
         share = np.divide(triangles, pairs, out=np.zeros(n), where=pairs > 0)
         columns |= {"degree": degree, "triangles": triangles, "clustering": share}
+    if "components" in names:
+        pieces = network.connected_components()
+        columns["component_size"] = np.asarray(pieces.sizes(), np.float64)[pieces.membership]
     if "centrality" in names:
         pivots = drawn_pivots(n, conf.pivots, conf.seed)
         sums = pivot_sums(network, pivots.tolist())

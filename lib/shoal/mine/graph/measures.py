@@ -21,6 +21,7 @@ MEASURES = {
     "coreness": ("coreness",),
     "hits": ("hub", "authority"),
     "clustering": ("degree", "triangles", "clustering"),
+    "components": ("component_size",),
     "centrality": ("betweenness", "closeness"),
 }
 # The chance that the stated error of any node is exceeded.
@@ -36,6 +37,7 @@ def measure_nodes(edges: DataFrame, conf: GraphConf, engine: str, names: list[st
     summing to 1; 0 for all where no edge has weight. Missing where shoal.mine.graph.local_measures.HITS_ROUNDS do not settle them.
     degree: different neighbours. triangles: pairs of neighbours that are neighbours; clustering: their share of all pairs, 0
     with fewer than two neighbours (Watts and Strogatz 1998).
+    component_size: nodes of the piece that edges in any direction join it to, itself among them.
     betweenness: the share of pairs of other nodes whose shortest path leads through it, 0 to 1 (Freeman 1977; ties share).
     closeness: r / (n - 1) over the mean distance to the r nodes that it reaches, 0 to 1 (Wasserman and Faust 1994; a node in a
     small piece is not close). Both are estimated from conf.pivots nodes drawn by conf.seed (Brandes and Pich, Centrality estimation

@@ -83,6 +83,10 @@ def rank_graphs(events: DataFrame | None, follows: DataFrame | None, conf: Graph
             scores = page_rank(edges, conf, engine)
             if name == "follows":
                 of_kinds = scores.select(F.lit(name).alias("kind"), "node_id", "score")
+                if conf.seeds:
+                    near = page_rank(edges, conf, engine, conf.seeds)
+                    kind = F.lit("follows_personalised").alias("kind")
+                    of_kinds = of_kinds.unionByName(near.select(kind, "node_id", "score"))
                 if conf.measures:
                     measured, said = measure_nodes(edges, conf, engine, list(conf.measures))
                     of_kinds = of_kinds.unionByName(as_kinds(measured, name))

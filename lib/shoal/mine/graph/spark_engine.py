@@ -6,6 +6,8 @@ the nodes and edges once on indices, and the algorithm's blocks; all of it freed
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -29,9 +31,14 @@ from shoal.mine.graph.node_index import IndexedGraph, index_graph, named, with_n
 from shoal.spark.checkpoints import cut_lineage, release
 
 
-def page_rank(edges: DataFrame, damping: float, tolerance: float, max_rounds: int) -> DataFrame:
+def page_rank(
+    edges: DataFrame, damping: float, tolerance: float, max_rounds: int, seeds: Sequence[str] | None = None
+) -> DataFrame:
     """`node_id`, `score`: see shoal.mine.graph.algorithms.page_rank. About 0.1-0.2 s a round for a million edges on 2 cores."""
     graph = index_graph(edges)
+    if seeds is not None:
+        held = {row["node_id"]: row["node"] for row in graph.nodes.where(F.col("node_id").isin(*seeds)).limit(len(seeds)).collect()}
+        refuse_unknown_seeds(seeds, held)
     if not graph.node_count:
         return named(graph, graph.nodes.select("node", F.lit(0.0).alias("value")), "score")
     moving = graph.edges.where("weight > 0")
@@ -40,7 +47,7 @@ def page_rank(edges: DataFrame, damping: float, tolerance: float, max_rounds: in
         F.col("dst").alias("row"), F.col("src").alias("col"), (F.col("weight") / F.col("strength")).alias("value")
     )
     blocks = _build(graph, entries, graph.edge_count)
-    program = rank_program(damping, graph.node_count)
+    program = rank_program(damping, graph.node_count) if seeds is None else personalised_program(damping, sorted(held.values()))
     outcome = run_rounds(blocks, program, max_rounds + 1, lambda change, _: rank_error(change, damping) <= tolerance)
     error = rank_error(outcome.change, damping)
     if error > tolerance:
@@ -50,6 +57,15 @@ def page_rank(edges: DataFrame, damping: float, tolerance: float, max_rounds: in
     result = named(graph, state_values(blocks, outcome, 1, "double"), "score")
     free(blocks, outcome)
     return result
+
+
+def refuse_unknown_seeds(seeds: Sequence[str], known: Container[str]) -> None:
+    """Raise UsageError, one line, for no seed, and for one that is no node."""
+    if not seeds:
+        raise UsageError("personalised PageRank: no seed; expected ids of nodes")
+    for seed in seeds:
+        if seed not in known:
+            raise UsageError(f"personalised PageRank: no edge names the seed {seed}")
 
 
 def not_converged(error: float, tolerance: float, max_rounds: int) -> UsageError:
@@ -71,9 +87,37 @@ def rank_program(damping: float, node_count: int) -> Program:
         return np.stack([np.full(size, 1.0 / node_count), np.full(size, np.inf)])
 
     def advance(block: Block, inbox: State, total: float, state: State) -> Step:
-        ranks = shifted_ranks(state[0], total, damping, node_count)
-        pulled = block.matrix @ shifted_ranks(inbox, total, damping, node_count)
+        ranks = shifted_ranks(state[0], total, damping, 1.0 / node_count)
+        pulled = block.matrix @ shifted_ranks(inbox, total, damping, 1.0 / node_count)
         return Step(np.stack([pulled, ranks]), float(np.abs(ranks - state[1]).sum()), 0.0)
+
+    return Program(start, advance)
+
+
+def personalised_program(damping: float, seeds: Sequence[int]) -> Program:
+    """PageRank whose walker jumps to `seeds` (node indices) only. State row 0: the mass pulled in this round; row 1: the ranks that
+    it was pulled from; row 2: the own seeds' shares; row 3: what is pulled from all seeds' shares.
+
+    Ranks are damping * pulled + missing * shares, so what is pulled from them is the same sum of what is pulled from both: row 3
+    never changes after the first round, and neighbours send what they pulled alone.
+    """
+    share = 1.0 / len(seeds)
+
+    def start(number: int, size: int, blocks: int) -> State:
+        own = number + blocks * np.arange(size, dtype=np.int64)
+        shares = np.where(np.isin(own, seeds), share, 0.0)
+        return np.stack([shares, np.full(size, np.inf), shares, np.full(size, np.nan)])
+
+    def advance(block: Block, inbox: State, total: float, state: State) -> Step:
+        pulled, before, shares, from_shares = state
+        arrived = block.matrix @ inbox
+        if np.isinf(before).all():
+            # The first round pulls from the shares themselves.
+            return Step(np.stack([arrived, shares, shares, arrived]), np.inf, 0.0)
+        missing = 1.0 - damping * total
+        ranks = shifted_ranks(pulled, total, damping, shares)
+        moved = damping * arrived + missing * from_shares
+        return Step(np.stack([moved, ranks, shares, from_shares]), float(np.abs(ranks - before).sum()), 0.0)
 
     return Program(start, advance)
 
@@ -117,6 +161,14 @@ def connected_components(edges: DataFrame) -> DataFrame:
     diameter: Kiveris et al., Connected Components in MapReduce and Beyond (2014), section 3. Two shuffles a star.
     """
     graph = index_graph(edges)
+    roots = component_roots(graph)
+    result = with_names_of(graph, roots, "component_id")
+    release(roots)
+    return result
+
+
+def component_roots(graph: IndexedGraph) -> DataFrame:
+    """`node`, `value`: the least index of the node's component. Materialised."""
     falling = graph.edges.select(F.greatest("src", "dst").alias("u"), F.least("src", "dst").alias("v"))
     pairs = cut_lineage(falling.where("u <> v"))
     before = None
@@ -134,7 +186,7 @@ def connected_components(edges: DataFrame) -> DataFrame:
             break
         before = facts
     roots = graph.nodes.join(pairs.select(F.col("u").alias("node"), "v"), "node", "left")
-    result = with_names_of(graph, roots.select("node", F.coalesce("v", "node").alias("value")), "component_id")
+    result = cut_lineage(roots.select("node", F.coalesce("v", "node").alias("value")))
     release(pairs)
     return result
 

@@ -17,7 +17,7 @@ from shoal.mine.graph.edges import as_undirected, with_reverse
 from shoal.mine.graph.kernels import drawn_pivots, h_indices, pivot_sums
 from shoal.mine.graph.local_measures import HITS_ROUNDS, UNSETTLED, settled
 from shoal.mine.graph.node_index import IndexedGraph, index_graph
-from shoal.mine.graph.spark_engine import degrees_of, free, oriented_pairs, triangles_of
+from shoal.mine.graph.spark_engine import component_roots, degrees_of, free, oriented_pairs, triangles_of
 from shoal.spark.checkpoints import cut_lineage, release
 
 # A social graph takes some tens of rounds; a long chain half its length.
@@ -177,6 +177,15 @@ def _pivot_sums(graph: IndexedGraph, pairs: DataFrame, conf: GraphConf) -> DataF
     return part
 
 
+def _components(graph: IndexedGraph, pairs: DataFrame, conf: GraphConf) -> DataFrame:
+    """`node`, `component_size`."""
+    roots = component_roots(graph)
+    sizes = roots.groupBy("value").agg(F.count("*").alias("component_size"))
+    part = cut_lineage(roots.join(sizes, "value").select("node", "component_size"))
+    release(roots)
+    return part
+
+
 _MAKERS: dict[str, Callable[[IndexedGraph, DataFrame, GraphConf], DataFrame | str]] = {
-    "coreness": _coreness, "hits": _hits, "clustering": _clustering, "centrality": _pivot_sums,
+    "coreness": _coreness, "hits": _hits, "clustering": _clustering, "components": _components, "centrality": _pivot_sums,
 }  # fmt: skip
