@@ -6,7 +6,7 @@ Reads:  ops.runs, ops.model_metrics, ops.drift, ops.profiles, ops.alerts, ops.da
         gold.recommendations, gold.communities, gold.community_summary, gold.near_duplicates, gold.conversations
         gold.topics, gold.node_ranks, features.images
         features.authors, gold.influencers, gold.viral_posts, gold.explanations, gold.feature_importances, gold.posting_times,
-        gold.trends, and the posts as build_posts reads them
+        gold.trends, gold.segments, gold.segment_changes, features.shoppers, gold.anomalies, and the posts as build_posts reads them
         and the number of rows of every other table
 Writes: <lake>/reports/<as_of>/report.html, or under report.folder: one file, put in place whole; replaces as_of
         ops.runs: the run's own row, as every job

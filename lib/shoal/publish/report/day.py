@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import ReportConf
 from shoal.lake.contract import contract, contract_names
-from shoal.publish.report import activity, alarms, communities, contents, models, people, quality, samples, shifts, stages
+from shoal.publish.report import activity, alarms, communities, contents, models, people, quality, samples, segments, shifts, stages
 from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
 from shoal.publish.report.holdings import Holding, holdings_part
 from shoal.publish.report.wording import count
@@ -25,6 +25,8 @@ MAKERS = {
     "ops.model_metrics": "train_recommender",
     "gold.recommendations": "build_recommendations",
     "gold.communities": "find_communities",
+    "gold.segments": "find_segments",
+    "gold.anomalies": "find_anomalies",
     "gold.community_summary": "summarise_communities",
     "gold.influencers": "score_people",
     "gold.viral_posts": "score_posts",
@@ -161,6 +163,13 @@ def build_parts(
             shown.rows("silver.follows"),
             shown.day("gold.community_summary"), shown.as_of, conf.communities, conf.nodes, shown.absent,
             shown.rows("gold.node_ranks"),
+        ),
+        lambda: segments.segments_part(
+            segments.SegmentTables(
+                shown.rows("gold.segments"), shown.rows("gold.segment_changes"), shown.rows("features.shoppers"),
+                shown.rows("gold.anomalies"), events,
+            ),
+            shown.as_of, shown.absent,
         ),
         lambda: contents.contents_part(
             shown.rows("gold.near_duplicates"), shown.rows("silver.texts"), shown.rows("gold.conversations"),

@@ -281,6 +281,24 @@ def hours_of_the_week(name: str, days: Sequence[str], numbers: Sequence[Sequence
     return draw(name, paint, height=250)
 
 
+def marked_days(
+    name: str, days: Sequence[date], values: Sequence[float], marks: Sequence[date], y_label: str, width: int = WIDE
+) -> Markup:
+    """Values over time as a line from zero; those of the days in `marks` have a ring. `days` in order."""
+
+    def paint(axes: Axes) -> None:
+        xs = [float(date2num(d)) for d in days]
+        axes.plot(xs, values, color=BLUE, marker="o" if len(xs) == 1 else "", linewidth=1.4)
+        rings = [(x, value) for x, value, one in zip(xs, values, days, strict=True) if one in set(marks)]
+        axes.plot([x for x, _ in rings], [y for _, y in rings], "o", markersize=9, markerfacecolor="none", color=VERMILION)
+        axes.set_ylim(0, max([*values, 1]) * 1.12)
+        _time_axis(axes, xs, width)
+        axes.set(ylabel=y_label)
+        number_axis(axes.yaxis, whole=True)
+
+    return draw(name, paint, width=width, height=260)
+
+
 def _time_axis(axes: Axes, xs: Sequence[float], width: int) -> None:
     locator = AutoDateLocator(minticks=3, maxticks=9 if width == WIDE else 5)
     axes.xaxis.set_major_locator(locator)
