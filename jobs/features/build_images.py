@@ -2,7 +2,7 @@
 read.
 
 Only pictures whose file is new or changed, or that were not described by this embedding, are opened; the run's tags say how many
-(described_images, unchanged_images). Pictures by URL are not fetched.
+(described_images, unchanged_images). Pictures by URL are fetched with images.fetch=true, from hosts of images.fetch_hosts alone.
 
 Reads:  silver.images     pictures of items; those that were looked at on these disks
 Writes: features.images   one row per picture and version of the embedding; rows of pictures that are as they were stay
@@ -15,11 +15,12 @@ from datetime import date
 
 from pyspark.sql import functions as F
 from shoal.conf.sections import ImagesConf
-from shoal.errors import SkippedError
+from shoal.errors import SkippedError, UsageError
 from shoal.lake.lake import Lake
 from shoal.mine.image.changed import pictures_to_open, with_file_state
 from shoal.mine.image.embedding import embedding_of
 from shoal.mine.image.features import Describing, describe_files
+from shoal.mine.image.fetching import FetchRules
 from shoal.mine.image.opening import Limits
 from shoal.models.rescoring import retired_rows
 from shoal.runner.command import run_job
@@ -28,12 +29,23 @@ READS = ("silver.images",)
 WRITES = ("features.images",)
 
 
+def fetch_rules(conf: ImagesConf) -> FetchRules | None:
+    """How URLs are fetched; None where they are not."""
+    if not conf.fetch:
+        return None
+    if not conf.fetch_hosts:
+        raise UsageError("images.fetch=true needs the hosts that may be asked: --set images.fetch_hosts=[pictures.example]")
+    pace = conf.fetch_seconds, conf.fetch_retries, conf.fetch_pause_seconds
+    return FetchRules(tuple(conf.fetch_hosts), *pace, conf.max_file_bytes, conf.fetch_private)
+
+
 def run(lake: Lake, conf: ImagesConf, as_of: date) -> None:
     """Open what is new or changed, and merge it."""
-    files = with_file_state(lake.read("silver.images")).persist()
+    files = with_file_state(lake.read("silver.images"), conf.fetch).persist()
     known = files.count()
     if not known:
-        raise SkippedError("silver.images has no picture that is a file here; remote ones are not fetched")
+        remote = "and no picture by URL" if conf.fetch else "those by URL are fetched with images.fetch=true"
+        raise SkippedError(f"silver.images has no picture that is a file here; {remote}")
     embedding = embedding_of(conf.embedding, conf.model, conf.pixel_mean, conf.pixel_spread)
     held = lake.read_if_exists("features.images")
     new = pictures_to_open(files, held, embedding.version).persist()
@@ -43,7 +55,8 @@ def run(lake: Lake, conf: ImagesConf, as_of: date) -> None:
         if count:
             # Decoding is the work: adaptive execution would give few paths to one task.
             spread = new.repartition(lake.spark.sparkContext.defaultParallelism, "image_id")
-            made = describe_files(spread, "path", Describing(Limits(conf.max_pixels, conf.max_file_bytes), embedding))
+            limits = Limits(conf.max_pixels, conf.max_file_bytes)
+            made = describe_files(spread, "path", Describing(limits, embedding, fetch_rules(conf)))
             marks = {"as_of": F.lit(as_of), "model_version": F.lit(embedding.version), "is_current": F.lit(True)}
             rows = made.withColumns(marks)
             rows = rows if held is None else rows.unionByName(retired_rows(held, new, "image_id", embedding.version))

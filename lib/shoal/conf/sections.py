@@ -196,6 +196,12 @@ class ImagesConf(Section):
     model: str | None = Field(min_length=1)
     pixel_mean: list[float] = Field(min_length=3, max_length=3)
     pixel_spread: list[PositiveFloat] = Field(min_length=3, max_length=3)
+    fetch: bool
+    fetch_hosts: list[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]]
+    fetch_seconds: float = Field(gt=0, le=600)
+    fetch_retries: int = Field(ge=0, le=10)
+    fetch_pause_seconds: float = Field(ge=0, le=60)
+    fetch_private: bool
     max_pixels: int = Field(ge=1, le=500_000_000)
     max_file_bytes: int = Field(ge=1)
     test_ratio: float = Field(gt=0, lt=1)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from datetime import date
+from functools import partial
+from hashlib import blake2b
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from shoal.errors import SkippedError
+from shoal.errors import SkippedError, UsageError
 from shoal.lake.lake import Lake
 from shoal.mine.image.embedding import Embedding
 from shoal.runner.job import find_job
@@ -59,6 +63,35 @@ def test_only_what_is_new_or_changed_is_opened(make_lake: Callable[..., Lake], t
     now = {row["image_id"]: row for row in lake.read_current("features.images").collect()}
     assert len(now) == 10 and (now["b.png"]["width_px"], now["gone.jpg"]["status"]) == (31, "ok")
     assert now["a.png"]["content_hash"] == rows["a.png"]["content_hash"] and now["cut.jpg"]["run_id"] == "run-1"
+
+
+def test_pictures_by_url_are_fetched_where_asked_for(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    noise(30, 20).save(tmp_path / "a.png")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    host = f"127.0.0.1:{server.server_address[1]}"
+    lake, job = make_lake(), find_job("build_images")
+    urls = {"a": f"http://{host}/a.png", "gone": f"http://{host}/b.png", "other": "http://pictures.test/a.png"}
+    put(lake, [(name, "i", url, "remote") for name, url in urls.items()])
+    conf = lake.settings.images.model_copy(update={"fetch": True, "fetch_private": True, "fetch_retries": 0})
+    try:
+        with pytest.raises(UsageError, match="images.fetch=true needs the hosts"):
+            job.run(lake, conf, DAY)
+        job.run(lake, conf.model_copy(update={"fetch_hosts": [host]}), DAY)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    rows = {row["image_id"]: row for row in lake.read_current("features.images").collect()}
+    assert {name: row["status"] for name, row in rows.items()} == {"a": "ok", "gone": "missing", "other": "blocked"}
+    assert rows["a"]["content_hash"] == blake2b((tmp_path / "a.png").read_bytes(), digest_size=16).hexdigest()
+    assert (rows["a"]["width_px"], rows["a"]["file_bytes"]) == (30, None)
+    # The server is gone: what is known is not asked for again.
+    again = make_lake("run-2")
+    job.run(again, conf.model_copy(update={"fetch_hosts": [host]}), DAY)
+    assert again.run.tags["described_images"] == "0"
 
 
 def test_another_embedding_retires_the_rows_of_the_one_before(

@@ -13,8 +13,9 @@ from pyspark.sql import DataFrame
 
 from shoal.mine.image.colours import brightness, colourfulness, contrast, dominant_colours, histogram, saturation
 from shoal.mine.image.embedding import Embedding
+from shoal.mine.image.fetching import FetchRules, fetch, is_url
 from shoal.mine.image.hashes import difference_hash, perceptual_hash
-from shoal.mine.image.opening import Limits, Opened, open_file
+from shoal.mine.image.opening import UNREADABLE, Limits, Opened, open_bytes, open_file
 from shoal.mine.image.texture import co_occurrence, edge_orientations, local_patterns, sharpness
 
 # Side of the picture that light, colour and texture are measured on: measures of edges depend on it. Smaller pictures stay as they
@@ -51,10 +52,19 @@ _DDL = {pa.string(): "string", pa.int32(): "int", pa.float64(): "double", pa.lis
 
 @dataclass(frozen=True)
 class Describing:
-    """What is opened, and what embeds it."""
+    """What is opened, what embeds it, and by which rules URLs are fetched: None for not at all."""
 
     limits: Limits
     embedding: Embedding
+    fetch: FetchRules | None = None
+
+
+def open_picture(path: str, describing: Describing) -> Opened:
+    """The picture of a file, or of a URL where URLs are fetched, with the statuses of shoal.mine.image.opening and fetching."""
+    if describing.fetch is None or not is_url(path):
+        return open_file(path, describing.limits)
+    fetched = fetch(path, describing.fetch)
+    return Opened(fetched.status or UNREADABLE) if fetched.data is None else open_bytes(fetched.data, describing.limits)
 
 
 def features_of(picture: Image.Image) -> dict[str, Any]:
@@ -130,7 +140,7 @@ def ddl_of(schema: pa.Schema) -> str:
 
 
 def _described(path: str, describing: Describing) -> dict[str, Any]:
-    opened = open_file(path, describing.limits)
+    opened = open_picture(path, describing)
     found: dict[str, Any] = {
         "status": opened.status, "content_hash": opened.content_hash, "width_px": opened.width, "height_px": opened.height,
         "format": opened.format,

@@ -14,7 +14,7 @@ from shoal.publish.report.wording import count, decimal, plural, seconds, share,
 
 MOST_GROUPS = 10
 MOST_TOPICS = 10
-MOST_STATUSES = 5
+MOST_STATUSES = 7
 MOST_COLOURS = 8
 # Colours that differ in the lower bits of a channel are one bar.
 COLOUR_STEPS = 4
@@ -47,7 +47,7 @@ def conversation_facts(conversations: DataFrame) -> dict[str, Any]:
 
 
 def pictures_by_status(pictures: DataFrame) -> list[dict[str, Any]]:
-    """status and pictures, most first; at most MOST_STATUSES (5) rows are collected."""
+    """status and pictures, most first; at most MOST_STATUSES (7) rows are collected."""
     found = pictures.groupBy("status").agg(F.count(F.lit(1)).alias("pictures"))
     return [row.asDict() for row in found.orderBy(F.desc("pictures"), "status").limit(MOST_STATUSES).collect()]
 
