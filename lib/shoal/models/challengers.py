@@ -150,9 +150,8 @@ def _texts(task: str) -> Task:
 def _label_probability(rows: DataFrame, classifier: Classifier, name: str) -> DataFrame:
     """The rows with the probability of their label; 0 for a label that the classifier does not know."""
     scored = score_texts(rows, F.col("text"), classifier)
-    at = F.array_position(F.array(*map(F.lit, classifier.labels)), F.col("label")).cast("int")
-    # array_position is 0 where the label is not there, and there is no element 0.
-    given = F.coalesce(F.get("probabilities", at - 1), F.lit(0.0))
+    each = [F.when(F.col("label") == label, F.get("probabilities", F.lit(n))) for n, label in enumerate(classifier.labels)]
+    given = F.coalesce(*each, F.lit(0.0))
     return scored.select(*rows.columns, given.alias(name))
 
 

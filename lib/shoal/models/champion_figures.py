@@ -27,8 +27,8 @@ def trained_on(model: Model) -> date:
 
 
 def figures_of(lake: Lake, champions: Mapping[Task, Model], as_of: date) -> dict[Task, Figures]:
-    """What is known of each champion by as_of. Reads ops.runs, ops.drift and ops.model_metrics where they exist, one query each, and
-    of the tables of the trainings their number of rows, from the log where it is short."""
+    """What is known of each champion by as_of. Reads ops.runs, ops.drift and ops.model_metrics where they exist, one query each,
+    and of the tables of the trainings their number of rows, from the log where it is short."""
     then = rows_at_training(lake, [model.label for model in champions.values()])
     drift, losses = severities(lake, as_of), matured_losses(lake, as_of)
     found = {}
@@ -62,11 +62,11 @@ def severities(lake: Lake, as_of: date) -> dict[str, dict[date, str]]:
     day."""
     if not lake.exists("ops.drift"):
         return {}
-    level = F.max(F.array_position(F.array(*map(F.lit, SEVERITIES)), F.col("severity"))).alias("level")
+    level = F.max(F.coalesce(*[F.when(F.col("severity") == name, F.lit(n)) for n, name in enumerate(SEVERITIES)])).alias("level")
     rows = lake.read("ops.drift").where((F.col("comparison") == "previous") & (F.col("as_of") <= F.lit(as_of)))
     found: dict[str, dict[date, str]] = {}
     for row in rows.groupBy("table_name", "as_of").agg(level).collect():
-        found.setdefault(row["table_name"], {})[row["as_of"]] = SEVERITIES[row["level"] - 1]
+        found.setdefault(row["table_name"], {})[row["as_of"]] = SEVERITIES[row["level"]]
     return found
 
 

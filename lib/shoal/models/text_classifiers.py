@@ -89,7 +89,7 @@ def learned(texts: DataFrame, plan: Plan, as_of: date, source: str) -> Training:
 def register_classifier(
     lake: Lake, task: str, texts: DataFrame, training: Training, plan: Plan, params: Mapping[str, object], promotes: bool = True
 ) -> Model:
-    """Register the classifier of a task; with `promotes` it becomes champion where its macro-F1 is at least the present champion's on
+    """Register the classifier of a task; with `promotes` it becomes champion where its macro-F1 is at least the champion's on
     the same held-out rows of `texts`, and where the champion is of a format that is not read any more. `params` are recorded beside
     the settings.
     """

@@ -33,7 +33,7 @@ def paired_test(ours: Doubles, theirs: Doubles) -> tuple[float, float, float]:
     off = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
     if len(off) < 2:
         return float(off.mean()) if len(off) else 0.0, float("inf"), 1.0
-    mean, error = float(off.mean()), float(off.std(ddof=1)) / np.sqrt(len(off))
+    mean, error = float(off.mean()), float(off.std(ddof=1) / np.sqrt(len(off)))
     if error == 0:
         return mean, mean, 1.0 if mean == 0 else 0.0
     return mean, mean + float(t.ppf(0.95, len(off) - 1)) * error, float(ttest_rel(ours, theirs).pvalue)
