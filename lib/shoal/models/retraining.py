@@ -121,6 +121,7 @@ def obstacle(trained_on: date, last_attempt: date | None, conf: RetrainConf, as_
     """Why a champion that is due is not trained again yet: the decision and a note; None where nothing stands against it."""
     if last_attempt is not None and (as_of - last_attempt).days < conf.retry_days:
         return "waiting", f"tried on {last_attempt}; the next attempt is on {last_attempt + timedelta(days=conf.retry_days)}"
-    if (as_of - trained_on).days < conf.evaluation_days:
-        return "too_young", f"it has learned from days up to {trained_on}, of the last {conf.evaluation_days} that are to decide"
+    if (as_of - trained_on).days <= conf.evaluation_days:
+        # One day more than those that decide: a challenger without a day of its own would be the champion again.
+        return "too_young", f"it has learned up to {trained_on}; before the last {conf.evaluation_days} days there is none to add"
     return None

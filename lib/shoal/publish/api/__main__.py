@@ -1,4 +1,4 @@
-"""`python -m shoal.publish.api`: the server where Spark is not installed, as in deploy/Dockerfile; requirements/serve.txt is enough.
+"""`python -m shoal.publish.api`: the server where there is no Spark, as in deploy/Dockerfile; requirements/serve.txt is enough.
 
 The options are those of `shoal serve`, but for `--folder`, which names what was published in the place of a lake.
 """
