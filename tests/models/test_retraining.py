@@ -138,7 +138,7 @@ def test_replicates_are_compared_by_their_shares() -> None:
 
 
 def test_false_promotions_are_as_rare_as_is_said() -> None:
-    """Of equal models 2.5% are called better; of models that are 2% worse 5% are called not worse: 2,000 draws of 200 cases each."""
+    """Of equal models 2.5% are called better; of models that are 2% worse 5% are called not worse: 2,000 draws of 200 cases."""
     rng = np.random.default_rng(7)
     better = not_worse = 0
     for _ in range(2000):

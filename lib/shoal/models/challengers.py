@@ -143,7 +143,7 @@ def _texts(task: str) -> Task:
         losses = [log_losses(happened, both[name].to_numpy(np.float64)) for name in ("old", "new")]
         return challenger, compare_losses("log_loss", *losses)
 
-    watched = ("silver.texts", "gold.sentiments") if task == SENTIMENT else ()
+    watched = ("silver.texts", "gold.sentiments") if task == SENTIMENT else ("silver.moderation",)
     return Task(task, LABELLED_IN[task], watched, count, compete)
 
 
