@@ -29,7 +29,7 @@ def viral_losses(scores: DataFrame, posts: DataFrame) -> DataFrame:
 
 
 def engagement_losses(scores: DataFrame, posts: DataFrame) -> DataFrame:
-    """Absolute error of log1p(likes) by the first prediction (gold.engagement_predictions) of each post and version. Two shuffles."""
+    """Absolute error of log1p(likes) by the first prediction (gold.engagement_predictions) of each post and version."""
     first = _first(scores, ["predicted_likes"]).join(posts.select("item_id", "likes"), "item_id")
     off = F.log1p("predicted_likes") - F.log1p(F.col("likes").cast("double"))
     return first.select("model_version", F.abs(off).alias("loss"))
