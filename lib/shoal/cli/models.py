@@ -12,6 +12,7 @@ from shoal.cli.jobs import progress
 from shoal.cli.options import DEFAULT_LAKE, AsOfOption, EnvOption, LakeOption, SetOption
 from shoal.cli.query import open_lake
 from shoal.cli.rendering import render
+from shoal.errors import UsageError
 from shoal.models.challengers import TASKS
 from shoal.models.registry import versions
 from shoal.runner.command import parse_as_of
@@ -46,6 +47,8 @@ def rollback(
 ) -> int:
     """Make the version before the champion again. Nothing is trained. Example: shoal models rollback sentiment --lake demo-lake"""
     day = parse_as_of(as_of)
+    if task not in (names := [each.name for each in TASKS]):
+        raise UsageError(f"{task}: no such task; expected one of {', '.join(names)}")
     opened = open_lake(lake, env, sets, "shoal-models")
     job, given = find_job("roll_back_model"), {"task": task, "to": to}
     with progress(1) as show:
