@@ -182,20 +182,26 @@ def register_influencers(lake: Lake, authors: DataFrame, conf: PostsConf, as_of:
     def save(folder: Path) -> None:
         save_influencers(training, names, folder)
 
-    def losses(rival: Model) -> tuple[Doubles, Doubles] | None:
+    def of_rival(rival: Model) -> Doubles | None:
         theirs, columns, _ = load_influencers(lake.spark, rival.folder)
         if list(columns.values()) != list(training.model.medians):
             return None
-        draft = training.draft
-        given = probabilities(draft.inputs, theirs.forest, theirs.calibration)
-        return log_losses(draft.label, draft.probability), log_losses(draft.label, given)
+        return log_losses(training.draft.label, probabilities(training.draft.inputs, theirs.forest, theirs.calibration))
+
+    def losses(rival: Model) -> tuple[Doubles, Doubles] | None:
+        theirs = of_rival(rival)
+        if theirs is None:
+            return None
+        # These accounts have taught the model that is registered nothing either.
+        given = probabilities(training.draft.inputs, training.model.forest, training.model.calibration)
+        return log_losses(training.draft.label, given), theirs
 
     def beats(rival: Model) -> bool:
-        both = losses(rival)
-        if both is None:
+        theirs = of_rival(rival)
+        if theirs is None:
             LOG.warning("%s reads other columns; the new model serves", rival.label)
             return True
-        return is_smaller(*both, conf.max_p_value)
+        return is_smaller(log_losses(training.draft.label, training.draft.probability), theirs, conf.max_p_value)
 
     params = {"threshold_followers": training.model.threshold, "columns": ", ".join(training.model.medians)}
     model = _register(
