@@ -174,7 +174,6 @@ def test_posts_that_have_matured_decide_between_champion_and_challenger(lake: La
     # The ten million likes of each of these posts are far from what anybody expects: log1p is 16.1, expected are some 5.
     assert 8 < found["engagement"]["champion_value"] < 14
     assert 8 < found["engagement"]["challenger_value"] < 14
-    # The same accounts are the same model, which is not worse; a fifth of them decides.
+    # A fifth of the accounts decides.
     people = found["influencers"]
-    assert (people["gain_low"], people["p_value"]) == (0.0, 1.0)
-    assert people["champion_value"] == people["challenger_value"]
+    assert people["metric"] == "log_loss" and 0 < people["cases"] < AUTHORS / 2
