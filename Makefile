@@ -24,10 +24,11 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/spark/jars.p
 	$(BIN)/python -m shoal.spark.class_archive
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py lib/shoal/testing/hdfs.py $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py lib/shoal/testing/hdfs.py lib/shoal/testing/debian.py $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m shoal.testing.kafka_broker bring
 	$(BIN)/python -m shoal.testing.hdfs bring
+	$(BIN)/python -m shoal.testing.debian
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.txt $(VENV)/.dev
@@ -71,9 +72,9 @@ docs: $(VENV)/.runtime  ## docs/tables.md from the contracts
 
 lock: $(VENV)/.runtime  ## new requirements/*.txt from requirements/*.in
 	$(BIN)/python -m venv build/lock && build/lock/bin/pip install --quiet uv
-	set -e; c=; for n in bench dev runtime; do build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 \
+	set -e; c=; for n in bench dev runtime serve build; do build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 \
 	  --generate-hashes --no-header --no-annotate $${c:+-c $$c} requirements/$$n.in -o requirements/$$n.txt; \
-	  c=requirements/$$n.txt; done
+	  case $$n in bench|dev) c=requirements/$$n.txt;; esac; done
 
 clean:  ## remove what the other targets made, the virtual environment too
 	rm -rf $(VENV) demo-lake demo-stream-lake build dist .mypy_cache .ruff_cache .hypothesis spark-warehouse

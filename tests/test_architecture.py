@@ -74,8 +74,8 @@ ARROWS: dict[str, set[str]] = {
     "recommend/evaluation": {"conf", "recommend/candidates", "recommend/protocol", "recommend/ranking"},
     "recommend/feeds": {"conf", "recommend/candidates", "recommend/ranking"},
     "models": {
-        "conf", "lake", "runner", "mine/people", "mine/posts", "mine/probability", "mine/text", "recommend/candidates",
-        "recommend/evaluation",
+        "conf", "lake", "runner", "features", "mine/people", "mine/posts", "mine/probability", "mine/text", "recommend/candidates",
+        "recommend/evaluation", "recommend/protocol", "recommend/ranking",
     },
     "monitor/drift": set(),
     # A figure is compared with its past as any other series is.

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUNDLE: dict[str, Any] = yaml.safe_load((ROOT / "databricks.yml").read_text(encoding="utf-8"))
 JOB: dict[str, Any] = BUNDLE["resources"]["jobs"]["shoal"]
 TASKS: dict[str, dict[str, Any]] = {task["task_key"]: task for task in JOB["tasks"]}
+RETRAIN: dict[str, Any] = BUNDLE["resources"]["jobs"]["shoal_retrain"]
 ORDER = ["ingest_files", *(name for names in load("databricks").pipeline.values() for name in names)]
 
 
@@ -62,3 +63,15 @@ def test_a_task_brings_the_libraries_of_the_code(name: str) -> None:
     assert {"whl": "dist/*.whl"} in libraries
     maven = {entry["maven"]["coordinates"] for entry in libraries if "maven" in entry}
     assert maven == {":".join(c) for c in COORDINATES if c[0] == "com.johnsnowlabs.nlp"}  # Delta is the runtime's own
+
+
+def test_retraining_is_a_job_of_its_own() -> None:
+    (task,) = RETRAIN["tasks"]
+    like = TASKS["train_recommender"]
+    assert task["spark_python_task"]["python_file"] == "jobs/train/retrain.py"
+    assert task["spark_python_task"]["parameters"] == like["spark_python_task"]["parameters"]
+    assert task["libraries"] == like["libraries"]
+    assert {p["name"] for p in RETRAIN["parameters"]} == {"as_of"}
+    clusters = [job["job_clusters"][0]["new_cluster"] for job in (JOB, RETRAIN)]
+    assert clusters[0]["spark_conf"] == clusters[1]["spark_conf"]
+    assert clusters[0]["spark_version"] == clusters[1]["spark_version"]

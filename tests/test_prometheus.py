@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from shoal.monitor.alerts.values import job_figures
+from shoal.testing.debian import program
 
 FOLDER = Path(__file__).resolve().parents[1] / "deploy" / "prometheus"
 RULES: dict[str, Any] = yaml.safe_load((FOLDER / "rules.yaml").read_text(encoding="utf-8"))
@@ -28,9 +28,17 @@ def test_a_rule_speaks_of_gauges_that_are_written() -> None:
         assert rule["annotations"]["summary"]
 
 
-@pytest.mark.parametrize("command", [["check", "rules", "rules.yaml"], ["test", "rules", "rules_test.yaml"]], ids=["check", "test"])
+COMMANDS = {
+    "check": ["check", "rules", "rules.yaml"],
+    "test": ["test", "rules", "rules_test.yaml"],
+    "config": ["check", "config", "--syntax-only", "prometheus.yaml"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_promtool_agrees(command: list[str]) -> None:
-    if shutil.which("promtool") is None:
+    promtool = program("promtool")
+    if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
-    done = subprocess.run(["promtool", *command], cwd=FOLDER, capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, *command], cwd=FOLDER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -5,7 +5,8 @@ Snapshots (features and scores, keyed by as_of) are compared with the snapshot b
 with the first window of the history, so that the first run of a lake already compares something. docs/adr/0020 and 0021.
 
 Reads:  silver.interactions   events up to as_of
-        silver.texts          texts with a time up to as_of
+        silver.texts          texts with a time up to as_of; their label is a column
+        silver.moderation     decisions up to as_of: the labels of moderation
         features.users        snapshots of as_of, of the day before it that there is, and the oldest
         features.items        the same
         features.user_graph      the same
@@ -29,12 +30,12 @@ from shoal.errors import SkippedError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
 from shoal.monitor.drift.compare import CURRENT, Window, drift_rows, measure_windows, profile_rows
-from shoal.monitor.drift.selection import describe_events, describe_texts, select_features, select_scores
+from shoal.monitor.drift.selection import describe_decisions, describe_events, describe_texts, select_features, select_scores
 from shoal.monitor.drift.thresholds import Rules
 from shoal.monitor.drift.windows import Span, event_spans, known_days, snapshot_spans
 from shoal.runner.command import run_job
 
-EVENTS = {"silver.interactions": describe_events, "silver.texts": describe_texts}
+EVENTS = {"silver.interactions": describe_events, "silver.texts": describe_texts, "silver.moderation": describe_decisions}
 FEATURES = ("features.users", "features.items", "features.user_graph")
 # Scores, and the column that tells apart scores of different scales.
 SCORES = {"gold.recommendations": "source", "gold.sentiments": None, "gold.node_ranks": "kind"}

@@ -13,8 +13,7 @@ from datetime import date
 
 from shoal.conf.sections import TrainSentimentConf
 from shoal.lake.lake import Lake
-from shoal.mine.text.moderation import decided_items
-from shoal.models.text_classifiers import MODERATION, train_task
+from shoal.models.text_classifiers import MODERATION, labelled_texts, train_task
 from shoal.runner.command import run_job
 
 READS = ("silver.items", "silver.moderation")
@@ -23,9 +22,7 @@ WRITES = ("ops.model_metrics", "models:/shoal_moderation")
 
 def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     """Train, register, write the metrics. Decisions that nothing can be learned from skip the stage: the rest can go on."""
-    decisions = lake.read("silver.moderation", before=as_of)
-    texts = decided_items(lake.read("silver.items", before=as_of), decisions)
-    train_task(lake, MODERATION, texts, conf, as_of, "silver.moderation")
+    train_task(lake, MODERATION, labelled_texts(lake, MODERATION, as_of), conf, as_of, "silver.moderation")
 
 
 def main(argv: list[str] | None = None) -> int:

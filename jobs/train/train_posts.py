@@ -14,19 +14,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 
-from pyspark.sql import functions as F
 from shoal.conf.sections import PostsConf
 from shoal.errors import InputError, SkippedError
-from shoal.features.snapshots import end_of
 from shoal.lake.lake import Lake
-from shoal.mine.posts.from_tables import COUNTED, posts_of
-from shoal.mine.posts.levels import PreparedPosts, prepare_training
 from shoal.models.influencers import INFLUENCERS
-from shoal.models.lake_posts import Registered, register_engagement, register_influencers, register_viral
+from shoal.models.lake_posts import Registered, prepared_posts, register_engagement, register_influencers, register_viral
 from shoal.models.metrics_table import metric_frame
-from shoal.models.post_tables import POST_TABLES, read_post_tables
+from shoal.models.post_tables import POST_TABLES
 from shoal.models.posts import ENGAGEMENT, VIRAL
 from shoal.runner.command import run_job
 
@@ -35,13 +31,6 @@ WRITES = (
     "ops.model_metrics", "gold.feature_importances", "models:/shoal_viral", "models:/shoal_engagement", "models:/shoal_influencers",
 )  # fmt: skip
 IMPORTANCES = "task string, model_version string, kind string, feature string, importance double"
-
-
-def prepared_posts(lake: Lake, conf: PostsConf, as_of: date) -> PreparedPosts:
-    """The mature posts with what all models of them share. Raises InputError, SkippedError for too few."""
-    end = end_of(as_of) - timedelta(days=conf.mature_days)
-    posts = posts_of(read_post_tables(lake), end_of(as_of)).where(F.col("created_at") < F.lit(end))
-    return prepare_training(posts, COUNTED, conf.seed)
 
 
 def run(lake: Lake, conf: PostsConf, as_of: date) -> None:

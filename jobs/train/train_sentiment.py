@@ -13,27 +13,19 @@ from __future__ import annotations
 import sys
 from datetime import date
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.models.text_classifiers import SENTIMENT, train_task
+from shoal.models.text_classifiers import SENTIMENT, labelled_texts, train_task
 from shoal.runner.command import run_job
 
 READS = ("silver.texts",)
 WRITES = ("ops.model_metrics", "models:/shoal_sentiment")
 
 
-def labelled(texts: DataFrame) -> DataFrame:
-    """Columns text, label and group of the texts that have a label; a text's own words are its group."""
-    known = texts.where(F.trim("label") != "")
-    return known.select("text", "label", F.lit(None).cast("string").alias("group"))
-
-
 def run(lake: Lake, conf: TrainSentimentConf, as_of: date) -> None:
     """Train, register, write the metrics. Labels that nothing can be learned from skip the stage: the rest can go on."""
-    texts = labelled(lake.read("silver.texts", before=as_of))
+    texts = labelled_texts(lake, SENTIMENT, as_of)
     if texts.isEmpty():
         raise SkippedError(f"no labelled text in silver.texts up to {as_of}")
     train_task(lake, SENTIMENT, texts, conf, as_of, "silver.texts")

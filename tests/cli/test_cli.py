@@ -13,7 +13,7 @@ COMMANDS = [
     ["score", "sentiment"], ["evaluate", "recommender"], ["evaluate", "policies"], ["evaluate", "split"],
     ["graph", "rank"], ["graph", "communities"], ["config"],
     ["train", "viral"], ["train", "engagement"], ["train", "influencers"], ["score", "viral"], ["score", "engagement"],
-    ["score", "influencers"], ["score", "anomalies"], ["segment"],
+    ["score", "influencers"], ["score", "anomalies"], ["segment"], ["models", "list"], ["models", "rollback"],
 ]  # fmt: skip
 
 
@@ -42,6 +42,8 @@ def test_every_command_has_help_with_an_example(command: list[str], capsys: pyte
         (["describe", "gold.`x'"], 2, 'shoal: no table "gold.`x\'"'),
         (["describe", "../../etc/passwd"], 2, "shoal: no table '../../etc/passwd'"),
         (["sql", "select 1", "--lake", "/nowhere"], 2, "shoal: --lake /nowhere: no such folder"),
+        (["models", "rollback", "feelings"], 2, "shoal: feelings: no such task; expected one of recommender, sentiment"),
+        (["models", "rollback", "viral", "--lake", "/nowhere"], 2, "shoal: --lake /nowhere: no such folder"),
         (["sql", "select 1", "--format", "xml"], 2, "shoal: --format xml: expected one of table, csv, json"),
     ],
 )

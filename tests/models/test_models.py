@@ -10,7 +10,7 @@ import pytest
 from shoal.errors import UsageError
 from shoal.lake.lake import Lake
 from shoal.models import registry as models
-from shoal.models.registry import Model, champion, record_run, register, retire, set_champion
+from shoal.models.registry import Model, champion, record_run, register, retire, roll_back, set_champion, versions
 
 INPUTS, OUTPUTS = {"text": "string"}, {"label": "string"}
 
@@ -131,3 +131,27 @@ def test_a_run_without_a_model_is_recorded_once(make_lake: Callable[..., Lake]) 
         run = client.get_run(first)
     assert (run.data.metrics, run.data.params) == ({"ndcg_at_10": 0.25}, {"rank": "8"})
     assert (run.info.status, run.data.tags["shoal.model"], run.data.tags["shoal.run_id"]) == ("FINISHED", "als", "run-1")
+
+
+def test_the_way_back_goes_step_by_step(make_lake: Callable[..., Lake], keep: Callable[..., Model]) -> None:
+    lake = make_lake()
+    with pytest.raises(UsageError, match="shoal_thing: no model was registered in this lake"):
+        roll_back(lake, "shoal_thing")
+    assert versions(lake, "shoal_thing") == []
+    for value in (0.5, 0.6, 0.55, 0.7):
+        keep(lake, value)
+    # The third lost; one that is not to be promoted is not, however good it is.
+    assert not keep(lake, 0.9, promotes=False).is_champion
+    assert [(each.number, each.replaced, each.is_champion) for each in versions(lake, "shoal_thing")] == [
+        ("5", None, False), ("4", "2", True), ("3", None, False), ("2", "1", False), ("1", None, False),
+    ]  # fmt: skip
+    assert [weights(roll_back(lake, "shoal_thing")) for _ in range(2)] == ["0.6", "0.5"]
+    with pytest.raises(UsageError, match="shoal_thing/1 replaced no version that the registry knows of; name one: --to VERSION"):
+        roll_back(lake, "shoal_thing")
+    assert weights(set_champion(lake, "shoal_thing", "5")) == "0.9"
+    held = roll_back(lake, "shoal_thing")
+    assert (held.version, held.is_champion, weights(held)) == ("1", True, "0.5")
+    set_champion(lake, "shoal_thing", "2")
+    shutil.rmtree(held.folder)
+    with pytest.raises(UsageError, match="shoal_thing/1: its files are gone; name another version"):
+        roll_back(lake, "shoal_thing")

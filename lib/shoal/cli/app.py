@@ -20,6 +20,7 @@ from shoal.cli import (
     influencers,
     ingest,
     jobs,
+    models,
     pictures,
     policies,
     posts,
@@ -82,6 +83,7 @@ evaluate.evaluate_app.command()(policies.policies)
 evaluate.evaluate_app.command()(split.split)
 app.add_typer(evaluate.evaluate_app, name="evaluate", no_args_is_help=True)
 app.add_typer(experiment.experiment_app, name="experiment", no_args_is_help=True)
+app.add_typer(models.models_app, name="models", no_args_is_help=True)
 app.add_typer(graph.graph_app, name="graph", no_args_is_help=True)
 
 

@@ -477,6 +477,28 @@ class AlertsConf(Section):
         return self
 
 
+class RetrainConf(Section):
+    """When a champion is trained again, and when the new model takes its place."""
+
+    max_age_days: int = Field(ge=1, le=3650)
+    new_rows_share: float = Field(gt=0)
+    drift_windows: int = Field(ge=1, le=365)
+    drift_hits: int = Field(ge=1, le=365)
+    drift_severity: Literal["warning", "critical"]
+    loss_rise: float = Field(gt=0)
+    evaluation_days: int = Field(ge=1, le=365)
+    max_p_value: float = Field(gt=0, lt=1)
+    max_loss: float = Field(ge=0, lt=1)
+    retry_days: int = Field(ge=0, le=365)
+
+    @model_validator(mode="after")
+    def hits_fit(self) -> RetrainConf:
+        """More hits than comparisons are never reached."""
+        if self.drift_hits > self.drift_windows:
+            raise ValueError(f"drift_hits {self.drift_hits}: expected at most drift_windows ({self.drift_windows})")
+        return self
+
+
 class ReportConf(Section):
     """What the report shows and where it goes."""
 
@@ -546,6 +568,7 @@ class Settings(Section):
     drift: DriftConf
     quality: QualityConf
     alerts: AlertsConf
+    retrain: RetrainConf
     report: ReportConf
     publish: PublishConf
     optimize: OptimizeConf

@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,23 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from shoal.arrays import Doubles
 from shoal.conf.sections import PostsConf
 from shoal.errors import InputError
+from shoal.features.snapshots import end_of
 from shoal.lake.lake import Lake
 from shoal.mine.people.authors import INFLUENCER_FEATURES
 from shoal.mine.people.influencers import probabilities, train_influencers
 from shoal.mine.posts.engagement import EngagementTraining, engagement_from
 from shoal.mine.posts.explanations import LEVEL_NAME, readable, word_name
-from shoal.mine.posts.levels import LevelModel, PreparedPosts, with_expected
+from shoal.mine.posts.from_tables import COUNTED, posts_of
+from shoal.mine.posts.levels import LevelModel, PreparedPosts, prepare_training, with_expected
 from shoal.mine.posts.viral import MAX_STACKED, ViralTraining, predict_viral, viral_from
 from shoal.mine.probability.forests import impurity_importances
 from shoal.mine.probability.paired import is_smaller, log_losses
 from shoal.mine.probability.trees import permutation_importances
 from shoal.models.influencers import INFLUENCERS, load_influencers, save_influencers
+from shoal.models.post_tables import read_post_tables
 from shoal.models.posts import ENGAGEMENT, VIRAL, load_engagement, load_viral, save_engagement, save_viral
 from shoal.models.registry import Model, register
 
@@ -40,12 +44,14 @@ INPUTS = {"author_id": "string", "created_at": "datetime", "text": "string", "li
 @dataclass(frozen=True)
 class Registered:
     """A trained model in the registry; rows of ops.model_metrics (see shoal.models.metrics_table) and of gold.feature_importances
-    (task, model_version, kind, feature, importance)."""
+    (task, model_version, kind, feature, importance). `losses`: of influencers, the losses of this model and of another one on the
+    accounts that teach neither; None where they do not read the same columns."""
 
     task: str
     model: Model
     metrics: list[tuple[Any, ...]] = field(default_factory=list)
     importances: list[tuple[str, str, str, str, float]] = field(default_factory=list)
+    losses: Callable[[Model], tuple[Doubles, Doubles] | None] | None = None
 
 
 def model_name(task: str) -> str:
@@ -53,7 +59,18 @@ def model_name(task: str) -> str:
     return f"shoal_{task}"
 
 
-def register_viral(lake: Lake, prepared: PreparedPosts, conf: PostsConf, as_of: date) -> Registered:
+def prepared_posts(lake: Lake, conf: PostsConf, as_of: date) -> PreparedPosts:
+    """The mature posts with what all models of them share. Raises InputError, SkippedError for too few."""
+    return prepare_training(mature_posts(lake, conf, as_of), COUNTED, conf.seed)
+
+
+def mature_posts(lake: Lake, conf: PostsConf, as_of: date) -> DataFrame:
+    """The posts known by as_of that were `posts.mature_days` old by its end (shoal.mine.posts.from_tables.posts_of)."""
+    posts = posts_of(read_post_tables(lake), end_of(as_of))
+    return posts.where(F.col("created_at") < F.lit(end_of(as_of) - timedelta(days=conf.mature_days)))
+
+
+def register_viral(lake: Lake, prepared: PreparedPosts, conf: PostsConf, as_of: date, promotes: bool = True) -> Registered:
     """Train on the prepared posts and register. Champion where its log loss on posts that neither model has learned from is smaller
     by a paired test. Raises InputError for posts that nothing can be learned from."""
     training = viral_from(prepared, conf.seed)
@@ -75,7 +92,7 @@ def register_viral(lake: Lake, prepared: PreparedPosts, conf: PostsConf, as_of: 
 
     outputs = {"probability": "double", "probability_for_author": "double"}
     params = {"threshold_likes": training.model.threshold, TRAINED_BEFORE: _end(prepared)}
-    model = _register(lake, VIRAL, "roc_auc", metrics, params, outputs, save, beats, as_of)
+    model = _register(lake, VIRAL, "roc_auc", metrics, params, outputs, save, beats, as_of, promotes=promotes)
     return Registered(VIRAL, model, _viral_metrics(training, model), _viral_importances(training, model, conf.seed))
 
 
@@ -100,7 +117,7 @@ def _viral_importances(training: ViralTraining, model: Model, seed: int) -> list
     return _importance_rows(VIRAL, model, lost, _weights(training.model.level, weights))
 
 
-def register_engagement(lake: Lake, prepared: PreparedPosts, conf: PostsConf, as_of: date) -> Registered:
+def register_engagement(lake: Lake, prepared: PreparedPosts, conf: PostsConf, as_of: date, promotes: bool = True) -> Registered:
     """Train on the prepared posts and register. Champion where the absolute error of its expected likes (log1p) on posts that
     neither model has learned from is smaller by a paired test."""
     training = engagement_from(prepared, conf.interval_coverage)
@@ -124,7 +141,7 @@ def register_engagement(lake: Lake, prepared: PreparedPosts, conf: PostsConf, as
 
     outputs = {f"{part}": "double" for part in ("predicted_likes", "likes_low", "likes_high", "confidence")}
     model = _register(
-        lake, ENGAGEMENT, "likes.mae_log", metrics, {TRAINED_BEFORE: _end(prepared)}, outputs, save, beats, as_of, False
+        lake, ENGAGEMENT, "likes.mae_log", metrics, {TRAINED_BEFORE: _end(prepared)}, outputs, save, beats, as_of, False, promotes
     )
     return Registered(ENGAGEMENT, model, _engagement_metrics(training, model), _engagement_importances(training, model))
 
@@ -151,7 +168,7 @@ def _engagement_importances(training: EngagementTraining, model: Model) -> list[
     return rows + [(ENGAGEMENT, model.label, "impurity", name, value) for name, value in gained.items()]
 
 
-def register_influencers(lake: Lake, authors: DataFrame, conf: PostsConf, as_of: date) -> Registered:
+def register_influencers(lake: Lake, authors: DataFrame, conf: PostsConf, as_of: date, promotes: bool = True) -> Registered:
     """Train on features.authors (the accounts whose followers are known) and register; a fifth of the accounts, the same in every
     training, teaches no model. Champion where its log loss on them is smaller by a paired test."""
     rows = authors.select(
@@ -165,17 +182,31 @@ def register_influencers(lake: Lake, authors: DataFrame, conf: PostsConf, as_of:
     def save(folder: Path) -> None:
         save_influencers(training, names, folder)
 
-    def beats(rival: Model) -> bool:
+    def of_rival(rival: Model) -> Doubles | None:
         theirs, columns, _ = load_influencers(lake.spark, rival.folder)
         if list(columns.values()) != list(training.model.medians):
+            return None
+        return log_losses(training.draft.label, probabilities(training.draft.inputs, theirs.forest, theirs.calibration))
+
+    def losses(rival: Model) -> tuple[Doubles, Doubles] | None:
+        theirs = of_rival(rival)
+        if theirs is None:
+            return None
+        # These accounts have taught the model that is registered nothing either.
+        given = probabilities(training.draft.inputs, training.model.forest, training.model.calibration)
+        return log_losses(training.draft.label, given), theirs
+
+    def beats(rival: Model) -> bool:
+        theirs = of_rival(rival)
+        if theirs is None:
             LOG.warning("%s reads other columns; the new model serves", rival.label)
             return True
-        draft = training.draft
-        given = probabilities(draft.inputs, theirs.forest, theirs.calibration)
-        return is_smaller(log_losses(draft.label, draft.probability), log_losses(draft.label, given), conf.max_p_value)
+        return is_smaller(log_losses(training.draft.label, training.draft.probability), theirs, conf.max_p_value)
 
     params = {"threshold_followers": training.model.threshold, "columns": ", ".join(training.model.medians)}
-    model = _register(lake, INFLUENCERS, "roc_auc", metrics, params, {"probability": "double"}, save, beats, as_of)
+    model = _register(
+        lake, INFLUENCERS, "roc_auc", metrics, params, {"probability": "double"}, save, beats, as_of, promotes=promotes
+    )
     found, units = training.metrics, int(training.metrics["accounts"] or 0)
     said = [(INFLUENCERS, INFLUENCERS, model.version, "all", name, found[name], units, model.is_champion)
             for name in ("roc_auc", "average_precision", "brier")]  # fmt: skip
@@ -186,12 +217,12 @@ def register_influencers(lake: Lake, authors: DataFrame, conf: PostsConf, as_of:
     gained = [
         (INFLUENCERS, model.label, "impurity", n.replace("_", " "), float(v)) for n, v in training.importances.items()
     ]  # fmt: skip
-    return Registered(INFLUENCERS, model, said, _importance_rows(INFLUENCERS, model, named, {}) + gained)
+    return Registered(INFLUENCERS, model, said, _importance_rows(INFLUENCERS, model, named, {}) + gained, losses)
 
 
 def _register(
     lake: Lake, task: str, metric: str, metrics: Mapping[str, float], params: Mapping[str, object], outputs: Mapping[str, str],
-    save: Callable[[Path], None], beats: Callable[[Model], bool], as_of: date, higher_is_better: bool = True,
+    save: Callable[[Path], None], beats: Callable[[Model], bool], as_of: date, higher_is_better: bool = True, promotes: bool = True,
 ) -> Model:  # fmt: skip
     """Save to a temporary folder and register; a champion that cannot be read is replaced."""
 
@@ -207,7 +238,7 @@ def _register(
         inputs = INPUTS if task != INFLUENCERS else dict.fromkeys(INFLUENCER_FEATURES, "double")
         return register(
             lake, model_name(task), Path(folder) / "model", metric=metric, metrics=metrics, params={**params, "as_of": as_of},
-            inputs=inputs, outputs=outputs, beats=wins, higher_is_better=higher_is_better,
+            inputs=inputs, outputs=outputs, beats=wins, higher_is_better=higher_is_better, promotes=promotes,
         )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 ALIAS = "champion"
+# A version's tag: the version that was champion before it became that. `roll_back` goes by it.
+REPLACED = "shoal.replaced"
 EXPERIMENT = "shoal"
 ARTIFACT = "model"
 # MLflow reports a missing version in three ways, by store.
@@ -56,6 +58,17 @@ class Model:
     def label(self) -> str:
         """Name and version as rows carry them in `model_version`: `shoal_sentiment/3`."""
         return f"{self.name}/{self.version}"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version in the registry without its files: its number, the number of the version that it replaced as champion (None where
+    it never did), and its run's params."""
+
+    number: str
+    replaced: str | None
+    is_champion: bool
+    params: dict[str, str]
 
 
 def champion(lake: Lake, name: str) -> Model | None:
@@ -85,8 +98,10 @@ def register(
     beats: Callable[[Model], bool] | None = None,
     higher_is_better: bool = True,
     tags: Mapping[str, str] | None = None,
+    promotes: bool = True,
 ) -> Model:
-    """Keep the files of `folder` as a new version of the model `name`, and make it the champion where it is better.
+    """Keep the files of `folder` as a new version of the model `name`, and make it the champion where it is better; never without
+    `promotes`: somebody else compares the two then (shoal.models.retraining).
 
     `beats` decides against the present champion; it is not called without one. Without it `metric`, an entry of `metrics`,
     decides: `judge` gives the same metric of the present champion on the new model's own test data; without it, or where it gives
@@ -120,6 +135,8 @@ def register(
         present = _champion_version(client, registered_name)
         if present is not None and str(present.version) == str(version.version):
             return _model(lake, client, name, version, is_champion=True)
+        if not promotes:
+            return _model(lake, client, name, version, is_champion=False)
         rival = None if present is None else _model(lake, client, name, present, is_champion=True)
     # Judging runs Spark jobs: the store's lock is not held meanwhile.
     if rival is not None and not rival.folder.is_dir():
@@ -133,27 +150,59 @@ def register(
         wins = _is_better(recorded.get(metric), rival, metric, judge, higher_is_better)
     with _store(lake) as client:
         if wins:
-            client.set_registered_model_alias(registered_name, ALIAS, version.version)
+            _promote(client, registered_name, str(version.version))
         return _model(lake, client, name, version, is_champion=wins)
 
 
 def set_champion(lake: Lake, name: str, version: str) -> Model:
-    """Make a version that is registered the champion, whatever its metrics: the way back to an earlier model.
+    """Make a version that is registered the champion, whatever its metrics.
 
     Raises UsageError where the model has no such version, TransientError where the store does not answer.
     """
-    from mlflow.exceptions import MlflowException
-
     registered_name = _registered_name(lake, name)
     with _store(lake) as client:
-        try:
-            found = client.get_model_version(registered_name, version)
-        except MlflowException as error:
-            if error.error_code in NOT_THERE:
-                raise UsageError(f"{name}: there is no version {version}") from None
-            raise
-        client.set_registered_model_alias(registered_name, ALIAS, version)
+        found = _registered_version(client, registered_name, name, version)
+        _promote(client, registered_name, version)
         return _model(lake, client, name, found, is_champion=True)
+
+
+def roll_back(lake: Lake, name: str) -> Model:
+    """Make the version that was champion before the present one the champion again, and return it. Once more goes one further back.
+
+    Raises UsageError where no model is champion, where it replaced none, and where that version or its files are gone;
+    TransientError where the store does not answer. Trains and copies nothing: the files are those that served before.
+    """
+    if is_embedded(lake) and not _database(lake).is_file():
+        raise UsageError(f"{name}: no model was registered in this lake")
+    registered_name = _registered_name(lake, name)
+    with _store(lake) as client:
+        present = _champion_version(client, registered_name)
+        if present is None:
+            raise UsageError(f"{name}: no version is champion; there is nothing to return from")
+        before = dict(present.tags or {}).get(REPLACED)
+        if before is None:
+            raise UsageError(f"{name}/{present.version} replaced no version that the registry knows of; name one: --to VERSION")
+        found = _model(lake, client, name, _registered_version(client, registered_name, name, before), is_champion=True)
+        if not found.folder.is_dir():
+            raise UsageError(f"{found.label}: its files are gone; name another version: --to VERSION")
+        client.set_registered_model_alias(registered_name, ALIAS, before)
+        return found
+
+
+def versions(lake: Lake, name: str) -> list[Version]:
+    """Every version of a model, the newest first. Empty where none was registered. Raises TransientError where the store does not
+    answer. Fetches no files."""
+    if is_embedded(lake) and not _database(lake).is_file():
+        return []
+    registered_name = _registered_name(lake, name)
+    with _store(lake) as client:
+        present = getattr(_champion_version(client, registered_name), "version", None)
+        found = sorted(client.search_model_versions(f"name='{registered_name}'"), key=lambda each: -int(each.version))
+        return [
+            Version(str(each.version), dict(each.tags or {}).get(REPLACED), str(each.version) == str(present),
+                    dict(client.get_run(str(each.run_id)).data.params))
+            for each in found
+        ]  # fmt: skip
 
 
 def record_run(
@@ -345,6 +394,26 @@ def _champion_version(client: MlflowClient, name: str) -> Any | None:
         if error.error_code in NOT_THERE:
             return None
         raise
+
+
+def _registered_version(client: MlflowClient, registered_name: str, name: str, version: str) -> Any:
+    """The registry's entry of a version. Raises UsageError where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(registered_name, version)
+    except MlflowException as error:
+        if error.error_code in NOT_THERE:
+            raise UsageError(f"{name}: there is no version {version}") from None
+        raise
+
+
+def _promote(client: MlflowClient, registered_name: str, version: str) -> None:
+    """The version is champion afterwards, and knows which one it replaced. The tag first: a champion without it has no way back."""
+    present = _champion_version(client, registered_name)
+    if present is not None and str(present.version) != version:
+        client.set_model_version_tag(registered_name, version, REPLACED, str(present.version))
+    client.set_registered_model_alias(registered_name, ALIAS, version)
 
 
 def _ensure_registered(client: MlflowClient, name: str) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import InputError, SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.text.classifier import Classifier, Training, evaluate_classifier, train_classifier
+from shoal.mine.text.moderation import decided_items
 from shoal.mine.text.parts import Plan
 from shoal.mine.text.saved import load_classifier, save_classifier
 from shoal.models.metrics_table import metric_frame
@@ -38,6 +40,29 @@ def plan_of(conf: TrainSentimentConf) -> Plan:
     return Plan(**conf.model_dump(exclude={"lexicon_weight"}))
 
 
+# The table whose rows have a task's labels.
+LABELLED_IN = {SENTIMENT: "silver.texts", MODERATION: "silver.moderation"}
+
+
+def labelled_texts(lake: Lake, task: str, as_of: date, after: date | None = None) -> DataFrame:
+    """Columns text, label and group of what has a label of SENTIMENT or MODERATION and was known by as_of. With `after`, only what
+    nobody could have learned from by the end of that day: texts written later; items whose first decision came later.
+
+    A text's own words are its group (null). Raises SkippedError where a table does not exist.
+    """
+    if task == MODERATION:
+        decisions = lake.read("silver.moderation", before=as_of)
+        if after is not None:
+            earlier = lake.read("silver.moderation", before=after).select("item_id")
+            decisions = decisions.join(earlier, "item_id", "left_anti")
+        return decided_items(lake.read("silver.items", before=as_of), decisions)
+    texts = lake.read("silver.texts", before=as_of)
+    known = texts.where(F.trim("label") != "")
+    if after is not None:
+        known = known.where(F.to_date("created_at") > F.lit(after))
+    return known.select("text", "label", F.lit(None).cast("string").alias("group"))
+
+
 def train_task(lake: Lake, task: str, texts: DataFrame, conf: TrainSentimentConf, as_of: date, source: str) -> None:
     """Train the classifier of a task on `texts` (text, label, group), register it, replace the task's rows of the day in
     ops.model_metrics, and note the outcome in the run.
@@ -45,10 +70,7 @@ def train_task(lake: Lake, task: str, texts: DataFrame, conf: TrainSentimentConf
     Raises SkippedError, naming `source`, for labels that nothing can be learned from: the other stages can go on.
     """
     plan = plan_of(conf)
-    try:
-        training = train_classifier(texts, plan)
-    except InputError as error:
-        raise SkippedError(f"{source} up to {as_of}: {error}") from None
+    training = learned(texts, plan, as_of, source)
     model = register_classifier(lake, task, texts, training, plan, {"as_of": as_of})
     rows = metric_rows(lake.spark, task, training, model).coalesce(1)
     lake.replace("ops.model_metrics", rows, on=as_of, unique=True, task=task)
@@ -56,12 +78,20 @@ def train_task(lake: Lake, task: str, texts: DataFrame, conf: TrainSentimentConf
                   dropped_texts=training.dropped, **training.settings)  # fmt: skip
 
 
+def learned(texts: DataFrame, plan: Plan, as_of: date, source: str) -> Training:
+    """The classifier of `texts`. Raises SkippedError, naming `source`, for labels that nothing can be learned from."""
+    try:
+        return train_classifier(texts, plan)
+    except InputError as error:
+        raise SkippedError(f"{source} up to {as_of}: {error}") from None
+
+
 def register_classifier(
-    lake: Lake, task: str, texts: DataFrame, training: Training, plan: Plan, params: Mapping[str, object]
+    lake: Lake, task: str, texts: DataFrame, training: Training, plan: Plan, params: Mapping[str, object], promotes: bool = True
 ) -> Model:
-    """Register the classifier of a task; it becomes champion where its macro-F1 is at least the present champion's on the same
-    held-out rows of `texts`, and where the champion is of a format that is not read any more. `params` are recorded beside the
-    settings.
+    """Register the classifier of a task; with `promotes` it becomes champion where its macro-F1 is at least the champion's on
+    the same held-out rows of `texts`, and where the champion is of a format that is not read any more. `params` are recorded beside
+    the settings.
     """
 
     def judge(rival: Model) -> float:
@@ -81,7 +111,7 @@ def register_classifier(
                 **training.settings, **params, "rows": training.rows, "train_rows": training.train_rows,
                 "seed": plan.seed, "test_ratio": plan.test_ratio, "labels": json.dumps(training.classifier.labels),
             },
-            inputs={"text": "string"}, outputs={"predicted_label": "string"},
+            inputs={"text": "string"}, outputs={"predicted_label": "string"}, promotes=promotes,
         )  # fmt: skip
 
 

@@ -153,3 +153,27 @@ def test_a_lake_without_enough_is_skipped_with_the_reason(spark: SparkSession, m
         find_job("score_posts").run(lake, CONF.posts, DAY)
     with pytest.raises(SkippedError, match=r"features\.authors does not exist"):
         find_job("score_people").run(lake, CONF.posts, DAY)
+
+
+def test_posts_that_have_matured_decide_between_champion_and_challenger(lake: Lake) -> None:
+    """Twenty days decide: posts of 19 April to 8 May are two weeks old by 22 May, and not by 2 May."""
+    day = date(2024, 5, 22)
+    conf = load(sets=["retrain.max_age_days=20", "retrain.evaluation_days=20"])
+    later = Lake(lake.spark, lake.root, conf, Run("run-2", "retrain"))
+    find_job("retrain").run(later, conf.retrain, day)
+    found = {r["task"]: r for r in later.read_current("ops.retraining").collect()}
+    assert set(found) == set(MODELS)
+    assert {(r["due"], r["trained_on"], r["window_start"], r["window_end"]) for r in found.values()} == {
+        ("age", DAY, date(2024, 5, 3), day)
+    }
+    matured = lake.read("silver.items").where("created_at >= '2024-04-19' and created_at < '2024-05-09'").count()
+    assert matured > 30
+    assert [(found[task]["metric"], found[task]["cases"]) for task in ("viral", "engagement")] == [
+        ("log_loss", matured), ("absolute_error", matured),
+    ]  # fmt: skip
+    # The ten million likes of each of these posts are far from what anybody expects: log1p is 16.1, expected are some 5.
+    assert 8 < found["engagement"]["champion_value"] < 14
+    assert 8 < found["engagement"]["challenger_value"] < 14
+    # A fifth of the accounts decides.
+    people = found["influencers"]
+    assert people["metric"] == "log_loss" and 0 < people["cases"] < AUTHORS / 2

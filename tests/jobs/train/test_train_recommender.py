@@ -8,15 +8,14 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from shoal.conf.sections import Settings
+from shoal.conf.sections import Settings, TrainRecommenderConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
 from shoal.models.recommender import load_champion
+from shoal.models.recommender_training import RecommenderConf
 from shoal.recommend.candidates.als import AlsSettings
-from shoal.recommend.evaluation.training import fit_both, prepare
+from shoal.recommend.evaluation.training import TrainingSettings, fit_both, prepare
 from shoal.runner.job import find_job
-
-from jobs.train.train_recommender import settings_of as training_settings
 
 DAY = date(2024, 3, 1)
 
@@ -47,6 +46,10 @@ def settings(settings: Settings) -> Settings:
         update={"ranks": [4, 2], "reg_params": [0.1], "alphas": [1.0], "search_iter": 2, "max_iter": 3, "experts": []}
     )
     return settings.model_copy(update={"train_recommender": small})
+
+
+def training_settings(settings: Settings, conf: TrainRecommenderConf) -> TrainingSettings:
+    return RecommenderConf(conf, settings.blend, settings.content, settings.features, settings.recommend).settings()
 
 
 def train(lake: Lake, as_of: date = DAY) -> None:
@@ -110,11 +113,11 @@ def test_training_measures_registers_and_is_the_same_when_run_again(spark: Spark
     assert (same.run.tags["model_version"], same.run.tags["is_champion"]) == ("shoal_recommender/3", "False")
 
 
-def test_events_without_a_time_are_split_at_random(spark: SparkSession, lake: Lake, settings: Settings) -> None:
+def test_events_without_a_time_are_split_at_random(spark: SparkSession, settings: Settings) -> None:
     rows = [(user, item, event, value, None) for user, item, event, value, _ in tastes(datetime(2024, 2, 29))]
     timeless = events(spark, rows)  # type: ignore[arg-type]
     conf = settings.train_recommender.model_copy(update={"ranks": [4], "experts": ["next_item"]})
-    given = training_settings(lake, conf)
+    given = training_settings(settings, conf)
     data = prepare(timeless, given, lambda frame: frame.persist())
     assert data is not None
     assert (data.kind, data.moment, data.until) == ("random", None, None)
@@ -127,12 +130,12 @@ def test_events_without_a_time_are_split_at_random(spark: SparkSession, lake: La
     assert [expert.name for expert in blend.experts] == ["random_holdout"]
 
 
-def test_a_training_pair_weighs_what_was_known_at_the_split(spark: SparkSession, lake: Lake, settings: Settings) -> None:
+def test_a_training_pair_weighs_what_was_known_at_the_split(spark: SparkSession, settings: Settings) -> None:
     """u views a on 1 January and buys it on 1 March: before 1 February that is a view."""
     rows = [("u", "a", "view", None, datetime(2024, 1, 1)), ("u", "a", "purchase", 5.0, datetime(2024, 3, 1))]
     rows += [("v", f"i{n}", "like", None, datetime(2024, 1, 2, n)) for n in range(6)]
     rows += [("u", "liked", "rating", 5.0, datetime(2024, 2, 1)), ("u", "disliked", "rating", 0.5, datetime(2024, 2, 1))]
-    given = training_settings(lake, settings.train_recommender.model_copy(update={"test_ratio": 0.3}))
+    given = training_settings(settings, settings.train_recommender.model_copy(update={"test_ratio": 0.3}))
     data = prepare(events(spark, rows), given, lambda frame: frame.persist())
     assert data is not None and data.moment is not None
     weights = {(r["user_id"], r["item_id"]): r["weight"] for r in data.train.collect()}

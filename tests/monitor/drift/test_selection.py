@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from shoal.errors import UsageError
 from shoal.lake.contract import contract, contract_names
-from shoal.monitor.drift.selection import describe_texts, select_features, select_scores
+from shoal.monitor.drift.selection import describe_decisions, describe_texts, select_features, select_scores
 
 DAY = date(2024, 3, 30)
 
@@ -73,3 +73,10 @@ def test_scores_of_one_part_only(spark: SparkSession) -> None:
     scores = select_scores(recommended, "source", "als")
     assert scores.columns == ["score:als"]
     assert scores.collect() == [(0.5,)]
+
+
+def test_a_decision_is_its_verdict(spark: SparkSession) -> None:
+    decisions = spark.createDataFrame([("i1", "removed", "manual")], "item_id string, verdict string, source string")
+    found = describe_decisions(decisions)
+    assert found.columns == ["verdict", "source"]
+    assert [tuple(row) for row in found.collect()] == [("removed", "manual")]

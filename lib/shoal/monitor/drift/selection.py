@@ -22,6 +22,11 @@ def describe_texts(texts: DataFrame) -> DataFrame:
     return texts.select("kind", "label", F.length("text").alias("text_length"), words.alias("word_count"), hour, "source")
 
 
+def describe_decisions(decisions: DataFrame) -> DataFrame:
+    """What moderators decided: verdict, source; the labels that the moderation model learns. One row per decision."""
+    return decisions.select("verdict", "source")
+
+
 def select_features(
     rows: DataFrame, drift: Mapping[str, str | None], as_of: date, where: str | None = None, age: str | None = None
 ) -> DataFrame:

@@ -36,7 +36,7 @@ from shoal.recommend.candidates.trained import RecommenderSpec, rounded
 from shoal.recommend.evaluation.evaluate import Metrics, evaluate_lists
 from shoal.recommend.evaluation.served import ServingInputs, TrainingPart, served_at_split
 from shoal.recommend.protocol.metrics import mean_metrics, user_metrics
-from shoal.recommend.protocol.significance import bootstrap, is_better
+from shoal.recommend.protocol.significance import Replicates, bootstrap, is_better
 from shoal.recommend.protocol.split import test_part, training_part, with_random_split, with_split_at
 from shoal.recommend.ranking.lists import backfill_lists
 
@@ -101,8 +101,10 @@ class Selected:
     trials: list[Trial]
 
 
-def prepare(events: DataFrame, settings: TrainingSettings, keep: Keep) -> TrainingData | None:
+def prepare(events: DataFrame, settings: TrainingSettings, keep: Keep, moment: int | None = None) -> TrainingData | None:
     """The events (user_id, item_id, event, value, occurred_at) as preferences, split; None where there is no event.
+
+    They are split at `moment` (microseconds since 1970), by default at that of `settings.test_ratio`.
 
     Cost: one shuffle by user and item, whose pairs are cached, as are both parts; one aggregate, one row collected.
     """
@@ -113,7 +115,8 @@ def prepare(events: DataFrame, settings: TrainingSettings, keep: Keep) -> Traini
     facts = times.agg(F.count(F.lit(1)), F.count("value"), share, F.max(micros)).first()
     if facts is None or not facts[0]:
         return None
-    count, moment, until = facts[1], facts[2], facts[3]
+    count, until = facts[1], facts[3]
+    moment = facts[2] if moment is None else moment
     weighed = with_relative_ratings if settings.ratings == "relative" and count else _as_they_are
     everything = keep(weighed(pairs))
 
@@ -217,7 +220,7 @@ def beats(
     A champion that was trained before the moment is compared as it serves. A later one has seen what is sought: its specification
     is fitted on the training part instead; where it is the new one's, they are equal. Cost: the champion's lists, perhaps a fit.
     """
-    spec, train = rival.spec, data.train
+    spec = rival.spec
     has_seen = data.moment is None or spec.trained_until is None or spec.trained_until > data.moment
     if has_seen and spec.decided == chosen.spec.decided:
         return False
@@ -225,10 +228,7 @@ def beats(
         als, blend = fit_both(data, spec.als, spec.experts, content, settings)
         lists = own_lists(data, als, blend, settings).get(spec.serves)
     else:
-        als, wanted = rival.als(train.sparkSession), ListSettings(settings.k, settings.user_batch_size)
-        lists = list_recommender(rival, als, train, data.users, None, wanted)
-        filled = fill_with_als(rival, als, train, data.users, lists, wanted)
-        lists = lists if filled is None else backfill_lists([lists, filled], settings.k)
+        lists = shadow_lists(rival, data, settings)
     if lists is None:
         return True
     mine = chosen.lists.where(F.col("model") == chosen.spec.serves).withColumn("model", F.lit("new"))
@@ -236,6 +236,26 @@ def beats(
     per_user = keep(user_metrics(both, data.part(True), [settings.k], ["new", "champion"]))
     found = bootstrap(per_user, f"ndcg@{settings.k}", ["new", "champion"], settings.space.seed)
     return is_better(found, "new", "champion", settings.max_p_value)
+
+
+def shadow_lists(model: Recommender, data: TrainingData, settings: TrainingSettings) -> DataFrame:
+    """The lists of a saved recommender as it serves, by what was known at the moment: user_id, rank, item_id, score. Lazy."""
+    train, users, wanted = data.train, data.users, ListSettings(settings.k, settings.user_batch_size)
+    als = model.als(train.sparkSession)
+    lists = list_recommender(model, als, train, users, None, wanted)
+    filled = fill_with_als(model, als, train, users, lists, wanted)
+    return lists if filled is None else backfill_lists([lists, filled], settings.k)
+
+
+def compare_recommenders(
+    new: Recommender, old: Recommender, data: TrainingData, settings: TrainingSettings, keep: Keep
+) -> tuple[int, Replicates]:
+    """How many users met something after the moment, and the paired bootstrap of NDCG@k of the models "new" and "old", both as they
+    serve. Neither may have seen an event after the moment. Cost: two lists a user, one evaluation pass, one shuffle by user."""
+    lists = _named(shadow_lists(new, data, settings), "new").unionByName(_named(shadow_lists(old, data, settings), "old"))
+    wanted = data.wanted.drop("is_validation")
+    per_user = keep(user_metrics(lists, wanted, [settings.k], ["new", "old"]))
+    return data.users.count(), bootstrap(per_user, f"ndcg@{settings.k}", ["new", "old"], settings.space.seed)
 
 
 def fit_chosen(

@@ -1,0 +1,41 @@
+"""The loss of what models said, on cases whose truth has become known since: concept drift, which inputs alone do not show.
+
+Each function gives one row per case and model version: model_version, loss. Smaller is better. Frames in, a lazy frame out."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+# A probability of what happened is cut here, as in shoal.mine.probability.paired.log_losses.
+FLOOR = 1e-6
+
+
+def text_losses(scores: DataFrame, labelled: DataFrame) -> DataFrame:
+    """Log loss of the labels (`labelled`: text_id, label) by `scores` (gold.sentiments); what the lexicon said has no probabilities
+    and no row. A label that the model does not know has the probability FLOOR. One shuffle by text."""
+    given = F.greatest(F.coalesce(F.col("probabilities")[F.col("truth")], F.lit(0.0)), F.lit(FLOOR))
+    known = labelled.select("text_id", F.col("label").alias("truth"))
+    both = scores.where(F.col("probabilities").isNotNull()).join(known, "text_id")
+    return both.select("model_version", (-F.log(given)).alias("loss"))
+
+
+def viral_losses(scores: DataFrame, posts: DataFrame) -> DataFrame:
+    """Log loss of "at least threshold_likes" by the first score (gold.viral_posts) of each of `posts` (item_id, likes) and version.
+    Two shuffles by post."""
+    first = _first(scores, ["probability", "threshold_likes"]).join(posts.select("item_id", "likes"), "item_id")
+    happened = F.when(F.col("likes") >= F.col("threshold_likes"), F.col("probability")).otherwise(1 - F.col("probability"))
+    return first.select("model_version", (-F.log(F.greatest(happened, F.lit(FLOOR)))).alias("loss"))
+
+
+def engagement_losses(scores: DataFrame, posts: DataFrame) -> DataFrame:
+    """Absolute error of log1p(likes) by the first prediction (gold.engagement_predictions) of each post and version."""
+    first = _first(scores, ["predicted_likes"]).join(posts.select("item_id", "likes"), "item_id")
+    off = F.log1p("predicted_likes") - F.log1p(F.col("likes").cast("double"))
+    return first.select("model_version", F.abs(off).alias("loss"))
+
+
+def _first(scores: DataFrame, columns: list[str]) -> DataFrame:
+    """Each post's score of its first day by a version: what was said when least was known."""
+    found = F.min_by(F.struct(*columns), "as_of").alias("first")
+    return scores.groupBy("item_id", "model_version").agg(found).select("item_id", "model_version", "first.*")
