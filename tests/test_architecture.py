@@ -49,9 +49,9 @@ def where(path: Path, line: int) -> str:
 ARROWS: dict[str, set[str]] = {
     "conf": set(),
     "spark": {"conf"},
-    "lake": {"conf"},
-    "ingest/formats": {"conf"},
-    "ingest/streaming": {"conf", "lake", "privacy", "ingest", "ingest/formats"},
+    "lake": {"conf", "spark"},
+    "ingest/formats": {"conf", "spark"},
+    "ingest/streaming": {"conf", "lake", "privacy", "ingest", "ingest/formats", "spark"},
     "privacy": {"conf", "lake", "models", "ingest/formats"},
     "ingest": {"conf", "lake", "privacy", "ingest/formats"},
     "ingest/sources": {"conf", "lake", "ingest", "ingest/formats", "ingest/sources/instagram_export"},
@@ -64,18 +64,18 @@ ARROWS: dict[str, set[str]] = {
     "mine/image": {"ingest/formats", "mine/text"},
     "mine/anomalies": set(),
     "mine/duplicates": set(),
-    "mine/probability": set(),
+    "mine/probability": {"spark"},
     "mine/posts": {"mine/probability"},
     "mine/people": {"mine/probability"},
     "experiment": {"conf"},
     "recommend/ranking": {"conf", "features", "experiment", "spark"},
     "recommend/protocol": {"recommend/ranking"},
-    "recommend/candidates": {"conf", "experiment", "recommend/protocol", "recommend/ranking"},
+    "recommend/candidates": {"conf", "experiment", "recommend/protocol", "recommend/ranking", "spark"},
     "recommend/evaluation": {"conf", "recommend/candidates", "recommend/protocol", "recommend/ranking"},
     "recommend/feeds": {"conf", "recommend/candidates", "recommend/ranking"},
     "models": {
         "conf", "lake", "runner", "mine/people", "mine/posts", "mine/probability", "mine/text", "recommend/candidates",
-        "recommend/evaluation",
+        "recommend/evaluation", "spark",
     },
     "monitor/drift": set(),
     # A figure is compared with its past as any other series is.
@@ -83,7 +83,7 @@ ARROWS: dict[str, set[str]] = {
     "monitor/alerts": {"conf", "lake"},
     "publish/report": {"conf", "lake", "monitor/alerts", "recommend/ranking"},
     # A publication carries the champions of text models.
-    "publish/stores": {"conf", "lake", "models"},
+    "publish/stores": {"conf", "lake", "models", "spark"},
     # Reads stores and scores without Spark; of the runner only the clock.
     "publish/api": {"conf", "runner", "publish/stores", "mine/text", "mine/anomalies", "recommend/ranking"},
     "simulate": set(),

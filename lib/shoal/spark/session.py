@@ -49,11 +49,11 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
     is_new = SparkSession.getActiveSession() is None
-    if is_new and env == "local":
+    if is_new and env != "databricks":
         os.environ["JAVA_HOME"] = java_home()
         log4j = home() / "conf" / "spark" / "log4j2.properties"
         given = settings.get("spark.driver.extraJavaOptions", "")
-        own = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {archive_options()}"
+        own = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {archive_options() if env == 'local' else ''}"
         settings["spark.driver.extraJavaOptions"] = f"{own} {given}".strip()
     for key, value in settings.items():
         builder = builder.config(key, value)
