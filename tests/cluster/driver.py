@@ -1,7 +1,8 @@
 """A driver of its own on the cluster: `python -m tests.cluster.driver LAKE RAW AS_OF STEPS [KEY=VALUE ...]`.
 
 STEPS, separated by commas: `ingest` (the four folders of RAW that the demo loads), names of jobs, `pipeline` (every job in order).
-Prints one JSON line a step: job, status, message. Ends with the first exit code that is not 0.
+Prints one JSON line when a step begins and when it has ended: job, status, message, seconds. Ends with the first exit code that is
+not 0.
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ from shoal.spark.session import spark_session
 SOURCES = ("items", "events", "texts", "edges")
 
 
+def say(job: str, status: str, message: str | None = None, seconds: float = 0) -> None:
+    """Print one line about a step."""
+    sys.stdout.write(json.dumps({"job": job, "status": status, "message": message, "seconds": round(seconds, 1)}) + "\n")
+    sys.stdout.flush()
+
+
 def show(step: Step) -> Step:
     """Print how a step ended."""
-    line = {"job": step.job, "status": "up_to_date", "message": None, "seconds": 0}
     if isinstance(step, Result):
-        line |= {"status": step.status, "message": step.message, "seconds": round(step.seconds, 1)}
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+        say(step.job, step.status, step.message, step.seconds)
+    else:
+        say(step.job, "up_to_date")
     return step
 
 
@@ -37,10 +43,15 @@ def run_steps(spark: SparkSession, settings: Settings, lake: str, raw: str, as_o
         if step == "ingest":
             job = find_job("ingest_files")
             given = ({"source": source, "input": f"{raw}/{source}"} for source in SOURCES)
-            done: list[Step] = [show(execute(spark, job, settings, lake, as_of, each)) for each in given]
+            done: list[Step] = []
+            for each in given:
+                say(f"{job.name} {each['source']}", "begun")
+                done.append(show(execute(spark, job, settings, lake, as_of, each)))
         elif step == "pipeline":
-            done = run_pipeline(spark, settings, lake, as_of, jobs_between(settings), ended=show)
+            jobs = jobs_between(settings)
+            done = run_pipeline(spark, settings, lake, as_of, jobs, False, lambda job: say(job.name, "begun"), show)
         else:
+            say(step, "begun")
             done = [show(execute(spark, find_job(step), settings, lake, as_of))]
         for each in done:
             if isinstance(each, Result) and each.exit_code:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from shoal.errors import InputError, one_line
@@ -32,16 +33,16 @@ def store_errors(address: str) -> Iterator[None]:
     bucket or server that is not there, a permission that is missing."""
     try:
         yield
-    except Py4JJavaError as error:
-        raise InputError(f"{address}: {store_answer(error)}") from None
+    except (Py4JJavaError, PySparkException) as error:
+        # pyspark makes exceptions of its own of some that Hadoop raises, whose text has the cause.
+        cause = getattr(error, "java_exception", None)
+        while cause is not None and cause.getCause() is not None:
+            cause = cause.getCause()
+        raise InputError(f"{address}: {_with_advice(one_line(error) if cause is None else cause.toString())}") from None
 
 
-def store_answer(error: Py4JJavaError) -> str:
-    """The first cause of a failure in Java as one line of at most 300 characters, with what to do where that is known."""
-    cause = error.java_exception
-    while cause.getCause() is not None:
-        cause = cause.getCause()
-    text = one_line(Exception(cause.toString()))
+def _with_advice(text: str) -> str:
+    """What a store answered as one line, with what to do where that is known."""
     kinds = {
         "No FileSystem for scheme": "no client of this scheme is among Spark's jars; expected hdfs, s3a, abfss or gs, and its "
         "package by --set spark.jars.packages=...",
@@ -54,7 +55,7 @@ def store_answer(error: Py4JJavaError) -> str:
         "NoAuthWithAWSException": "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role",
     }
     said = next((advice for mark, advice in kinds.items() if mark in text), None)
-    found = text.split("; For more details")[0][:_LONGEST]
+    found = one_line(Exception(text)).split("; For more details")[0][:_LONGEST]
     return found if said is None else f"{said} ({found})"
 
 
@@ -87,7 +88,7 @@ def put_file(spark: SparkSession, source: Path, target: str) -> None:
         files, path, new = file_system(spark, target), hadoop_path(spark, target), hadoop_path(spark, beside)
         try:
             files.mkdirs(path.getParent())
-            files.copyFromLocalFile(False, True, hadoop_path(spark, source.resolve().as_uri()), new)
+            files.copyFromLocalFile(False, True, hadoop_path(spark, f"file://{source.resolve()}"), new)
             # A Hadoop file system renames over nothing that exists.
             files.delete(path, False)
             files.rename(new, path)

@@ -109,6 +109,19 @@ def kill_executor(cluster: Cluster, seconds: float = 60) -> int:
     raise TransientError(f"{cluster.master}: no executor within {seconds:g} s")
 
 
+def kill_worker(cluster: Cluster) -> int:
+    """Kill the first worker that runs and its executors with SIGKILL, as a machine that is lost would be; returns its id.
+
+    Raises TransientError where none runs.
+    """
+    for node in cluster.nodes[1:]:
+        if runs(node.pid, *node.words):
+            for pid in [*executors(Cluster(cluster.master, (cluster.nodes[0], node))), node.pid]:
+                os.kill(pid, signal.SIGKILL)
+            return node.pid
+    raise TransientError(f"{cluster.master}: no worker runs")
+
+
 def _process(folder: Path, main: str, *arguments: str) -> Node:
     """Start one process with a folder of its own for everything, temporary files too."""
     (folder / "tmp").mkdir(parents=True)
