@@ -52,7 +52,7 @@ ARROWS: dict[str, set[str]] = {
     "lake": {"conf", "spark"},
     "ingest/formats": {"conf", "spark"},
     "ingest/streaming": {"conf", "lake", "privacy", "ingest", "ingest/formats", "spark"},
-    "privacy": {"conf", "lake", "models", "ingest/formats"},
+    "privacy": {"conf", "lake", "models", "ingest/formats", "spark"},
     "ingest": {"conf", "lake", "privacy", "ingest/formats"},
     "ingest/sources": {"conf", "lake", "ingest", "ingest/formats", "ingest/sources/instagram_export"},
     "ingest/sources/instagram_export": {"conf", "ingest", "ingest/formats"},

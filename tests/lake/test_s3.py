@@ -60,9 +60,9 @@ def test_a_lake_in_a_bucket(spark: SparkSession, server: S3, tmp_path: Path) -> 
     count = "select count(*) as n, min(user_id) as first from silver.interactions"
     before = json.loads(done("sql", count, "--format", "json"))
     assert before["n"] > 800
-    with urlopen(f"{server.address}/lakes?list-type=2&prefix=one/mlruns/", timeout=30) as listed:
+    with urlopen(f"http://127.0.0.1:{server.port}/lakes?list-type=2&prefix=one/mlruns/", timeout=30) as listed:
         assert b"recommender.json" in listed.read()
-    done("erase", "--user", before["first"])
+    done("erase", "--user", before["first"], "--models-cleared")
     after = json.loads(done("sql", count, "--format", "json"))
     assert after["first"] > before["first"]
     refused = shoal("run", "build_users", *day, lake="s3a://no-such-bucket/one")

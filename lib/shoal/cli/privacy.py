@@ -44,7 +44,7 @@ def erase(
         raise UsageError("--user: an id is empty")
     opened = open_lake(lake, env, sets, "shoal-erase")
     now = utc_now()
-    asking = Lake(opened.spark, opened.root, opened.settings, Run(new_run_id(now), "erase", now))
+    asking = Lake(opened.spark, opened.address, opened.settings, Run(new_run_id(now), "erase", now))
     request = ask_for(asking, to_lake_ids(asking, ids)) if ids else open_request(asking)
     if request is None:
         raise UsageError("no id given, and no unfinished erasure to resume: name people with --user ID or --users FILE")
@@ -52,7 +52,8 @@ def erase(
         show.describe("erase", f"{len(request.people)} people")
         job = find_job("erase_people")
         extras = {"models_cleared": True} if models_cleared else {}
-        result = interruptible(opened.spark, lambda: execute(opened.spark, job, opened.settings, opened.root, now.date(), extras))
+        given = (opened.spark, job, opened.settings, opened.address, now.date(), extras)
+        result = interruptible(opened.spark, lambda: execute(*given))
         show.ended(result)
     summary = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
     sys.stdout.write(json.dumps(summary) + "\n")

@@ -1,7 +1,7 @@
 """An S3 on this machine, for tests: moto's server, in a virtual environment of its own, and the jars of Hadoop's client s3a.
 
-Not for production: it keeps everything in memory and checks no signature. It listens on a free loopback port and is ended by the id of
-the process that was started. `make test-s3` installs it and runs tests/lake/test_s3.py; the jars are 280 MB, so CI does not.
+Not for production: it keeps everything in memory and checks no signature. It listens on a free loopback port and is ended by the
+id of the process that was started. `make test-s3` installs it and runs tests/lake/test_s3.py; the jars are 280 MB, so CI does not.
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True)
 class S3:
-    """A running server: its process, its program, and its address."""
+    """A running server: its process, its program, and its port."""
 
     pid: int
     program: Path
-    address: str
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Its address for clients."""
+        return f"http://127.0.0.1:{self.port}"
 
 
 def s3a_jars() -> Path:
@@ -50,12 +55,13 @@ def spark_settings(server: S3) -> list[str]:
 
 
 def start(program: Path, log: Path) -> S3:
-    """Start `program`, a moto_server, and return when it answers. Raises TransientError with the end of its log where it does not."""
+    """Start `program`, a moto_server, and return when it answers. Raises TransientError, with the end of its log, where it does
+    not."""
     port = free_ports(1)[0]
     with log.open("ab") as out:
         command = [str(program), "-H", "127.0.0.1", "-p", str(port)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-    started = S3(process.pid, program, f"http://127.0.0.1:{port}")
+    started = S3(process.pid, program, port)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and runs(started.pid, program.name):
         if answers(port):
@@ -67,7 +73,7 @@ def start(program: Path, log: Path) -> S3:
 
 def make_bucket(server: S3, name: str) -> None:
     """Make a bucket."""
-    with urlopen(Request(f"{server.address}/{name}", method="PUT"), timeout=30):
+    with urlopen(Request(f"http://127.0.0.1:{server.port}/{name}", method="PUT"), timeout=30):
         pass
 
 
