@@ -24,7 +24,6 @@ from shoal.conf.loading import load
 from shoal.errors import TransientError
 from shoal.lake.lake import Lake, Run
 from shoal.lake.store import Store
-from shoal.simulate.world import WorldConf
 from shoal.simulate.write import write_world
 from shoal.spark.java import java_home
 from shoal.spark.worker_archive import write_archive
@@ -33,14 +32,11 @@ from shoal.testing.hdfs import Hdfs
 from shoal.testing.spark_cluster import Cluster
 
 from tests.cluster.driver import SOURCES, run_steps
-from tests.lake.test_hdfs import OWN
+from tests.lake.test_hdfs import OWN, SMALL, WORLD
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
-WORLD = WorldConf(users=60, items=40, events=1500, texts=120, days=60, seed=5)
 STEPS = ["ingest", "build_users", "train_recommender", "build_recommendations", "find_communities"]
-SETS = ["train_recommender.feedback=implicit", "train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]",
-        "train_recommender.alphas=[1.0]", "train_recommender.max_iter=3", "recommend.k=5"]  # fmt: skip
 LISTS = ("gold.recommendations",)
 COMPARED = ("silver.items", "silver.interactions", "silver.texts", "silver.follows", "features.users", "gold.communities", *LISTS)
 
@@ -65,7 +61,7 @@ class Place:
                  "sql.shuffle.partitions": "2", "databricks.delta.snapshotPartitions": "2"}  # fmt: skip
         own = {"PYSPARK_PYTHON": "./environment/bin/python", "PYSPARK_DRIVER_PYTHON": sys.executable, "JAVA_HOME": java_home(),
                "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder / 'models.db'}"}  # fmt: skip
-        sets = [*SETS, *(f"spark.{name}={value}" for name, value in spark.items())]
+        sets = [*SMALL, *(f"spark.{name}={value}" for name, value in spark.items())]
         command = ["-m", "tests.cluster.driver", self.lake, f"{self.node.web_uri}/raw", str(WORLD.as_of), ",".join(steps), *sets]
         log = (self.folder / "driver.log").open("a")
         return subprocess.Popen(
@@ -97,7 +93,7 @@ def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for source in SOURCES:
             Store(spark, node.uri).copy_in(folder / "raw" / source, f"{node.uri}/raw/{source}")
         local = str(folder / "local")
-        assert run_steps(spark, load("local", SETS), local, str(folder / "raw"), WORLD.as_of, STEPS) == 0
+        assert run_steps(spark, load("local", SMALL), local, str(folder / "raw"), WORLD.as_of, STEPS) == 0
         cluster = spark_cluster.start(nodes)
         yield Place(folder, cluster, node, local)
     finally:

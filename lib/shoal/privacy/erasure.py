@@ -235,8 +235,8 @@ def remove_files(lake: Lake, names: Names) -> int:
     Raises TransientError where a server writes one."""
     count = 0
     if lake.folder is None:
-        for folder in ("reports", ".spark-checkpoints"):
-            lake.store.remove_folder(f"{lake.address}/{folder}")
+        for inside in ("reports", ".spark-checkpoints"):
+            lake.store.remove_folder(f"{lake.address}/{inside}")
     remove_remote_reports(lake)
     for folder in sorted(landing(lake.folder).glob("*")) if lake.folder else ():
         # A part of a split archive may lack the profile.

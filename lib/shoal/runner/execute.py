@@ -96,9 +96,8 @@ def _execute(
         lake.store.require_root()
     except InputError as unreachable:
         # There is nowhere to record it either.
-        seconds = time.monotonic() - clock
-        message = one_line(unreachable)
-        return Result(run.run_id, job.name, job.stage, as_of, "failed", seconds, {}, {}, {}, message, unreachable.exit_code)
+        ended = (time.monotonic() - clock, dict[str, int](), dict[str, int](), dict[str, str](), one_line(unreachable))
+        return Result(run.run_id, job.name, job.stage, as_of, "failed", *ended, unreachable.exit_code)
     _place_checkpoints(spark, lake)
     error: BaseException | None = None
     killed: dict[str, str] | None = None
