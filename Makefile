@@ -10,7 +10,7 @@ STREAM_LAKE ?= demo-stream-lake
 MINUTES ?= 30
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-stream soak test test-slow test-cluster dist lint bench docs lock clean
+.PHONY: help setup demo demo-stream soak test test-slow test-cluster test-s3 dist lint bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -59,6 +59,14 @@ test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kil
 test-cluster: $(VENV)/.dev  ## the tests on HDFS and a standalone Spark cluster alone; part of test-slow
 	$(BIN)/python -m pytest tests/cluster tests/lake/test_hdfs.py --durations=10
 
+build/s3/.done: requirements/s3.txt $(VENV)/.dev
+	$(BIN)/python -m venv build/s3
+	build/s3/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/s3.txt
+	@touch $@
+
+test-s3: build/s3/.done  ## a lake in a bucket of an S3 on this machine (280 MB of jars); not part of the others
+	SHOAL_S3_SERVER=$(CURDIR)/build/s3/bin/moto_server $(BIN)/python -m pytest tests/lake/test_s3.py --durations=10
+
 dist: $(VENV)/.runtime  ## dist/: the wheel for drivers and the archive for workers of a cluster (docs/cluster.md)
 	mkdir -p dist
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
@@ -75,6 +83,8 @@ lock: $(VENV)/.runtime  ## new requirements/*.txt from requirements/*.in
 	set -e; c=; for n in bench dev runtime serve build; do build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 \
 	  --generate-hashes --no-header --no-annotate $${c:+-c $$c} requirements/$$n.in -o requirements/$$n.txt; \
 	  case $$n in bench|dev) c=requirements/$$n.txt;; esac; done
+	build/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+	  requirements/s3.in -o requirements/s3.txt
 
 clean:  ## remove what the other targets made, the virtual environment too
 	rm -rf $(VENV) demo-lake demo-stream-lake build dist .mypy_cache .ruff_cache .hypothesis spark-warehouse

@@ -24,6 +24,7 @@ from shoal.mine.graph.algorithms import engine_for, find_communities
 from shoal.mine.graph.lineage import carry_ids, changes, no_changes
 from shoal.mine.graph.relations import edges_of
 from shoal.runner.command import run_job
+from shoal.spark.checkpoints import cut_lineage
 
 READS = ("silver.follows", "features.edges", "gold.communities")
 WRITES = ("gold.communities", "gold.community_changes")
@@ -58,7 +59,7 @@ def run(lake: Lake, conf: GraphConf, as_of: date) -> None:
         marks = {"relation": F.lit(relation), "method": F.lit(method)}
         before = last_members(lake, relation, as_of)
         if before is not None:
-            members = carry_ids(members, before, as_of.isoformat()).localCheckpoint()
+            members = carry_ids(members, before, as_of.isoformat()).transform(cut_lineage)
         # The table is there from the first run on.
         changed = no_changes(members) if before is None else changes(members, before)
         written["gold.community_changes"].append(changed.withColumns(marks))

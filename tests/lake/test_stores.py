@@ -26,6 +26,7 @@ from shoal.runner.job_lock import alone, job_lock
 
 from tests.lake import test_lake as local
 from tests.lake.test_lake import DAY, NEXT, TABLE, ids, users
+from tests.support.viewfs import mounted
 
 MakeLake = Callable[..., Lake]
 
@@ -35,10 +36,7 @@ def make_lake(request: pytest.FixtureRequest, spark: SparkSession, settings: Set
     """A function that opens the test's lake at a URI, or in the session catalog."""
     root, catalog = str(tmp_path / "lake"), None
     if request.param == "uri":
-        (tmp_path / "lake").mkdir()
-        mount = f"fs.viewfs.mounttable.{tmp_path.name.replace('_', '-').lower()}.link./lake"
-        spark.sparkContext._jsc.hadoopConfiguration().set(mount, (tmp_path / "lake").as_uri())
-        root = f"viewfs://{mount.split('.')[3]}/lake"
+        root = mounted(spark, tmp_path / "lake")
     else:
         catalog = "spark_catalog"
     lakes = settings.model_copy(update={"lake": settings.lake.model_copy(update={"catalog": catalog})})

@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from shoal.conf.sections import Settings
+from shoal.errors import UsageError
 from shoal.lake import log
 from shoal.lake.lake import Lake, Run
-from shoal.spark.session import own_session
+from shoal.spark.session import own_session, refuse_missing_archives
 
 
 def test_the_table_of_a_small_broadcast_join_is_small(spark: SparkSession) -> None:
@@ -103,3 +105,10 @@ def test_runs_in_threads_commit_with_their_own_metadata_at_once(spark: SparkSess
     for name in tables:
         found = [json.loads(commit["userMetadata"])["run_id"] for commit in log.commits(reader.store, name, 10)]
         assert found == [f"run-of-{name}"] * 2
+
+
+def test_an_archive_for_workers_that_is_not_there_is_refused_before_spark_starts(tmp_path: Path) -> None:
+    (tmp_path / "there.tar.gz").touch()
+    refuse_missing_archives({"spark.archives": f"{tmp_path}/there.tar.gz#environment,hdfs://name/elsewhere.tar.gz#more"})
+    with pytest.raises(UsageError, match="spark.archives=dist/none.tar.gz#environment: no such file; `make dist` writes"):
+        refuse_missing_archives({"spark.archives": "dist/none.tar.gz#environment"})

@@ -65,12 +65,12 @@ def evaluate() -> None:
 
 @evaluate_app.command()
 def recommender(
-    train: Annotated[Path, typer.Option(help="Events to learn from: user_id, item_id[, rating, timestamp].", metavar="FILE")],
-    test: Annotated[Path, typer.Option(help="Events to be found: user_id, item_id[, rating].", metavar="FILE")],
+    train: Annotated[str, typer.Option(help="Events to learn from: user_id, item_id[, rating, timestamp].", metavar="FILE")],
+    test: Annotated[str, typer.Option(help="Events to be found: user_id, item_id[, rating].", metavar="FILE")],
     k: Annotated[Optional[int], typer.Option("--k", min=1, max=1000, help="Length of the lists. Default: conf, 10.")] = None,
     model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}, or all.", metavar="NAME")] = "all",
     recommendations: Annotated[
-        Optional[Path], typer.Option(help="Write the lists here: model,user_id,rank,item_id,score.", metavar="FILE")
+        Optional[str], typer.Option(help="Write the lists here: model,user_id,rank,item_id,score.", metavar="FILE")
     ] = None,
     items: Annotated[
         Optional[Path],
@@ -170,7 +170,7 @@ def recommender(
     for frame in (per_user, found.lists, held_out, learned):
         frame.unpersist()
     if lake is not None:
-        params = {"train": train.name, "test": test.name, "k": plan.k, "seed": conf.seed}
+        params = {"train": Path(train).name, "test": Path(test).name, "k": plan.k, "seed": conf.seed}
         report["run_id"] = keep(spark, settings, lake, day, result_from(report), params)
     sys.stdout.write(json.dumps(report) + "\n")
 
@@ -275,7 +275,7 @@ def read_items(spark: SparkSession, path: Path, conf: IngestConf | None = None) 
     )
 
 
-def read_events(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
+def read_events(spark: SparkSession, path: str | Path, conf: IngestConf | None = None) -> DataFrame:
     """The events of a file: user_id, item_id, value (double, null without a rating), occurred_at (null without a time).
 
     Columns go by our names or ALIASES. A number in the time column is unix seconds, or milli- or microseconds by its
@@ -287,7 +287,7 @@ def read_events(spark: SparkSession, path: Path, conf: IngestConf | None = None)
     return rows.select("user_id", "item_id", F.col("_value").alias("value"), F.col("_occurred_at").alias("occurred_at"))
 
 
-def checked_rows(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
+def checked_rows(spark: SparkSession, path: str | Path, conf: IngestConf | None = None) -> DataFrame:
     """The rows of a file of events as they stand there, and `_value`, `_occurred_at` as `read_events` gives them. Raises as it."""
     rows = read_rows(spark, path, ["user_id", "item_id"], ["rating", "timestamp"], ALIASES, conf)
     value, occurred_at = F.col("rating").cast("double"), _time(F.col("timestamp"))

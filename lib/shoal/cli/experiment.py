@@ -32,7 +32,7 @@ experiment_app = typer.Typer(help="Assign users to experiments and compare what 
 def assign(
     experiments: Annotated[Path, typer.Option(help="YAML file of experiments (docs/experiments.md).", metavar="FILE")],
     users: Annotated[Path, typer.Option(help="One row a user, with a column user_id.", metavar="FILE")],
-    output: Annotated[Path, typer.Option(help="user_id, experiment, arm: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")],
+    output: Annotated[str, typer.Option(help="user_id, experiment, arm: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")],
     as_of: AsOfOption = None,
     env: EnvOption = "local",
     sets: SetOption = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -24,7 +23,7 @@ _TABLES = {"features.users": "user_id", "features.items": "item_id", "features.u
 
 def features(
     input_path: InputOption,
-    output: Annotated[Path, typer.Option(help="The rows with features: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")],
+    output: Annotated[str, typer.Option(help="The rows with features: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")],
     table: Annotated[str, typer.Option("--table", help=f"One of {', '.join(_TABLES)}.")] = "features.users",
     id_column: Annotated[str, typer.Option(help="Column with the user or item.", metavar="C")] = "user_id",
     time_column: Annotated[str, typer.Option(help="Column with the time of the event.", metavar="T")] = "occurred_at",

@@ -34,7 +34,7 @@ ALIASES = {"src": ("src_id", *_NAMES["src_id"]), "dst": ("dst_id", *_NAMES["dst_
 EdgesOption = Annotated[
     Path, typer.Option(help="Edges: src, dst, optionally weight; CSV, TSV, text, JSON or Parquet.", metavar="FILE")
 ]
-OutputOption = Annotated[Path, typer.Option(help="One row a node: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
+OutputOption = Annotated[str, typer.Option(help="One row a node: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
 
 
 class RankMethod(str, Enum):

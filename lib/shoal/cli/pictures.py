@@ -32,7 +32,7 @@ ClassesOption = Annotated[
 PicturesOption = Annotated[Path, typer.Option("--input", help="Folder of pictures, with all folders below it.", metavar="FOLDER")]
 NewModelOption = Annotated[Path, typer.Option("--model", help="Save the model in this folder.", metavar="DIR")]
 ModelOption = Annotated[Path, typer.Option("--model", help="Folder of a saved model.", metavar="DIR")]
-OutputOption = Annotated[Path, typer.Option(help="The scored pictures: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
+OutputOption = Annotated[str, typer.Option(help="The scored pictures: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
 
 
 def train_images(input_path: ClassesOption, model: NewModelOption, env: EnvOption = "local", sets: SetOption = None) -> None:

@@ -35,7 +35,7 @@ SearchOption = Annotated[
 MinutesOption = Annotated[
     float, typer.Option("--minutes", min=0.0, help="With --search: the time that it and the training of what it finds may take.")
 ]
-OutputOption = Annotated[Path, typer.Option(help="The scored rows: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
+OutputOption = Annotated[str, typer.Option(help="The scored rows: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
 POST_COUNTS = tuple(f"{part.format(count)}" for count in COUNTS for part in ("predicted_{}", "{}_low", "{}_high"))
 
 
@@ -165,7 +165,7 @@ def read_posts(spark: SparkSession, path: Path, settings: Settings, required: tu
     return rows.withColumn("has_location", F.col("location").isNotNull()).fillna("", ["author_id"])
 
 
-def write_scored(rows: DataFrame, found: DataFrame, names: list[str], version: str, output: Path) -> None:
+def write_scored(rows: DataFrame, found: DataFrame, names: list[str], version: str, output: str) -> None:
     """Write the input's own columns, in the order of the file, then `names` of `found` (by position) and model_version; columns of
     the input that are called as one of these go."""
     made = [*names, "model_version"]

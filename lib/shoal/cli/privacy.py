@@ -12,6 +12,7 @@ import typer
 from shoal.cli.jobs import progress
 from shoal.cli.options import DEFAULT_LAKE, EnvOption, LakeOption, SetOption
 from shoal.cli.query import open_lake
+from shoal.conf.addresses import is_uri
 from shoal.errors import UsageError
 from shoal.lake.lake import Lake, Run
 from shoal.privacy.erasure import ask_for, open_request
@@ -43,7 +44,7 @@ def erase(
         raise UsageError("--user: an id is empty")
     opened = open_lake(lake, env, sets, "shoal-erase")
     now = utc_now()
-    asking = Lake(opened.spark, opened.root, opened.settings, Run(new_run_id(now), "erase", now))
+    asking = Lake(opened.spark, opened.address, opened.settings, Run(new_run_id(now), "erase", now))
     request = ask_for(asking, to_lake_ids(asking, ids)) if ids else open_request(asking)
     if request is None:
         raise UsageError("no id given, and no unfinished erasure to resume: name people with --user ID or --users FILE")
@@ -51,7 +52,8 @@ def erase(
         show.describe("erase", f"{len(request.people)} people")
         job = find_job("erase_people")
         extras = {"models_cleared": True} if models_cleared else {}
-        result = interruptible(opened.spark, lambda: execute(opened.spark, job, opened.settings, opened.root, now.date(), extras))
+        given = (opened.spark, job, opened.settings, opened.address, now.date(), extras)
+        result = interruptible(opened.spark, lambda: execute(*given))
         show.ended(result)
     summary = {**result.summary(), "request_id": request.request_id, "receipt": request.receipt}
     sys.stdout.write(json.dumps(summary) + "\n")
@@ -72,21 +74,20 @@ def ids_in(path: Path) -> list[str]:
 
 def export(
     user: Annotated[str, typer.Option("--user", metavar="ID", help="The person's id.")],
-    output: Annotated[Optional[Path], typer.Option(metavar="FILE", help="The file to write. Default: stdout.")] = None,
+    output: Annotated[Optional[str], typer.Option(metavar="FILE", help="The file to write. Default: stdout.")] = None,
     lake: LakeOption = DEFAULT_LAKE,
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> int:
     """Give all that the lake holds of a person, as one JSON object. Example: shoal export --user u17 --output u17.json"""
-    if output is not None and not output.absolute().parent.is_dir():
-        raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
+    if output is not None and not is_uri(output) and not Path(output).absolute().parent.is_dir():
+        raise UsageError(f"--output {output}: the folder {Path(output).parent} does not exist")
     opened = open_lake(lake, env, sets, "shoal-export")
     pieces = export_person(opened, user, to_lake_ids(opened, [user])[0])
     if output is None:
         sys.stdout.writelines(pieces)
         return 0
-    with output.open("w", encoding="utf-8") as file:
-        file.writelines(pieces)
+    opened.store.write_pieces(output, pieces)
     return 0
 
 

@@ -29,7 +29,7 @@ from shoal.models.text_classifiers import EMOTION, MODERATION, SENTIMENT, champi
 
 score_app = typer.Typer(help="Score a file with a model.", rich_markup_mode=None)
 
-OutputOption = Annotated[Path, typer.Option(help="The scored rows: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
+OutputOption = Annotated[str, typer.Option(help="The scored rows: .csv, .tsv, .jsonl or .parquet.", metavar="FILE")]
 ModelOption = Annotated[Optional[Path], typer.Option(help="Folder of a saved model. Default: the lake's champion.", metavar="DIR")]
 
 
@@ -125,9 +125,7 @@ def score_entities(
     _write(with_entities(rows, F.col(quoted(text_column))), "entities", PATTERNS_VERSION, output)
 
 
-def _classifier(
-    spark: SparkSession, task: str, model: Path | None, lake: str, settings: Settings
-) -> tuple[Classifier, str] | None:
+def _classifier(spark: SparkSession, task: str, model: Path | None, lake: str, settings: Settings) -> tuple[Classifier, str] | None:
     """The classifier and its version: of a folder, else the lake's champion. None for the lexicon: sentiment, where neither a model
     nor a lake is named and the default lake has no champion."""
     if model is not None:
@@ -141,7 +139,7 @@ def _classifier(
     raise InputError(f"--lake {lake}: has no champion of {task}; train one, or name a folder with --model DIR")
 
 
-def _write_lexicon(rows: DataFrame, text_column: str, input_path: Path, output: Path, max_text_length: int) -> None:
+def _write_lexicon(rows: DataFrame, text_column: str, input_path: Path, output: str, max_text_length: int) -> None:
     """Write the rows with the lexicon's sentiment. A column `label`, which is often the truth, stays the file's own."""
     made = ["polarity", "subjectivity", "predicted_label", "model_version"]
     rows = _without(rows, made, text_column, input_path)
@@ -153,7 +151,7 @@ def _write_lexicon(rows: DataFrame, text_column: str, input_path: Path, output: 
 
 
 def _write_classified(
-    rows: DataFrame, text_column: str, input_path: Path, output: Path, task: str, classifier: Classifier, version: str
+    rows: DataFrame, text_column: str, input_path: Path, output: str, task: str, classifier: Classifier, version: str
 ) -> None:
     """Write the rows with a classifier's labels and probabilities."""
     shown = {f"probability_{label}": i + 1 for i, label in enumerate(classifier.labels)}
@@ -166,7 +164,7 @@ def _write_classified(
 
 
 def _rows_of(
-    task: str, input_path: Path, text_column: str, output: Path, env: str, sets: list[str] | None, made: Sequence[str]
+    task: str, input_path: Path, text_column: str, output: str, env: str, sets: list[str] | None, made: Sequence[str]
 ) -> DataFrame:
     """The rows of the input without the columns that the command makes."""
     check_output(output)
@@ -183,7 +181,7 @@ def _without(rows: DataFrame, made: Sequence[str], text_column: str, input_path:
     return rows.select(*[quoted(name) for name in rows.columns if name.casefold() not in folded])
 
 
-def _write(scored: DataFrame, task: str, version: str, output: Path, labels: Sequence[str] = ()) -> None:
+def _write(scored: DataFrame, task: str, version: str, output: str, labels: Sequence[str] = ()) -> None:
     """Write the rows with model_version, and one line of JSON: the task, rows, rows of each predicted label, and where they are."""
     counted = Observation("scored")
     totals: list[Column] = [F.count_if(F.col("predicted_label") == label).alias(f"_{label}") for label in labels]

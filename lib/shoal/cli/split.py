@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from shoal.cli.evaluate import checked_rows
 from shoal.cli.options import EnvOption, SetOption, with_file_settings
+from shoal.conf.addresses import is_uri
 from shoal.conf.loading import load
 from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import check_output, write_rows
@@ -30,8 +31,8 @@ from shoal.spark.session import spark_session
 
 
 def split(
-    source: Annotated[Path, typer.Option("--input", help="Events: user_id, item_id[, rating, timestamp].", metavar="FILE")],
-    output: Annotated[Path, typer.Option(help="Folder of the files; made where it is not.", metavar="DIR")],
+    source: Annotated[str, typer.Option("--input", help="Events: user_id, item_id[, rating, timestamp].", metavar="FILE")],
+    output: Annotated[str, typer.Option(help="Folder of the files; made where it is not.", metavar="DIR")],
     strategy: Annotated[
         Literal["random", "temporal_user", "global_time", "strong"],
         typer.Option(
@@ -64,11 +65,12 @@ def split(
     if last is not None and strategy != "temporal_user":
         raise UsageError(f"--last {last}: goes with --strategy temporal_user, found --strategy {strategy}")
     settings = load(env, with_file_settings(sets))
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--output {output}: {error.strerror}; name a folder") from None
-    files = {name: output / f"{name}.csv" for name in (PARTS if strategy == "strong" else ("train", "test"))}
+    if not is_uri(output):
+        try:
+            Path(output).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--output {output}: {error.strerror}; name a folder") from None
+    files = {name: f"{output.rstrip('/')}/{name}.csv" for name in (PARTS if strategy == "strong" else ("train", "test"))}
     for file in files.values():
         check_output(file)
     spark = spark_session("shoal-evaluate-split", env, settings.spark)
@@ -90,7 +92,7 @@ def split(
     for name, part in parts.items():
         ordered = part.orderBy("user_id", F.col("occurred_at").asc_nulls_first(), "item_id", *ties)
         write_rows(ordered.select(*kept), files[name])
-    written = {name: {"file": str(files[name]), "rows": parts[name].count()} for name in files}
+    written = {name: {"file": files[name], "rows": parts[name].count()} for name in files}
     marked.unpersist()
     sys.stdout.write(json.dumps(written) + "\n")
 

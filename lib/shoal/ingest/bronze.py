@@ -33,6 +33,7 @@ from shoal.ingest.triage import Batch
 from shoal.ingest.validation import as_bronze, silver_of, with_fields, with_verdict
 from shoal.lake.contract import Contract, contract
 from shoal.lake.lake import Lake
+from shoal.spark.checkpoints import cut_lineage
 
 # Names of files up to this number are mapped to their ids by an expression, else by a broadcast join.
 _FEW_FILES = 100
@@ -80,7 +81,7 @@ def parse_small(lake: Lake, conf: IngestConf, as_of: date, candidates: Candidate
     records and derived rows and what ops.ingest_files has of the files. Files that were ingested before are parsed in vain."""
     parsed = [parse(lake, conf, as_of, candidates.source, batch) for batch in candidates.all_files()]
     # Not persist: adaptive execution fills a cache with a job of its own before the query that first reads it.
-    parsed = [replace(each, rows=each.rows.coalesce(1).localCheckpoint(eager=False)) for each in parsed]
+    parsed = [replace(each, rows=each.rows.coalesce(1).transform(cut_lineage, eager=False)) for each in parsed]
     derived = derived_rows([(each.batch.record_type, each.rows.where("_rule is null")) for each in parsed], conf, True)
     frames = [_to_collect(each, conf) for each in parsed] + [each.to_collect() for each in derived]
     collected, known = collect_keys(frames, known_rows(lake, candidates))

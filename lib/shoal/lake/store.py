@@ -6,19 +6,19 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from delta.tables import DeltaTable
-from py4j.protocol import Py4JJavaError
 from pyspark.errors import ParseException
 from pyspark.sql import DataFrame, SparkSession
 
 from shoal.conf.addresses import is_uri, local_path
-from shoal.errors import InputError, UsageError, one_line
+from shoal.errors import UsageError
 from shoal.lake.contract import contract
+from shoal.spark.hadoop_files import file_system, hadoop_path, put_file, store_errors
 
 # Open-source Delta's only catalog, whose tables go by two-part names in Delta's own builders.
 SESSION_CATALOG = "spark_catalog"
@@ -58,13 +58,8 @@ class Store:
         Cost: one request; a name node that is down takes Hadoop's ten seconds of retries."""
         if self.catalog or not is_uri(self.root):
             return
-        try:
+        with store_errors(f"--lake {self.root}"):
             self._file_system(self.root).exists(self._hadoop_path(self.root))
-        except Py4JJavaError as error:
-            cause = error.java_exception
-            while cause.getCause() is not None:
-                cause = cause.getCause()
-            raise InputError(f"--lake {self.root}: {one_line(Exception(cause.toString()))[:300]}") from None
 
     def path(self, name: str) -> str:
         """Return the folder or URI of a table that goes by its path. Raises UsageError for a name without a contract."""
@@ -153,25 +148,27 @@ class Store:
         self._file_system(path).delete(self._hadoop_path(path), True)
 
     def write_text(self, place: str, text: str) -> None:
-        """Write a file, a path or a URI, whole or not at all: beside its place, then renamed. Its parents are made."""
+        """Write a file, a path or a URI, whole or not at all: beside its place, then renamed. Its parents are made.
+        Raises InputError, one line, where the store of a URI refuses."""
+        self.write_pieces(place, [text])
+
+    def write_pieces(self, place: str, pieces: Iterable[str]) -> None:
+        """`write_text` of a text that comes in pieces, one in memory at a time."""
         if not is_uri(place):
             path = Path(place)
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_name(f".{path.name}.{os.getpid()}")
             try:
-                beside.write_text(text, encoding="utf-8")
+                with beside.open("w", encoding="utf-8") as file:
+                    file.writelines(pieces)
                 beside.replace(path)
             finally:
                 beside.unlink(missing_ok=True)
             return
         with tempfile.TemporaryDirectory() as made:
-            (Path(made) / "file").write_text(text, encoding="utf-8")
-            beside_uri = f"{place}.{os.getpid()}.new"
-            self.copy_in(Path(made) / "file", beside_uri)
-        # A Hadoop file system renames over nothing that exists.
-        files = self._file_system(place)
-        files.delete(self._hadoop_path(place), False)
-        files.rename(self._hadoop_path(beside_uri), self._hadoop_path(place))
+            with (Path(made) / "file").open("w", encoding="utf-8") as file:
+                file.writelines(pieces)
+            put_file(self.spark, Path(made) / "file", place)
 
     def copy_in(self, source: Path, target: str) -> None:
         """Copy a local file or folder to `target`, a URI, whose parents are made; what is there is replaced."""
@@ -201,7 +198,7 @@ class Store:
         return bool(self._file_system(path).exists(self._hadoop_path(path)))
 
     def _hadoop_path(self, path: str) -> Any:
-        return self.spark._jvm.org.apache.hadoop.fs.Path(path)
+        return hadoop_path(self.spark, path)
 
     def _file_system(self, path: str) -> Any:
-        return self._hadoop_path(path).getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
+        return file_system(self.spark, path)

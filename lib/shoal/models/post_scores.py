@@ -19,6 +19,7 @@ from shoal.models.influencers import INFLUENCERS, load_influencers
 from shoal.models.lake_posts import model_name
 from shoal.models.posts import ENGAGEMENT, VIRAL, load_engagement, load_viral
 from shoal.models.registry import champion
+from shoal.spark.checkpoints import cut_lineage
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def young_posts(posts: DataFrame, is_young: Column) -> YoungPosts:
     # Words of the past are in no feature of what comes.
     before = past.withColumns({"position": -1 - place, "text": F.lit(None).cast("string")})
     columns = [*POSTS, "key"]
-    prepared = prepare_posts(scored.select(*columns).unionByName(before.select(*columns)), COUNTS).localCheckpoint()
+    prepared = prepare_posts(scored.select(*columns).unionByName(before.select(*columns)), COUNTS).transform(cut_lineage)
     return YoungPosts(scored.select("position", "item_id", "author_id", "created_at"), prepared)
 
 
@@ -75,8 +76,8 @@ def read_engagement(lake: Lake, young: YoungPosts, conf: PostsConf) -> Scores | 
     if found is None:
         return None
     models, past, _ = load_engagement(lake.spark, found.folder)
-    known = young.prepared.join(past.withColumnRenamed("position", "key"), "key", "left").localCheckpoint()
-    predicted = predict_engagement(known, models, conf.interval_coverage).localCheckpoint()
+    known = young.prepared.join(past.withColumnRenamed("position", "key"), "key", "left").transform(cut_lineage)
+    predicted = predict_engagement(known, models, conf.interval_coverage).transform(cut_lineage)
     scores = young.names.join(predicted, "position").drop("position")
     scores = scores.withColumns({"interval_coverage": F.lit(conf.interval_coverage), "model_version": F.lit(found.label)})
     level = models["likes"].level

@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from shoal.arrays import Doubles
 from shoal.errors import InputError, UsageError, one_line
 from shoal.mine.text.saved import replaced_folder
+from shoal.spark.driver_files import read_parquet_folder, written_by_tasks
 
 FORMAT = "shoal-parts-1"
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
@@ -50,7 +51,8 @@ def save_parts(folder: Path, about: Mapping[str, Any], saved: Saved, searched: M
         # Hadoop reads commas, braces and blanks of a path in ways of its own: it writes where there are none.
         place = Path(name)
         for table, rows in saved.tables.items():
-            rows.write.parquet(f"file://{place / table}")
+            with written_by_tasks(rows.sparkSession, place / table) as target:
+                rows.write.parquet(target)
         np.savez(place / "numbers.npz", **saved.numbers)  # type: ignore[arg-type]
         (place / "words.json").write_text(json.dumps(saved.words, ensure_ascii=False), "utf-8")
         said = {"format": FORMAT, "tables": list(saved.tables), **about}
@@ -78,18 +80,18 @@ def read_about(folder: Path, task: str) -> dict[str, Any]:
 
 
 def load_parts(spark: SparkSession, folder: Path, about: Mapping[str, Any]) -> Saved:
-    """What a folder holds. Raises InputError for files that are damaged. Tables are read lazily."""
+    """What a folder holds. Raises InputError for files that are damaged. Tables are read lazily,
+    on a cluster into the driver's memory."""
     place = folder.resolve()
     if not _PLAIN.fullmatch(str(place)):
         # It goes with the process: tables are read from it later.
         holder = tempfile.mkdtemp(prefix="shoal-model-")
         place = Path(shutil.copytree(place, Path(holder) / "model"))
     try:
-        tables = {name: spark.read.parquet(f"file://{place / name}") for name in about["tables"]}
+        tables = {name: read_parquet_folder(spark, place / name) for name in about["tables"]}
         words = json.loads((place / "words.json").read_text(encoding="utf-8"))
         with np.load(place / "numbers.npz") as arrays:
             numbers = {name: np.asarray(arrays[name], np.float64) for name in arrays.files}
     except (Py4JError, PySparkException, OSError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{folder}: the model's files are damaged: {one_line(error)}; train it again") from None
     return Saved(tables, numbers, words)
-

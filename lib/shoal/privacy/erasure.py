@@ -22,6 +22,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from shoal.conf.addresses import is_uri
 from shoal.errors import TransientError, UsageError
 from shoal.ingest.formats.archives import label_of, landing, owner_in
 from shoal.lake.contract import LAYERS, contract
@@ -30,6 +31,7 @@ from shoal.lake.maintenance import purge_history
 from shoal.models.registry import remote_store, retire
 from shoal.privacy.mentions import Names, file_names, is_loud, rewriter
 from shoal.privacy.people import REQUESTS, people_of, rows_of_people, tables_of_people
+from shoal.spark.hadoop_files import names_in
 
 # Folders of a lake that hold no file anybody put there: tables, models, locks, what streams remember.
 KEPT = (*LAYERS, "mlruns", ".locks", ".checkpoints")
@@ -37,6 +39,8 @@ KEPT = (*LAYERS, "mlruns", ".locks", ".checkpoints")
 WAITING = "inbox"
 # Tables whose rows name an item of another user as their reason.
 BECAUSE_TABLES = ("gold.recommendations", "gold.item_audiences")
+# A report lies in a folder of its day.
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # An archive is of the person whom one of these files names.
 PROFILES = ("personal_information.json", "profile.json")
 
@@ -210,9 +214,9 @@ def clear_because_items(lake: Lake, name: str, items: DataFrame) -> int:
 
 def other_files(lake: Lake) -> list[Path]:
     """The files of the lake that are no tables and no models: reports, raw and landed copies; of a lake at a URI
-    only those in report.folder."""
+    only those in report.folder, where that is local."""
     folders = [lake.folder] if lake.folder and lake.folder.is_dir() else []
-    if lake.settings.report.folder:
+    if lake.settings.report.folder and not is_uri(lake.settings.report.folder):
         folders.append(Path(lake.settings.report.folder))
     found = []
     for folder in folders:
@@ -226,11 +230,14 @@ def other_files(lake: Lake) -> list[Path]:
 
 def remove_files(lake: Lake, names: Names) -> int:
     """Delete the lake's other files in which a name stands, and a whole archive that is one of the people's; return how many.
-    Bronze has every record of a raw copy, and a report is made again by its job. Of a lake at a URI all reports go. Files that wait
-    to be ingested (WAITING) lose the people's lines and keep those of others. Raises TransientError where a server writes one."""
+    Bronze has every record of a raw copy, and a report is made again by its job. Of a lake at a URI all reports go, and what killed
+    jobs have left of their checkpoints. Files that wait to be ingested (WAITING) lose the people's lines and keep those of others.
+    Raises TransientError where a server writes one."""
     count = 0
     if lake.folder is None:
-        lake.store.remove_folder(f"{lake.address}/reports")
+        for inside in ("reports", ".spark-checkpoints"):
+            lake.store.remove_folder(f"{lake.address}/{inside}")
+    remove_remote_reports(lake)
     for folder in sorted(landing(lake.folder).glob("*")) if lake.folder else ():
         # A part of a split archive may lack the profile.
         is_theirs = owner_in(label_of(folder)) in names.stand_ins
@@ -248,6 +255,16 @@ def remove_files(lake: Lake, names: Names) -> int:
             (file.parent / f".{file.name}.crc").unlink(missing_ok=True)
             count += 1
     return count
+
+
+def remove_remote_reports(lake: Lake) -> None:
+    """Delete the reports of all days in report.folder where that is a URI, and nothing else there. Raises InputError, one line,
+    where its store does not answer."""
+    folder = lake.settings.report.folder or ""
+    if is_uri(folder):
+        for name in names_in(lake.spark, folder):
+            if _DAY.fullmatch(name):
+                lake.store.remove_folder(f"{folder.rstrip('/')}/{name}/report.html")
 
 
 def drop_lines(file: Path, names: Names) -> int:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from shoal.lake.contract import LAYERS, Contract, contract, contract_names
 from shoal.lake.lake import Lake
+from shoal.spark.checkpoints import cut_lineage
 
 REQUESTS = "ops.erasure_requests"
 PEOPLE = "value string, person string, is_name boolean"
@@ -65,7 +66,7 @@ def rows_of_people(lake: Lake, name: str, people: DataFrame) -> DataFrame | None
         for parent in parents(each.table):
             if parent not in asked:
                 found = rows_of_people(lake, parent, people)
-                asked[parent] = found if found is None or len(made.erased_with) < 2 else found.localCheckpoint()
+                asked[parent] = found if found is None or len(made.erased_with) < 2 else found.transform(cut_lineage)
             theirs = asked[parent]
             if theirs is not None:
                 renamed = theirs.select(*[F.col(t).alias(f"_their_{m}") for m, t in each.by.items()], "person")

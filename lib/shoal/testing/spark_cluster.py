@@ -1,14 +1,17 @@
 """A standalone Spark cluster of a master and two workers on this machine, for tests: processes with folders of their own.
 
 Not for production. Spark's classes are those of pyspark's wheel; nothing else is shared: each worker has its own folder, and its
-Python is the archive that the driver sends. It listens on free loopback ports and is ended by the ids of the processes that were
-started, never by name.
+Python is the archive that the driver sends. Root starts the processes as the user `nobody`, who cannot read what a driver keeps for
+itself; their time zone is not UTC, and they have no locale. It listens on free loopback ports and is ended by the ids of the
+processes that were started, never by name.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 from shoal.errors import TransientError
@@ -52,7 +56,8 @@ class Cluster:
 
 
 def start(folder: Path, workers: int = 2, memory: str = "2g") -> Cluster:
-    """Start a master and workers of one core each; returns when every worker is registered.
+    """Start a master and workers of one core each; returns when every worker is registered. Started by root, `folder` must
+    be one that other users can reach.
 
     Raises TransientError with the end of a log where one does not come up; none of them runs then.
     """
@@ -104,6 +109,19 @@ def kill_executor(cluster: Cluster, seconds: float = 60) -> int:
     raise TransientError(f"{cluster.master}: no executor within {seconds:g} s")
 
 
+def kill_worker(cluster: Cluster) -> int:
+    """Kill the first worker that runs and its executors with SIGKILL, as a machine that is lost would be; returns its id.
+
+    Raises TransientError where none runs.
+    """
+    for node in cluster.nodes[1:]:
+        if runs(node.pid, *node.words):
+            for pid in [*executors(Cluster(cluster.master, (cluster.nodes[0], node))), node.pid]:
+                os.kill(pid, signal.SIGKILL)
+            return node.pid
+    raise TransientError(f"{cluster.master}: no worker runs")
+
+
 def _process(folder: Path, main: str, *arguments: str) -> Node:
     """Start one process with a folder of its own for everything, temporary files too."""
     (folder / "tmp").mkdir(parents=True)
@@ -113,18 +131,25 @@ def _process(folder: Path, main: str, *arguments: str) -> Node:
     logging = f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"
     command = [java(), "-Xmx256m", f"-Djava.io.tmpdir={folder / 'tmp'}", logging, "-cp", str(spark_jars_folder() / "*"), main,
                "--host", "127.0.0.1", *arguments]  # fmt: skip
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    # Nothing of this process's environment: no virtual environment, no path to this project, no credentials.
-    # The machine's own Python stands first: a version manager's shim asks a home that is another one here.
-    kept["PATH"] = f"{Path(sys.base_prefix) / 'bin'}:{kept.get('PATH', '')}"
     temporary = str(folder / "tmp")
-    # The launcher of executors asks for Scala's version, which Spark's own scripts set.
-    kept["SPARK_SCALA_VERSION"] = "2.12"
-    environment = kept | {"JAVA_HOME": java_home(), "SPARK_HOME": str(spark_jars_folder().parent), "HOME": str(folder),
-                          "TMPDIR": temporary, "SPARK_LOCAL_DIRS": temporary, "SPARK_LOCAL_IP": "127.0.0.1"}  # fmt: skip
+    # Nothing of this process's environment: no virtual environment, no path to this project, no credentials, no locale.
+    environment = {
+        # The machine's own Python stands first: a version manager's shim asks a home that is another one here.
+        "PATH": f"{Path(sys.base_prefix) / 'bin'}:{os.environ.get('PATH', '')}",
+        "JAVA_HOME": java_home(), "SPARK_HOME": str(spark_jars_folder().parent), "HOME": str(folder), "TZ": "America/St_Johns",
+        "TMPDIR": temporary, "SPARK_LOCAL_DIRS": temporary, "SPARK_LOCAL_IP": "127.0.0.1",
+        # The launcher of executors asks for Scala's version, which Spark's own scripts set.
+        "SPARK_SCALA_VERSION": "2.12",
+    }  # fmt: skip
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        for place in (folder, folder / "tmp"):
+            shutil.chown(place, nobody.pw_uid, nobody.pw_gid)
     with (folder / "node.log").open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, **user
         )
     return Node(process.pid, main, folder)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 from shoal.ingest.streaming.checkpoints import has_content, read_checkpoint
 
 OFFSETS = 'v1\n{"batchWatermarkMs":0,"batchTimestampMs":1,"conf":{}}\n'
@@ -57,10 +58,10 @@ def test_a_spoiled_one_is_told(tmp_path: Path, spoil: Callable[[Path], object], 
     assert read_checkpoint(folder) == (None, says)
 
 
-def test_a_missing_and_an_empty_one(tmp_path: Path) -> None:
+def test_a_missing_and_an_empty_one(spark: SparkSession, tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path / "nowhere") == (None, "it is not there")
     assert read_checkpoint(tmp_path) == (None, "it is empty")
-    assert not has_content(tmp_path)
+    assert not has_content(spark, str(tmp_path))
 
 
 def test_the_list_of_files_must_reach_as_far_as_the_offsets(tmp_path: Path) -> None:

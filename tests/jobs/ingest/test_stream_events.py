@@ -26,6 +26,7 @@ from shoal.runner.execute import Result, execute
 from shoal.runner.job import find_job
 
 from tests.runner.test_kill import kill_when, start
+from tests.support.viewfs import mounted
 
 DAY = date(2024, 1, 1)
 JOB = find_job("stream_events")
@@ -45,6 +46,7 @@ class Flow:
         self.spark, self.root, self.input = spark, folder / "lake", folder / "in"
         self.input.mkdir()
         self.sets = [f"input={self.input}"]
+        self.address = str(self.root)
 
     def file(self, name: str, *lines: str) -> Path:
         """A file that is put there whole."""
@@ -64,10 +66,10 @@ class Flow:
 
     def run(self, *sets: str, replay: bool = False) -> Result:
         settings = load("local", [*self.sets, *sets], "stream_events")
-        return execute(self.spark, JOB, settings, self.root, DAY, {"replay": True} if replay else {})
+        return execute(self.spark, JOB, settings, self.address, DAY, {"replay": True} if replay else {})
 
     def lake(self) -> Lake:
-        return Lake(self.spark, self.root, load(), Run("reader"))
+        return Lake(self.spark, self.address, load(), Run("reader"))
 
     def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
         found = self.lake().read(table, missing_ok=True).select(*columns).collect()
@@ -216,6 +218,23 @@ def test_a_lost_checkpoint_is_refused_and_a_replay_leaves_no_doubles(flow: Flow)
     assert "ops.streams of this lake does not have" in (flow.run().message or "")
     shutil.rmtree(flow.root / ".checkpoints")
     assert "ops.streams of this lake does not have" in (flow.run().message or "")
+
+
+@pytest.mark.slow
+def test_on_a_lake_at_a_uri_the_checkpoint_lies_there_too(flow: Flow, spark: SparkSession) -> None:
+    flow.address = mounted(spark, flow.root)
+    flow.file("a.jsonl", event(1))
+    assert flow.run().status == "succeeded"
+    flow.file("b.jsonl", event(2), event(1))
+    assert flow.run().tags["records"] == "2"
+    assert flow.ids() == ["e1", "e2"]
+    assert sorted(p.name for p in (flow.checkpoint() / "offsets").iterdir() if p.name.isdigit()) == ["0", "1"]
+    for name in ("offsets/1", "offsets/.1.crc"):
+        (flow.checkpoint() / name).unlink()
+    assert "it ends with batch 0, the lake has batch 1: it is an older copy" in (flow.run().message or "")
+    missing = flow.run(f"input={flow.address}/nowhere")
+    assert missing.exit_code == 3
+    assert missing.message == f"{flow.address}/nowhere: no such folder; the stream reads the files that are put there"
 
 
 @pytest.mark.slow

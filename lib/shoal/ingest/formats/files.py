@@ -10,6 +10,7 @@ import gzip
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from shoal.conf.addresses import is_uri
 from shoal.conf.loading import load
 from shoal.conf.sections import IngestConf
 from shoal.errors import InputError, TransientError, UsageError, one_line
@@ -32,6 +34,8 @@ from shoal.ingest.formats.names import by_plain, plain
 from shoal.ingest.formats.parsing import Stretch
 from shoal.ingest.formats.reading import Columns, TextReading, each_stretch, stretches_of
 from shoal.ingest.formats.storage import file_size
+from shoal.spark.driver_files import written_by_tasks
+from shoal.spark.hadoop_files import is_folder, put_file
 
 # What is written: the last suffix decides the form; `.gz` may follow a form of text.
 FORMS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
@@ -144,10 +148,12 @@ def check_output(path: str | Path) -> None:
     """Nothing, where `write_rows` can write `path`: for a command to call before its long work.
 
     Raises UsageError, one line, for an unknown ending, a folder that does not exist or cannot be written to, or a folder
-    in the file's place.
+    in the file's place. Of a URI only the ending is looked at: a session, which comes later, asks the store.
     """
     target = Path(path)
     form_of(target)
+    if is_uri(path):
+        return
     if target.is_dir():
         raise UsageError(f"{path}: is a folder; expected the name of a file")
     if not target.parent.is_dir():
@@ -157,23 +163,37 @@ def check_output(path: str | Path) -> None:
 
 
 def write_rows(df: DataFrame, path: str | Path) -> None:
-    """Write the rows as ONE file, in the order of the frame's partitions; the ending states the form.
+    """Write the rows as ONE file, at a path or a URI, in the order of the frame's partitions; the ending states the form.
 
     CSV and TSV: a header, LF, `""` for a quote, null as an empty field, nested columns as JSON. JSON lines: null fields
     excluded. `.gz` compresses text. An empty frame gives a file with a header and no rows. The file appears whole or not
     at all: it is made beside its place, then renamed over what was there.
 
-    Raises UsageError as `check_output` does; TransientError for a full disk. Cost: the partitions are written in
-    parallel, then joined on the driver as a stream (bytes, or Parquet row groups): memory does not grow with the rows.
-    The folder must be one that driver and workers share.
+    Raises UsageError as `check_output` does, and for a local path on a cluster; InputError where the store of a URI refuses;
+    TransientError for a full disk. Cost: the partitions are written in parallel, then joined on the driver as a stream (bytes, or
+    Parquet row groups): memory does not grow with the rows. A file at a URI lies on the driver's disk meanwhile.
     """
     check_output(path)
-    target = Path(path)
+    if is_uri(path):
+        with tempfile.TemporaryDirectory(prefix="shoal-output-") as made:
+            here = Path(made) / Path(path).name
+            parent, name = str(path).rsplit("/", 1)
+            if is_folder(df.sparkSession, str(path)):
+                raise UsageError(f"{path}: is a folder; expected the name of a file")
+            _write_file(df, here, f"{parent}/.{name}.{secrets.token_hex(4)}")
+            put_file(df.sparkSession, here, str(path))
+        return
+    _write_file(df, Path(path), None)
+
+
+def _write_file(df: DataFrame, target: Path, shared: str | None) -> None:
+    """`write_rows` to the driver's disk. `shared`: a folder that tasks on a cluster see, made and removed here."""
     form = form_of(target)
     mark = secrets.token_hex(4)
-    parts, whole = (target.parent / f".{target.name}.{mark}.{kind}" for kind in ("parts", "whole"))
+    parts, whole = (target.parent.resolve() / f".{target.name}.{mark}.{kind}" for kind in ("parts", "whole"))
     try:
-        _write_parts(df, parts, form, target.suffix.lower() == ".gz")
+        with written_by_tasks(df.sparkSession, parts, shared) as place:
+            _write_parts(df, place, form, target.suffix.lower() == ".gz")
         files = sorted(part for part in parts.iterdir() if part.name.startswith("part-"))
         if form == "parquet":
             _join_parquet(files, whole)
@@ -184,7 +204,7 @@ def write_rows(df: DataFrame, path: str | Path) -> None:
         whole.replace(target)
     except Exception as error:
         if "No space left on device" in str(error):
-            raise TransientError(f"{path}: no space left on the disk; free some and run the command again") from None
+            raise TransientError(f"{target}: no space left on the disk; free some and run the command again") from None
         raise
     finally:
         shutil.rmtree(parts, ignore_errors=True)
@@ -365,18 +385,13 @@ def _seen_in(stretch: Stretch, conf: IngestConf) -> Seen:
     return seen
 
 
-def _local(path: Path) -> str:
-    """The path as Hadoop writes it: with its scheme, or another default file system would be asked; not percent-encoded."""
-    return f"file://{path.resolve()}"
-
-
-def _write_parts(df: DataFrame, folder: Path, form: str, is_gzip: bool) -> None:
-    """One file a partition, without headers."""
+def _write_parts(df: DataFrame, folder: str, form: str, is_gzip: bool) -> None:
+    """One file a partition, without headers. `folder`: a URI, not percent-encoded."""
     compression = "gzip" if is_gzip else "none"
     if form == "parquet":
-        df.write.parquet(_local(folder))
+        df.write.parquet(folder)
     elif form == "jsonl":
-        df.write.option("compression", compression).json(_local(folder))
+        df.write.option("compression", compression).json(folder)
     else:
         columns = [F.col(quoted(field.name)) for field in df.schema.fields]
         flat = [
@@ -392,7 +407,7 @@ def _write_parts(df: DataFrame, folder: Path, form: str, is_gzip: bool) -> None:
             ignoreLeadingWhiteSpace="false",
             ignoreTrailingWhiteSpace="false",
             compression=compression,
-        ).csv(_local(folder))
+        ).csv(folder)
 
 
 def _header_line(names: Sequence[str], delimiter: str) -> bytes:

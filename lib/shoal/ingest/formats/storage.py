@@ -124,4 +124,6 @@ def _opened(path: str) -> Iterator[tuple[Any, str]]:
         if not is_store:
             raise
         cause = " ".join(str(error).split())[:300] or type(error).__name__
+        if scheme == "hdfs":
+            cause += "; without Hadoop's native library HDFS is read by WebHDFS: webhdfs://NAMENODE:9870/..."
         raise InputError(f"{path}: cannot be read: {cause}; check the address, the network and the credentials") from None

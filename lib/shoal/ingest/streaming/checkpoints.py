@@ -2,14 +2,26 @@
 
 Spark's layout (HDFSMetadataLog): `metadata` is JSON with the query's id; `offsets/N` and `commits/N` are a line `v1` and lines of
 JSON, one file a batch; `sources/0/N` is the file source's list of files, `N.compact` now and then. A batch's offsets are
-written before it runs, its commit after. No Spark here: a lost or damaged checkpoint must be known before a query starts.
+written before it runs, its commit after. No Spark job here: a lost or damaged checkpoint must be known before a query starts.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from shoal.conf.addresses import is_uri
+from shoal.spark.hadoop_files import exists, get_file, names_in
+
+# Files of a checkpoint that are looked at: of the query, and of a batch.
+_KEPT = re.compile(r"metadata|\d+(\.compact)?")
 
 
 @dataclass(frozen=True)
@@ -21,9 +33,35 @@ class Checkpoint:
     done: int
 
 
-def has_content(folder: Path) -> bool:
-    """Whether anything lies in the folder."""
+def has_content(spark: SparkSession, folder: str) -> bool:
+    """Whether anything lies in the folder, a path or a URI."""
+    return bool(names_in(spark, folder)) if is_uri(folder) else _is_filled(Path(folder))
+
+
+def _is_filled(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
+
+
+@contextmanager
+def local_checkpoint(spark: SparkSession, address: str) -> Iterator[Path]:
+    """Yield a checkpoint's folder, or, of one at a URI, a copy for the block of what `read_checkpoint` looks at: the names of all
+    files, and what is in the last two of each folder. Raises InputError, one line, where the store does not answer."""
+    if not is_uri(address):
+        yield Path(address)
+        return
+    with tempfile.TemporaryDirectory(prefix="shoal-checkpoint-") as made:
+        copy = Path(made) / "checkpoint"
+        for inside in ("", "offsets", "commits", "sources/0"):
+            folder = f"{address}/{inside}".rstrip("/")
+            names = [name for name in names_in(spark, folder) if _KEPT.fullmatch(name)]
+            names.sort(key=lambda name: int(name.split(".")[0]) if name[0].isdigit() else -1)
+            if exists(spark, folder):
+                (copy / inside).mkdir(parents=True, exist_ok=True)
+            for name in names[:-2]:
+                (copy / inside / name).touch()
+            for name in names[-2:]:
+                get_file(spark, f"{folder}/{name}", copy / inside / name)
+        yield copy
 
 
 def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str]:
@@ -31,7 +69,7 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, str]:
 
     Spark looks at the last two planned batches, the last done one and the source's own list; those are looked at here.
     """
-    if not has_content(folder):
+    if not _is_filled(folder):
         return None, "it is not there" if not folder.exists() else "it is empty"
     try:
         identity = json.loads((folder / "metadata").read_text(encoding="utf-8"))

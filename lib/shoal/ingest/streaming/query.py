@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQuery
 
+from shoal.conf.addresses import is_uri
 from shoal.conf.sections import StreamEventsConf
 from shoal.errors import InputError, ShoalError
 from shoal.ingest.columns import json_pairs, takes_unknown
@@ -23,7 +23,7 @@ from shoal.ingest.formats.reading import seen_names
 from shoal.ingest.record_type import RecordType
 from shoal.ingest.streaming.batches import Counts, load_batch, read_files
 from shoal.ingest.streaming.kafka import as_told, reach, refusal, refuse_unreadable, source_options
-from shoal.ingest.streaming.streams import Stream, open_stream, stream_name
+from shoal.ingest.streaming.streams import Stream, input_folder, open_stream, stream_name
 from shoal.lake.lake import Lake
 from shoal.privacy.guard import check_pseudonymisation
 
@@ -42,16 +42,12 @@ def read_stream(lake: Lake, conf: StreamEventsConf, stream: Stream) -> DataFrame
     # A file that is moved here late keeps its old date: by default the source would leave out what is a week older than the
     # newest, without a word.
     reader = reader.format("binaryFile").schema(_LISTING).option("recursiveFileLookup", True).option("maxFileAge", "36500d")
-    return (
-        reader.option("maxFilesPerTrigger", conf.max_files_per_trigger)
-        .load(str(Path(conf.input or "").resolve()))
-        .select("path", "length")
-    )
+    return reader.option("maxFilesPerTrigger", conf.max_files_per_trigger).load(input_folder(conf)).select("path", "length")
 
 
 def note_unreadable(lake: Lake, conf: StreamEventsConf) -> None:
     """Name the files of the folder whose names are not UTF-8 in the run's tags and the log: Spark does not see them."""
-    names = unreadable_names(conf.input) if conf.source == "files" and conf.input else []
+    names = unreadable_names(conf.input) if conf.source == "files" and conf.input and not is_uri(conf.input) else []
     if names:
         shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
         lake.run.note(unreadable_files=f"{len(names)}: {shown}; the name is not UTF-8, rename the file")
@@ -118,7 +114,7 @@ def started(arrived: DataFrame, conf: StreamEventsConf, stream: Stream, load: Ca
 def run_stream(lake: Lake, conf: StreamEventsConf, as_of: date, record_types: tuple[RecordType, ...], replay: bool = False) -> None:
     """Write what the stream has, from where it was left; see jobs/ingest/stream_events.py. `record_types` have the same fields, and
     each record is of one of them."""
-    name = stream_name(conf)
+    name = stream_name(lake.spark, conf)
     # Option values are in the plan, and a plan is in error messages.
     lake.spark.conf.set("spark.sql.redaction.options.regex", "(?i)url|password|secret|jaas|token|keystore")
     if conf.source == "kafka":

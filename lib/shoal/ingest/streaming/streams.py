@@ -6,14 +6,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from shoal.conf.addresses import is_uri
 from shoal.conf.sections import StreamEventsConf
 from shoal.errors import InputError, UsageError
 from shoal.ingest.record_type import RecordType
-from shoal.ingest.streaming.checkpoints import has_content, read_checkpoint
+from shoal.ingest.streaming.checkpoints import has_content, local_checkpoint, read_checkpoint
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
+from shoal.spark import hadoop_files
 
 EVENTS = "events"
 
@@ -52,25 +55,32 @@ def stream_key(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def stream_name(conf: StreamEventsConf) -> str:
+def stream_name(spark: SparkSession, conf: StreamEventsConf) -> str:
     """What the stream is known by: kafka:TOPIC or files:FOLDER, with the record type where it is not events: read as another record
-    type, the same topic is another stream. Raises UsageError where the setting is missing."""
+    type, the same topic is another stream. Raises UsageError where the setting is missing, InputError where the folder is."""
     suffix = "" if conf.record_type == EVENTS else f" as {conf.record_type}"
     if conf.source == "kafka":
         return f"kafka:{conf.topic}{suffix}"
     if not conf.input:
         raise UsageError("source=files needs a folder: --set input=FOLDER")
-    if not Path(conf.input).is_dir():
+    is_there = hadoop_files.is_folder(spark, conf.input) if is_uri(conf.input) else Path(conf.input).is_dir()
+    if not is_there:
         raise InputError(f"{conf.input}: no such folder; the stream reads the files that are put there")
-    return f"files:{Path(conf.input).resolve()}{suffix}"
+    return f"files:{input_folder(conf)}{suffix}"
 
 
-def checkpoint_folder(lake: Lake, conf: StreamEventsConf, name: str) -> Path:
-    """The folder of the stream's checkpoints. Raises UsageError with a catalog and no folder named."""
-    if conf.checkpoint_location is None and not lake.is_local:
+def input_folder(conf: StreamEventsConf) -> str:
+    """The folder that a stream of files reads: an absolute local path, or the URI without a trailing slash."""
+    given = conf.input or ""
+    return given.rstrip("/") if is_uri(given) else str(Path(given).resolve())
+
+
+def checkpoint_folder(lake: Lake, conf: StreamEventsConf, name: str) -> str:
+    """The folder of the stream's checkpoints, a path or a URI. Raises UsageError with a catalog and no folder named."""
+    if conf.checkpoint_location is None and lake.settings.lake.catalog:
         raise UsageError("a catalog has no folder for checkpoints: --set checkpoint_location=/Volumes/<catalog>/<schema>/<volume>")
-    base = Path(conf.checkpoint_location) if conf.checkpoint_location else lake.root / ".checkpoints"
-    return base / "stream_events" / stream_key(name)
+    base = (conf.checkpoint_location or f"{lake.address}/.checkpoints").rstrip("/")
+    return f"{base}/stream_events/{stream_key(name)}"
 
 
 def open_stream(lake: Lake, conf: StreamEventsConf, name: str, record_types: tuple[RecordType, ...], replay: bool) -> Stream:
@@ -91,7 +101,7 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, record_types: tup
         )
         known = rows[0] if rows else None
     if known is None and not replay:
-        traces = [str(base)] if has_content(base) else []
+        traces = [base] if has_content(lake.spark, base) else []
         traces += [
             f"rows in {record_type.bronze}" for record_type in record_types if has_batches(lake, record_type, stream_key(name))
         ]
@@ -102,14 +112,14 @@ def open_stream(lake: Lake, conf: StreamEventsConf, name: str, record_types: tup
             )
     if known is None or replay:
         number = (known["checkpoint_generation"] if known else 0) + 1
-        while has_content(base / f"g{number}"):
+        while has_content(lake.spark, f"{base}/g{number}"):
             number += 1
-        stream = Stream(name, number, str(base / f"g{number}"), replay, lake.run.run_id, conf.record_type, record_types)
+        stream = Stream(name, number, f"{base}/g{number}", replay, lake.run.run_id, conf.record_type, record_types)
         types = ", ".join(f"{n} {c.type}" for n, c in contract("ops.streams").columns.items() if n != "run_id")
         row = (name, number, stream.folder, replay, lake.run.started_at)
         lake.insert_if_absent("ops.streams", lake.spark.createDataFrame([row], types))
         return stream
-    folder = str(base / f"g{known['checkpoint_generation']}")
+    folder = f"{base}/g{known['checkpoint_generation']}"
     stream = Stream(
         name, known["checkpoint_generation"], folder, known["is_replay"], known["run_id"], conf.record_type, record_types
     )
@@ -126,10 +136,11 @@ def checkpoint_fault(lake: Lake, stream: Stream) -> str:
     """Why the stream cannot resume from its checkpoint; "" where it can."""
     last = last_batch(lake, stream)
     begun = last >= 0 or any(has_batches(lake, record_type, stream.app) for record_type in stream.record_types)
-    checkpoint, fault = read_checkpoint(Path(stream.folder))
+    with local_checkpoint(lake.spark, stream.folder) as folder:
+        checkpoint, fault = read_checkpoint(folder)
     if checkpoint is None:
         # Nothing was begun with it: the run that opened the stream was killed before its first batch.
-        return fault if begun or has_content(Path(stream.folder)) else ""
+        return fault if begun or has_content(lake.spark, stream.folder) else ""
     if checkpoint.planned < last:
         return f"it ends with batch {checkpoint.planned}, the lake has batch {last}: it is an older copy"
     # A batch that is done has made all of them, with rows or without.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from shoal.spark.checkpoints import cut_lineage
+
 # A part of a community counts in a split or merge from a quarter of it on.
 LEAST_PART = 0.25
 
@@ -60,7 +62,7 @@ def changes(members: DataFrame, before: DataFrame) -> DataFrame:
     sizes = members.groupBy("community_id").agg(F.count("*").alias("nodes"))
     old_sizes = before.groupBy("community_id").agg(F.count("*").alias("nodes_before"))
     shared = _shared(members, before).join(sizes.withColumnsRenamed({"community_id": "new", "nodes": "size"}), "new")
-    shared = shared.join(old_sizes.withColumnRenamed("community_id", "old"), "old").localCheckpoint()
+    shared = shared.join(old_sizes.withColumnRenamed("community_id", "old"), "old").transform(cut_lineage)
     split = shared.where(F.col("nodes") >= LEAST_PART * F.col("nodes_before")).groupBy("old").agg(
         F.array_sort(F.collect_set("new")).alias("others"), F.first("nodes_before").alias("nodes_before"),
         F.sum("nodes").alias("nodes"),
@@ -69,7 +71,7 @@ def changes(members: DataFrame, before: DataFrame) -> DataFrame:
         F.array_sort(F.collect_set("old")).alias("others"), F.first("size").alias("nodes"),
         F.sum("nodes").alias("nodes_before"),
     ).where(F.size("others") > 1)  # fmt: skip
-    split, merge = split.localCheckpoint(), merge.localCheckpoint()
+    split, merge = split.transform(cut_lineage), merge.transform(cut_lineage)
     parts = [frame.select(F.explode("others").alias("community_id")) for frame in (split, merge)]
     explained = parts[0].unionByName(merge.select(F.col("new").alias("community_id")))
     gone = parts[1].unionByName(split.select(F.col("old").alias("community_id")))

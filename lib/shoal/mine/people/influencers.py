@@ -24,6 +24,7 @@ from shoal.mine.probability.quality import average_precision, brier, roc_auc
 from shoal.mine.probability.search import search
 from shoal.mine.probability.stack import Stack, fit_stack
 from shoal.mine.probability.trees import Forest, contributions
+from shoal.spark.checkpoints import cut_lineage
 
 TOP_SHARE = 0.25
 MIN_ACCOUNTS = 40
@@ -117,7 +118,7 @@ def search_influencers(training: TrainingAccounts, seed: int, seconds: float) ->
     """The settings of the highest ROC-AUC on the two tenths that calibrate, of forests of the first six, and what search.json says;
     the two that report are not looked at. Collects MAX_JUDGED numbers a candidate."""
     judged = training.rows.where((F.col("tenth") >= _CALIBRATE) & (F.col("tenth") < _REPORT))
-    judged = judged.orderBy(F.xxhash64("features")).limit(MAX_JUDGED).localCheckpoint()
+    judged = judged.orderBy(F.xxhash64("features")).limit(MAX_JUDGED).transform(cut_lineage)
 
     def fit(tuning: ForestTuning) -> float:
         forest = _fit(training.rows.where(F.col("tenth") < _CALIBRATE), seed, tuning)
@@ -144,7 +145,7 @@ def training_accounts(accounts: DataFrame, names: Mapping[str, str], seed: int) 
     Left out: columns whose name says followers, and those that order accounts as followers do. Raises InputError for fewer than
     MIN_ACCOUNTS, equal followers, or no column left. Collects MAX_JUDGED rows.
     """
-    known = accounts.where(F.col("followers").isNotNull()).select("position", "followers", *names).localCheckpoint()
+    known = accounts.where(F.col("followers").isNotNull()).select("position", "followers", *names).transform(cut_lineage)
     seen = known.agg(
         F.count("*").alias("accounts"), F.percentile_approx("followers", 1 - TOP_SHARE, 10_000).alias("top"),
         F.min("followers").alias("least"), F.max("followers").alias("most"),
@@ -162,7 +163,7 @@ def training_accounts(accounts: DataFrame, names: Mapping[str, str], seed: int) 
     tenth = F.pmod(F.xxhash64("position", F.lit(seed)), F.lit(_TENTHS))
     rows = known.select(
         _features(medians).alias("features"), (F.col("followers") >= threshold).cast("double").alias("label"), tenth.alias("tenth")
-    ).localCheckpoint()
+    ).transform(cut_lineage)
     return TrainingAccounts(rows, threshold, medians, left_out, seen["accounts"])
 
 

@@ -24,6 +24,7 @@ from shoal.mine.posts.levels import (
     with_expected,
 )
 from shoal.mine.posts.online import follow_author
+from shoal.spark.checkpoints import cut_lineage
 
 COUNTS = ("likes", "comments")
 # Quantiles of the absolute errors of all authors that are kept: 0, .5, 1 ... 100%.
@@ -88,7 +89,7 @@ def _train_count(
     unseen = unseen.select(
         "author_id", "created_at", "position", "part", count, f"{count}_mean_5", f"{count}_mean_20", "expected_linear",
         "expected_forest", "level",
-    ).localCheckpoint()  # fmt: skip
+    ).transform(cut_lineage)  # fmt: skip
     share = choose_linear_share(unseen.where("part = 'middle'"), count)
     mixed = share * F.col("expected_linear") + (1.0 - share) * F.col("expected_forest")
     truth = F.log1p(F.col(count).cast("double"))
@@ -134,7 +135,7 @@ def score_engagement(posts: DataFrame, past: DataFrame, models: Mapping[str, Cou
     counts = tuple(models)
     nothing = [F.lit(None).cast("double").alias(f"expected_{count}") for count in counts]
     together = posts.select(*POSTS, *nothing).unionByName(past.withColumn("text", F.lit(None).cast("string")))
-    prepared = prepare_posts(together, COUNTS).localCheckpoint()
+    prepared = prepare_posts(together, COUNTS).transform(cut_lineage)
     return predict_engagement(prepared, models, coverage)
 
 

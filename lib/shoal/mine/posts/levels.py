@@ -19,6 +19,7 @@ from shoal.mine.posts.features import with_author_history, with_post_features
 from shoal.mine.probability.forests import Growth, forest_column, grow_from
 from shoal.mine.probability.linear_models import fit_ridge
 from shoal.mine.probability.trees import Forest
+from shoal.spark.checkpoints import cut_lineage
 
 MIN_POSTS = 30
 # Ridge's penalty: 1 to 10 are within .01 in MAE on two accounts of Twitter.
@@ -124,7 +125,7 @@ def training_posts(posts: DataFrame, counts: tuple[str, ...]) -> TrainingPosts:
         raise InputError("no post has both likes and a time; expected columns created_at and likes with values")
     known = tuple(count for count in counts if seen[count] * 2 >= seen["likes"])
     # A checkpoint cuts the plan, which every fit would analyse again.
-    rows = with_part(prepare_posts(timed, counts)).coalesce(tasks_for(seen["posts"])).localCheckpoint()
+    rows = with_part(prepare_posts(timed, counts)).coalesce(tasks_for(seen["posts"])).transform(cut_lineage)
     return TrainingPosts(rows, seen["posts"], known)
 
 
@@ -154,7 +155,7 @@ def fit_level_model(posts: DataFrame, count: str, seed: int, tuning: Tuning) -> 
     design = fit_design(known, columns, level)
     rows = with_vectors(known, design, columns, level).select(FEATURES, NUMBERS, (truth - level).alias("label"))
     # A checkpoint cuts the plan too: each round of a solver would analyse all of it again.
-    rows = rows.coalesce(tasks_for(seen["posts"])).localCheckpoint()
+    rows = rows.coalesce(tasks_for(seen["posts"])).transform(cut_lineage)
     linear = fit_ridge(rows, FEATURES, "label", tuning.penalty / seen["posts"], seen["posts"])
     growth = Growth(tuning.trees, tuning.depth, tuning.leaf, seed, tuning.kind, tuning.rate)
     forest = grow_from(rows, NUMBERS, "label", growth, seen["posts"], is_class=False)

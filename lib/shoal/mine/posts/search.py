@@ -20,6 +20,7 @@ from shoal.mine.posts.viral import MEMBERS, draft_members, unseen_members, viral
 from shoal.mine.probability.linear_models import DRIVER_ROWS
 from shoal.mine.probability.quality import roc_auc
 from shoal.mine.probability.search import search
+from shoal.spark.checkpoints import cut_lineage
 
 # Training the champion fits it on the early posts and on all of them.
 REFITS = 2.5
@@ -55,7 +56,7 @@ def search_engagement(training: TrainingPosts, seed: int, seconds: float) -> tup
 
     def fit(tuning: Tuning) -> float:
         model = fit_level_model(training.rows.where("part = 'early'"), "likes", seed, tuning)
-        expected = with_expected(middle, model).select("likes", "expected_linear", "expected_forest").localCheckpoint()
+        expected = with_expected(middle, model).select("likes", "expected_linear", "expected_forest").transform(cut_lineage)
         return -_mixed_error(expected)
 
     found = search(candidates, fit, seconds, REFITS)

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from scipy.special import betainc
 
 from shoal.arrays import Doubles
+from shoal.spark.checkpoints import cut_lineage
 
 # The smallest p-values that are ranked; more things than these never rise at once.
 MAX_RANKED = 1_000_000
@@ -91,7 +92,7 @@ def find_trends(daily: DataFrame, rule: TrendRule) -> DataFrame:
         for batch in batches:
             yield _tested(batch, span, start)
 
-    tested = enough.mapInPandas(test, _FOUND).localCheckpoint()
+    tested = enough.mapInPandas(test, _FOUND).transform(cut_lineage)
     count = tested.count()
     rate = rule.false_discovery_rate
     # No p-value above the rate is ever a discovery.

@@ -31,6 +31,7 @@ from shoal.mine.probability.linear_models import fit_logistic
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
 from shoal.mine.probability.stack import Stack, fit_stack
 from shoal.mine.probability.trees import Forest
+from shoal.spark.checkpoints import cut_lineage
 
 TOP_SHARE = 0.1
 # Vectors that the two classifiers read: words, numbers and the author's level; numbers and level.
@@ -146,7 +147,7 @@ def _fit_members(posts: DataFrame, level: LevelModel, threshold: float, seed: in
     known = posts.where(F.col("likes").isNotNull())
     label = (F.col("likes") >= threshold).cast("double").alias("label")
     rows = _with_inputs(known, level).select(LINEAR_INPUT, FOREST_INPUT, label)
-    rows = rows.localCheckpoint()
+    rows = rows.transform(cut_lineage)
     counts = rows.agg(F.count("*").alias("posts"), F.sum("label").alias("viral")).collect()[0]
     if not 0 < counts["viral"] < counts["posts"]:
         raise InputError(

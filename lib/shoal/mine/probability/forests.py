@@ -24,6 +24,7 @@ from sklearn import ensemble
 from shoal.arrays import Doubles
 from shoal.mine.probability.linear_models import DRIVER_ROWS
 from shoal.mine.probability.trees import Forest, Tree, predict, read_forest
+from shoal.spark.driver_files import written_by_tasks
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def grow_from(rows: DataFrame, features: str, label: str, growth: Growth, count:
         seed=growth.seed,
     ).fit(rows)  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="shoal-forest-") as place:
-        model.write().overwrite().save(f"file://{place}/forest")
+        with written_by_tasks(rows.sparkSession, Path(place) / "forest") as target:
+            model.write().overwrite().save(target)
         return read_forest(Path(place) / "forest")
 
 

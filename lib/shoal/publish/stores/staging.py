@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from shoal.spark.driver_files import written_by_tasks
+
 # Rows of a file in memory; values of lists are some kilobytes, so that 16 files are some 50 MB.
 BATCH_ROWS = 1_000
 # Files of an export: more would be more batches in memory.
@@ -31,7 +33,8 @@ def stage(frames: Mapping[str, DataFrame], folder: Path) -> None:
         for name, frame in frames.items()
     ])  # fmt: skip
     sorted_rows = rows.coalesce(MAX_FILES).sortWithinPartitions("export", "key")
-    sorted_rows.write.mode("overwrite").partitionBy("export").option("compression", "lz4raw").parquet(f"file://{folder}")
+    with written_by_tasks(rows.sparkSession, folder) as place:
+        sorted_rows.write.mode("overwrite").partitionBy("export").option("compression", "lz4raw").parquet(place)
 
 
 def staged_pairs(folder: Path, name: str) -> Iterator[Pair]:

@@ -27,9 +27,10 @@ from pyspark.sql import functions as F
 from shoal.arrays import Floats
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als_numpy import solve_als, solve_users
-from shoal.recommend.candidates.collected import collect_up_to, shares_disk
+from shoal.recommend.candidates.collected import collect_up_to
 from shoal.recommend.ranking.reason import als_reason
 from shoal.recommend.ranking.top_k import Items, collect_items, rank_top_k
+from shoal.spark.driver_files import shares_disk
 
 # Ids are numbered inside so many hash buckets, in parallel and the same way every time.
 BUCKETS = 64

@@ -21,20 +21,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from shoal.arrays import Floats
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsModel, list_als
 from shoal.recommend.candidates.blend import Blend, history_rows, list_blend
-from shoal.recommend.candidates.collected import shares_disk
 from shoal.recommend.candidates.histories import MICROS_A_DAY
 from shoal.recommend.candidates.parts import Parts
 from shoal.recommend.candidates.trained import RecommenderSpec, spec_from
 from shoal.recommend.ranking.history_top_k import History, best_unseen
 from shoal.recommend.ranking.lists import users_below_k
 from shoal.recommend.ranking.top_k import Items
+from shoal.spark.driver_files import read_parquet_folder, written_by_tasks
 
 FORMAT = 2
 # Of each part, in a file that does not say how many: every item was ranked then.
@@ -72,12 +71,7 @@ class Recommender:
     def als(self, spark: SparkSession) -> AlsModel:
         """The factors as frames. They stay files where tasks see the driver's disk; on a cluster they go through the driver's
         memory, some 12 bytes a user or item and factor."""
-        files = [self.folder / "als" / name for name in ("user_factors", "item_factors")]
-        if shares_disk(spark):
-            users, items = (spark.read.parquet(file.as_uri()) for file in files)
-        else:
-            users, items = (spark.createDataFrame(pq.read_table(file).to_pandas()) for file in files)
-            users, items = (_with_floats(rows) for rows in (users, items))
+        users, items = (read_parquet_folder(spark, self.folder / "als" / name) for name in ("user_factors", "item_factors"))
         return AlsModel(self.spec.als, users, items)
 
     @cached_property
@@ -136,17 +130,12 @@ class Recommender:
 
 
 def save_recommender(folder: Path, spec: RecommenderSpec, als: AlsModel, blend: Blend | None) -> None:
-    """Write the files into `folder`, which is made. Cost: two Spark jobs, one a frame of factors; the rest is in memory. Tasks of a
-    cluster do not see the folder: there the factors are collected, 4 bytes a user or item and factor."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the files into `folder`, which is made and holds no factors yet. Cost: two Spark jobs, one a frame of factors; the rest
+    is in memory."""
+    (folder / "als").mkdir(parents=True, exist_ok=True)
     for name, rows in (("user_factors", als.user_factors), ("item_factors", als.item_factors)):
-        if shares_disk(rows.sparkSession):
-            rows.write.mode("overwrite").parquet((folder / "als" / name).as_uri())
-        else:
-            (folder / "als" / name).mkdir(parents=True, exist_ok=True)
-            batches = rows._collect_as_arrow()
-            if batches:
-                pq.write_table(pa.Table.from_batches(batches), folder / "als" / name / "part-0.parquet")
+        with written_by_tasks(rows.sparkSession, folder / "als" / name) as place:
+            rows.write.mode("overwrite").parquet(place)
     document: dict[str, Any] = {"format": FORMAT, **spec.document()}
     if blend is not None:
         document["blend"] = {"random_holdout_share": blend.random_holdout_share, "max_history": blend.max_history,
@@ -227,11 +216,6 @@ def fill_with_als(
         return None
     short = users_below_k(users, listed, settings.k)
     return list_als(als, preferences, short, settings.k, settings.user_batch_size, settings.with_reason)
-
-
-def _with_floats(rows: DataFrame) -> DataFrame:
-    """Factors of a frame from pandas, whose arrays are of doubles, as the floats that they were."""
-    return rows.withColumn("features", F.col("features").cast("array<float>"))
 
 
 def _matrix(table: pa.Table) -> Floats:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
-
-
-def shares_disk(spark: SparkSession) -> bool:
-    """Whether tasks run in this process, so that they see the driver's files."""
-    return str(spark.sparkContext.master).startswith("local")
+from pyspark.sql import DataFrame
 
 
 def collect_up_to(rows: DataFrame, most: int, schema: pa.Schema) -> pa.Table | None:

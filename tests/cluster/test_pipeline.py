@@ -1,0 +1,153 @@
+"""Jobs on workers that see nothing of the driver but an HDFS: every row as in a local run, also where a worker is killed.
+
+The driver is a process of its own (tests.cluster.driver) with the archive that `make dist` makes; input is read by WebHDFS, and the
+lake lies at hdfs://. The whole pipeline takes longer than a test may: docs/cluster.md says how it was run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from shoal.conf.loading import load
+from shoal.errors import TransientError
+from shoal.lake.lake import Lake, Run
+from shoal.lake.store import Store
+from shoal.simulate.write import write_world
+from shoal.spark.java import java_home
+from shoal.spark.worker_archive import write_archive
+from shoal.testing import hdfs, spark_cluster
+from shoal.testing.hdfs import Hdfs
+from shoal.testing.spark_cluster import Cluster
+
+from tests.cluster.driver import SOURCES, run_steps
+from tests.lake.test_hdfs import OWN, SMALL, WORLD
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = ["ingest", "build_users", "train_recommender", "build_recommendations", "find_communities"]
+LISTS = ("gold.recommendations",)
+COMPARED = ("silver.items", "silver.interactions", "silver.texts", "silver.follows", "features.users", "gold.communities", *LISTS)
+
+
+@dataclass
+class Place:
+    """A cluster, an HDFS, the archive for workers, and a lake that a local session made of the same files."""
+
+    folder: Path
+    cluster: Cluster
+    node: Hdfs
+    local: str
+
+    @property
+    def lake(self) -> str:
+        return f"{self.node.uri}/lake"
+
+    def driver(self, *steps: str) -> subprocess.Popen[str]:
+        """Start a driver of these steps on the cluster; its log is driver.log."""
+        spark = {"master": self.cluster.master, "archives": f"{self.folder / 'workers.tar.gz'}#environment", "ui.enabled": "false",
+                 "driver.host": "127.0.0.1", "driver.bindAddress": "127.0.0.1", "driver.memory": "1g", "executor.memory": "1g",
+                 "sql.shuffle.partitions": "2", "databricks.delta.snapshotPartitions": "2"}  # fmt: skip
+        own = {"PYSPARK_PYTHON": "./environment/bin/python", "PYSPARK_DRIVER_PYTHON": sys.executable, "JAVA_HOME": java_home(),
+               "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder / 'models.db'}"}  # fmt: skip
+        sets = [*SMALL, *(f"spark.{name}={value}" for name, value in spark.items())]
+        command = ["-m", "tests.cluster.driver", self.lake, f"{self.node.web_uri}/raw", str(WORLD.as_of), ",".join(steps), *sets]
+        log = (self.folder / "driver.log").open("a")
+        return subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env={**os.environ, **own}, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+
+    def ended(self, driver: subprocess.Popen[str]) -> list[tuple[str, str, str | None]]:
+        """(job, status, message) of what has ended, when the driver has."""
+        output, _ = driver.communicate(timeout=900)
+        lines = [json.loads(line) for line in output.splitlines()]
+        return [(line["job"], line["status"], line["message"]) for line in lines if line["status"] != "begun"]
+
+
+@pytest.fixture(scope="module")
+def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The local lake is made in this process's session. The workers' user sees the nodes' folder and not the driver's."""
+    folder, nodes = tmp_path_factory.mktemp("cluster"), Path(tempfile.mkdtemp(prefix="shoal-nodes-"))
+    nodes.chmod(0o755)
+    try:
+        node = hdfs.start(folder / "hdfs")
+    except TransientError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no HDFS: {error}")
+    cluster = None
+    try:
+        write_archive(folder / "workers.tar.gz")
+        write_world(spark, WORLD, folder / "raw", folder / "truth", partitions=2)
+        for source in SOURCES:
+            Store(spark, node.uri).copy_in(folder / "raw" / source, f"{node.uri}/raw/{source}")
+        local = str(folder / "local")
+        assert run_steps(spark, load("local", SMALL), local, str(folder / "raw"), WORLD.as_of, STEPS) == 0
+        cluster = spark_cluster.start(nodes)
+        yield Place(folder, cluster, node, local)
+    finally:
+        if cluster is not None:
+            spark_cluster.stop(cluster)
+        hdfs.stop(folder / "hdfs")
+        shutil.rmtree(nodes, ignore_errors=True)
+
+
+def rows(spark: SparkSession, root: str, table: str) -> list[tuple[Any, ...]]:
+    """Every row but for what is of one run or place; doubles to nine digits, as sums depend on the order of partitions."""
+    found = Lake(spark, root, load(), Run("reader")).read_current(table)
+    kept = found.select(*[name for name in found.columns if name not in OWN and not name.startswith("_file")])
+    return sorted((tuple(rounded(value) for value in row) for row in kept.collect()), key=repr)
+
+
+def rounded(value: Any) -> Any:
+    """A value with its doubles, nested ones too, to nine digits."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, (list, tuple)):
+        return tuple(rounded(each) for each in value)
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    return value
+
+
+def test_every_row_is_that_of_a_local_run(spark: SparkSession, place: Place) -> None:
+    driver = place.driver(*STEPS)
+    found = place.ended(driver)
+    jobs = [*["ingest_files"] * len(SOURCES), *STEPS[1:]]
+    assert (driver.returncode, found) == (0, [(job, "succeeded", None) for job in jobs])
+    for table in COMPARED:
+        assert rows(spark, place.lake, table) == rows(spark, place.local, table) != [], table
+
+
+def test_a_worker_that_is_killed_in_mid_job_changes_no_row(spark: SparkSession, place: Place) -> None:
+    """One executor in training, of which Spark starts another; then a whole worker in the making of lists."""
+    before = {table: rows(spark, place.local, table) for table in LISTS}
+    Lake(spark, place.lake, load(), Run("remover")).drop("gold.recommendations")
+    driver = place.driver("train_recommender", "build_recommendations")
+    killed: list[tuple[str, str]] = []
+    assert driver.stdout is not None
+    for line in iter(driver.stdout.readline, ""):
+        step = json.loads(line)
+        killed.append((step["job"], step["status"]))
+        assert step["message"] is None
+        if step["status"] == "begun":
+            # Some of its tasks are done by then, and none of these jobs is.
+            time.sleep(5)
+            kill = spark_cluster.kill_executor if step["job"] == "train_recommender" else spark_cluster.kill_worker
+            killed.append(("killed", str(kill(place.cluster) > 0)))
+    driver.wait()
+    wanted = [[(job, "begun"), ("killed", "True"), (job, "succeeded")] for job in ("train_recommender", "build_recommendations")]
+    assert (driver.returncode, killed) == (0, wanted[0] + wanted[1])
+    for table in LISTS:
+        assert rows(spark, place.lake, table) == before[table], table
