@@ -82,7 +82,8 @@ def test_training_measures_registers_and_is_the_same_when_run_again(spark: Spark
     assert ("als", "short_history", "recall@10") in found  # seven or eight training events each
     assert {m for _, s, m in found if s == "all"} == {
         f"{m}@10"
-        for m in ("ndcg", "map", "map_full", "recall", "precision", "mrr", "hit_rate", "coverage", "novelty", "popularity_bias")
+        for m in ("ndcg", "map", "map_full", "recall", "precision", "mrr", "hit_rate", "coverage", "novelty", "popularity_bias",
+                  "recall_head", "recall_middle", "recall_tail")
     }
     champion = load_champion(lake)
     assert champion.model.label == "shoal_recommender/1"

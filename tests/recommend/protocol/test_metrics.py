@@ -10,7 +10,7 @@ from pyspark.ml.evaluation import RankingEvaluator
 from pyspark.sql import DataFrame, SparkSession
 from shoal.errors import UsageError
 from shoal.recommend.evaluation.evaluate import evaluate_lists
-from shoal.recommend.protocol.metrics import coverage, mean_metrics, novelty, user_metrics
+from shoal.recommend.protocol.metrics import coverage, mean_metrics, novelty, recall_by_popularity, user_metrics
 
 LISTS = "model string, user_id string, rank int, item_id string"
 PAIRS = "user_id string, item_id string"
@@ -136,6 +136,21 @@ def test_means_equal_mllib_on_random_lists(spark: SparkSession) -> None:
     for ours, theirs in peers.items():
         expected = RankingEvaluator(metricName=theirs, k=10).evaluate(frame)
         assert row[f"{ours}@10"] == pytest.approx(expected, abs=1e-12), ours
+
+
+def test_recall_by_popularity_by_hand(spark: SparkSession) -> None:
+    # a has four of the eight pairs, which begin below a third; b begins at half, c and d at three quarters. x is new.
+    met = [(user, item) for item, users in (("a", "uvwyu"), ("b", "uv"), ("c", "u"), ("d", "v")) for user in users]
+    history = spark.createDataFrame(met, PAIRS)
+    test = spark.createDataFrame([("u", "a"), ("v", "b"), ("v", "b"), ("v", "c"), ("w", "d"), ("w", "x")], PAIRS)
+    lists = lists_of(spark, {("m", "u"): ["b", "a"], ("m", "v"): ["b", "c"], ("m", "w"): ["x"], ("other", "v"): ["c"]})
+    rows = recall_by_popularity(lists, test, history, [1, 2], ["m", "other", "silent"]).collect()
+    found = {row["model"]: row.asDict() for row in rows}
+    assert found["m"] == {"model": "m", "recall_head@1": 0.0, "recall_middle@1": 1.0, "recall_tail@1": pytest.approx(1 / 3),
+                          "recall_head@2": 1.0, "recall_middle@2": 1.0, "recall_tail@2": pytest.approx(2 / 3)}  # fmt: skip
+    assert found["other"]["recall_tail@1"] == pytest.approx(1 / 3) and found["silent"]["recall_head@2"] == 0.0
+    none = recall_by_popularity(lists, test.where("item_id = 'a'"), history, [2], ["m"]).first()
+    assert none is not None and (none["recall_head@2"], none["recall_tail@2"]) == (1.0, None)
 
 
 def test_novelty_and_popularity_bias_by_hand(spark: SparkSession) -> None:

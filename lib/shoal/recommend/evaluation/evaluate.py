@@ -31,6 +31,7 @@ from shoal.recommend.protocol.metrics import (
     evaluate_split,
     mean_metrics,
     novelty,
+    recall_by_popularity,
     user_metrics,
     with_history_slices,
 )
@@ -193,16 +194,17 @@ def evaluate_lists(
     lists: DataFrame, test: DataFrame, train: DataFrame, models: Sequence[str], k: int, met: DataFrame | None = None
 ) -> dict[str, dict[str, Metrics]]:
     """model -> slice -> metric -> mean; the slice all first, always there: without a test user its means are None, its
-    users 0. Coverage, novelty and popularity bias are of the slice all only, coverage 0, the others None, for a model that
-    lists nothing.
+    users 0. Coverage, novelty, popularity bias and recall by popularity are of the slice all only, coverage and recall 0, the
+    others None, for a model that lists nothing.
 
     `lists`: model, user_id, rank, item_id; `test`, `train`: user_id, item_id; `met`: the same, the histories that slices go by
-    where they are not in `train`. Cost: the passes of `user_metrics`, `with_history_slices`, `coverage` and `novelty`; collects a
-    row a model and slice.
+    where they are not in `train`. Cost: the passes of `user_metrics`, `with_history_slices`, `coverage`, `novelty` and
+    `recall_by_popularity`; collects a row a model and slice.
     """
     shares = {row["model"]: row.asDict() for row in coverage(lists, train, [k], models).collect()}
     sliced = with_history_slices(user_metrics(lists, test, [k], models), train if met is None else met)
     beyond = {row["model"]: row.asDict() for row in novelty(lists, train, [k], models).collect()}
+    strata = {row["model"]: row.asDict() for row in recall_by_popularity(lists, test, train, [k], models).collect()}
     rows = [row.asDict() for row in mean_metrics(sliced, ("model", "slice")).collect()]
     no_user: Metrics = {"users": 0} | {f"{name}@{k}": None for name in USER_METRICS}
     found: dict[str, dict[str, Metrics]] = {model: {"all": dict(no_user)} for model in models}
@@ -212,6 +214,7 @@ def evaluate_lists(
         found[model]["all"][f"coverage@{k}"] = shares[model][f"coverage@{k}"]
         for name in ("novelty", "popularity_bias"):
             found[model]["all"][f"{name}@{k}"] = beyond[model][f"{name}@{k}"]
+        found[model]["all"] |= {name: value for name, value in strata[model].items() if name != "model"}
     return found
 
 

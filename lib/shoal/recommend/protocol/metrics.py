@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from shoal.errors import UsageError
@@ -58,6 +58,8 @@ def ndcg(hit_ranks: Column, relevant: Column, k: int) -> Column:
 
 
 PLACES = "array<struct<rank:int,item_id:string,model:string>>"
+# By how much of all interest their items have.
+STRATA = ("head", "middle", "tail")
 # From this many training events on a user's history is long.
 SHORT_HISTORY = 20
 
@@ -169,6 +171,40 @@ def novelty(recommendations: DataFrame, history: DataFrame, ks: Sequence[int], m
         columns += [F.avg(-F.log2(within)).alias(f"novelty@{k}"), F.avg(within).alias(f"popularity_bias@{k}")]
     names = history.sparkSession.createDataFrame([(model,) for model in models], "model string")
     return names.join(listed.groupBy("model").agg(*columns), "model", "left")
+
+
+def recall_by_popularity(
+    recommendations: DataFrame, test: DataFrame, history: DataFrame, ks: Sequence[int], models: Sequence[str]
+) -> DataFrame:
+    """One row per model of `models`, for each k and each of STRATA: `recall_<stratum>@<k>`, the share of all test pairs with an
+    item of the stratum whose item stands in its user's first k. 0..1, null where no test pair has such an item. Over pairs, not
+    users: a user seldom has enough of each stratum (Steck, RecSys 2011, on recall by popularity).
+
+    Items are ordered by their users in `history`: those that make up the first third of all pairs of user and item are the head,
+    those of the second third the middle, the rest, with items that `history` does not have, the tail. Items of equally many users
+    are in one stratum, that of the first of them. `recommendations`: model, user_id, rank, item_id; `test`, `history`: user_id,
+    item_id, where repeated rows count once. Cost: each frame is shuffled once; the numbers of users that items have, some
+    thousands, are ordered in one task.
+    """
+    items = history.select("user_id", "item_id").distinct().groupBy("item_id").agg(F.count(F.lit(1)).alias("_users"))
+    sizes = items.groupBy("_users").agg((F.count(F.lit(1)) * F.col("_users")).alias("_pairs"))
+    order = Window.orderBy(F.desc("_users"))
+    before = F.sum("_pairs").over(order) - F.col("_pairs")
+    share = before / F.sum("_pairs").over(Window.partitionBy())
+    stratum = F.when(share < 1 / 3, STRATA[0]).when(share < 2 / 3, STRATA[1]).otherwise(STRATA[2])
+    strata = items.join(F.broadcast(sizes.select("_users", stratum.alias("_stratum"))), "_users").select("item_id", "_stratum")
+    best = recommendations.groupBy("user_id", "item_id", "model").agg(F.min("rank").alias("rank"))
+    listed = best.groupBy("user_id", "item_id").agg(F.map_from_entries(F.collect_list(F.struct("model", "rank"))).alias("_best"))
+    sought = test.where("user_id is not null and item_id is not null").select("user_id", "item_id").distinct()
+    pairs = sought.join(listed, ["user_id", "item_id"], "left").join(strata, "item_id", "left")
+    pairs = pairs.withColumn("_stratum", F.coalesce("_stratum", F.lit(STRATA[2])))
+
+    def found(model: str, stratum: str, k: int) -> Column:
+        is_hit = F.coalesce(F.col("_best")[model] <= k, F.lit(False)).cast("int")
+        return F.avg(F.when(F.col("_stratum") == stratum, is_hit)).alias(f"recall_{stratum}@{k}")
+
+    rows = [F.struct(F.lit(m).alias("model"), *[found(m, stratum, k) for k in ks for stratum in STRATA]) for m in models]
+    return pairs.agg(F.array(*rows).alias("_rows")).select(F.inline("_rows"))
 
 
 def with_history_slices(per_user: DataFrame, train: DataFrame) -> DataFrame:
