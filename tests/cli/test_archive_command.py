@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from shoal.cli.archive import archive
+from shoal.cli.archive import archive, owner_of
+from shoal.conf.loading import load
 from shoal.errors import InputError, UsageError
+from shoal.lake.lake import Lake, Run
 
 from tests.ingest.sources.instagram_archives import OLD, write_folder
 
@@ -32,10 +34,10 @@ def test_a_page_of_one_archive_and_of_one_of_two(
     write_folder({"profile.json": {"username": "zoe"}, "likes.json": OLD["likes.json"]}, tmp_path / "both/zoe")
     with pytest.raises(InputError, match="archives of 2 people: ann, zoe; name one with --person"):
         archive(str(tmp_path / "both"), tmp_path / "two.html", lake=lake)
+    opened = Lake(spark, lake, load(), Run("archive", "test"))
     with pytest.raises(InputError, match="--person bob: no such archive; there is ann, zoe"):
-        archive(str(tmp_path / "both"), tmp_path / "two.html", person="bob", lake=lake)
-    archive(str(tmp_path / "both"), tmp_path / "two.html", person="zoe", lake=lake)
-    assert "<title>The archive of zoe</title>" in (tmp_path / "two.html").read_text(encoding="utf-8")
+        owner_of(opened, "bob")
+    assert owner_of(opened, "zoe") == "zoe"
 
 
 def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
@@ -50,9 +52,13 @@ def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_archive_that_cannot_be_read_is_one_line(spark: SparkSession, tmp_path: Path) -> None:
+def test_an_archive_without_texts_and_one_that_cannot_be_read(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         archive(str(tmp_path / "nowhere"), tmp_path / "a.html")
+    # Likes and follows alone, without a text, are an archive.
+    write_folder({"profile.json": {"username": "zoe"}, "likes.json": OLD["likes.json"]}, tmp_path / "likes")
+    archive(str(tmp_path / "likes"), tmp_path / "likes.html")
+    assert "You are most active on" in (tmp_path / "likes.html").read_text(encoding="utf-8")
     write_folder({"connections.json": {"followers": {"bob": "2019-02-01T00:00:00"}, "following": {}}}, tmp_path / "follows")
     with pytest.raises(InputError, match="nothing says whose it is"):
         archive(str(tmp_path / "follows"), tmp_path / "a.html")

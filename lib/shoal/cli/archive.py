@@ -93,7 +93,8 @@ def write_page(lake: Lake, settings: Settings, person: str | None, zone: str, ou
     before = {key: str(lake.spark.conf.get(key)) for key in SMALL}
     for key, value in SMALL.items():
         lake.spark.conf.set(key, value)
-    texts = with_lexicon_sentiment(lake.read("silver.texts"), F.col("text"), settings.train_sentiment.max_text_length).persist()
+    written = lake.read("silver.texts", missing_ok=True)
+    texts = with_lexicon_sentiment(written, F.col("text"), settings.train_sentiment.max_text_length).persist()
     ordered = order_texts(texts, texts.select("text_id", "polarity"), settings.conversations.gap_hours).persist()
     try:
         tables = [lake.read_if_exists(name) for name in ("silver.interactions", "silver.items", "silver.follows")]
