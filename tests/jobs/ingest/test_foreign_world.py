@@ -68,6 +68,7 @@ def test_every_form_of_the_world_is_the_world(spark: SparkSession, world: World)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_pipeline_goes_through_what_foreign_forms_brought(spark: SparkSession, world: World) -> None:
     products = tables.items_with_truth(spark, CONF).where("kind = 'product'").select("item_id").collect()
     assert {item for (item,) in world.rows("silver.items", "item_id")} > {row["item_id"] for row in products}

@@ -46,7 +46,12 @@ class Flow:
         self.spark, self.root, self.input = spark, folder / "lake", folder / "in"
         self.input.mkdir()
         self.sets = [f"input={self.input}"]
-        self.address = str(self.root)
+        self.uri: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The lake: the folder, or the URI that it is mounted at."""
+        return self.uri or str(self.root)
 
     def file(self, name: str, *lines: str) -> Path:
         """A file that is put there whole."""
@@ -222,7 +227,7 @@ def test_a_lost_checkpoint_is_refused_and_a_replay_leaves_no_doubles(flow: Flow)
 
 @pytest.mark.slow
 def test_on_a_lake_at_a_uri_the_checkpoint_lies_there_too(flow: Flow, spark: SparkSession) -> None:
-    flow.address = mounted(spark, flow.root)
+    flow.uri = mounted(spark, flow.root)
     flow.file("a.jsonl", event(1))
     assert flow.run().status == "succeeded"
     flow.file("b.jsonl", event(2), event(1))
