@@ -30,8 +30,8 @@ TOPIC = "events"
 IDS = sorted(f"e{i}" for i in range(20))
 WRONG = secrets.token_hex(16)
 SCRAM = "kafka.sasl.mechanism=SCRAM-SHA-256"
-# Of a run on a machine that does something else too, after Spark is up. A refusal takes a second here, and three minutes where Kafka's own
-# limits decide.
+# Of a run on a machine that does something else too, after Spark is up. A refusal takes a second here; three minutes by Kafka's own
+# limits.
 SOON = 60
 
 
