@@ -79,7 +79,7 @@ def test_a_session_whose_workers_get_no_python_is_refused(cluster: Cluster) -> N
     done = run_script(cluster)
     assert done.returncode == 1
     # Spark's own lines about the session that ends may come before and after it.
-    said = [line for line in done.stderr.splitlines() if "UsageError" in line]
+    said = [line for line in done.stderr.splitlines() if "UsageError: " in line]
     assert [line.partition("UsageError: ")[2] for line in said] == [
         "workers would run ./environment/bin/python, which no archive brings: "
         "--set spark.archives=dist/shoal-workers.tar.gz#environment (`make dist` writes it)"

@@ -290,7 +290,8 @@ def marked_days(
         xs = [float(date2num(d)) for d in days]
         axes.plot(xs, values, color=BLUE, marker="o" if len(xs) == 1 else "", linewidth=1.4)
         rings = [(x, value) for x, value, one in zip(xs, values, days, strict=True) if one in set(marks)]
-        axes.plot([x for x, _ in rings], [y for _, y in rings], "o", markersize=9, markerfacecolor="none", color=VERMILION)
+        ring = {"marker": "o", "markersize": 9, "markerfacecolor": "none", "color": VERMILION, "linestyle": "", "clip_on": False}
+        axes.plot([x for x, _ in rings], [y for _, y in rings], **ring)  # type: ignore[arg-type]
         axes.set_ylim(0, max([*values, 1]) * 1.12)
         _time_axis(axes, xs, width)
         axes.set(ylabel=y_label)
