@@ -56,10 +56,10 @@ def test_an_archive_without_texts_and_one_that_cannot_be_read(spark: SparkSessio
     with pytest.raises(InputError, match="nowhere"):
         archive(str(tmp_path / "nowhere"), tmp_path / "a.html")
     # Likes and follows alone, without a text, are an archive.
-    write_folder({"profile.json": {"username": "zoe"}, "likes.json": OLD["likes.json"]}, tmp_path / "likes")
-    archive(str(tmp_path / "likes"), tmp_path / "likes.html")
+    write_folder({"profile.json": {"username": "zoe"}, "likes.json": OLD["likes.json"]}, tmp_path / "zoe")
+    archive(str(tmp_path / "zoe"), tmp_path / "likes.html")
     assert "You are most active on" in (tmp_path / "likes.html").read_text(encoding="utf-8")
-    write_folder({"connections.json": {"followers": {"bob": "2019-02-01T00:00:00"}, "following": {}}}, tmp_path / "follows")
+    write_folder({"connections.json": {"followers": {"bob": "2019-02-01T00:00:00"}, "following": {}}}, tmp_path / "lone")
     with pytest.raises(InputError, match="nothing says whose it is"):
-        archive(str(tmp_path / "follows"), tmp_path / "a.html")
+        archive(str(tmp_path / "lone"), tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
