@@ -19,7 +19,6 @@ from pyspark.sql import functions as F
 from shoal.cli.jobs import progress
 from shoal.cli.options import EnvOption, SetOption
 from shoal.conf.loading import load
-from shoal.conf.sections import Settings
 from shoal.errors import InputError, ShoalError, UsageError
 from shoal.ingest.formats.listing import shown_path
 from shoal.lake.lake import Lake, Run
@@ -31,13 +30,11 @@ from shoal.runner.clock import utc_now
 from shoal.runner.execute import Result, execute
 from shoal.runner.interrupt import interruptible
 from shoal.runner.job import find_job
-from shoal.spark.session import spark_session
+from shoal.spark.session import own_session, spark_session
 
 # Of these records of an archive the archive's owner is always the one who did it; messages and follows are others' too.
 OWNERS_KINDS = ("user", "like", "save", "comment", "post", "story", "reel", "profile_photo")
 MOST_OWNERS = 100
-# A small archive: adaptive plans and many shuffle partitions cost more than they save.
-SMALL = {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "2"}
 
 
 def archive(
@@ -76,23 +73,23 @@ def archive(
             if result.exit_code:
                 raise _as_error(result)
             show.describe("archive", f"writing {output}")
-            opened = Lake(spark, root, settings, Run("archive", "shoal-archive"))
-            owner = interruptible(
-                spark, lambda: write_page(opened, settings, person, time_zone, output, shown_path(input_path), today)
-            )
+
+            def written() -> str:
+                with own_session(spark) as session:
+                    opened = Lake(session, root, settings, Run("archive", "shoal-archive"), tunes_session=True)
+                    return write_page(opened, person, time_zone, output, shown_path(input_path), today)
+
+            owner = interruptible(spark, written)
     said = {"person": owner, "output": str(output), "rows": result.rows_out, "rejected": int(result.tags.get("rejected", 0))}
     sys.stdout.write(json.dumps(said, ensure_ascii=False) + "\n")
 
 
-def write_page(lake: Lake, settings: Settings, person: str | None, zone: str, output: Path, source: str, today: date) -> str:
+def write_page(lake: Lake, person: str | None, zone: str, output: Path, source: str, today: date) -> str:
     """Write the page of the archive that was read into the lake, whole or not at all, and return its owner.
 
     Raises InputError where no owner, or more than one and no `person`, is known. Some twenty small Spark jobs.
     """
-    owner = owner_of(lake, person)
-    before = {key: str(lake.spark.conf.get(key)) for key in SMALL}
-    for key, value in SMALL.items():
-        lake.spark.conf.set(key, value)
+    settings, owner = lake.settings, owner_of(lake, person)
     written = lake.read("silver.texts", missing_ok=True)
     texts = with_lexicon_sentiment(written, F.col("text"), settings.train_sentiment.max_text_length).persist()
     ordered = order_texts(texts, texts.select("text_id", "polarity"), settings.conversations.gap_hours).persist()
@@ -104,8 +101,6 @@ def write_page(lake: Lake, settings: Settings, person: str | None, zone: str, ou
     finally:
         ordered.unpersist()
         texts.unpersist()
-        for key, value in before.items():
-            lake.spark.conf.set(key, value)
     about = (("Archive", source), ("Person", owner), ("Hours and months", zone), ("Written", today.isoformat()))
     closing = "Made from the archive alone, on this machine. Times of the archive are UTC; they are shown in the zone named above."
     lake.store.write_text(str(output), page(Heading(f"The archive of {owner}", about, sizes, closing), parts))

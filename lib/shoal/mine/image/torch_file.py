@@ -32,7 +32,7 @@ class _Tensor(NamedTuple):
 def read_weights(path: str | Path) -> dict[str, Floats]:
     """The arrays of a saved state by name; float32, numbers of steps as int64.
 
-    Raises InputError for a file that is none of this form, is cut short, or asks for a name that no file of weights needs. Cost:
+    Raises InputError for a file in another form, is cut short, or asks for a name that no file of weights needs. Cost:
     the file once in memory, and its arrays.
     """
     data = Path(path).read_bytes()

@@ -13,7 +13,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from shoal.publish.report.activity import MOST_SPANS, span_of
+from shoal.publish.report.activity import events_over_time, span_of
 from shoal.publish.report.blocks import Bar, Bars, Block, Cell, Figure, Part, Table, Tile, Tiles
 from shoal.publish.report.pictures import NARROW, area, hours_of_the_week, lines_over_time
 from shoal.publish.report.wording import NONE, count, day, decimal, plural, seconds, share, shortened
@@ -209,11 +209,7 @@ def _activity_part(archive: Archive, activity: DataFrame, kinds: Sequence[Mappin
         return Part("activity", "What you did", "The archive has no activity with a time.", [])
     first, last = min(k["first"] for k in dated).date(), max(k["last"] for k in dated).date()
     span = span_of(first, last)
-    start = F.to_date(F.date_trunc(span, "at"))
-    spans = (
-        activity.where("at IS NOT NULL").groupBy(start.alias("start")).count().orderBy(F.desc("start")).limit(MOST_SPANS).collect()
-    )
-    found = with_empty_spans([(row["start"], row["count"]) for row in reversed(spans)], span)
+    found = with_empty_spans(events_over_time(activity.withColumnRenamed("at", "occurred_at"), span), span)
     weekday, hour = (F.dayofweek("at") + 5) % 7, F.hour("at")
     week = [[0] * 24 for _ in DAYS]
     hours = activity.where("at IS NOT NULL").groupBy(weekday.alias("weekday"), hour.alias("hour")).count().limit(7 * 24)
