@@ -111,6 +111,8 @@ def test_communities_and_network_and_a_rerun(spark: SparkSession, make_lake: Cal
     assert {n: (r["in_degree"], r["out_degree"], r["triangles"]) for n, r in network.items()} == {
         "a": (1, 2, 1), "b": (1, 1, 1), "c": (1, 1, 1), "d": (2, 1, 1), "e": (1, 1, 1), "f": (1, 1, 1),
     }  # fmt: skip
+    clustering = {n: r["clustering"] for n, r in network.items()}
+    assert clustering == pytest.approx(dict.fromkeys("bcef", 1.0) | dict.fromkeys("ad", 1 / 3))
     # Only the bridge has a time, and it lies in the window.
     recent = {n: (r["in_degree_28d"], r["out_degree_28d"]) for n, r in network.items()}
     assert recent == dict.fromkeys("bcef", (0, 0)) | {"a": (0, 1), "d": (1, 0)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from shoal.mine.graph import algorithms
-from shoal.mine.graph.blocks import build_blocks, run_rounds, state_values
+from shoal.mine.graph.blocks import build_blocks, next_chain, run_rounds, state_values
 from shoal.mine.graph.spark_engine import label_program, rank_program
 
 from tests.mine.graph import oracles
@@ -26,6 +26,19 @@ def test_one_round_of_ranks_by_hand(spark: SparkSession, count: int) -> None:
     expected = 0.85 * pulled + (1 - 0.85 * pulled.sum()) / 5
     assert ranks == pytest.approx(dict(enumerate(expected)), abs=1e-15)
     assert outcome.change == pytest.approx(np.abs(expected - 0.2).sum())
+
+
+@pytest.mark.parametrize(
+    ("changes", "enough", "rounds"),
+    [
+        ([], 1e-6, 4), ([1.0], 1e-6, 4), ([1.0, 0.5], None, 4),
+        ([1.0, 1e-2], 1e-6, 8),  # four rounds took two of the six powers of ten
+        ([1.0, 0.99], 1e-6, 24), ([1e-5, 0.99e-6 / 0.9], 1e-6, 1),
+        ([1.0, 1.0], 1e-6, 4), ([float("inf"), 0.1], 1e-6, 4), ([0.1, 0.2], 1e-6, 4), ([1.0, 0.1], 0.0, 4),
+    ],
+)  # fmt: skip
+def test_a_steady_fall_says_how_long_the_next_chain_is(changes: list[float], enough: float | None, rounds: int) -> None:
+    assert next_chain(changes, 4, enough) == rounds
 
 
 def test_labels_are_the_same_for_any_number_of_blocks(spark: SparkSession) -> None:

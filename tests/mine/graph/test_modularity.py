@@ -62,5 +62,8 @@ def test_degrees_are_networkxs(spark: SparkSession) -> None:
     assert {r["node_id"]: (r["in_degree"], r["out_degree"]) for r in rows} == {
         n: (graph.in_degree(n), graph.out_degree(n)) for n in graph
     }
+    others = nx.Graph((src, dst) for src, dst in graph.edges() if src != dst)
+    others.add_nodes_from(graph)
+    assert {r["node_id"]: r["degree"] for r in rows} == dict(others.degree())
     assert {r["node_id"]: r["in_strength"] for r in rows} == pytest.approx(dict(graph.in_degree(weight="weight")))
     assert {r["node_id"]: r["out_strength"] for r in rows} == pytest.approx(dict(graph.out_degree(weight="weight")))

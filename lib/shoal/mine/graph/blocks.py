@@ -11,7 +11,8 @@ no plan to make anew each round, which for small graphs took longer than the rou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +30,9 @@ from shoal.spark.checkpoints import mark_checkpoint
 MOST_ENTRIES = 2_000_000
 # Fewer than this are multiplied in less time than a second task takes to start.
 FEWEST_ENTRIES = 100_000
-# Rounds run as one Spark job; the driver looks at the change after each such chain.
-CHAIN = 4
+# Rounds run as one Spark job; the driver looks at the change after each such chain. A change that falls by a steady factor says how
+# many rounds are left; a plan of more than some tens of shuffles costs the driver more than the jobs that it saves.
+CHAIN, LONGEST_CHAIN = 4, 24
 
 _PACKED = "number int, indptr binary, indices binary, data binary, needs array<struct<source:int,places:binary>>"
 
@@ -172,16 +174,32 @@ def block_size(number: int, node_count: int, count: int) -> int:
     return (node_count - number + count - 1) // count
 
 
-def run_rounds(blocks: Blocks, program: Program, max_rounds: int, is_done: Callable[[float, float], bool]) -> Outcome:
-    """Run `program` until `is_done(change, cycle)` (summed over blocks) or max_rounds >= 1, looked at every CHAIN rounds.
+def next_chain(changes: Sequence[float], length: int, enough: float | None) -> int:
+    """How many rounds to run before the next look: CHAIN, or where `enough` is the change that ends them and the last two looks,
+    `length` rounds apart, show a falling change, the rounds that a fall at that rate takes; at most LONGEST_CHAIN."""
+    if enough is None or len(changes) < 2:
+        return CHAIN
+    before, now = changes[-2:]
+    if not (0 < enough < now < before < float("inf")):
+        return CHAIN
+    return max(1, min(LONGEST_CHAIN, math.ceil(math.log(now / enough) * length / math.log(before / now))))
 
+
+def run_rounds(
+    blocks: Blocks, program: Program, max_rounds: int, is_done: Callable[[float, float], bool], enough: float | None = None
+) -> Outcome:
+    """Run `program` until `is_done(change, cycle)` (summed over blocks) or max_rounds >= 1, looked at after each chain of rounds.
+
+    enough: the change below which it is done, where that is all that counts; chains are as long as it seems to need (`next_chain`).
     One Spark job a chain, of one shuffle a round; the driver collects two numbers a block and chain.
     """
     records = _start(blocks, program)
     cached: RDD[tuple[int, Any]] | None = None
     rounds, change, cycle = 0, float("inf"), float("inf")
+    changes: list[float] = []
+    length = CHAIN
     while rounds < max_rounds and not is_done(change, cycle):
-        length = min(CHAIN, max_rounds - rounds)
+        length = min(next_chain(changes, length, enough), max_rounds - rounds)
         for _ in range(length):
             records = _advance(blocks, program, records)
         records.persist(StorageLevel.MEMORY_AND_DISK)
@@ -189,6 +207,7 @@ def run_rounds(blocks: Blocks, program: Program, max_rounds: int, is_done: Calla
         # collect gives the blocks in order of partition, so the sums have one order.
         distances = records.filter(_is_step).map(lambda record: (record[1].change, record[1].cycle)).collect()
         change, cycle = (float(sum(column)) for column in zip(*distances, strict=True))
+        changes.append(change)
         if cached is not None:
             cached.unpersist()
         cached = records

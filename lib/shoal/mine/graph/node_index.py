@@ -19,6 +19,8 @@ from shoal.spark.checkpoints import cut_lineage, release
 INTEGER_ID = "(0|-?[1-9][0-9]{0,17})"
 # monotonically_increasing_id: the partition in the upper bits, the row's place in its partition in the lower 33.
 ROW_BITS = 33
+# Up to this many nodes (some 30 MB of ids) every task gets all of them, which saves two sorts and shuffles of the edges.
+MOST_BROADCAST = 500_000
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,22 @@ def number_rows(rows: DataFrame, order: Sequence[Column], name: str) -> DataFram
     return marked.withColumn(name, F.col("_place") + shift).drop("_place")
 
 
+def number_few_rows(rows: DataFrame, order: Column, name: str) -> DataFrame:
+    """The same as `number_rows` for at most MOST_BROADCAST rows: sorted in one task, without a range shuffle's jobs."""
+    one = rows.repartition(1).sortWithinPartitions(order)
+    return cut_lineage(one.withColumn(name, F.monotonically_increasing_id()))
+
+
+def to_every_task(rows: DataFrame, row_count: int) -> DataFrame:
+    """`rows` marked for a broadcast where they are at most MOST_BROADCAST (a collect of that many), else as they are."""
+    return F.broadcast(rows) if row_count <= MOST_BROADCAST else rows
+
+
 def index_graph(edges: DataFrame) -> IndexedGraph:
     """The graph of an edge frame on node indices; both frames are materialised.
 
     Raises InputError for a faulty edge. Reads `edges` twice: persist it where that is dear. Cost: a shuffle and a sort of
-    the nodes, two joins of the edges with the nodes.
+    the nodes; two joins of the edges with the nodes, without a shuffle up to MOST_BROADCAST nodes.
     """
     cleaned = clean_edges(edges)
     ends = cleaned.select(F.explode(F.array("src", "dst")).alias("node_id"), F.col("fault").isNotNull().alias("is_faulty"))
@@ -79,12 +92,14 @@ def index_graph(edges: DataFrame) -> IndexedGraph:
         if facts["is_faulty"]:
             refuse_faults(cleaned)
         order = F.col("node_id").cast("bigint") if facts["integers"] else F.col("node_id")
-        nodes = number_rows(node_ids.select("node_id"), [order], "node")
+        ids, is_few = node_ids.select("node_id"), facts["n"] <= MOST_BROADCAST
+        nodes = number_few_rows(ids, order, "node") if is_few else number_rows(ids, [order], "node")
     finally:
         node_ids.unpersist()
+    names = to_every_task(nodes, facts["n"])
     indexed = (
-        cleaned.join(nodes.select(F.col("node_id").alias("src"), F.col("node").alias("_src")), "src")
-        .join(nodes.select(F.col("node_id").alias("dst"), F.col("node").alias("_dst")), "dst")
+        cleaned.join(names.select(F.col("node_id").alias("src"), F.col("node").alias("_src")), "src")
+        .join(names.select(F.col("node_id").alias("dst"), F.col("node").alias("_dst")), "dst")
         .select(F.col("_src").alias("src"), F.col("_dst").alias("dst"), "weight")
         .persist()
     )
@@ -93,14 +108,16 @@ def index_graph(edges: DataFrame) -> IndexedGraph:
 
 def named(graph: IndexedGraph, values: DataFrame, name: str) -> DataFrame:
     """`node_id` and `name` from `node` and `value`, materialised; frees the graph."""
-    result = cut_lineage(graph.nodes.join(values, "node").select("node_id", F.col("value").alias(name)))
+    placed = graph.nodes.join(to_every_task(values, graph.node_count), "node")
+    result = cut_lineage(placed.select("node_id", F.col("value").alias(name)))
     graph.release()
     return result
 
 
 def with_names_of(graph: IndexedGraph, values: DataFrame, name: str) -> DataFrame:
     """`node_id` and `name` from `node` and `value`, where the value is a node whose id is the name; frees the graph."""
-    other = graph.nodes.select(F.col("node").alias("value"), F.col("node_id").alias(name))
-    result = cut_lineage(graph.nodes.join(values, "node").join(other, "value").select("node_id", name))
+    names = to_every_task(graph.nodes.select(F.col("node").alias("value"), F.col("node_id").alias(name)), graph.node_count)
+    placed = graph.nodes.join(to_every_task(values, graph.node_count), "node")
+    result = cut_lineage(placed.join(names, "value").select("node_id", name))
     graph.release()
     return result

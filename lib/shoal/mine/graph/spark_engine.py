@@ -27,7 +27,7 @@ from shoal.mine.graph.blocks import (
 )
 from shoal.mine.graph.edges import as_undirected, with_reverse
 from shoal.mine.graph.kernels import heaviest_labels, rank_error, shifted_ranks
-from shoal.mine.graph.node_index import IndexedGraph, index_graph, named, with_names_of
+from shoal.mine.graph.node_index import IndexedGraph, index_graph, named, to_every_task, with_names_of
 from shoal.spark.checkpoints import cut_lineage, release
 
 
@@ -43,12 +43,13 @@ def page_rank(
         return named(graph, graph.nodes.select("node", F.lit(0.0).alias("value")), "score")
     moving = graph.edges.where("weight > 0")
     strength = moving.groupBy("src").agg(F.sum("weight").alias("strength"))
-    entries = moving.join(strength, "src").select(
+    entries = moving.join(to_every_task(strength, graph.node_count), "src").select(
         F.col("dst").alias("row"), F.col("src").alias("col"), (F.col("weight") / F.col("strength")).alias("value")
     )
     blocks = _build(graph, entries, graph.edge_count)
     program = rank_program(damping, graph.node_count) if seeds is None else personalised_program(damping, sorted(held.values()))
-    outcome = run_rounds(blocks, program, max_rounds + 1, lambda change, _: rank_error(change, damping) <= tolerance)
+    enough = tolerance * (1 - damping) / damping if damping else float("inf")
+    outcome = run_rounds(blocks, program, max_rounds + 1, lambda change, _: rank_error(change, damping) <= tolerance, enough)
     error = rank_error(outcome.change, damping)
     if error > tolerance:
         graph.release()
