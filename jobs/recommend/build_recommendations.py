@@ -107,13 +107,14 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Build the lists of the champion and of the fallbacks, and replace the day's rows."""
     events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
     optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks")]
-    optional.append(read_decisions(lake, as_of))
+    follows = lake.read_if_exists("silver.follows", before=as_of)
+    optional += [read_decisions(lake, as_of), follows]
     weights = others.train_recommender.event_weights
     model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size)
     spec = champion.trained
     communities = lake.read_if_exists("gold.communities", on=as_of)
     groups = Groups(
-        lake.read_if_exists("silver.follows", before=as_of),
+        follows,
         None if communities is None else communities.where("relation = 'follows'"),
         lake.read_if_exists("silver.profiles", before=as_of),
     )  # fmt: skip

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from shoal.conf.addresses import is_uri, local_path
 from shoal.errors import UsageError
 from shoal.lake.contract import contract
-from shoal.spark.hadoop_files import file_system, hadoop_path, put_file, store_errors
+from shoal.spark.hadoop_files import copy_from_local, file_system, hadoop_path, put_file, store_errors
 
 # Open-source Delta's only catalog, whose tables go by two-part names in Delta's own builders.
 SESSION_CATALOG = "spark_catalog"
@@ -175,7 +175,7 @@ class Store:
         files = self._file_system(target)
         files.delete(self._hadoop_path(target), True)
         files.mkdirs(self._hadoop_path(target).getParent())
-        files.copyFromLocalFile(False, True, self._hadoop_path(str(source)), self._hadoop_path(target))
+        copy_from_local(self.spark, source, target)
 
     def copy_out(self, source: str, target: Path) -> None:
         """Copy a file or folder at `source`, a URI, to a local path that does not exist; nothing where there is no `source`."""

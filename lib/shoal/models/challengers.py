@@ -6,7 +6,7 @@ shadow: nothing that people see changes. What is promoted is the very model that
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -101,7 +101,8 @@ class Task:
 
 def _split(lake: Lake, conf: TaskConf, window: EvaluationWindow, keep: Callable[[DataFrame], DataFrame]) -> TrainingData | None:
     events = lake.read("silver.interactions", before=window.end)
-    return prepare(events, conf.recommender.settings(), keep, moment=_micros(window.cutoff))
+    data = prepare(events, conf.recommender.settings(), keep, moment=_micros(window.cutoff))
+    return None if data is None else replace(data, follows=lake.read_if_exists("silver.follows", before=window.end))
 
 
 def _count_users(lake: Lake, conf: TaskConf, window: EvaluationWindow) -> int:

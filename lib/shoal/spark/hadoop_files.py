@@ -79,6 +79,17 @@ def names_in(spark: SparkSession, folder: str) -> list[str]:
         return sorted(status.getPath().getName() for status in files.listStatus(path)) if files.exists(path) else []
 
 
+def copy_from_local(spark: SparkSession, source: Path, target: str) -> None:
+    """Copy a local file or folder to a URI where nothing is, by streams.
+
+    s3a's own copyFromLocalFile (Hadoop 3.3.4) fails on folders; this one is every file system's."""
+    jvm: Any = spark._jvm
+    conf = spark._jsparkSession.sessionState().newHadoopConf()
+    local = jvm.org.apache.hadoop.fs.FileSystem.getLocal(conf)
+    place = hadoop_path(spark, f"file://{source.resolve()}")
+    jvm.org.apache.hadoop.fs.FileUtil.copy(local, place, file_system(spark, target), hadoop_path(spark, target), False, True, conf)
+
+
 def put_file(spark: SparkSession, source: Path, target: str) -> None:
     """Copy a local file to a URI, whole or not at all: beside its place, then renamed over what was there. Its parents are made.
 
@@ -88,7 +99,7 @@ def put_file(spark: SparkSession, source: Path, target: str) -> None:
         files, path, new = file_system(spark, target), hadoop_path(spark, target), hadoop_path(spark, beside)
         try:
             files.mkdirs(path.getParent())
-            files.copyFromLocalFile(False, True, hadoop_path(spark, f"file://{source.resolve()}"), new)
+            copy_from_local(spark, source, beside)
             # A Hadoop file system renames over nothing that exists.
             files.delete(path, False)
             files.rename(new, path)

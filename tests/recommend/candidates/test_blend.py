@@ -115,7 +115,7 @@ def test_candidates_are_the_best_of_each_part_and_their_recall_is_of_all_users()
     scores[SCORES.index("whole")] = [9, 8, 7, 6, 5, 4]
     scores[SCORES.index("als")] = [0, 0, 0, 1, 2, 3]
     named = nominated(scores, np.array([0]), 2)
-    assert [list(best) for best in named] == [[1, 2], [1, 2], [1, 2], [5, 4]]
+    assert [list(best) for best in named] == [[1, 2], [1, 2], [1, 2], [5, 4], [], []]
     assert list(union_of(named)) == [1, 2, 4, 5]
     rows = [("u", 1, 1.0, 0b0111, 2), ("u", 5, 0.0, 0b1000, 2), ("v", -1, 0.0, 0, 1)]
     table = pa.table(dict(zip(("user_id", "item", "label", "named", "held"), map(list, zip(*rows, strict=True)), strict=True)))
@@ -127,7 +127,7 @@ def test_candidates_are_the_best_of_each_part_and_their_recall_is_of_all_users()
 
 
 def test_an_item_that_no_part_names_is_not_listed(numbered: DataFrame) -> None:
-    """With one candidate a part, a list has four items at most, and those of a longer list come first in it."""
+    """With one candidate a part, a list has five items at most, and those of a longer list come first in it."""
     users = numbered.select("user_id").distinct()
     experts = [Expert("next_item", FIXED, 0.0, True)]
     short = listed_by(numbered, users, replace(SETTINGS, candidates=1), experts, 1).collect()
@@ -138,7 +138,7 @@ def test_an_item_that_no_part_names_is_not_listed(numbered: DataFrame) -> None:
     one = next(history for batch in rows._collect_as_arrow() for history in rows_of(batch))
     found = blend.scorer(1)(one)
     named = union_of(nominated(scores_of(blend.parts, one), one.items, 1))
-    assert sorted(np.flatnonzero(np.isfinite(found))) == list(named) and len(named) <= 4
+    assert sorted(np.flatnonzero(np.isfinite(found))) == list(named) and len(named) <= 5
     hidden = np.zeros(len(found), np.bool_)
     hidden[named] = True
     others = blend.scorer(1, hidden)(one)
@@ -227,7 +227,7 @@ def test_parts_on_the_driver_and_by_spark_are_the_same(numbered: DataFrame, monk
     np.testing.assert_allclose(here.parts.weights, there.parts.weights, atol=1e-5)
     np.testing.assert_allclose(here.parts.transitions.toarray(), there.parts.transitions.toarray(), rtol=1e-6)
     np.testing.assert_allclose(here.parts.walk.toarray(), there.parts.walk.toarray(), rtol=1e-5)
-    for name in ("item_factors", "item_history", "item_rating", "first_day", "last_day", "max_rating"):
+    for name in ("item_factors", "item_history", "item_rating", "first_day", "last_day", "max_rating", "trend"):
         np.testing.assert_array_equal(getattr(here.parts, name), getattr(there.parts, name))
 
 
@@ -263,7 +263,7 @@ def test_the_item_that_speaks_for_a_row_is_of_its_strongest_reason() -> None:
     one = History(np.array([0, 1, 2]), np.ones(3, np.float32), np.array([0, 1, 2]))
     names = list(REASONS)
     found = {name: int(because_of(known, one, np.array([3]), np.array([names.index(name)]))[0]) for name in names}
-    assert found == {"history": 1, "next": 0, "people": 1, "content": 2, "popularity": 1}
+    assert found == {"history": 1, "next": 0, "people": 1, "content": 2, "popularity": 1, "followed": 1}
     alone = replace(known, transitions=csr_matrix((4, 4), dtype=np.float32))
     assert because_of(alone, one, np.array([3]), np.array([names.index("next")])).tolist() == [-1]
 

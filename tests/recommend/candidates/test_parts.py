@@ -29,7 +29,7 @@ from shoal.recommend.ranking.history_top_k import History
 # Three items: 0 and 1 are met, the newest is 0, and 1 lies two events before it.
 ONE = History(
     np.array([0, 1]), np.array([1, 1], np.float32), np.array([0, 2]), np.array([2.0], np.float32),
-    np.array([4.0, np.nan], np.float32), np.array([100.0, 90.0]),
+    np.array([4.0, np.nan], np.float32), np.array([100.0, 90.0]), (np.array([2, 0]), np.array([3.0, 0.5], np.float32)),
 )  # fmt: skip
 KNOWN = Parts(
     weights=np.array([[0, 1, 2], [4, 0, 8], [0, 0, 0]], np.float32),
@@ -43,6 +43,7 @@ KNOWN = Parts(
     first_day=np.array([10.0, 90.0, 103.0]),
     last_day=np.array([97.0, 90.0, 103.0]),
     max_rating=5.0,
+    trend=np.array([0.1, 0.2, 0.3], np.float32),
 )
 
 
@@ -69,6 +70,7 @@ def test_parts_of_a_history_by_hand() -> None:
         # Of 0.8 and 1 the mean is 0.9.
         "content_rated": [-0.05, 0.05, -0.05 * 0.6 + 0.05 * 0.8],
         "affinity": [odds[0], odds[1], odds.mean()],
+        "followed": [0.5, 0, 3], "trending": [0.1, 0.2, 0.3],
         "log_popularity": np.log([2, 3, 5]), "log_history": [np.log(3)] * 3,
         "item_history": [1, 2, 3], "item_rating": [0.5, 0.6, 0.7],
         "popularity_match": -np.abs(np.log([2, 3, 5]) - np.log([2, 3]).mean()),
@@ -93,6 +95,7 @@ def test_the_best_window_is_two_neighbouring_halves() -> None:
         KNOWN, weights=weights, transitions=csr_matrix((21, 21)), walk=csr_matrix((21, 21)), terms=csr_matrix((21, 2)),
         item_factors=np.zeros((21, 1), np.float32), log_popularity=np.zeros(21, np.float32), item_history=np.zeros(21, np.float32),
         item_rating=np.zeros(21, np.float32), first_day=np.full(21, np.nan), last_day=np.full(21, np.nan),
+        trend=None,
     )  # fmt: skip
     found = dict(zip(PARTS, parts_of(known, many)[:, 20], strict=True))
     # Events 10 to 19: six of 1 and four of 5; there are not two windows of 30.

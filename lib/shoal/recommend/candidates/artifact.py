@@ -40,6 +40,8 @@ FORMAT = 2
 CANDIDATES = 100
 SPARSE = ("transitions", "walk", "terms")
 DENSE = ("weights", "item_factors", "log_popularity", "item_history", "item_rating", "first_day", "last_day")
+# Parts that a model of an earlier version may lack.
+ADDED = ("trend",)
 
 
 class Met(NamedTuple):
@@ -142,7 +144,8 @@ def save_recommender(folder: Path, spec: RecommenderSpec, als: AlsModel, blend: 
                              "max_rating": blend.parts.max_rating, "candidates": blend.candidates}  # fmt: skip
         pq.write_table(pa.table({"item_id": blend.ids}), folder / "catalogue.parquet")
         sparse = (*SPARSE, "weights") if isinstance(blend.parts.weights, csr_matrix) else SPARSE
-        arrays = {name: getattr(blend.parts, name) for name in DENSE if name not in sparse}
+        dense = [*(name for name in DENSE if name not in sparse), *(n for n in ADDED if getattr(blend.parts, n) is not None)]
+        arrays = {name: getattr(blend.parts, name) for name in dense}
         for name in sparse:
             matrix: csr_matrix = getattr(blend.parts, name)
             arrays |= {f"{name}_{field}": getattr(matrix, field) for field in ("data", "indices", "indptr")}
@@ -167,7 +170,7 @@ def load_recommender(folder: Path) -> Recommender:
     ids = pq.read_table(folder / "catalogue.parquet").column("item_id").combine_chunks()
     with np.load(folder / "parts.npz", allow_pickle=False) as arrays:
         sparse = (*SPARSE, "weights") if "weights_shape" in arrays else SPARSE
-        made = {name: arrays[name] for name in DENSE if name not in sparse}
+        made = {name: arrays[name] for name in (*DENSE, *ADDED) if name not in sparse and (name in DENSE or name in arrays)}
         for name in sparse:
             fields = (arrays[f"{name}_{field}"] for field in ("data", "indices", "indptr"))
             made[name] = csr_matrix(tuple(fields), shape=tuple(arrays[f"{name}_shape"]))
@@ -194,17 +197,19 @@ def list_recommender(
     users: DataFrame,
     allowed: DataFrame | None,
     settings: ListSettings,
+    follows: DataFrame | None = None,
 ) -> DataFrame:
     """One row per user and rank 1..k of what serves alone: the blend's lists, else ALS'. Nothing is fitted.
 
     `preferences`: user_id, item_id, weight, value, occurred_at as the specification makes them (`preferences` with its ratings and
-    event_weights); `als`: that of the recommender; `allowed`: item_id, of which alone is listed. ALS' item factors must be of
+    event_weights); `als`: that of the recommender; `follows`: as for `history_rows`;
+    `allowed`: item_id, of which alone is listed. ALS' item factors must be of
     allowed items already. Cost: that of `list_blend` or `list_als`. See `fill_with_als`.
     """
     blend = recommender.blend
     if blend is None:
         return list_als(als, preferences, users, settings.k, settings.user_batch_size, settings.with_reason)
-    rows = history_rows(preferences, blend.catalogue(users.sparkSession), als.user_factors, blend.max_history, users)
+    rows = history_rows(preferences, blend.catalogue(users.sparkSession), als.user_factors, blend.max_history, users, follows)
     return list_blend(blend, rows, settings.k, allowed, settings.with_reason)
 
 

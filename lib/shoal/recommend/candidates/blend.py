@@ -47,6 +47,7 @@ from shoal.recommend.candidates.ease import (
     sparse_gram,
     sparse_gram_here,
 )
+from shoal.recommend.candidates.followed import with_followed
 from shoal.recommend.candidates.histories import (
     Catalogue,
     Met,
@@ -67,6 +68,7 @@ from shoal.recommend.candidates.parts import (
     PARTS,
     REASONS,
     SCORES,
+    TREND_LIFE,
     Parts,
     context_of,
     contributions_of,
@@ -86,7 +88,9 @@ from shoal.recommend.ranking.reason import BY
 
 EXPERTS = ("random_holdout", "next_item")
 # Of the scores, those whose best items are candidates.
-NOMINATING = ("whole", "recent_5", "transitions", "als")
+NOMINATING = ("whole", "recent_5", "transitions", "als", "followed", "trending")
+# Of these only where they say anything: they are 0 for most items, or for all.
+SPARSE_NOMINATING = ("followed", "trending")
 # What the expert `next_item` does not look at where users are not asked right after their last event: when that was says what was
 # held out of the history, and nothing of what a user who comes back later can meet.
 SINCE_LAST = ("log_unborn", "log_age", "log_idle")
@@ -221,8 +225,13 @@ def because_of(known: Parts, one: History, best: Ints, reason: Ints) -> Ints:
 
 
 def nominated(scores: Floats, seen: Ints, count: int) -> list[Ints]:
-    """The `count` best items that are not `seen` of each part of NOMINATING, best first, from `scores_of`."""
-    return [best_unseen(scores[SCORES.index(part)], seen, count) for part in NOMINATING]
+    """The `count` best items that are not `seen` of each part of NOMINATING, best first, from `scores_of`; of SPARSE_NOMINATING
+    only those above 0."""
+    found = []
+    for part in NOMINATING:
+        own = scores[SCORES.index(part)]
+        found.append(best_unseen(np.where(own > 0, own, np.float32(np.nan)) if part in SPARSE_NOMINATING else own, seen, count))
+    return found
 
 
 def union_of(best: Sequence[Ints]) -> Ints:
@@ -293,33 +302,40 @@ def facts_here(met: Met, items: int) -> dict[str, Any]:
     return _facts(
         np.bincount(met.items, lengths, minlength=items) / users, np.bincount(rated_items, values, minlength=items),
         np.bincount(rated_items, minlength=items), first, last, float(values.max(initial=0.0)),
+        np.bincount(days.items, 2.0 ** ((days.days - days.days.max(initial=-np.inf)) / TREND_LIFE), items).astype(np.float64),
     )  # fmt: skip
 
 
 def facts_of(placed: DataFrame, catalogue: Catalogue) -> dict[str, Any]:
-    """`facts_here` by Spark. Cost: two shuffles, by user and by item; collects a row an item of the catalogue."""
+    """`facts_here` by Spark. Cost: an aggregate, two shuffles, by user and by item; collects a row an item of the catalogue."""
     numbered = placed.join(F.broadcast(catalogue.numbers), "item_id")
     length = F.log1p(F.count(F.lit(1)).over(Window.partitionBy("user_id")).cast("double"))
     day = days_of("occurred_at")
+    end = numbered.agg(F.max(day)).first()
+    until = F.lit(end[0] if end is not None else None).cast("double")
     made = numbered.select("item", "rating", length.alias("length"), day.alias("day")).groupBy("item")
     columns = {"history": F.avg("length"), "total": F.sum("rating"), "rated": F.count("rating"), "first": F.min("day"),
-               "last": F.max("day"), "most": F.max("rating")}  # fmt: skip
+               "last": F.max("day"), "most": F.max("rating"),
+               "recent": F.sum(F.pow(F.lit(2.0), (F.col("day") - until) / F.lit(TREND_LIFE)))}  # fmt: skip
     rows = made.agg(*[column.alias(name) for name, column in columns.items()])
     table = pa.Table.from_batches(rows._collect_as_arrow()).sort_by("item").combine_chunks()
     found = {name: table.column(name).to_numpy().astype(np.float64) for name in columns}
     most = float(np.nan_to_num(found["most"]).max(initial=0.0))
-    found = {name: np.nan_to_num(values) if name in ("total", "rated") else values for name, values in found.items()}
-    return _facts(found["history"], found["total"], found["rated"], found["first"], found["last"], most)
+    found = {name: np.nan_to_num(values) if name in ("total", "rated", "recent") else values for name, values in found.items()}
+    return _facts(found["history"], found["total"], found["rated"], found["first"], found["last"], most, found["recent"])
 
 
-def _facts(history: Doubles, total: Any, rated: Any, first: Doubles, last: Doubles, most: float) -> dict[str, Any]:
+def _facts(
+    history: Doubles, total: Any, rated: Any, first: Doubles, last: Doubles, most: float, recent: Doubles
+) -> dict[str, Any]:
     """The fields, rounded; a mean rating is damped by five at the mean of all."""
     mean = float(total.sum()) / max(float(rated.sum()), 1.0)
     most = most if most > 0 else 1.0
     rating = np.round((total + 5.0 * mean) / (rated + 5.0) / most, DIGITS)
     days = [np.where(np.isfinite(values), values, np.nan) for values in (first, last)]
     return {"item_history": np.round(history, DIGITS).astype(np.float32), "item_rating": rating.astype(np.float32),
-            "first_day": days[0], "last_day": days[1], "max_rating": most}  # fmt: skip
+            "first_day": days[0], "last_day": days[1], "max_rating": most,
+            "trend": np.round(np.log1p(recent), DIGITS).astype(np.float32)}  # fmt: skip
 
 
 def factors_of(als: AlsModel, catalogue: Catalogue) -> Floats:
@@ -331,21 +347,26 @@ def factors_of(als: AlsModel, catalogue: Catalogue) -> Floats:
 
 
 def history_rows(
-    preferences: DataFrame, catalogue: Catalogue, user_factors: DataFrame, max_history: int, users: DataFrame | None = None
+    preferences: DataFrame, catalogue: Catalogue, user_factors: DataFrame, max_history: int, users: DataFrame | None = None,
+    follows: DataFrame | None = None,
 ) -> DataFrame:
-    """`histories` of the catalogue, with `factors`, null for a user that ALS does not know. `users`: user_id, those wanted. Cost:
-    two shuffles by user, a join with the factors."""
+    """`histories` of the catalogue, with `factors`, null for a user that ALS does not know, and, with `follows`, what
+    `with_followed` adds. `users`: user_id, those wanted, each once or more. Cost: two shuffles by user, a join with the factors;
+    that of `with_followed`."""
+    met = preferences
     if users is not None:
-        preferences = preferences.join(users.select("user_id").distinct(), "user_id", "left_semi")
+        met = preferences.join(users.select("user_id").distinct(), "user_id", "left_semi")
     factors = user_factors.select("user_id", F.col("features").cast("array<float>").alias("factors"))
-    return histories(with_places(preferences, max_history), catalogue).join(factors, "user_id", "left")
+    rows = histories(with_places(met, max_history), catalogue).join(factors, "user_id", "left")
+    return rows if follows is None else with_followed(rows, preferences, catalogue, follows)
 
 
 def fit_expert(
-    name: str, known: DataFrame, held_out: DataFrame, settings: BlendSettings, content: DataFrame | None = None
+    name: str, known: DataFrame, held_out: DataFrame, settings: BlendSettings, content: DataFrame | None = None,
+    follows: DataFrame | None = None,
 ) -> Expert:
     """The logistic regression that tells held-out events that were liked from other candidates by parts fitted on `known`, or one
-    part, where that does it better (see `better_part`); parts that it does not look at weigh 0.
+    part, where that does it better (see `better_part`); parts that it does not look at weigh 0. `follows`: as for `history_rows`.
 
     Fixed weights where nothing was held out, or no candidate was. Raises UsageError for settings that make more than
     MAX_EXAMPLE_BYTES of examples. Cost: `fit_parts`, a pass over the candidates of `max_users` users, which are collected.
@@ -372,7 +393,8 @@ def fit_expert(
             for user, one, held in zip(batch.column("user_id"), rows_of(batch), batch.column("wanted"), strict=True):
                 yield examples(shared.value, one, user.as_py(), np.asarray(held.values), unseen, count)
 
-    rows = history_rows(known, fitted.catalogue, fitted.als.user_factors, settings.ease.max_history).join(chosen, "user_id")
+    asked, factors = None if follows is None else chosen, fitted.als.user_factors
+    rows = history_rows(known, fitted.catalogue, factors, settings.ease.max_history, asked, follows).join(chosen, "user_id")
     made = rows.repartition(context.defaultParallelism, "user_id").mapInArrow(labelled, EXAMPLE)
     batches = made._collect_as_arrow()
     shared.unpersist()
@@ -468,12 +490,14 @@ def examples(known: Parts, one: History, user_id: str, held: Ints, unseen: Seque
 
 def recall_of(table: pa.Table) -> dict[str, float]:
     """The share of held-out events among the candidates, of each part and of UNION, the mean over `users`, and their number: of
-    all rows of `examples`."""
+    all rows of `examples`. A part of SPARSE_NOMINATING without a candidate has no entry."""
     users = np.unique(table.column("user_id").to_numpy(zero_copy_only=False).astype(str), return_inverse=True)[1]
     label, named = table.column("label").to_numpy(), table.column("named").to_numpy()
+    silent = [part for part in SPARSE_NOMINATING if not (named >> NOMINATING.index(part) & 1).any()]
     held = np.zeros(users.max() + 1)
     held[users] = table.column("held").to_numpy()
-    hits = {part: label * (named >> n & 1) for n, part in enumerate(NOMINATING)} | {UNION: label}
+    hits = {part: label * (named >> n & 1) for n, part in enumerate(NOMINATING) if part not in silent}
+    hits[UNION] = label
     means = {name: round(float((np.bincount(users, found) / held).mean()), 4) for name, found in hits.items()}
     return {**means, "users": float(len(held))}
 
@@ -487,9 +511,11 @@ def candidate_recall(experts: Sequence[Expert], count: int) -> dict[str, dict[st
     }  # fmt: skip
 
 
-def fit_experts(preferences: DataFrame, settings: BlendSettings, content: DataFrame | None = None) -> list[Expert]:
+def fit_experts(
+    preferences: DataFrame, settings: BlendSettings, content: DataFrame | None = None, follows: DataFrame | None = None
+) -> list[Expert]:
     """The experts of the settings: `next_item` only where preferences have times; `random_holdout` alone where none is left.
-    `content` of the items: see `as_content`."""
+    `content` of the items: see `as_content`; `follows` that were known then: see `with_followed`."""
     splits = {}
     asks_next = "next_item" in settings.experts and has_times(preferences)
     if "random_holdout" in settings.experts or not asks_next:
@@ -500,7 +526,7 @@ def fit_experts(preferences: DataFrame, settings: BlendSettings, content: DataFr
     for name, marked in splits.items():
         split = marked.persist()
         try:
-            experts.append(fit_expert(name, training_part(split), test_part(split), settings, content))
+            experts.append(fit_expert(name, training_part(split), test_part(split), settings, content, follows))
         finally:
             split.unpersist()
     return experts

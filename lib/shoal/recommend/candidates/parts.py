@@ -5,7 +5,7 @@ and 20 events, on one in which each item counts by its rating (`rated`), and on 
 (`best_window_10`); transitions from the newest events (`candidates.transitions`); implicit ALS; where a walk over the users of
 what was met leads (`candidates.neighbours`); how like the newest events, the whole history, and what was rated above the user's
 mean an item is by its terms (`content...`); and by how much the item's terms are more frequent in the history than among all
-events (`affinity`).
+events (`affinity`); how much the people whom the user follows like it (`followed`); and what rises with all users (`trending`).
 
 Context: base rates of the item and of the user, by which the others are to be read (CONTEXT). How long before the user's last
 event an item was first met (`log_age`), or how long after (`log_unborn`), and how long no user had met it by then (`log_idle`),
@@ -35,7 +35,7 @@ WINDOWS = (10, 30)
 BLOCK = 5
 SCORES = (
     "whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS), "transitions",
-    "als", "walk", "content", "content_whole", "content_rated", "affinity",
+    "als", "walk", "content", "content_whole", "content_rated", "affinity", "followed", "trending",
 )  # fmt: skip
 CONTEXT = (
     "log_popularity", "log_history", "item_history", "item_rating", "popularity_match", "history_match", "log_unborn", "log_age",
@@ -52,7 +52,7 @@ RANK_LIMIT = 1000
 REASONS = {
     "history": ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS)),
     "next": ("transitions",), "people": ("als", "walk"), "content": ("content", "content_whole", "content_rated", "affinity"),
-    "popularity": CONTEXT,
+    "popularity": (*CONTEXT, "trending"), "followed": ("followed",),
 }  # fmt: skip
 _REASON_OF = [next(n for n, parts in enumerate(REASONS.values()) if name.removeprefix("log_rank_") in parts) for name in _OWN]
 # What experts weigh.
@@ -65,6 +65,8 @@ HISTORY_CENTRE = 4.5
 FADING = 5.0
 # A term counts in a history as if so large a share of it were drawn from all events.
 TERM_PRIOR = 0.02
+# Days after which an event counts half for what is trending: the weekly rhythm of a social product.
+TREND_LIFE = 7.0
 # Of what weighs 0 altogether no share can be taken.
 SMALLEST = np.float32(1e-30)
 
@@ -87,6 +89,8 @@ class Parts:
     first_day: Doubles
     last_day: Doubles
     max_rating: float
+    # The log of the item's events, each worth half TREND_LIFE days before the last event of all; None in a model of before.
+    trend: Floats | None = None
 
     @cached_property
     def has_term(self) -> csr_matrix:
@@ -124,6 +128,8 @@ def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
         known.item_factors[at] @ one.factors if one.factors is not None else np.zeros_like(known.log_popularity[at]),
         (known.walk[one.items].T @ (one.strengths / np.maximum(one.strengths.sum(), SMALLEST)))[at],
         *by_terms(known, one, fading, liking, at),
+        by_followed(one, len(known.log_popularity))[at],
+        (np.zeros_like(known.log_popularity) if known.trend is None else known.trend)[at],
     ]
     return np.vstack([np.asarray(part, np.float32)[None, :] for part in found])
 
@@ -207,6 +213,14 @@ def by_terms(known: Parts, one: History, fading: Floats, liking: Floats, at: sli
     usual = known.term_shares
     odds = np.log((share + TERM_PRIOR * usual + SMALLEST) / ((1 + TERM_PRIOR) * usual + SMALLEST))
     return [*(terms @ (met.T @ profile) for profile in profiles), has_term @ odds]
+
+
+def by_followed(one: History, items: int) -> Floats:
+    """For each of the `items` what the people whom the user follows like it, 0 where that is not known."""
+    found = np.zeros(items, np.float32)
+    if one.followed is not None:
+        found[one.followed[0]] = one.followed[1]
+    return found
 
 
 def context_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:

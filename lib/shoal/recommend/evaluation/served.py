@@ -3,8 +3,8 @@
 A model's own list is what it would show if nothing else had a say. `gold.recommendations` has more: items of blocked owners and
 removed items are not listed, the last places are for items without events, and a list that is short, or that a model does not
 have, is filled with what is popular. Here the same functions make these lists, from what was known at the moment of the split.
-Exploration is off: what it costs is measured where lists are logged (experiment.off_policy). Groups (whom a user follows,
-communities, profiles) are not asked, because their tables hold what was known later.
+Exploration is off: what it costs is measured where lists are logged (experiment.off_policy). Fallback lists by groups (whom a user
+follows, communities, profiles) are not asked, because communities and profiles hold what was known later.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from shoal.recommend.candidates.als import AlsModel
 from shoal.recommend.candidates.artifact import Recommender
 from shoal.recommend.candidates.blend import Blend
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings
+from shoal.recommend.candidates.followed import follows_before
 from shoal.recommend.candidates.personal import ServingModel
 from shoal.recommend.candidates.sources import Fallback, list_candidates
 from shoal.recommend.candidates.trained import RecommenderSpec
@@ -56,8 +57,8 @@ class TrainingPart:
 
 
 def training_sources(sources: Sources, part: TrainingPart) -> Sources:
-    """The tables as they were at the moment: rows with a later time are dropped, rows without a time stay. Where pairs were drawn
-    at random, the events of training pairs, and the other tables as they are."""
+    """The tables as they were at the moment: rows with a later time are dropped, rows without a time stay, but for follows. Where
+    pairs were drawn at random, the events of training pairs, and the other tables as they are."""
     if part.moment is None:
         pairs = part.preferences.select("user_id", "item_id")
         return replace(sources, events=sources.events.join(pairs, ["user_id", "item_id"], "left_semi"))
@@ -67,8 +68,9 @@ def training_sources(sources: Sources, part: TrainingPart) -> Sources:
 
     events = sources.events.where(F.col("occurred_at").isNull() | (F.unix_micros("occurred_at") <= F.lit(part.moment)))
     return Sources(
-        events, known(sources.items, "created_at"), known(sources.blocks, "occurred_at"), known(sources.moderation, "decided_at")
-    )
+        events, known(sources.items, "created_at"), known(sources.blocks, "occurred_at"), known(sources.moderation, "decided_at"),
+        follows_before(sources.follows, part.moment),
+    )  # fmt: skip
 
 
 def served_at_split(

@@ -21,6 +21,7 @@ from shoal.recommend.candidates.artifact import ListSettings, Recommender, fill_
 from shoal.recommend.candidates.blend import (
     Blend,
     BlendSettings,
+    Expert,
     blend_of,
     candidate_recall,
     fit_experts,
@@ -28,6 +29,7 @@ from shoal.recommend.candidates.blend import (
     history_rows,
     list_blend,
 )
+from shoal.recommend.candidates.followed import follows_before
 from shoal.recommend.candidates.popularity import list_popular, popularity
 from shoal.recommend.candidates.preferences import Ratings, liked, preferences, with_relative_ratings
 from shoal.recommend.candidates.random import list_random
@@ -70,7 +72,8 @@ class TrainingSettings:
 class TrainingData:
     """`everything`: all preferences; `train`: those before the moment, their weights from events before it; `wanted`: user_id,
     item_id, is_validation: what users met first, and liked, after it; `kind`: GLOBAL_TIME or RANDOM; `moment`, `until`:
-    microseconds since 1970 of the split and of the last event, None without any time."""
+    microseconds since 1970 of the split and of the last event, None without any time; `follows`: silver.follows, None where
+    there is none."""
 
     everything: DataFrame
     train: DataFrame
@@ -78,6 +81,12 @@ class TrainingData:
     kind: str
     moment: int | None
     until: int | None
+    follows: DataFrame | None = None
+
+    @property
+    def known_follows(self) -> DataFrame | None:
+        """The follows up to the moment (see `follows_before`)."""
+        return follows_before(self.follows, self.moment)
 
     @property
     def users(self) -> DataFrame:
@@ -189,8 +198,12 @@ def fit_both(
     fitted = fit_parts(data.train, wanted, model, content)
     if fitted is None:
         return model, None
-    learned = experts if experts is not None else tuple(map(rounded, fit_experts(data.train, wanted, content)))
+    learned = experts if experts is not None else _learned(data, wanted, content)
     return model, blend_of(fitted, learned, wanted)  # type: ignore[arg-type]
+
+
+def _learned(data: TrainingData, wanted: BlendSettings, content: DataFrame | None) -> tuple[Expert, ...]:
+    return tuple(map(rounded, fit_experts(data.train, wanted, content, data.known_follows)))
 
 
 def own_lists(data: TrainingData, als: AlsModel, blend: Blend | None, settings: TrainingSettings) -> dict[str, DataFrame]:
@@ -198,7 +211,7 @@ def own_lists(data: TrainingData, als: AlsModel, blend: Blend | None, settings: 
     made = {"als": list_als(als, data.train, data.users, settings.k, settings.user_batch_size)}
     if blend is not None:
         catalogue = blend.catalogue(data.train.sparkSession)
-        rows = history_rows(data.train, catalogue, als.user_factors, blend.max_history, data.users)
+        rows = history_rows(data.train, catalogue, als.user_factors, blend.max_history, data.users, data.known_follows)
         made["blend"] = list_blend(blend, rows, settings.k)
     return made
 
@@ -242,7 +255,7 @@ def shadow_lists(model: Recommender, data: TrainingData, settings: TrainingSetti
     """The lists of a saved recommender as it serves, by what was known at the moment: user_id, rank, item_id, score. Lazy."""
     train, users, wanted = data.train, data.users, ListSettings(settings.k, settings.user_batch_size)
     als = model.als(train.sparkSession)
-    lists = list_recommender(model, als, train, users, None, wanted)
+    lists = list_recommender(model, als, train, users, None, wanted, data.known_follows)
     filled = fill_with_als(model, als, train, users, lists, wanted)
     return lists if filled is None else backfill_lists([lists, filled], settings.k)
 

@@ -17,12 +17,13 @@ from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_
 @dataclass(frozen=True)
 class Sources:
     """The tables of a day, as the lake has them. `events`: silver.interactions; `items`: silver.items; `blocks`: silver.blocks;
-    `moderation`: silver.moderation; None for a table that does not exist."""
+    `moderation`: silver.moderation; `follows`: silver.follows; None for a table that does not exist."""
 
     events: DataFrame
     items: DataFrame | None = None
     blocks: DataFrame | None = None
     moderation: DataFrame | None = None
+    follows: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RecommendationContext:
     """`preferences`: of all users, with is_liked; `events`: those that they come from; `items`: silver.items, None without that
     table; `allowed`: item_id of the items that the rules allow, None without a rule; `blocked`: user_id, item_id of items whose
     owner the user has blocked, None without blocks; `removed`: item_id of items that moderators have removed, None without
-    decisions."""
+    decisions; `follows`: who follows whom, None where that is not to be asked."""
 
     preferences: DataFrame
     events: DataFrame
@@ -38,6 +39,7 @@ class RecommendationContext:
     allowed: DataFrame | None
     blocked: DataFrame | None = None
     removed: DataFrame | None = None
+    follows: DataFrame | None = None
 
     @property
     def unlisted(self) -> DataFrame:
@@ -86,4 +88,5 @@ def recommendation_context(
     removed = removed_items(sources.moderation)
     removed = None if removed is None else keep(removed)
     allowed = allowed_items(sources.items, conf, as_of, met, removed)
-    return RecommendationContext(met, sources.events, sources.items, None if allowed is None else keep(allowed), blocked, removed)
+    shown = None if allowed is None else keep(allowed)
+    return RecommendationContext(met, sources.events, sources.items, shown, blocked, removed, sources.follows)

@@ -20,7 +20,8 @@ from shoal.errors import UsageError
 @dataclass(frozen=True)
 class History:
     """One user's row: item numbers (ascending, each once), how much each counts, its place from the end, and, where the model has
-    them, the user's factors, each item's rating (NaN without one) and time in days since 1970 (NaN without one)."""
+    them, the user's factors, each item's rating (NaN without one) and time in days since 1970 (NaN without one), and what the
+    people whom the user follows like: item numbers (each once) and how much."""
 
     items: Ints
     strengths: Floats
@@ -28,6 +29,7 @@ class History:
     factors: Floats | None = None
     ratings: Floats | None = None
     days: Doubles | None = None
+    followed: tuple[Ints, Floats] | None = None
 
 
 # A model on a worker: a history to one float32 score an item of the catalogue.
@@ -101,7 +103,15 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[History]:
         items, strengths, backs = flat[0][here].astype(np.int64), flat[1][here].astype(np.float32), flat[2][here].astype(np.int64)
         own = None if factors is None or not factors[row].is_valid else np.asarray(factors[row].values, np.float32)
         ratings, days = (None if column is None else column[here] for column in others)
-        yield History(items, strengths, backs, own, ratings, days)
+        yield History(items, strengths, backs, own, ratings, days, _followed(batch, row))
+
+
+def _followed(batch: pa.RecordBatch, row: int) -> tuple[Ints, Floats] | None:
+    """The columns followed_items and followed_scores of a row; None without them, or where they are null."""
+    if "followed_items" not in batch.schema.names or not batch.column("followed_items")[row].is_valid:
+        return None
+    items, scores = (batch.column(f"followed_{name}")[row].values for name in ("items", "scores"))
+    return items.to_numpy(zero_copy_only=False).astype(np.int64), scores.to_numpy(zero_copy_only=False).astype(np.float32)
 
 
 def best_unseen(scores: Floats, seen: Ints, n: int) -> Ints:
