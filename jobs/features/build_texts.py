@@ -15,7 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -38,6 +40,19 @@ def settings_of(conf: TextsConf) -> RepresentationSettings:
     return RepresentationSettings(**conf.model_dump(exclude={"model", "relearn_growth"}))
 
 
+def terms_of(representation: str, rows: Sequence[Mapping[str, Any]]) -> Terms:
+    """The terms of rows of features.text_terms. Where one was erased its number stays free, and no word has it."""
+    size, first = max(row["number"] for row in rows) + 1, rows[0]
+    names, texts, weights = [""] * size, [0] * size, np.zeros(size)
+    vectors = None if first["vector"] is None else np.zeros((size, len(first["vector"])), np.float32)
+    for row in rows:
+        at = row["number"]
+        names[at], texts[at], weights[at] = row["term"], row["texts"], row["weight"]
+        if vectors is not None:
+            vectors[at] = row["vector"]
+    return Terms(representation, tuple(names), tuple(texts), weights, vectors)
+
+
 def known_terms(lake: Lake, kind: str, as_of: date, texts: int, growth: float) -> tuple[str, Terms] | None:
     """The newest terms of `kind` learned up to as_of and their version; None where there are none, or there are `growth` times the
     texts now. Collects a version's terms, texts.max_terms rows."""
@@ -48,12 +63,10 @@ def known_terms(lake: Lake, kind: str, as_of: date, texts: int, growth: float) -
     last = ours.agg(F.max("as_of")).collect()[0][0]
     if last is None:
         return None
-    rows = ours.where(F.col("as_of") == F.lit(last)).orderBy("number").collect()
+    rows = ours.where(F.col("as_of") == F.lit(last)).collect()
     if texts >= growth * rows[0]["learned_texts"]:
         return None
-    vectors = None if rows[0]["vector"] is None else np.array([row["vector"] for row in rows], np.float32)
-    names, found, weights = zip(*((row["term"], row["texts"], row["weight"]) for row in rows), strict=True)
-    return rows[0]["model_version"], Terms(kind.partition("-")[0], names, found, np.array(weights), vectors)
+    return rows[0]["model_version"], terms_of(kind.partition("-")[0], rows)
 
 
 def learned_terms(lake: Lake, texts: DataFrame, count: int, conf: TextsConf, as_of: date) -> tuple[str, Terms]:

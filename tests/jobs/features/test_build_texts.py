@@ -11,7 +11,7 @@ import pytest
 from shoal.conf.loading import load
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.lake import Lake
-from shoal.runner.job import find_job
+from shoal.runner.job import find_job, job_module
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.jobs.mine.test_score_texts import put_texts
@@ -78,3 +78,13 @@ def test_more_texts_are_learned_from_again(make_lake: Callable[..., Lake]) -> No
     assert again.run.tags["scored_texts"] == "3"
     days = {(r["model_version"][-10:], r["learned_texts"]) for r in again.read_current("features.text_terms").collect()}
     assert days == {("2024-03-01", 2), ("2024-03-02", 3)}
+
+
+def test_an_erased_term_leaves_the_places_of_the_others() -> None:
+    rows = [{"term": "dog", "number": 2, "texts": 3, "weight": 1.5, "vector": None},
+            {"term": "cat", "number": 0, "texts": 4, "weight": 1.25, "vector": None}]  # fmt: skip
+    terms_of = job_module("build_texts").terms_of
+    found = terms_of("tfidf", rows)
+    assert (found.names, found.texts, found.weights.tolist(), found.size) == (("cat", "", "dog"), (4, 0, 3), [1.25, 0.0, 1.5], 3)
+    dense = terms_of("sif", [{**row, "vector": [1.0, row["number"]]} for row in rows])
+    assert dense.vectors is not None and dense.vectors.tolist() == [[1, 0], [0, 0], [1, 2]]

@@ -13,10 +13,12 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 from shoal.cli.train import train_sentiment
 from shoal.errors import InputError
+from shoal.mine.text import transfer
 from shoal.mine.text.classifier import Training, score_texts
+from shoal.mine.text.linear import Weights
 from shoal.mine.text.saved import load_classifier, save_classifier
 from shoal.mine.text.term_matrix import TermMatrix
-from shoal.mine.text.transfer import fit_map, prior_of, same_labels, space_of, weights_of
+from shoal.mine.text.transfer import fit_map, prior_of, same_labels, search_and_fit, space_of, weights_of
 from sklearn.linear_model import LogisticRegression
 
 
@@ -42,6 +44,30 @@ def test_a_prior_moves_as_far_as_the_rows_say() -> None:
     assert weak == [1, 0]
     assert contradicted[1].change == pytest.approx(0.0, abs=1e-5)
     assert len(strong) == 2
+
+
+def test_few_rows_are_fitted_in_the_space_that_they_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    presence = csr_matrix((rng.random((40, 60)) < 0.2).astype(float))
+    target = (presence[:, :5].sum(axis=1).A1 > 0).astype(np.int64)
+    matrix = TermMatrix(presence, np.array([f"t{n:02}" for n in range(60)], object), target, np.zeros(40, bool), np.zeros(40, bool))
+    prior = prior_of(["a", "b"], ["t00", "t07"], np.ones(2), np.array([[2.0, -1.0]]), np.array([0.5]))
+    rows = np.ones(40, bool)
+    space = space_of(matrix, rows, prior, 1)
+
+    def found() -> tuple[Weights, dict[str, float], np.ndarray]:
+        weights, settings, given, _ = search_and_fit(
+            space, target, rows, ["a", "b"], prior, [0, 1], 7, lambda given, truth: float((given.argmax(axis=1) == truth).mean())
+        )
+        return weights, settings, given
+
+    weights, settings, given = found()
+    monkeypatch.setattr(transfer, "SPANNED_ROWS", 0)
+    others, other_settings, other_given = found()
+    assert settings == other_settings
+    np.testing.assert_allclose(given, other_given, atol=1e-3)
+    np.testing.assert_allclose(weights.coefficients, others.coefficients, atol=0.02)
+    assert (weights.probabilities(space.vectors).argmax(axis=1) == target).mean() > 0.9
 
 
 def test_labels_are_the_same_in_any_case_or_not_at_all() -> None:

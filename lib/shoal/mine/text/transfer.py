@@ -12,7 +12,7 @@ other. Evgeniou and Pontil, "Regularized Multi-Task Learning", KDD 2004, have th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
@@ -28,6 +28,8 @@ from shoal.mine.text.term_matrix import TermMatrix, Weighting
 FOLDS = 5
 # C of the distance to the prior; below 1 the first classifier hardly changes, above 100 the small set decides alone.
 INVERSE_PENALTIES = (1.0, 10.0, 100.0)
+# Up to so many rows are fitted in the space that they span, which has no more numbers than rows: 8 MB.
+SPANNED_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class _Map:
     change: Doubles
     intercepts: Doubles
 
-    def margins(self, first: Doubles, vectors: csr_matrix) -> Doubles:
+    def margins(self, first: Doubles, vectors: csr_matrix | Doubles) -> Doubles:
         return np.asarray(first @ self.mixing.T + vectors @ self.change.T + self.intercepts)
 
 
@@ -107,8 +109,9 @@ def search_and_fit(
     Settings (C, the power of the labels' weights) are those of the largest `judge(probabilities, targets)` out of FOLDS folds,
     equal texts in one; ties go to the earlier. Few rows: no part of them is spared for the search.
     """
-    first, vectors, truth = space.margins[rows], space.vectors[rows], target[rows]
-    folds = _folds(vectors, truth, seed)
+    first, terms, truth = space.margins[rows], space.vectors[rows], target[rows]
+    folds = _folds(terms, truth, seed)
+    vectors, back = _spanned(terms) if len(truth) <= SPANNED_ROWS else (terms, None)
     mixing = same_labels(labels, prior.labels)
 
     def out_of_fold(settings: Mapping[str, float]) -> Doubles:
@@ -123,7 +126,19 @@ def search_and_fit(
     found = [(settings, out_of_fold(settings)) for settings in tried]
     settings, given = max(found, key=lambda one: judge(one[1], truth))
     fitted = fit_map(first, vectors, truth, _weights(labels, truth, settings), settings, mixing)
+    if back is not None:
+        fitted = replace(fitted, change=np.asarray((fitted.change @ back) @ terms))
     return weights_of(fitted, space), settings, given, truth
+
+
+def _spanned(vectors: csr_matrix) -> tuple[Doubles, Doubles]:
+    """The rows as few numbers with the same products among them, and the matrix that leads back: coefficients c of these numbers
+    are (c @ it) @ vectors of the terms, of equal length. The optimum of the penalised loss is a sum of rows (the representer
+    theorem), so nothing is lost."""
+    values, found = np.linalg.eigh((vectors @ vectors.T).toarray())
+    kept = values > values[-1] * 1e-10
+    roots = np.sqrt(values[kept])
+    return found[:, kept] * roots, (found[:, kept] / roots).T
 
 
 def same_labels(labels: Sequence[str], others: Sequence[str]) -> Doubles:
@@ -134,13 +149,14 @@ def same_labels(labels: Sequence[str], others: Sequence[str]) -> Doubles:
 
 
 def fit_map(
-    first: Doubles, vectors: csr_matrix, target: Ints, weights: Sequence[float], settings: Mapping[str, float], mixing: Doubles
-) -> _Map:
+    first: Doubles, vectors: csr_matrix | Doubles, target: Ints, weights: Sequence[float], settings: Mapping[str, float],
+    mixing: Doubles,
+) -> _Map:  # fmt: skip
     """The minimum of the penalised loss (module docstring). `first`: margins of the prior; `mixing`: A0; `weights`: of a label's
     rows."""
     labels, others, terms = len(mixing), mixing.shape[1], vectors.shape[1]
     # A term that no text has keeps its coefficient.
-    used = np.unique(vectors.indices)
+    used = np.unique(vectors.indices) if isinstance(vectors, csr_matrix) else np.arange(terms)
     small = vectors[:, used]
     weight, hit = np.asarray(weights)[target], np.eye(labels)[target]
     sizes = labels * others, labels * len(used)
