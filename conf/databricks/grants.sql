@@ -236,6 +236,9 @@ ALTER TABLE `shoal`.`features`.`posts` ALTER COLUMN `author_id` SET MASK `shoal`
 -- features.shoppers
 ALTER TABLE `shoal`.`features`.`shoppers` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- features.text_terms
+ALTER TABLE `shoal`.`features`.`text_terms` ALTER COLUMN `term` SET MASK `shoal`.`ops`.`mask_string`;
+
 -- features.texts
 ALTER TABLE `shoal`.`features`.`texts` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`features`.`texts` ALTER COLUMN `content_hash` SET MASK `shoal`.`ops`.`mask_bigint`;
