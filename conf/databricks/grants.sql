@@ -17,6 +17,10 @@ GRANT USE SCHEMA, SELECT ON SCHEMA `shoal`.`ops` TO `shoal_pii_readers`;
 REVOKE SELECT ON SCHEMA `shoal`.`ops` FROM `shoal_gold_readers`;
 
 -- What others see of a personal value, by the column's type.
+CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_array_float`(value ARRAY<FLOAT>) RETURNS ARRAY<FLOAT>
+  RETURN CASE WHEN is_account_group_member('shoal_pii_readers') THEN value ELSE CAST(NULL AS ARRAY<FLOAT>) END;
+CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_array_int`(value ARRAY<INT>) RETURNS ARRAY<INT>
+  RETURN CASE WHEN is_account_group_member('shoal_pii_readers') THEN value ELSE CAST(NULL AS ARRAY<INT>) END;
 CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_array_string`(value ARRAY<STRING>) RETURNS ARRAY<STRING>
   RETURN CASE WHEN is_account_group_member('shoal_pii_readers') THEN value ELSE CAST(NULL AS ARRAY<STRING>) END;
 CREATE OR REPLACE FUNCTION `shoal`.`ops`.`mask_array_struct_start_int_end_int_text_string_weight_double`(value ARRAY<STRUCT<START:INT,END:INT,TEXT:STRING,WEIGHT:DOUBLE>>) RETURNS ARRAY<STRUCT<START:INT,END:INT,TEXT:STRING,WEIGHT:DOUBLE>>
@@ -231,6 +235,15 @@ ALTER TABLE `shoal`.`features`.`posts` ALTER COLUMN `author_id` SET MASK `shoal`
 
 -- features.shoppers
 ALTER TABLE `shoal`.`features`.`shoppers` ALTER COLUMN `user_id` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- features.text_terms
+ALTER TABLE `shoal`.`features`.`text_terms` ALTER COLUMN `term` SET MASK `shoal`.`ops`.`mask_string`;
+
+-- features.texts
+ALTER TABLE `shoal`.`features`.`texts` ALTER COLUMN `text_id` SET MASK `shoal`.`ops`.`mask_string`;
+ALTER TABLE `shoal`.`features`.`texts` ALTER COLUMN `content_hash` SET MASK `shoal`.`ops`.`mask_bigint`;
+ALTER TABLE `shoal`.`features`.`texts` ALTER COLUMN `indices` SET MASK `shoal`.`ops`.`mask_array_int`;
+ALTER TABLE `shoal`.`features`.`texts` ALTER COLUMN `values` SET MASK `shoal`.`ops`.`mask_array_float`;
 
 -- features.user_graph
 ALTER TABLE `shoal`.`features`.`user_graph` ALTER COLUMN `node_id` SET MASK `shoal`.`ops`.`mask_string`;

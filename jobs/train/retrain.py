@@ -33,13 +33,13 @@ from shoal.runner.command import run_job
 
 LOG = logging.getLogger(__name__)
 MODELS = (
-    "models:/shoal_recommender", "models:/shoal_sentiment", "models:/shoal_moderation", "models:/shoal_viral",
-    "models:/shoal_engagement", "models:/shoal_influencers",
+    "models:/shoal_recommender", "models:/shoal_sentiment", "models:/shoal_emotion", "models:/shoal_moderation",
+    "models:/shoal_viral", "models:/shoal_engagement", "models:/shoal_influencers",
 )  # fmt: skip
 READS = ("ops.runs", "ops.drift", "ops.model_metrics", *POST_TABLES, "silver.texts", "silver.blocks", "silver.moderation",
          "features.authors", *MODELS)  # fmt: skip
 WRITES = ("ops.retraining", *MODELS)
-SETTINGS = ("blend", "content", "features", "posts", "recommend", "train_recommender", "train_sentiment")
+SETTINGS = ("blend", "content", "features", "moderation", "posts", "recommend", "train_recommender", "train_sentiment")
 
 
 def plan(lake: Lake, conf: RetrainConf, as_of: date) -> list[tuple[Task, Model, Outcome]]:
@@ -92,7 +92,7 @@ def run(lake: Lake, conf: RetrainConf, as_of: date) -> None:
     recommender = RecommenderConf(
         settings.train_recommender, settings.blend, settings.content, settings.features, settings.recommend
     )
-    others = TaskConf(recommender, settings.train_sentiment, settings.posts)
+    others = TaskConf(recommender, settings.train_sentiment, settings.posts, settings.moderation.allowed_labels)
     if rest := [made for _, _, made in planned if made.decision != "due"]:
         write_outcomes(lake, rest)
     for task, serving, made in planned:

@@ -25,8 +25,8 @@ from shoal.models.retraining_table import write_outcomes
 from shoal.runner.command import run_job
 
 READS = (
-    "models:/shoal_recommender", "models:/shoal_sentiment", "models:/shoal_moderation", "models:/shoal_viral",
-    "models:/shoal_engagement", "models:/shoal_influencers",
+    "models:/shoal_recommender", "models:/shoal_sentiment", "models:/shoal_emotion", "models:/shoal_moderation",
+    "models:/shoal_viral", "models:/shoal_engagement", "models:/shoal_influencers",
 )  # fmt: skip
 WRITES = ("ops.retraining", *READS)
 BEFORE = "before"

@@ -1,6 +1,6 @@
-"""Train the classifier of texts on those that have a label, test it, register it.
+"""Train the classifier of sentiment on the texts that have a label, test it, register it.
 
-Reads:  silver.texts        one row per text; those with a label that were known by as_of
+Reads:  silver.texts        one row per text; those with a label of the sentiment that were known by as_of
 Writes: ops.model_metrics   one row per model, slice and metric of the task sentiment; replaces as_of's part
         and a version of the registered model `shoal_sentiment` with its run in MLflow
 

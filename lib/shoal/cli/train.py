@@ -19,7 +19,7 @@ from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import quoted, read_rows
 from shoal.lake.lake import Lake, Run
 from shoal.mine.text.classifier import train_classifier
-from shoal.mine.text.saved import check_model_output, save_classifier
+from shoal.mine.text.saved import check_model_output, load_classifier, save_classifier
 from shoal.models.text_classifiers import (
     EMOTION,
     MODERATION,
@@ -41,6 +41,10 @@ LabelOption = Annotated[str, typer.Option(help="Name of the column with the labe
 ModelOption = Annotated[
     Optional[Path], typer.Option(help="Save the model in this folder. Default: register it in the lake.", metavar="DIR")
 ]
+InitOption = Annotated[
+    Optional[Path],
+    typer.Option(help="Folder of a model of other texts, to refit on this (small) file, its weights the prior.", metavar="DIR"),
+]
 GroupOption = Annotated[Optional[str], typer.Option(help="Rows equal in this column are held out together.", metavar="G")]
 
 
@@ -58,6 +62,7 @@ def _trainer(task: str, example: str) -> Callable[..., None]:
         label_column: LabelOption,
         model: ModelOption = None,
         group_column: GroupOption = None,
+        init_from: InitOption = None,
         lake: LakeOption = DEFAULT_LAKE,
         env: EnvOption = "local",
         sets: SetOption = None,
@@ -67,7 +72,10 @@ def _trainer(task: str, example: str) -> Callable[..., None]:
             raise UsageError(f"--label-column {label_column}: is the text column too; expected another one")
         if model is not None:
             check_model_output(model)
+        if init_from is not None and not (init_from / "model.json").is_file():
+            raise InputError(f"--init-from {init_from}: no model there (no model.json); `shoal train {task} --model DIR` makes one")
         settings, spark = start_text_command("train", task, env, sets)
+        first = None if init_from is None else load_classifier(init_from)
         plan = plan_of(settings.section(TrainSentimentConf))
         rows = read_rows(spark, input_path, list(dict.fromkeys(wanted)), conf=settings.ingest)
         texts = rows.select(
@@ -76,16 +84,17 @@ def _trainer(task: str, example: str) -> Callable[..., None]:
             (F.col(quoted(group_column)) if group_column else F.lit(None).cast("string")).alias("group"),
         )
         try:
-            training = train_classifier(texts, plan, refit=model is not None)
+            training = train_classifier(texts, plan, refit=model is not None, init=None if first is None else first[0])
         except InputError as error:
             raise InputError(f"{input_path}: {error}") from None
-        summary = {"task": task, "labels": list(training.classifier.labels), **facts_of(training)}
+        origin = {} if first is None else {"init_from": str(first[1]["version"])}
+        summary = {"task": task, "labels": list(training.classifier.labels), **origin, **facts_of(training)}
         if model is not None:
             version = content_version(task, training)
-            save_classifier(training.classifier, model, version, {"task": task, **facts_of(training)})
+            save_classifier(training.classifier, model, version, {"task": task, **origin, **facts_of(training)})
             summary |= {"model": str(model), "model_version": version}
         else:
-            params = {"input": input_path.name}
+            params = {"input": input_path.name, **origin}
             made = register_classifier(lake_of_models(spark, lake, settings), task, texts, training, plan, params)
             summary |= {"model": str(made.folder), "model_version": made.label, "is_champion": made.is_champion}
         sys.stdout.write(json.dumps(summary, ensure_ascii=False) + "\n")
@@ -96,6 +105,7 @@ def _trainer(task: str, example: str) -> Callable[..., None]:
     A fifth of the rows is held out for the metrics, which are printed as JSON beside those of always naming the most
     frequent label. A model that is saved in a folder then learns from these rows too (fitted_rows); one that is registered does
     not, because the next one is compared with it on them. Rows without a text or a label are dropped and counted.
+    With --init-from a model of another set of texts is refitted on this file, which may be small: a hundred rows help already.
 
     Example: shoal train {task} {example}
     """

@@ -189,6 +189,22 @@ class TrainSentimentConf(Section):
     seed: int
 
 
+class TextsConf(Section):
+    """Texts as vectors: which representation, and how it is learned."""
+
+    representation: Literal["tfidf", "word2vec", "sif", "onnx"]
+    model: str | None = Field(min_length=1)
+    max_terms: int = Field(ge=10, le=50_000)
+    min_texts: int = Field(ge=1)
+    relearn_growth: float = Field(gt=1)
+    vector_size: int = Field(ge=2, le=1000)
+    window: int = Field(ge=1, le=50)
+    iterations: int = Field(ge=1, le=100)
+    max_learning_texts: int = Field(ge=10, le=10_000_000)
+    max_text_length: int = Field(ge=1)
+    seed: int
+
+
 class ImagesConf(Section):
     """Pictures: what is opened, what embeds them, how their classifier is tested."""
 
@@ -548,6 +564,7 @@ class Settings(Section):
     content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
+    texts: TextsConf
     images: ImagesConf
     near_duplicates: NearDuplicatesConf
     conversations: ConversationsConf

@@ -129,3 +129,8 @@ def hashtags_of(text: Column) -> Column:
 def status_of(path: Column) -> Column:
     """A picture's status before anybody looked at it: remote where its path is a URL, else listed."""
     return F.when(path.rlike("(?i)^https?://"), "remote").otherwise("listed")
+
+
+def unlabelled() -> dict[str, Column]:
+    """Return silver.texts' labels, one for each task, of a text that nobody has labelled: null."""
+    return {name: F.lit(None).cast("string") for name in ("label", "emotion_label", "moderation_label")}

@@ -5,7 +5,7 @@ shadow: nothing that people see changes. What is promoted is the very model that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -41,9 +41,11 @@ from shoal.models.recommender import FOLDER
 from shoal.models.recommender_training import RecommenderConf, kept_frames, train_recommender
 from shoal.models.registry import Model
 from shoal.models.text_classifiers import (
+    EMOTION,
     LABELLED_IN,
     MODERATION,
     SENTIMENT,
+    judged_texts,
     labelled_texts,
     learned,
     plan_of,
@@ -59,11 +61,12 @@ MAX_CASES = 100_000
 
 @dataclass(frozen=True)
 class TaskConf:
-    """The sections of settings that the trainings read."""
+    """The sections of settings that the trainings read, and the labels of moderation that mean that nothing is wrong."""
 
     recommender: RecommenderConf
     texts: TrainSentimentConf
     posts: PostsConf
+    allowed_labels: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -127,16 +130,21 @@ def _compete_recommenders(lake: Lake, conf: TaskConf, champion: Model, window: E
 # -- texts
 
 
+def _known_texts(lake: Lake, conf: TaskConf, task: str, as_of: date, after: date | None = None) -> DataFrame:
+    """The texts with a label of the task; with `after`, those of later days."""
+    return judged_texts(lake, conf.allowed_labels, as_of, after) if task == MODERATION else labelled_texts(lake, task, as_of, after)
+
+
 def _texts(task: str) -> Task:
     def count(lake: Lake, conf: TaskConf, window: EvaluationWindow) -> int:
-        return labelled_texts(lake, task, window.end, window.cutoff).limit(MAX_CASES).count()
+        return _known_texts(lake, conf, task, window.end, window.cutoff).limit(MAX_CASES).count()
 
     def compete(lake: Lake, conf: TaskConf, champion: Model, window: EvaluationWindow) -> tuple[Model, Comparison]:
         """Log loss of the label of each text of the window."""
-        plan, texts = plan_of(conf.texts), labelled_texts(lake, task, window.cutoff)
+        plan, texts = plan_of(conf.texts), _known_texts(lake, conf, task, window.cutoff)
         training = learned(texts, plan, window.cutoff, LABELLED_IN[task])
         challenger = register_classifier(lake, task, texts, training, plan, {"as_of": window.cutoff}, promotes=False)
-        late = _drawn(labelled_texts(lake, task, window.end, window.cutoff), "text").select("text", "label")
+        late = _drawn(_known_texts(lake, conf, task, window.end, window.cutoff), "text").select("text", "label")
         old, new = (load_classifier(model.folder)[0] for model in (champion, challenger))
         scored = _label_probability(_label_probability(late, old, "old"), new, "new").select("old", "new")
         both: Any = scored.toPandas()
@@ -144,7 +152,7 @@ def _texts(task: str) -> Task:
         losses = [log_losses(happened, both[name].to_numpy(np.float64)) for name in ("old", "new")]
         return challenger, compare_losses("log_loss", *losses)
 
-    watched = ("silver.texts", "gold.sentiments") if task == SENTIMENT else ("silver.moderation",)
+    watched = ("silver.moderation",) if task == MODERATION else ("silver.texts", "gold.sentiments")
     return Task(task, LABELLED_IN[task], watched, count, compete)
 
 
@@ -245,6 +253,7 @@ def _micros(cutoff: date) -> int:
 TASKS = (
     Task(RECOMMENDER, "silver.interactions", ("silver.interactions", "features.items"), _count_users, _compete_recommenders),
     _texts(SENTIMENT),
+    _texts(EMOTION),
     _texts(MODERATION),
     Task(VIRAL, "silver.items", ("features.items",), _count_posts, _compete_viral),
     Task(ENGAGEMENT, "silver.items", ("features.items",), _count_posts, _compete_engagement),

@@ -6,9 +6,10 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from shoal.conf.sections import TrainSentimentConf
 from shoal.errors import InputError, SkippedError
 from shoal.lake.lake import Lake
 from shoal.mine.text.classifier import Classifier, Training, evaluate_classifier, train_classifier
-from shoal.mine.text.moderation import decided_items
+from shoal.mine.text.moderation import ALLOWED, decided_items
 from shoal.mine.text.parts import Plan
 from shoal.mine.text.saved import load_classifier, save_classifier
 from shoal.models.metrics_table import metric_frame
@@ -40,27 +41,52 @@ def plan_of(conf: TrainSentimentConf) -> Plan:
     return Plan(**conf.model_dump(exclude={"lexicon_weight"}))
 
 
-# The table whose rows have a task's labels.
-LABELLED_IN = {SENTIMENT: "silver.texts", MODERATION: "silver.moderation"}
+# The column of silver.texts with a task's labels, and the table that a task without labels is waiting for.
+LABEL_COLUMNS = {SENTIMENT: "label", EMOTION: "emotion_label", MODERATION: "moderation_label"}
+LABELLED_IN = {SENTIMENT: "silver.texts", EMOTION: "silver.texts", MODERATION: "silver.moderation"}
 
 
 def labelled_texts(lake: Lake, task: str, as_of: date, after: date | None = None) -> DataFrame:
-    """Columns text, label and group of what has a label of SENTIMENT or MODERATION and was known by as_of. With `after`, only what
-    nobody could have learned from by the end of that day: texts written later; items whose first decision came later.
+    """Columns text, label and group of the rows of silver.texts with a label of SENTIMENT or EMOTION that were known by as_of. With
+    `after`, only what nobody could have learned from by the end of that day: texts written later.
 
-    A text's own words are its group (null). Raises SkippedError where a table does not exist.
+    A text's own words are its group (null). Raises SkippedError where the table does not exist.
     """
-    if task == MODERATION:
-        decisions = lake.read("silver.moderation", before=as_of)
+    return _labelled(lake.read("silver.texts", before=as_of), task, after)
+
+
+def judged_texts(lake: Lake, allowed_labels: Sequence[str], as_of: date, after: date | None = None) -> DataFrame:
+    """The same for MODERATION: items that moderators decided about (label: the newest verdict; with `after`, items whose first
+    decision came later), and texts with a moderation_label. What `allowed_labels` names, in any case, is the one label `allowed`.
+
+    Raises SkippedError where neither silver.moderation nor silver.texts exists. One job, which ends at the first labelled text.
+    """
+    frames = []
+    decisions, texts = (lake.read_if_exists(name, before=as_of) for name in ("silver.moderation", "silver.texts"))
+    if decisions is not None:
         if after is not None:
             earlier = lake.read("silver.moderation", before=after).select("item_id")
             decisions = decisions.join(earlier, "item_id", "left_anti")
-        return decided_items(lake.read("silver.items", before=as_of), decisions)
-    texts = lake.read("silver.texts", before=as_of)
-    known = texts.where(F.trim("label") != "")
+        frames.append(decided_items(lake.read("silver.items", before=as_of), decisions))
+    if texts is not None:
+        known = _labelled(texts, MODERATION, after)
+        is_allowed = F.lower(F.trim("label")).isin([name.lower() for name in allowed_labels])
+        named = F.when(is_allowed, ALLOWED).otherwise(F.col("label"))
+        # Most lakes label no text for moderation: then the training reads the decisions alone.
+        if not frames or not known.isEmpty():
+            frames.append(known.withColumn("label", named))
+    if not frames:
+        raise SkippedError("silver.moderation and silver.texts do not exist")
+    return reduce(DataFrame.unionByName, frames)
+
+
+def _labelled(texts: DataFrame, task: str, after: date | None) -> DataFrame:
+    """text, label and group (null) of the rows of silver.texts with a label of the task, written after that day."""
+    label = F.col(LABEL_COLUMNS[task])
+    known = texts.where(F.trim(label) != "")
     if after is not None:
         known = known.where(F.to_date("created_at") > F.lit(after))
-    return known.select("text", "label", F.lit(None).cast("string").alias("group"))
+    return known.select("text", label.alias("label"), F.lit(None).cast("string").alias("group"))
 
 
 def train_task(lake: Lake, task: str, texts: DataFrame, conf: TrainSentimentConf, as_of: date, source: str) -> None:

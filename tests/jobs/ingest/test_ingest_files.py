@@ -248,6 +248,18 @@ def test_texts_of_every_script_and_size_come_through(world: World) -> None:
     assert found == {"0": texts[0], "1": texts[1], "2": "nulhere", "3": big, "4": texts[4]}
 
 
+def test_texts_have_a_label_for_each_task(world: World) -> None:
+    labels = ("label", "emotion_label", "moderation_label")
+    world.ingest(world.file("text_id,text,label,emotion,label.moderation\na,x,good,joy,\nb,y,,,hate\n", "a.csv"), "texts")
+    named = ("column_mapping.label=v1", "column_mapping.emotion_label=feels", "column_mapping.moderation_label=is.bad")
+    # b again, labelled further: a newer record of it.
+    world.ingest(world.file("text_id,text,feels,is.bad,v1\nb,y,fear,hate,bad\n", "b.csv"), "texts", *named)
+    assert world.rows("silver.texts", "text_id", *labels) == [("a", "good", "joy", None), ("b", "bad", "fear", "hate")]
+    assert world.rows("bronze.texts", "text_id", *labels) == [
+        ("a", "good", "joy", None), ("b", "bad", "fear", "hate"), ("b", None, None, "hate"),
+    ]  # fmt: skip
+
+
 def test_items_are_renewed_and_their_hashtags_found(world: World) -> None:
     world.ingest(world.file("item_id,title,categories,price\ni1,Old #Shoe #\u0634\u0643\u0631,a|b,3\n", "a.csv"), "items")
     world.ingest(world.file("item_id,title,categories,price\ni1,New,c,4\ni2,Other,,-1\n", "b.csv"), "items")

@@ -13,6 +13,7 @@ from shoal.errors import SkippedError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
 from shoal.models.decisions import read_decisions
+from shoal.models.text_classifiers import judged_texts
 from shoal.recommend.ranking.rules import removed_items
 from shoal.runner.job import find_job
 
@@ -83,3 +84,23 @@ def test_decisions_train_and_what_is_removed_is_in_no_list(make_lake: Callable[.
     after = {r["item_id"] for r in removed_items(read_decisions(make_lake("run-4"), DAY)).collect()}
     assert after == gone - {"new-spam"}
     assert removed_items(read_decisions(make_lake("run-5"), date(2023, 1, 1))).isEmpty()
+
+
+def test_decisions_and_labelled_texts_are_learned_from_together(make_lake: Callable[..., Lake]) -> None:
+    lake, old, new = make_lake(), datetime(2024, 1, 1), datetime(2024, 2, 20)
+    with pytest.raises(SkippedError, match=r"silver\.moderation and silver\.texts do not exist"):
+        judged_texts(lake, ["ham", "neither"], DAY)
+    labels = {"a": (" Ham ", old), "b": ("hate", new), "c": (None, old), "d": (" ", old), "e": ("neither", new)}
+    put(lake, "silver.texts", [{"text_id": k, "kind": "tweet", "text": f"text {k}", "moderation_label": label, "created_at": at}
+                               for k, (label, at) in labels.items()])  # fmt: skip
+
+    def known(after: date | None = None) -> set[tuple[str, str]]:
+        return {(r["text"], r["label"]) for r in judged_texts(lake, ["ham", "Neither"], DAY, after).collect()}
+
+    texts = {("text a", "allowed"), ("text b", "hate"), ("text e", "allowed")}
+    assert known() == texts
+    put(lake, "silver.items", items_of({"i": "item i", "j": "item j"}))
+    put(lake, "silver.moderation", [{"item_id": "i", "verdict": "removed", "decided_at": old},
+                                    {"item_id": "j", "verdict": "allowed", "decided_at": new}])  # fmt: skip
+    assert known() == texts | {("item i", "removed"), ("item j", "allowed")}
+    assert known(date(2024, 2, 1)) == {("text b", "hate"), ("text e", "allowed"), ("item j", "allowed")}

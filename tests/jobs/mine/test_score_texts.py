@@ -24,10 +24,15 @@ DAY, LATER = date(2024, 3, 1), datetime(2024, 3, 2, 0, 0)
 TEXTS = "text_id string, kind string, text string, label string, created_at timestamp, source string"
 
 
-def put_texts(lake: Lake, rows: list[tuple[str, str, str, str | None, datetime, str]]) -> None:
-    frame = lake.spark.createDataFrame(rows, TEXTS)
-    nothing = F.lit(None).cast("string")
-    lake.upsert("silver.texts", frame.withColumns(dict.fromkeys(("author_id", "item_id", "conversation_id"), nothing)))
+def put_texts(
+    lake: Lake, rows: list[tuple[str, str, str, str | None, datetime, str]], emotions: dict[str, str] | None = None
+) -> None:
+    felt = F.lit(None).cast("string")
+    for text_id, emotion in (emotions or {}).items():
+        felt = F.when(F.col("text_id") == text_id, emotion).otherwise(felt)
+    frame = lake.spark.createDataFrame(rows, TEXTS).withColumn("emotion_label", felt)
+    nothing = dict.fromkeys(("author_id", "item_id", "conversation_id", "moderation_label"), F.lit(None).cast("string"))
+    lake.upsert("silver.texts", frame.withColumns(nothing))
 
 
 @pytest.fixture
@@ -135,3 +140,33 @@ def test_texts_are_scored_by_the_champion_and_reruns_write_the_same(
     }
     counted = make_lake("run-3").read("ops.model_metrics", on=DAY)
     assert counted.select("model_version").distinct().count() == 2
+
+
+def test_the_champion_of_emotions_scores_texts_again_in_their_rows(make_lake: Callable[..., Lake], few: Settings) -> None:
+    train, score, lake = find_job("train_emotion"), find_job("score_texts"), make_lake()
+    feels = {f"t{i:02}": ("joy", f"what a delight {i}") if i % 2 else ("fear", f"so scary a night {i}") for i in range(60)}
+    old = datetime(2024, 1, 1)
+    put_texts(lake, [("new", "tweet", "a delight", None, old, "test"), ("blank", "tweet", " ", None, old, "test")])
+    score.run(lake, few.train_sentiment, DAY)
+    made = lake.read_current("gold.sentiments").select("emotion", "emotion_probability", "emotion_model_version")
+    assert [tuple(r) for r in made.collect()] == [(None, None, None)] * 2
+
+    rows = [(k, "tweet", text, None, old, "test") for k, (_, text) in feels.items()]
+    put_texts(lake, rows, {k: emotion for k, (emotion, _) in feels.items()})
+    again = make_lake("run-2")
+    train.run(again, few.train_sentiment, DAY)
+    score.run(again, few.train_sentiment, DAY)
+    assert (again.run.tags["scored_sentiments"], again.run.tags["unchanged_sentiments"]) == ("62", "0")
+    found = {r["text_id"]: r for r in again.read_current("gold.sentiments").collect()}
+    assert len(found) == 62  # one row a text: the lexicon is the model of both runs
+    assert {k: r["emotion"] for k, r in found.items() if k in feels} == {k: emotion for k, (emotion, _) in feels.items()}
+    assert (found["new"]["emotion"], found["new"]["label"]) == ("joy", "positive")
+    assert found["new"]["emotion_probability"] > 0.5
+    assert found["blank"]["emotion_probability"] == pytest.approx(0.5, abs=0.06)  # the shares of the training rows
+    versions = {(r["model_version"], r["emotion_model_version"], r["is_current"]) for r in found.values()}
+    assert versions == {("vader/3.3.2/en", "shoal_emotion/1", True)}
+    assert champion(again, "shoal_sentiment") is None
+
+    third = make_lake("run-3")
+    score.run(third, few.train_sentiment, DAY)
+    assert (third.run.tags["scored_sentiments"], third.run.rows_out) == ("0", {})

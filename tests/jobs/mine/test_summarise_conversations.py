@@ -14,14 +14,14 @@ from shoal.runner.job import find_job
 DAY, OLD = date(2024, 3, 1), datetime(2024, 1, 1, 12)
 TEXTS = (
     "text_id string, kind string, author_id string, item_id string, conversation_id string, text string, label string, "
-    "created_at timestamp, source string"
+    "emotion_label string, moderation_label string, created_at timestamp, source string"
 )
 
 
 def put(lake: Lake, rows: list[tuple[str, str | None, str | None, int | None]]) -> None:
     """Rows of text_id, author, conversation, and seconds after OLD."""
     made = [
-        (i, "message", who, None, thread, "words", None, None if at is None else OLD + timedelta(seconds=at), "test")
+        (i, "message", who, None, thread, "words", None, None, None, None if at is None else OLD + timedelta(seconds=at), "test")
         for i, who, thread, at in rows
     ]
     lake.append("silver.texts", lake.spark.createDataFrame(made, TEXTS))
@@ -35,7 +35,9 @@ def put_polarities(lake: Lake, polarities: dict[str, float]) -> None:
     rows = [(i, 1, p, 0.5, "neutral", current, version, DAY) for i, value in polarities.items()
             for p, current, version in ((value, True, "new"), (-1.0, False, "old"))]  # fmt: skip
     frame = lake.spark.createDataFrame(rows, columns)
-    nothing = {"probability": F.lit(None).cast("double"), "probabilities": F.lit(None).cast("map<string,double>")}
+    null = {"probability": "double", "probabilities": "map<string,double>", "emotion": "string", "emotion_probability": "double",
+            "emotion_model_version": "string"}  # fmt: skip
+    nothing = {name: F.lit(None).cast(kind) for name, kind in null.items()}
     lake.upsert("gold.sentiments", frame.withColumns(nothing))
 
 

@@ -38,7 +38,8 @@ def texts(first: datetime, days: int, words: dict[str, str]) -> list[tuple[str, 
 
 
 def put(lake: Lake, rows: list[tuple[str, str, str, datetime]]) -> None:
-    nothing = dict.fromkeys(("author_id", "item_id", "conversation_id"), F.lit(None).cast("string"))
+    names = ("author_id", "item_id", "conversation_id", "emotion_label", "moderation_label")
+    nothing = dict.fromkeys(names, F.lit(None).cast("string"))
     frame = lake.spark.createDataFrame(rows, TEXTS).withColumns({**nothing, "kind": F.lit("tweet"), "source": F.lit("test")})
     lake.upsert("silver.texts", frame)
 

@@ -22,10 +22,13 @@ def test_without_labels_to_learn_from_the_stage_is_skipped(lake: Lake, settings:
             ("t3", "later words", "good", datetime(2024, 3, 2))]  # fmt: skip
     frame = lake.spark.createDataFrame(rows, "text_id string, text string, label string, created_at timestamp")
     nothing = F.lit(None).cast("string")
-    frame = frame.withColumns(dict.fromkeys(("author_id", "item_id", "conversation_id"), nothing))
+    names = ("author_id", "item_id", "conversation_id", "emotion_label", "moderation_label")
+    frame = frame.withColumns(dict.fromkeys(names, nothing))
     lake.upsert("silver.texts", frame.withColumns({"kind": F.lit("tweet"), "source": F.lit("test")}))
     with pytest.raises(SkippedError, match="no labelled text in silver.texts up to 2024-03-01"):
         train.run(lake, settings.train_sentiment, DAY)
+    with pytest.raises(SkippedError, match=r"no text with an emotion_label in silver\.texts up to 2024-03-01"):
+        find_job("train_emotion").run(lake, settings.train_sentiment, DAY)
     with pytest.raises(SkippedError, match="have the label 'good'; expected at least two labels"):
         train.run(lake, settings.train_sentiment, date(2024, 3, 2))
     assert not lake.exists("ops.model_metrics")

@@ -110,7 +110,7 @@ def _texts(conf: IngestConf) -> dict[str, Column]:
         "text_id": F.coalesce("text_id", id_from("author_id", "item_id", "text", "created_at")),
         "kind": F.coalesce("kind", F.lit("text")), "author_id": F.col("author_id"), "item_id": F.col("item_id"),
         "conversation_id": F.col("conversation_id"), "text": F.col("text"), "label": F.col("label"),
-        "created_at": F.col("created_at"),
+        "emotion_label": F.col("emotion_label"), "moderation_label": F.col("moderation_label"), "created_at": F.col("created_at"),
     }  # fmt: skip
 
 
@@ -201,9 +201,10 @@ TEXTS = RecordType(
         Field("item_id", "id", False, ("product_id", "movie_id", "post_id")),
         Field("conversation_id", "id", False, ("thread_id",)),
         TEXT,
-        Field(
-            "label", "text", False, ("sentiment", "class", "category", "target", "airline_sentiment", "sentiment_label", "polarity")
-        ),
+        Field("label", "text", False, ("label.sentiment", "label_sentiment", "sentiment", "class", "category", "target",
+                                       "airline_sentiment", "sentiment_label", "polarity")),
+        Field("emotion_label", "text", False, ("label.emotion", "label_emotion", "emotion")),
+        Field("moderation_label", "text", False, ("label.moderation", "label_moderation", "moderation")),
         Field(
             "created_at",
             "time",

@@ -12,7 +12,7 @@ from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import NOTHING, Field
 from shoal.ingest.formats.documents import listed_in
 from shoal.ingest.formats.names import by_plain, plain
-from shoal.ingest.record_type import DerivedTable, RecordType, hashtags_of, id_from, status_of
+from shoal.ingest.record_type import DerivedTable, RecordType, hashtags_of, id_from, status_of, unlabelled
 
 FIELDS = (
     Field("shortcode", "id", True, ("code", "post_id")),
@@ -145,7 +145,7 @@ def _is_counted() -> Column:
 def _texts(conf: IngestConf) -> dict[str, Column]:
     return {
         "text_id": F.concat(F.lit("caption-"), "shortcode"), "kind": F.lit("caption"), "author_id": F.col("owner_id"),
-        "item_id": F.col("shortcode"), "conversation_id": F.lit(None), "text": F.col("caption"), "label": F.lit(None),
+        "item_id": F.col("shortcode"), "conversation_id": F.lit(None), "text": F.col("caption"), **unlabelled(),
         "created_at": F.col("created_at"),
     }  # fmt: skip
 

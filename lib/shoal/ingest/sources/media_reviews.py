@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, broken_rule
-from shoal.ingest.record_type import DerivedTable, RecordType, id_from
+from shoal.ingest.record_type import DerivedTable, RecordType, id_from, unlabelled
 from shoal.ingest.sources.general import (
     EVENTS,
     ITEM,
@@ -109,7 +109,7 @@ def _texts(conf: IngestConf) -> dict[str, Column]:
     return {
         "text_id": F.concat(F.lit("review-"), F.coalesce("review_id", made)), "kind": F.lit("review"),
         "author_id": F.col("user_id"), "item_id": F.col("item_id"), "conversation_id": F.lit(None),
-        "text": F.when(F.trim("text") != "", F.col("text")).otherwise(F.col("title")), "label": F.lit(None),
+        "text": F.when(F.trim("text") != "", F.col("text")).otherwise(F.col("title")), **unlabelled(),
         "created_at": F.col("occurred_at"),
     }  # fmt: skip
 

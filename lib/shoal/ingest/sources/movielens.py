@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field
-from shoal.ingest.record_type import RecordType, id_from
+from shoal.ingest.record_type import RecordType, id_from, unlabelled
 from shoal.ingest.sources.general import RATING_FIELDS, TIME, USER, item_of, made_ratings, rating_in_range
 
 MOVIE = Field("item_id", "id", True, ("movie_id",))
@@ -28,7 +28,7 @@ def _tags(conf: IngestConf) -> dict[str, Column]:
     return {
         "text_id": id_from("user_id", "item_id", "text", "occurred_at"), "kind": F.lit("tag"), "author_id": F.col("user_id"),
         "item_id": F.col("item_id"), "conversation_id": F.lit(None).cast("string"), "text": F.col("text"),
-        "label": F.lit(None).cast("string"), "created_at": F.col("occurred_at"),
+        **unlabelled(), "created_at": F.col("occurred_at"),
     }  # fmt: skip
 
 

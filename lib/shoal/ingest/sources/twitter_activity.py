@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, broken_rule
-from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, id_from
+from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, id_from, unlabelled
 from shoal.ingest.sources.general import EDGES
 
 SOURCE = "twitter_activity"
@@ -193,7 +193,7 @@ def _rounded_ids(conf: IngestConf) -> Column:
 def _texts(conf: IngestConf) -> dict[str, Column]:
     return {
         "text_id": _tweet_id(), "kind": F.lit("tweet"), "author_id": _author_id(), "item_id": _tweet_id(),
-        "conversation_id": F.col("conversation_id"), "text": F.col("text"), "label": F.lit(None), "created_at": F.col("created_at"),
+        "conversation_id": F.col("conversation_id"), "text": F.col("text"), **unlabelled(), "created_at": F.col("created_at"),
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field, Hide
 from shoal.ingest.formats.documents import ORIGINAL, document_of
 from shoal.ingest.formats.listing import shown_path
-from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of
+from shoal.ingest.record_type import DerivedTable, RecordType, event_id_from, hashtags_of, unlabelled
 from shoal.ingest.sources.general import item_of
 from shoal.ingest.sources.twitter_activity import TIME_FORMS, without_entities
 
@@ -312,7 +312,7 @@ def _liked(conf: IngestConf) -> dict[str, Column]:
 def _text(conf: IngestConf) -> dict[str, Column]:
     return {
         "text_id": F.col("record_id"), "kind": F.col("kind"), "author_id": F.col("user_id"), "item_id": F.col("item_id"),
-        "conversation_id": F.col("conversation_id"), "text": F.coalesce("text", F.lit("")), "label": F.lit(None),
+        "conversation_id": F.col("conversation_id"), "text": F.coalesce("text", F.lit("")), **unlabelled(),
         "created_at": F.col("occurred_at"),
     }  # fmt: skip
 

@@ -11,6 +11,7 @@
 - `classifier`   train and score
 - `metrics`      accuracy, F1, log loss and calibration error of a scored frame
 - `saved`        a trained classifier as a folder of files, and back
+- `representation`, `sentence_network`, `wordpiece`   texts as vectors: learned from the lake's texts, or by a network
 - `lexicon`      sentiment by a lexicon and rules
 - `sentiment`    the lexicon's sentiment, a classifier's, and their blend
 - `language`     the language of a text

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.feature import IDF, CountVectorizer, CountVectorizerModel, ElementwiseProduct, Normalizer
@@ -19,15 +20,19 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from scipy.special import softmax
 
 from shoal.arrays import Doubles
-from shoal.mine.text.linear import Weights, as_model, fit, temperature
+from shoal.errors import InputError
+from shoal.mine.text.linear import Weights, as_model, fit, temperature, temperature_of
 from shoal.mine.text.metrics import BINS, FLOOR, Outcome, Quality, label_index, quality, quality_of_arrays, summarise
 from shoal.mine.text.parts import Parts, Plan, count_parts, is_drawn, known_texts, label_counts, usable
 from shoal.mine.text.search import best_settings, label_weights, trials
 from shoal.mine.text.term_matrix import TermMatrix, collect_terms, weight_terms
 from shoal.mine.text.terms import TERMS, TEXT, Preprocessing, is_blank, shortened, with_terms
 from shoal.mine.text.thresholds import Threshold, judged_threshold, threshold_for_precision
+from shoal.mine.text.transfer import Prior, Space, search_and_fit, space_of
+from shoal.mine.text.transfer import prior_of as prior_from
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """The stages from terms to probabilities, the settings that were chosen, the quality on held-out rows, and the rows learned
     from by label."""
 
@@ -73,7 +78,7 @@ class _Fitted:
     thresholds: dict[str, list[Threshold]]
 
 
-def train_classifier(texts: DataFrame, plan: Plan, refit: bool = False) -> Training:
+def train_classifier(texts: DataFrame, plan: Plan, refit: bool = False, init: Classifier | None = None) -> Training:
     """A classifier trained on columns text, label and group (strings; group may be null).
 
     Rows without a text or label are dropped and counted. Rows of one group, or of equal text where the group is null, are
@@ -84,29 +89,42 @@ def train_classifier(texts: DataFrame, plan: Plan, refit: bool = False) -> Train
     returned then learns from these too, and the quality is still that of the one before (a champion is compared on the rows held
     out, so it must not be refitted).
 
+    `init`: a classifier of other texts, which becomes the prior of this one (shoal.mine.text.transfer): its terms, preprocessing
+    and length of texts are taken over, settings are chosen by cross-validation on the training rows, no part of which is spared for
+    validation.
+
     Raises InputError for fewer than MIN_ROWS rows, one label only, more than MAX_LABELS, labels that differ in case only,
-    texts without a word, and a held-out or training part that has no row or one label. Cost: texts are tokenised once. Up to
+    texts without a word, a held-out or training part that has no row or one label, and more texts than the driver fits, with
+    `init`. Cost: texts are tokenised once. Up to
     MAX_LOCAL_TERMS terms and MAX_LOCAL_WEIGHTS weights all terms are collected once; above, MLlib fits, some 40 passes over the
     cached vectors a setting, and neither calibrates nor refits. Collects counts per label.
     """
-    known = known_texts(texts, plan.max_text_length)
+    max_length, preprocessing = plan.max_text_length, plan.preprocessing
+    if init is not None:
+        max_length, preprocessing = init.max_text_length, init.preprocessing
+    known = known_texts(texts, max_length)
     # Terms are kept for the search, the texts themselves are not.
-    terms = with_terms(known, plan.preprocessing).select("label", "key", "is_blank", TERMS).persist()
+    terms = with_terms(known, preprocessing).select("label", "key", "is_blank", TERMS).persist()
     try:
         parts = count_parts(terms, plan)
         labels = tuple(sorted(parts.train))
         is_test = is_drawn(plan.test_ratio, plan.seed, "test", parts.counts)
         is_valid = is_drawn(plan.validation_ratio, plan.seed, "validation", parts.counts)
         rows = usable(terms).select("label", TERMS, is_test.alias("is_test"), (is_valid & ~is_test).alias("is_valid"))
-        if parts.is_small(plan):
-            found = _train_on_driver(collect_terms(rows, label_index(labels)), texts.sparkSession, parts, plan, refit)
+        if init is not None:
+            if not parts.is_small(plan):
+                raise InputError("too many texts to refit a model on; train without --init-from")
+            matrix = collect_terms(rows, label_index(labels))
+            found = transfer_on_driver(matrix, texts.sparkSession, parts, plan, prior_of(init), refit)
+        elif parts.is_small(plan):
+            found = train_on_driver(collect_terms(rows, label_index(labels)), texts.sparkSession, parts, plan, refit)
         else:
             found = _train_in_spark(rows, parts, plan)
     finally:
         terms.unpersist()
     fitted_rows = sum(found.counts.values())
     priors = tuple(found.counts[name] / fitted_rows for name in labels)
-    classifier = Classifier(PipelineModel(found.stages), labels, priors, plan.max_text_length, plan.preprocessing)
+    classifier = Classifier(PipelineModel(found.stages), labels, priors, max_length, preprocessing)
     return Training(
         classifier, found.quality, _majority(found.quality, parts.train), found.settings, parts.rows, parts.dropped,
         sum(parts.train.values()), fitted_rows, found.thresholds,
@@ -175,7 +193,45 @@ def _majority(found: Quality, shares: Mapping[str, int]) -> Quality:
     return summarise([Outcome(name, most_frequent, at, n, n * loss(name), n * sure) for name, n in found.truths.items()])
 
 
-def _train_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, plan: Plan, refit: bool) -> _Fitted:
+def prior_of(classifier: Classifier) -> Prior:
+    """A trained classifier as the prior of another."""
+    stages: list[Any] = classifier.pipeline.stages
+    present, weighted, _, model = stages
+    coefficients, intercepts = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
+    return prior_from(classifier.labels, present.vocabulary, weighted.getScalingVec().toArray(), coefficients, intercepts)
+
+
+def transfer_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, plan: Plan, prior: Prior, refit: bool) -> Fitted:
+    """Refit `prior` on the collected terms: search, calibrate and choose thresholds out of folds of the training rows, judge on the
+    test rows, and perhaps fit again on all."""
+    labels, is_train = tuple(sorted(parts.train)), ~matrix.is_test
+
+    def fitted(rows: Any) -> tuple[Space, Weights, dict[str, float], Any, Any]:
+        space = space_of(matrix, rows, prior, plan.min_document_count)
+        found = search_and_fit(
+            space, matrix.target, rows, labels, prior, plan.class_weight_powers, plan.seed,
+            lambda given, truth: quality_of_arrays(given, truth, labels).macro_f1,
+        )  # fmt: skip
+        return space, *found
+
+    space, weights, settings, given, truth = fitted(is_train)
+    factor = temperature_of(np.log(np.maximum(given, FLOOR)), truth)
+    given = softmax(factor * np.log(np.maximum(given, FLOOR)), axis=1)
+    weights = weights.scaled(factor)
+    judged, tested = weights.probabilities(space.vectors[matrix.is_test]), matrix.target[matrix.is_test]
+    chosen = {n: [(p, threshold_for_precision(given[:, n], truth == n, p)) for p in plan.precisions] for n in range(len(labels))}
+    thresholds = {
+        label: [judged_threshold(p, at, judged[:, n], tested == n) for p, at in chosen[n]] for n, label in enumerate(labels)
+    }
+    found, counts = quality_of_arrays(judged, tested, labels), parts.train
+    if refit:
+        space, weights, settings, _, _ = fitted(is_train | matrix.is_test)
+        weights, counts = weights.scaled(factor), parts.counts
+    stages = vector_stages(space.vocabulary, space.idf, as_model(spark, weights))
+    return Fitted(stages, {**settings, "temperature": factor}, found, counts, thresholds)
+
+
+def train_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, plan: Plan, refit: bool) -> Fitted:
     """Search, calibrate, judge and perhaps fit again, all on the collected terms."""
     labels, is_train = sorted(parts.train), ~matrix.is_test
 
@@ -202,7 +258,7 @@ def _train_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, plan
         found = found.scaled(factor)
     vocabulary = matrix.vocabulary[weighting.kept].tolist()
     stages = vector_stages(vocabulary, weighting.idf, as_model(spark, found))
-    return _Fitted(stages, {**settings, "temperature": factor}, judged, counts, thresholds)
+    return Fitted(stages, {**settings, "temperature": factor}, judged, counts, thresholds)
 
 
 def _search_on_driver(
@@ -233,7 +289,7 @@ def _search_on_driver(
     return settings, factor, chosen
 
 
-def _train_in_spark(rows: DataFrame, parts: Parts, plan: Plan) -> _Fitted:
+def _train_in_spark(rows: DataFrame, parts: Parts, plan: Plan) -> Fitted:
     """The same by MLlib's logistic regression, at any size."""
     labels, train = sorted(parts.train), rows.where("NOT is_test")
     settings = _search_in_spark(train, labels, parts, plan)
@@ -247,7 +303,7 @@ def _train_in_spark(rows: DataFrame, parts: Parts, plan: Plan) -> _Fitted:
     stages: list[Any] = vectors.stages
     idf = stages[1].idf.toArray()
     judged = quality(_predicted(test, labels, _probabilities()), labels)
-    return _Fitted(vector_stages(stages[0].vocabulary, idf, model), settings, judged, parts.train, {})
+    return Fitted(vector_stages(stages[0].vocabulary, idf, model), settings, judged, parts.train, {})
 
 
 def _search_in_spark(train: DataFrame, labels: Sequence[str], parts: Parts, plan: Plan) -> dict[str, float]:

@@ -69,9 +69,14 @@ def fit(features: csr_matrix, target: Ints, weights: Sequence[float], inverse_pe
 def temperature(weights: Weights, features: csr_matrix, target: Ints) -> float:
     """The factor of the margins with the least log loss on rows that `weights` was not fitted on; 1 for fewer than
     MIN_CALIBRATION_ROWS rows."""
+    return temperature_of(weights.log_probabilities(features), target)
+
+
+def temperature_of(logs: Doubles, target: Ints) -> float:
+    """The same of the log probabilities, a row per text, that a model gives rows that it was not fitted on."""
     if len(target) < MIN_CALIBRATION_ROWS:
         return 1.0
-    logs, rows = weights.log_probabilities(features), np.arange(len(target))
+    rows = np.arange(len(target))
 
     def loss(log_factor: float) -> float:
         # The softmax of a multiple of log probabilities is that of the multiple of the margins.

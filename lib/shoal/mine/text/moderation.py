@@ -13,6 +13,8 @@ from shoal.mine.text.classifier import Classifier, score_texts
 from shoal.mine.text.spans import SpanFinder, weights_by_label
 
 ALLOW, REVIEW, REMOVE = "allow", "review", "remove"
+# The label of what has nothing wrong, as moderators' decisions name it.
+ALLOWED = "allowed"
 SPAN_TYPE = "array<struct<start: int, end: int, text: string, weight: double>>"
 
 

@@ -1,4 +1,4 @@
-"""The sentiment of texts: the lexicon's, a trained classifier's, and their blend."""
+"""The sentiment of texts: the lexicon's, a trained classifier's, and their blend; and the emotion, by a classifier."""
 
 from __future__ import annotations
 
@@ -9,29 +9,44 @@ from shoal.mine.text.classifier import Classifier, score_texts
 from shoal.mine.text.lexicon import NEGATIVE, NEUTRAL, POSITIVE, sentiment_label, with_lexicon_sentiment
 from shoal.mine.text.terms import is_blank
 
+_EMOTION = ("emotion", "emotion_probability")
 
-def score_sentiment(texts: DataFrame, classifier: Classifier | None, lexicon_weight: float, max_text_length: int) -> DataFrame:
-    """Columns text_id, content_hash, polarity (-1..1), subjectivity (0..1), label, probability, probabilities (by label) of `texts`
-    (text_id, text, content_hash).
+
+def score_sentiment(
+    texts: DataFrame, classifier: Classifier | None, lexicon_weight: float, max_text_length: int, emotions: Classifier | None = None
+) -> DataFrame:
+    """Columns text_id, content_hash, polarity (-1..1), subjectivity (0..1), label, probability, probabilities (by label), emotion
+    and emotion_probability (null without `emotions`) of `texts` (text_id, text, content_hash).
 
     Without a classifier the lexicon decides: label is negative, neutral or positive, probability and probabilities are null. With
     one they are the classifier's; where its labels are negative, positive and perhaps neutral, polarity is lexicon_weight x the
     lexicon's + (1 - lexicon_weight) x (probability of positive - probability of negative), else the lexicon's. A blank text has
     polarity and subjectivity 0. Lazy; no shuffle.
     """
-    rows = with_lexicon_sentiment(texts, F.col("text"), max_text_length)
+    rows = _with_emotion(with_lexicon_sentiment(texts, F.col("text"), max_text_length), emotions)
     if classifier is None:
         return rows.select(
             "text_id", "content_hash", "polarity", "subjectivity", sentiment_label(F.col("polarity")).alias("label"),
             F.lit(None).cast("double").alias("probability"), F.lit(None).cast("map<string,double>").alias("probabilities"),
+            *_EMOTION,
         )  # fmt: skip
     labels = F.array(*map(F.lit, classifier.labels))
     scored = score_texts(rows, F.col("text"), classifier)
     return scored.select(
         "text_id", "content_hash", _blended(classifier.labels, lexicon_weight).alias("polarity"), "subjectivity",
         F.col("predicted_label").alias("label"), F.array_max("probabilities").alias("probability"),
-        F.map_from_arrays(labels, "probabilities").alias("probabilities"),
+        F.map_from_arrays(labels, "probabilities").alias("probabilities"), *_EMOTION,
     )  # fmt: skip
+
+
+def _with_emotion(rows: DataFrame, emotions: Classifier | None) -> DataFrame:
+    """The rows with emotion and emotion_probability."""
+    if emotions is None:
+        nothing = zip(_EMOTION, ("string", "double"), strict=True)
+        return rows.select("*", *[F.lit(None).cast(kind).alias(name) for name, kind in nothing])
+    scored = score_texts(rows, F.col("text"), emotions)
+    found = (F.col("predicted_label"), F.array_max("probabilities"))
+    return scored.withColumns(dict(zip(_EMOTION, found, strict=True)))
 
 
 def _blended(labels: tuple[str, ...], lexicon_weight: float) -> Column:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from shoal.mine.text.rules import CHARACTER_NUMBER, CHARACTERS, EDITS, ENTITIES, Preprocessing
 
-TEXT, TERMS = "text", "terms"
+TEXT, TERMS, WORDS = "text", "terms", "words"
 _NO_TERMS = "cast(array() AS array<string>)"
 
 
@@ -41,6 +41,13 @@ def with_terms(rows: DataFrame, preprocessing: Preprocessing) -> DataFrame:
     if longest:
         found.append(_character_sequences(shortest, longest))
     return words.select(*[column for column in rows.columns if column != TERMS], F.array_distinct(F.concat(*found)).alias(TERMS))
+
+
+def with_words(rows: DataFrame, preprocessing: Preprocessing) -> DataFrame:
+    """The rows with `words`, all words of column `text` in their order (empty for null and for a text without a word): after stop
+    words and stems. Lazy; one pass, no shuffle."""
+    words = _word_stages(rows, preprocessing).transform(rows.withColumn("_text", _edited(F.col(TEXT))))
+    return words.select(*[column for column in rows.columns if column != WORDS], F.col("_words").alias(WORDS))
 
 
 def _edited(text: Column) -> Column:

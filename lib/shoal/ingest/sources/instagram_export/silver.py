@@ -6,7 +6,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import IngestConf
-from shoal.ingest.record_type import event_id_from, hashtags_of, status_of
+from shoal.ingest.record_type import event_id_from, hashtags_of, status_of, unlabelled
 from shoal.ingest.sources.instagram_export.fields import SOURCE
 
 
@@ -14,7 +14,7 @@ def texts(conf: IngestConf) -> dict[str, Column]:
     """A message or comment as a text; one without words is an empty text."""
     return {
         "text_id": F.col("record_id"), "kind": F.col("kind"), "author_id": F.col("user_id"), "item_id": F.col("item_id"),
-        "conversation_id": F.col("conversation_id"), "text": F.coalesce("text", F.lit("")), "label": F.lit(None),
+        "conversation_id": F.col("conversation_id"), "text": F.coalesce("text", F.lit("")), **unlabelled(),
         "created_at": F.col("occurred_at"),
     }  # fmt: skip
 
