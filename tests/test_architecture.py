@@ -65,7 +65,8 @@ ARROWS: dict[str, set[str]] = {
     "mine/anomalies": set(),
     "mine/duplicates": set(),
     "mine/probability": {"spark"},
-    "mine/posts": {"mine/probability", "spark"},
+    # Words of posts are matched without Spark as those of texts are.
+    "mine/posts": {"mine/probability", "mine/text", "spark"},
     "mine/people": {"mine/probability", "spark"},
     "experiment": {"conf"},
     "recommend/ranking": {"conf", "features", "experiment", "spark"},
@@ -85,7 +86,7 @@ ARROWS: dict[str, set[str]] = {
     # A publication carries the champions of text models.
     "publish/stores": {"conf", "lake", "models", "spark"},
     # Reads stores and scores without Spark; of the runner only the clock.
-    "publish/api": {"conf", "runner", "publish/stores", "mine/text", "mine/anomalies", "recommend/ranking"},
+    "publish/api": {"conf", "runner", "publish/stores", "mine/text", "mine/posts", "mine/anomalies", "recommend/ranking"},
     "simulate": set(),
     "testing": {"spark"},
     "cli": {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from shoal.conf.loading import load
 from shoal.publish.api.app import create_app
@@ -68,6 +69,17 @@ def write_version(folder: Path, version: str, values: dict[str, dict[str, Any]],
         building.finish(manifest)
     target.switch(manifest)
     return manifest
+
+
+def save_posts_model(place: Path) -> None:
+    """A model of likes by hand: level 2, of the blank that every post has .5, intercept .25, a tree that says 1, half of each."""
+    place.mkdir(parents=True)
+    facts = {"prior": 2.0, "linear_share": 0.5, "scales": {}, "level_scale": [0.0, 1.0], "count": "likes", "spread": [1.0, 1.0]}
+    about = {"format": "shoal-parts-1", "task": "engagement", "counts": {"likes": facts}}
+    (place / "model.json").write_text(json.dumps(about))
+    (place / "words.json").write_text(json.dumps({"likes_vocabulary": [" "]}))
+    leaf = np.array([[0.0, -1.0, 0.0, -1.0, -1.0, 1.0, 9.0, 0.0]])
+    np.savez(place / "numbers.npz", likes_idf=np.array([3.0]), likes_linear=np.array([0.25, 0.5]), likes_forest=leaf)
 
 
 @pytest.fixture
