@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from shoal.conf.loading import load
 from shoal.publish.api.app import create_app
-from shoal.publish.api.events import Inbox
+from shoal.publish.api.events import Inbox, Sink
 from shoal.publish.api.gate import Gate, Limits
 from shoal.publish.api.live import Live
 from shoal.publish.api.quick import QuickLists
@@ -95,12 +95,13 @@ def client(folder: Path, tmp_path: Path) -> Client:
 
     @asynccontextmanager
     async def opened(
-        tokens: str | None = None, limits: Limits | None = None, source: Source | None = None, now: datetime = NOW
-    ) -> AsyncIterator[httpx.AsyncClient]:
+        tokens: str | None = None, limits: Limits | None = None, source: Source | None = None, now: datetime = NOW,
+        sink: Sink | None = None,
+    ) -> AsyncIterator[httpx.AsyncClient]:  # fmt: skip
         metrics, log = Metrics(), Log(lambda: now)
         live = Live(source or LmdbSource(folder / "lmdb"), folder / "models", metrics, log, lambda: now)
         await live.start()
-        app = create_app(live, Inbox(tmp_path / "inbox"), load(), lambda: now)
+        app = create_app(live, sink or Inbox(tmp_path / "inbox"), load(), lambda: now)
         door = Door(None if tokens is None else parse_tokens(tokens), lambda: now.date())
         gate = Gate(QuickLists(app, live, app.state.recent), door, limits or Limits(), metrics, log)  # type: ignore[arg-type]
         async with app.router.lifespan_context(app):

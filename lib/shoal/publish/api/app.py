@@ -22,7 +22,7 @@ from shoal import __version__
 from shoal.conf.sections import Settings
 from shoal.mine.posts.plain_engagement import Post
 from shoal.publish.api import answers, quick, schemas, scoring
-from shoal.publish.api.events import Inbox, RecentEvents
+from shoal.publish.api.events import EventsAwayError, RecentEvents, Sink
 from shoal.publish.api.gate import INTERNAL, error_body
 from shoal.publish.api.live import Live
 from shoal.publish.api.schemas import MAX_K, Id
@@ -59,13 +59,13 @@ class Parts:
 
     live: Live
     recent: RecentEvents
-    inbox: Inbox
+    inbox: Sink
     settings: Settings
     clock: Callable[[], datetime]
     scorers: ThreadPoolExecutor
 
 
-def create_app(live: Live, inbox: Inbox, settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
+def create_app(live: Live, inbox: Sink, settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     """The application, whose version is followed while it runs. `app.state.recent`: the newest events."""
     parts = Parts(live, RecentEvents(), inbox, settings, clock, ThreadPoolExecutor(SCORING_THREADS, "scoring"))
 
@@ -77,7 +77,7 @@ def create_app(live: Live, inbox: Inbox, settings: Settings, clock: Callable[[],
         yield
         for task in tasks:
             task.cancel()
-        inbox.close_file()
+        await asyncio.get_running_loop().run_in_executor(None, inbox.close)
         parts.scorers.shutdown(wait=False, cancel_futures=True)
         await live.source.close()
 
@@ -96,7 +96,7 @@ def create_app(live: Live, inbox: Inbox, settings: Settings, clock: Callable[[],
     return app
 
 
-async def _give_events(inbox: Inbox) -> None:
+async def _give_events(inbox: Sink) -> None:
     while True:
         await asyncio.sleep(EVENTS_SECONDS)
         inbox.close_file()
@@ -213,7 +213,8 @@ def _events(parts: Parts) -> APIRouter:
 
     @router.post("/events", status_code=202, response_model=schemas.Accepted)
     async def events(body: schemas.Events) -> Response:
-        """Events for the stream; their items leave the users' lists at once. 202: they are on the disk."""
+        """Events for the stream; their items leave the users' lists at once. 202: they are on the disk, or Kafka has them. 503:
+        repeat the request with the same event_ids."""
         now, rows = parts.clock(), []
         for event in body.events:
             at = _utc(event.occurred_at) if event.occurred_at else now
@@ -223,9 +224,10 @@ def _events(parts: Parts) -> APIRouter:
                          "event": event.event, "occurred_at": at.isoformat(),
                          **({} if event.value is None else {"value": event.value})})  # fmt: skip
         try:
-            parts.inbox.append(rows)
-        except OSError as error:
-            raise HTTPException(503, f"events cannot be written: {error.strerror}") from None
+            await parts.inbox.take(rows)
+        except EventsAwayError as error:
+            parts.live.metrics.counts["event_failures"] += 1
+            raise HTTPException(503, f"events cannot be written: {error}", headers={"retry-after": "1"}) from None
         for event in body.events:
             parts.recent.add(event.user_id, event.item_id, event.event)
         parts.live.metrics.counts["events"] += len(rows)

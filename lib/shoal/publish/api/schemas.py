@@ -203,7 +203,7 @@ class Anomalies(BaseModel):
 
 
 class Accepted(BaseModel):
-    """How many events are on the disk, for the stream to read."""
+    """How many events the stream will read."""
 
     accepted: int
 
