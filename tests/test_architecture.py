@@ -75,7 +75,8 @@ ARROWS: dict[str, set[str]] = {
     "recommend/evaluation": {"conf", "recommend/candidates", "recommend/protocol", "recommend/ranking"},
     "recommend/feeds": {"conf", "recommend/candidates", "recommend/ranking"},
     "models": {
-        "conf", "lake", "runner", "features", "mine/people", "mine/posts", "mine/probability", "mine/text", "recommend/candidates",
+        "conf", "lake", "runner", "features", "experiment", "mine/people", "mine/posts", "mine/probability", "mine/text",
+        "recommend/candidates",
         "recommend/evaluation", "recommend/protocol", "recommend/ranking", "spark",
     },
     "monitor/drift": set(),
