@@ -81,11 +81,17 @@ def kafka_or_skip(folder: Path, security: Security | None = None) -> broker.Brok
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """host:port of the suite's Kafka; each test takes topics of its own."""
+def kafka_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Broker]:
+    """The suite's Kafka; each test takes topics of its own."""
     folder = tmp_path_factory.mktemp("kafka")
-    yield kafka_or_skip(folder).bootstrap_servers
+    yield kafka_or_skip(folder)
     broker.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_node: broker.Broker) -> str:
+    """host:port of the suite's Kafka."""
+    return kafka_node.bootstrap_servers
 
 
 @pytest.fixture

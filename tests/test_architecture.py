@@ -65,7 +65,8 @@ ARROWS: dict[str, set[str]] = {
     "mine/anomalies": set(),
     "mine/duplicates": set(),
     "mine/probability": {"spark"},
-    "mine/posts": {"mine/probability", "spark"},
+    # Words of posts are matched without Spark as those of texts are.
+    "mine/posts": {"mine/probability", "mine/text", "spark"},
     "mine/people": {"mine/probability", "spark"},
     "experiment": {"conf"},
     "recommend/ranking": {"conf", "features", "experiment", "spark"},
@@ -74,7 +75,8 @@ ARROWS: dict[str, set[str]] = {
     "recommend/evaluation": {"conf", "recommend/candidates", "recommend/protocol", "recommend/ranking"},
     "recommend/feeds": {"conf", "recommend/candidates", "recommend/ranking"},
     "models": {
-        "conf", "lake", "runner", "features", "mine/people", "mine/posts", "mine/probability", "mine/text", "recommend/candidates",
+        "conf", "lake", "runner", "features", "experiment", "mine/people", "mine/posts", "mine/probability", "mine/text",
+        "recommend/candidates",
         "recommend/evaluation", "recommend/protocol", "recommend/ranking", "spark",
     },
     "monitor/drift": set(),
@@ -85,7 +87,7 @@ ARROWS: dict[str, set[str]] = {
     # A publication carries the champions of text models.
     "publish/stores": {"conf", "lake", "models", "spark"},
     # Reads stores and scores without Spark; of the runner only the clock.
-    "publish/api": {"conf", "runner", "publish/stores", "mine/text", "mine/anomalies", "recommend/ranking"},
+    "publish/api": {"conf", "runner", "publish/stores", "mine/text", "mine/posts", "mine/anomalies", "recommend/ranking"},
     "simulate": set(),
     "testing": {"spark"},
     "cli": {

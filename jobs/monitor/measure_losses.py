@@ -3,7 +3,13 @@
 Reads:  gold.sentiments, silver.texts                          texts of these days that have a label
         gold.viral_posts, gold.engagement_predictions          the first score of each post whose likes became mature in these days
         silver.items, silver.item_engagement, silver.users, silver.interactions, silver.follows   their likes
-Writes: ops.model_metrics   one row per task and model version, slice matured: log_loss, or absolute_error of log1p(likes)
+        gold.moderation, silver.moderation                     judgements of items that a moderator decided about in these days
+        gold.influencers                                       accounts whose followers became known in these days
+        gold.recommendations, silver.interactions              the lists before these days, and what their users met in them
+        gold.recommendations, silver.impressions               what was shown in these days, and where the lists had it
+Writes: ops.model_metrics   one row per task, model version and metric. Slice matured: log_loss, absolute_error of log1p(likes),
+                            ndcg@10 and recall@10 of lists. Slice impressions: what the lists would have earned, by propensity:
+                            click_rate (self-normalised), click_rate_low, click_rate_high (95%), logged_click_rate, effective_rounds
 Skipped: where there is no such case.
 
 Labels are late: a post's likes count from posts.mature_days on, so this is the loss of what was said so long ago. What `retrain`
@@ -21,20 +27,32 @@ from shoal.conf.sections import RetrainConf
 from shoal.errors import SkippedError
 from shoal.features.snapshots import end_of
 from shoal.lake.lake import Lake
+from shoal.models.challengers import RECOMMENDER
 from shoal.models.champion_figures import MATURED
+from shoal.models.influencers import INFLUENCERS
 from shoal.models.lake_posts import mature_posts, model_name
-from shoal.models.matured_losses import engagement_losses, text_losses, viral_losses
+from shoal.models.matured_lists import list_rows, newest_day
+from shoal.models.matured_losses import (
+    decision_losses,
+    engagement_losses,
+    influencer_losses,
+    text_losses,
+    viral_losses,
+)
 from shoal.models.metrics_table import metric_frame
 from shoal.models.post_tables import POST_TABLES
 from shoal.models.posts import ENGAGEMENT, VIRAL
+from shoal.models.recommender import MODEL as RECOMMENDER_MODEL
 from shoal.models.registry import champion
-from shoal.models.text_classifiers import SENTIMENT
+from shoal.models.text_classifiers import MODERATION, SENTIMENT
 from shoal.runner.command import run_job
 
 READS = ("gold.sentiments", "silver.texts", "gold.viral_posts", "gold.engagement_predictions", *POST_TABLES,
-         "models:/shoal_sentiment", "models:/shoal_viral", "models:/shoal_engagement")  # fmt: skip
+         "gold.moderation", "silver.moderation", "gold.influencers", "gold.recommendations", "silver.impressions",
+         "models:/shoal_sentiment", "models:/shoal_viral", "models:/shoal_engagement", "models:/shoal_moderation",
+         "models:/shoal_influencers", "models:/shoal_recommender")  # fmt: skip
 WRITES = ("ops.model_metrics",)
-SETTINGS = ("posts",)
+SETTINGS = ("evaluate_policies", "posts")
 
 
 def losses_of(lake: Lake, conf: RetrainConf, as_of: date) -> dict[str, tuple[str, DataFrame]]:
@@ -54,6 +72,16 @@ def losses_of(lake: Lake, conf: RetrainConf, as_of: date) -> dict[str, tuple[str
             matured = mature_posts(lake, posts, as_of).where(F.col("likes").isNotNull() & (F.col("created_at") >= F.lit(first)))
             scores = lake.read(table).where(F.col("as_of") <= F.lit(as_of))
             found[task] = (metric, losses(scores, matured))
+    if lake.exists("gold.moderation") and lake.exists("silver.moderation"):
+        decided = lake.read("silver.moderation", before=as_of).where(F.to_date("decided_at") > F.lit(cutoff))
+        newest = decided.groupBy("item_id").agg(F.max_by(F.struct("decided_at", "verdict"), "decided_at").alias("last"))
+        found[MODERATION] = ("log_loss", decision_losses(lake.read("gold.moderation"), newest.select("item_id", "last.*")))
+    if lake.exists("gold.influencers"):
+        accounts = lake.read("gold.influencers")
+        before, now = newest_day(accounts, cutoff), newest_day(accounts, as_of)
+        if before is not None and now is not None and before < now:
+            known = [accounts.where(F.col("as_of") == F.lit(day)) for day in (before, now)]
+            found[INFLUENCERS] = ("log_loss", influencer_losses(*known))
     return found
 
 
@@ -67,10 +95,16 @@ def run(lake: Lake, conf: RetrainConf, as_of: date) -> None:
             serves = held is not None and held.label == row["model_version"]
             version = row["model_version"].rpartition("/")[2]
             rows.append((task, task, version, MATURED, metric, row["value"], row["units"], serves))
+    held = champion(lake, RECOMMENDER_MODEL)
+    for label, part, metric, value, units in list_rows(lake, conf.evaluation_days, as_of):
+        if label.startswith(f"{RECOMMENDER_MODEL}/"):
+            serves = held is not None and held.label == label
+            rows.append((RECOMMENDER, "served", label.rpartition("/")[2], part, metric, value, units, serves))
     if not rows:
         raise SkippedError(f"no prediction whose truth became known in the {conf.evaluation_days} days up to {as_of}")
     lake.upsert("ops.model_metrics", metric_frame(lake.spark, rows).withColumn("as_of", F.lit(as_of)).coalesce(1), unique=True)
-    lake.run.note(**{f"{task}_{version}": f"{value:.4g}" for task, _, version, _, _, value, _, _ in rows})
+    noted = [row for row in rows if row[3] == MATURED and not row[4].startswith("recall") and row[5] is not None]
+    lake.run.note(**{f"{task}_{version}": f"{value:.4g}" for task, _, version, _, _, value, _, _ in noted})
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -78,6 +78,13 @@ def serve(
     events: Annotated[
         Optional[Path], typer.Option("--events", metavar="DIR", help="Folder of new events. Default: <lake>/inbox/events.")
     ] = None,
+    events_servers: Annotated[
+        Optional[str], typer.Option("--events-servers", metavar="HOST:PORT", help="New events go to Kafka instead.")
+    ] = None,
+    events_topic: Annotated[Optional[str], typer.Option("--events-topic", metavar="NAME", help="The topic of new events.")] = None,
+    events_option: Annotated[
+        Optional[list[str]], typer.Option("--events-option", metavar="NAME=VALUE", help="An option of librdkafka; repeatable.")
+    ] = None,
     certificate: Annotated[Optional[Path], typer.Option("--certificate", metavar="FILE", help="TLS: the certificate (PEM).")] =
     None, key: Annotated[Optional[Path], typer.Option("--key", metavar="FILE", help="TLS: its key (PEM).")] = None,
     rate: Annotated[float, typer.Option("--rate", min=1, help="Requests a second that a token may make.")] = 2000,
@@ -88,7 +95,7 @@ def serve(
 
     Example: shoal serve --lake demo-lake --open --port 8080
     """
-    from shoal.publish.api.server import Limits, Options
+    from shoal.publish.api.server import Limits, Options, topic_options
     from shoal.publish.api.server import serve as run
 
     if store not in STORES:
@@ -100,7 +107,8 @@ def serve(
     folder = Path(named) if named else Path(lake).resolve() / "published"
     inbox = events or (Path(lake).resolve() / "inbox" / "events" if not is_uri(lake) else folder / "events")
     limits = Limits(rate_per_second=rate)
-    return run(Options(folder, inbox, host, port, is_open, certificate, key, env, given, limits))
+    topic = topic_options(events_servers, events_topic, events_option or [])
+    return run(Options(folder, inbox, host, port, is_open, certificate, key, env, given, limits, topic))
 
 
 def _listing(lake: Any, settings: Settings) -> str:

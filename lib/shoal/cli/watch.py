@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 from pyspark.sql import functions as F
@@ -14,9 +15,12 @@ from shoal.cli.query import open_lake
 from shoal.cli.rendering import render, table_cell
 from shoal.errors import InputError, UsageError
 from shoal.lake.json_values import json_line, json_value, utc_time
+from shoal.lake.store import is_uri
 from shoal.monitor.alerts.episodes import severity_order
 from shoal.monitor.alerts.exposition import exposition, write_whole
 from shoal.monitor.alerts.gauges import MAX_ROWS, TABLES, gauges_of
+from shoal.monitor.alerts.push import gateway_of, push
+from shoal.monitor.alerts.webhook import Delivery
 from shoal.runner.clock import utc_now
 
 # The exit code of `shoal alerts` where an alert of severity critical fires.
@@ -55,17 +59,30 @@ def alerts(
 
 
 def metrics(
-    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The file to write; collectors read *.prom.")],
+    output: Annotated[
+        Optional[Path], typer.Option("--output", metavar="FILE", help="The file to write; collectors read *.prom.")
+    ] = None,
+    push_url: Annotated[
+        Optional[str], typer.Option("--push", metavar="URL", help="A push gateway: http://HOST:9091, group job=shoal and lake.")
+    ] = None,
     lake: LakeOption = DEFAULT_LAKE,
     env: EnvOption = "local",
     sets: SetOption = None,
 ) -> None:
-    """Write the newest runs, figures of quality, drift and alerts in Prometheus' text format, for a collector of text files.
+    """Write the newest runs, figures of quality, drift and alerts in Prometheus' text format, for a collector of text files, or
+    push them to a gateway. SHOAL_PUSH_TOKEN, or SHOAL_PUSH_USER and SHOAL_PUSH_PASSWORD, is its login; exit code 4: it is away.
 
     Example: shoal metrics --lake demo-lake --output /var/lib/node_exporter/shoal.prom
     """
-    if not output.parent.is_dir():
+    if output is None and push_url is None:
+        raise UsageError("--output FILE or --push URL is needed: where do the metrics go?")
+    gateway = None if push_url is None else gateway_of(push_url, os.environ)
+    if output is not None and not output.parent.is_dir():
         raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
     opened = open_lake(lake, env, sets, "shoal-metrics")
     tables = {name: opened.read(name) for name in TABLES if opened.exists(name)}
-    write_whole(output, exposition(gauges_of(tables, utc_now())))
+    found = gauges_of(tables, utc_now())
+    if output is not None:
+        write_whole(output, exposition(found))
+    if gateway is not None:
+        push(gateway, str(lake) if is_uri(lake) else str(Path(lake).resolve()), found, Delivery())

@@ -75,6 +75,8 @@ def matured_losses(lake: Lake, as_of: date) -> dict[tuple[str, str], list[tuple[
     if not lake.exists("ops.model_metrics"):
         return {}
     rows = lake.read("ops.model_metrics").where((F.col("slice") == MATURED) & F.col("value").isNotNull())
+    # Of lists NDCG decides, as in the comparison of challengers.
+    rows = rows.where(~F.col("metric").startswith("recall"))
     rows = rows.where(F.col("as_of") <= F.lit(as_of)).orderBy("as_of", "metric")
     found: dict[tuple[str, str], list[tuple[date, float, str]]] = {}
     for row in rows.select("task", "model_version", "as_of", "value", "metric").collect():

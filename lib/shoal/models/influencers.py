@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from shoal.mine.people.influencers import InfluencerModel, InfluencerTraining
-from shoal.mine.probability.forests import packed, unpacked
+from shoal.mine.probability.plain_forest import packed, unpacked
 from shoal.mine.probability.stack import Stack
 from shoal.models.saved_parts import Saved, load_parts, read_about, save_parts
 

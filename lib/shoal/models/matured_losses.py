@@ -1,11 +1,14 @@
 """The loss of what models said, on cases whose truth has become known since: concept drift, which inputs alone do not show.
 
-Each function gives one row per case and model version: model_version, loss. Smaller is better. Frames in, a lazy frame out."""
+Each function of losses gives one row per case and model version: model_version, loss. Smaller is better. Frames in, a lazy frame
+out."""
 
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+
+from shoal.mine.people.influencers import TOP_SHARE
 
 # A probability of what happened is cut here, as in shoal.mine.probability.paired.log_losses.
 FLOOR = 1e-6
@@ -33,6 +36,29 @@ def engagement_losses(scores: DataFrame, posts: DataFrame) -> DataFrame:
     first = _first(scores, ["predicted_likes"]).join(posts.select("item_id", "likes"), "item_id")
     off = F.log1p("predicted_likes") - F.log1p(F.col("likes").cast("double"))
     return first.select("model_version", F.abs(off).alias("loss"))
+
+
+def decision_losses(judgements: DataFrame, decisions: DataFrame) -> DataFrame:
+    """Log loss of "removed" by the judgements (gold.moderation) that came before a decision (item_id, decided_at, verdict; one an
+    item): an item's probability of removal is that of its likeliest category. One shuffle by item.
+
+    Moderators decide mostly about what was reported or flagged: it is the loss on these items, not on all."""
+    worst = judgements.groupBy("item_id", "model_version").agg(F.max("probability").alias("p"), F.max("as_of").alias("_day"))
+    both = worst.join(decisions.select("item_id", "decided_at", "verdict"), "item_id")
+    happened = F.when(F.col("verdict") == "removed", F.col("p")).otherwise(1 - F.col("p"))
+    earlier = both.where(F.to_date("decided_at") > F.col("_day"))
+    return earlier.select("model_version", (-F.log(F.greatest(happened, F.lit(FLOOR)))).alias("loss"))
+
+
+def influencer_losses(before: DataFrame, now: DataFrame) -> DataFrame:
+    """Log loss of "among the top quarter by followers" on the accounts whose followers were not known when `before` was written and
+    are in `now` (gold.influencers of two days); the quarter is that of all accounts that `now` knows. One shuffle by account."""
+    known = now.where("followers is not null")
+    edge = known.agg(F.percentile_approx("followers", 1 - TOP_SHARE, 10_000).alias("_edge"))
+    said = before.where("followers is null and probability is not null").select("user_id", "model_version", "probability")
+    both = said.join(known.select("user_id", "followers"), "user_id").crossJoin(F.broadcast(edge))
+    happened = F.when(F.col("followers") >= F.col("_edge"), F.col("probability")).otherwise(1 - F.col("probability"))
+    return both.select("model_version", (-F.log(F.greatest(happened, F.lit(FLOOR)))).alias("loss"))
 
 
 def _first(scores: DataFrame, columns: list[str]) -> DataFrame:

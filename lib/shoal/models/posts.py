@@ -18,8 +18,8 @@ from shoal.mine.posts.design import FEATURES, Design
 from shoal.mine.posts.engagement import CountModel, EngagementTraining
 from shoal.mine.posts.levels import LevelModel
 from shoal.mine.posts.viral import LINEAR_INPUT, ViralModel, ViralTraining
-from shoal.mine.probability.forests import packed, unpacked
 from shoal.mine.probability.linear_models import as_linear, as_logistic
+from shoal.mine.probability.plain_forest import packed, unpacked
 from shoal.mine.probability.stack import Stack
 from shoal.models.saved_parts import Saved, load_parts, read_about, save_parts
 

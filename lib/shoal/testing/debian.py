@@ -1,4 +1,4 @@
-"""Programs of Debian that tests run beside Shoal (promtool, prometheus, alertmanager), unpacked into the virtual environment.
+"""Programs of Debian that tests run beside Shoal (Prometheus and what belongs to it), unpacked into the virtual environment.
 
 Nothing is installed and no daemon starts: `apt-get download` fetches the packages, `dpkg -x` unpacks them into a folder. They are
 static but for the C library. On a machine without apt-get, or without lists of packages, the tests that need them are skipped.
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from shoal.errors import TransientError
 
-PACKAGES = ("prometheus", "prometheus-alertmanager")
-PROGRAMS = ("promtool", "prometheus", "prometheus-alertmanager", "amtool")
+PACKAGES = ("prometheus", "prometheus-alertmanager", "prometheus-pushgateway")
+PROGRAMS = ("promtool", "prometheus", "prometheus-alertmanager", "amtool", "prometheus-pushgateway")
 FOLDER = Path(sys.prefix) / "share" / "shoal-debian"
 
 
@@ -50,7 +50,7 @@ def bring() -> None:
     if all(program(name) for name in PROGRAMS):
         return
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        raise TransientError("no apt-get: install promtool, prometheus and alertmanager by hand to run the tests that need them")
+        raise TransientError(f"no apt-get: install {', '.join(PACKAGES)} by hand to run the tests that need them")
     with tempfile.TemporaryDirectory(prefix="shoal-debian-") as name:
         place = Path(name)
         place.chmod(0o755)

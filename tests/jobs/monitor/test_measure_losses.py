@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from math import log, log1p
+from math import log, log1p, log2, sqrt
 
 import pytest
 from pyspark.sql import functions as F
@@ -69,6 +69,78 @@ def test_losses_of_what_has_matured(lake: Lake, settings: Settings) -> None:
     again = Lake(lake.spark, lake.root, settings, lake.run)
     assert matured_losses(again, DAY)["viral", "1"] == [(DAY, by_task["viral", "1", "log_loss"][0], "log_loss")]
     assert matured_losses(again, BEFORE) == {}
+
+
+@pytest.mark.slow
+def test_what_became_of_lists_decisions_and_accounts(lake: Lake, settings: Settings) -> None:
+    def version(rank: int, user: str, item: str) -> dict[str, object]:
+        return {"user_id": user, "rank": rank, "item_id": item, "model_version": "shoal_recommender/2", "source": "als",
+                "reason_code": "popular", "variant": "champion", "propensity": 1.0, "score": 0.5}  # fmt: skip
+
+    listed = [version(1, "a", "i1"), version(2, "a", "i2"), version(3, "a", "i3"), version(1, "b", "i1"), version(1, "c", "i5")]
+    lake.replace("gold.recommendations", rows(lake.spark, "gold.recommendations", *listed), on=date(2024, 3, 16))
+    events = [
+        # a met i2 and i9 for the first time after the lists, i3 before them; b met i1 in the first moment after them; c nothing.
+        ("a", "i2", datetime(2024, 3, 20)), ("a", "i9", datetime(2024, 3, 21)), ("a", "i3", datetime(2024, 3, 10)),
+        ("a", "i3", datetime(2024, 3, 25)), ("b", "i1", datetime(2024, 3, 17)), ("b", "i1", datetime(2024, 4, 1)),
+        ("z", "i1", datetime(2024, 3, 20)),
+    ]  # fmt: skip
+    lake.upsert("silver.interactions", rows(lake.spark, "silver.interactions", *[
+        {"event_id": str(n), "user_id": user, "item_id": item, "event": "view", "occurred_at": at}
+        for n, (user, item, at) in enumerate(events)
+    ]))  # fmt: skip
+    shown = [
+        ("a", "i1", 1, 0.5, True, 20), ("a", "i7", 2, 0.5, False, 20), ("b", "i1", 1, 0.25, False, 20),
+        ("c", "i5", 1, 1.0, True, 18),
+        # No place in b's list; nobody's; before the window.
+        ("b", "i2", 2, 0.25, True, 20), (None, "i1", 1, 0.5, True, 20), ("a", "i1", 1, 0.5, False, 17),
+    ]  # fmt: skip
+    lake.upsert("silver.impressions", rows(lake.spark, "silver.impressions", *[
+        {"impression_id": str(n), "user_id": user, "item_id": item, "position": place, "propensity": p, "is_click": click,
+         "occurred_at": datetime(2024, 3, day, 9)}
+        for n, (user, item, place, p, click, day) in enumerate(shown)
+    ]))  # fmt: skip
+
+    judged = [("m1", "removed", 0.9), ("m1", "spam", 0.3), ("m2", "removed", 0.2), ("m2", "spam", 0.1),
+              ("same day", "removed", 0.1)]  # fmt: skip
+    chosen = [{"item_id": item, "category": name, "probability": p, "action": "allow", "model_version": "shoal_moderation/1"}
+              for item, name, p in judged]  # fmt: skip
+    on = F.when(F.col("item_id") == "same day", F.lit(date(2024, 3, 20))).otherwise(F.lit(date(2024, 3, 10)))
+    lake.upsert("gold.moderation", rows(lake.spark, "gold.moderation", *chosen).withColumn("as_of", on))
+    decided = [("m1", 19, "allowed"), ("m1", 20, "removed"), ("m2", 21, "allowed"), ("same day", 20, "removed")]
+    lake.upsert("silver.moderation", rows(lake.spark, "silver.moderation", *[
+        {"item_id": item, "decided_at": datetime(2024, 3, day, 9), "verdict": verdict} for item, day, verdict in decided
+    ]))  # fmt: skip
+
+    unknown = {"x": (0.7, None), "y": (0.4, None), "z": (0.9, 100), "gone": (0.5, None)}
+    known = {"x": (0.1, 1000), "y": (0.1, 5), "z": (0.1, 100), "w": (0.1, 10)}
+    said = [{"user_id": name, "probability": p, "followers": n, "model_version": "shoal_influencers/4", "influence_score": 0.5,
+             "reach": 0.5, "engagement": 0.5, "authority": 0.5}
+            for accounts in (unknown, known) for name, (p, n) in accounts.items()]  # fmt: skip
+    day = F.when(F.col("probability") > 0.2, F.lit(date(2024, 3, 15))).otherwise(F.lit(DAY))
+    lake.upsert("gold.influencers", rows(lake.spark, "gold.influencers", *said).withColumn("as_of", day))
+
+    find_job("measure_losses").run(lake, settings.retrain, DAY)
+    found = {(r["task"], r["model"], r["model_version"], r["slice"], r["metric"]): (r["value"], r["units"])
+             for r in lake.read_current("ops.model_metrics").collect()}  # fmt: skip
+    gain = 1 / log2(3)
+    # Clicks times weights 2, 0, 4 and 1, over the weights; the users' residuals are 8/7, -12/7 and 4/7.
+    half = 1.959963984540054 * sqrt(3 / 2 * 224 / 49) / 7
+    of_lists = ("recommender", "served", "2")
+    assert found == {
+        (*of_lists, "matured", "ndcg@10"): (pytest.approx((gain / (1 + gain) + 1) / 2), 2),
+        (*of_lists, "matured", "recall@10"): (pytest.approx(0.75), 2),
+        (*of_lists, "impressions", "click_rate"): (pytest.approx(3 / 7), 4),
+        (*of_lists, "impressions", "click_rate_low"): (pytest.approx(3 / 7 - half), 4),
+        (*of_lists, "impressions", "click_rate_high"): (pytest.approx(3 / 7 + half), 4),
+        (*of_lists, "impressions", "logged_click_rate"): (pytest.approx(0.5), 4),
+        (*of_lists, "impressions", "effective_rounds"): (pytest.approx(49 / 21), 4),
+        ("moderation", "moderation", "1", "matured", "log_loss"): (pytest.approx(-(log(0.9) + log(0.8)) / 2), 2),
+        ("influencers", "influencers", "4", "matured", "log_loss"): (pytest.approx(-(log(0.7) + log(0.6)) / 2), 2),
+    }
+    again = Lake(lake.spark, lake.root, settings, lake.run)
+    # What `retrain` follows of lists is NDCG, more of which is better.
+    assert [metric for _, _, metric in matured_losses(again, DAY)["recommender", "2"]] == ["ndcg@10"]
 
 
 def test_an_error_of_likes_is_one_of_logarithms(lake: Lake) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from shoal.mine.posts.features import POST_FEATURES, POSTS, with_author_history, with_post_features
+from shoal.mine.posts.features import POSTS, with_author_history, with_post_features
+from shoal.mine.posts.rules import POST_FEATURES
 
 Post = tuple[str, str | None, int, str | None, int | None]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from shoal.errors import InputError
 from shoal.mine.probability.forests import Growth, grow
+from shoal.mine.probability.plain_forest import predict
 from shoal.mine.probability.search import DONE, OUT_OF_TIME, Search, search
-from shoal.mine.probability.trees import predict
 from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingRegressor
 
 

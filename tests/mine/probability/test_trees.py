@@ -12,8 +12,9 @@ from pyspark.ml.linalg import Vectors
 from pyspark.ml.regression import RandomForestRegressor
 from pyspark.sql import SparkSession
 from shoal.mine.probability.explain import odds_contributions, vote_odds
-from shoal.mine.probability.forests import Growth, forest_column, grow, grow_from, impurity_importances, packed, unpacked
-from shoal.mine.probability.trees import Tree, contributions, permutation_importances, predict, read_forest
+from shoal.mine.probability.forests import Growth, forest_column, grow, grow_from, impurity_importances
+from shoal.mine.probability.plain_forest import Tree, packed, predict, unpacked
+from shoal.mine.probability.trees import contributions, permutation_importances, read_forest
 
 
 def test_predictions_are_mllibs_and_contributions_add_up(spark: SparkSession, tmp_path: Path) -> None:

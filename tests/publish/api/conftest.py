@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from shoal.conf.loading import load
 from shoal.publish.api.app import create_app
-from shoal.publish.api.events import Inbox
+from shoal.publish.api.events import Inbox, Sink
 from shoal.publish.api.gate import Gate, Limits
 from shoal.publish.api.live import Live
 from shoal.publish.api.quick import QuickLists
@@ -70,6 +71,17 @@ def write_version(folder: Path, version: str, values: dict[str, dict[str, Any]],
     return manifest
 
 
+def save_posts_model(place: Path) -> None:
+    """A model of likes by hand: level 2, of the blank that every post has .5, intercept .25, a tree that says 1, half of each."""
+    place.mkdir(parents=True)
+    facts = {"prior": 2.0, "linear_share": 0.5, "scales": {}, "level_scale": [0.0, 1.0], "count": "likes", "spread": [1.0, 1.0]}
+    about = {"format": "shoal-parts-1", "task": "engagement", "counts": {"likes": facts}}
+    (place / "model.json").write_text(json.dumps(about))
+    (place / "words.json").write_text(json.dumps({"likes_vocabulary": [" "]}))
+    leaf = np.array([[0.0, -1.0, 0.0, -1.0, -1.0, 1.0, 9.0, 0.0]])
+    np.savez(place / "numbers.npz", likes_idf=np.array([3.0]), likes_linear=np.array([0.25, 0.5]), likes_forest=leaf)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with one published version, `v1`."""
@@ -83,12 +95,13 @@ def client(folder: Path, tmp_path: Path) -> Client:
 
     @asynccontextmanager
     async def opened(
-        tokens: str | None = None, limits: Limits | None = None, source: Source | None = None, now: datetime = NOW
-    ) -> AsyncIterator[httpx.AsyncClient]:
+        tokens: str | None = None, limits: Limits | None = None, source: Source | None = None, now: datetime = NOW,
+        sink: Sink | None = None,
+    ) -> AsyncIterator[httpx.AsyncClient]:  # fmt: skip
         metrics, log = Metrics(), Log(lambda: now)
         live = Live(source or LmdbSource(folder / "lmdb"), folder / "models", metrics, log, lambda: now)
         await live.start()
-        app = create_app(live, Inbox(tmp_path / "inbox"), load(), lambda: now)
+        app = create_app(live, sink or Inbox(tmp_path / "inbox"), load(), lambda: now)
         door = Door(None if tokens is None else parse_tokens(tokens), lambda: now.date())
         gate = Gate(QuickLists(app, live, app.state.recent), door, limits or Limits(), metrics, log)  # type: ignore[arg-type]
         async with app.router.lifespan_context(app):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,13 @@ from typing import Any
 import httpx
 import pytest
 from shoal.errors import InputError
-from shoal.publish.api import scoring
 from shoal.publish.api.gate import Limits
 from shoal.publish.api.live import Live
 from shoal.publish.api.quick import parameters
 from shoal.publish.api.sources import LmdbSource
 from shoal.publish.api.telemetry import Log, Metrics
 
-from tests.publish.api.conftest import NOW, VALUES, Client, write_version
+from tests.publish.api.conftest import NOW, VALUES, Client, save_posts_model, write_version
 
 TOKENS = "r:0123456789abcdef:read,s:fedcba9876543210:score,w:aaaabbbbccccdddd:write+read,old:ooooooooooooooooo:read:2024-03-02"
 
@@ -144,7 +144,7 @@ def test_scores(client: Client) -> None:
             assert [each["label"] for each in got["results"]] == ["positive", "negative", "neutral"]
             assert "no moderation model" in message(await ask.post("/api/v1/ml/moderation", json={"texts": ["x"]}), 503)
             answer = await ask.post("/api/v1/ml/predict/engagement", json={"posts": [{"text": "x"}]})
-            assert message(answer, 503) == scoring.NEEDS_SPARK["engagement"]
+            assert message(answer, 503).startswith("no engagement model is published; `shoal run train_posts`")
             users = (await ask.post("/api/v1/ml/segment/users", json={"user_ids": ["u1", "x"]})).json()["results"]
             assert users == [{"user_id": "u1", "segment_id": 0, "segment_name": "typical"},
                              {"user_id": "x", "segment_id": None, "segment_name": None}]  # fmt: skip
@@ -158,6 +158,45 @@ def test_scores(client: Client) -> None:
             assert [n for n, each in enumerate(rows) if each["is_anomaly"]] == [35] and rows[35]["expected"] < 20
             far = await ask.post("/api/v1/ml/detect/anomalies", json={"series": [{"measured_at": "1850-01-01T00:00:00Z"}]})
             assert message(far, 422).startswith("measured_at: expected a time from 1900 to 2200")
+
+    run(work)
+
+
+def test_engagement_is_predicted_and_a_model_that_needs_spark_stops_its_own_end_point_only(client: Client, folder: Path) -> None:
+    save_posts_model(folder / "models" / "shoal_engagement-3")
+    stemmed = {"format": "shoal text classifier 3", "labels": ["a", "b"], "priors": [0.5, 0.5], "max_text_length": 100,
+               "preprocessing": {"word_ngrams": 1, "char_ngrams": [0, 0], "stemmer": "porter", "stop_words": "none"}}  # fmt: skip
+    (folder / "models" / "shoal_sentiment-2").mkdir()
+    (folder / "models" / "shoal_sentiment-2" / "model.json").write_text(json.dumps(stemmed))
+    write_version(folder, "v2", VALUES, {"engagement": "shoal_engagement-3", "sentiment": "shoal_sentiment-2"})
+
+    async def work() -> None:
+        async with client() as ask:
+            for path in ("/api/v1/ml/sentiment", "/api/ml/sentiment"):
+                assert message(await ask.post(path, json={"texts": ["x"]}), 503) == (
+                    "shoal_sentiment/2 makes stems or leaves out stop words, which only Spark does; "
+                    "train sentiment with stemmer=none and stop_words=none, and publish again"
+                )
+            assert items(await ask.get("/recommendations?user_id=u1&k=1")) == ["i1"]
+            sent = {"posts": [{"author_id": "a", "text": "x"},
+                              {"author_id": "a", "likes": 0, "created_at": "2024-03-01T00:00:00Z"}]}  # fmt: skip
+            for path in ("/api/v1/ml/predict/engagement", "/api/ml/predict/engagement"):
+                got = (await ask.post(path, json=sent)).json()
+                assert got["model_version"] == "shoal_engagement/3"
+                # 2 + (.75 + 1) / 2, in log1p; an interval of 1 to either side.
+                first, old = got["results"]
+                assert old["predicted_likes"] == pytest.approx(math.expm1(2.875)) and old["posts_known"] == 0
+                assert old["likes_low"] == pytest.approx(math.expm1(1.875)) and old["confidence"] == pytest.approx(0.5)
+                assert first["posts_known"] == 1 and first["predicted_likes"] < old["predicted_likes"]
+                assert first["predicted_comments"] is None
+            for wrong, says in [
+                ({"posts": [{"author_created_at": "1800-01-01"}]}, "author_created_at: expected a time from 1900 to 2200"),
+                ({"posts": [{"likes": -1}]}, "posts.0.likes: Input should be greater than or equal to 0"),
+                ({"posts": [{"likez": 1}]}, "posts.0.likez: Extra inputs are not permitted"),
+            ]:
+                assert message(await ask.post("/api/ml/predict/engagement", json=wrong), 422).startswith(says)
+            example = (await ask.get("/openapi.json")).json()["components"]["schemas"]["Posts"]["examples"][0]
+            assert len((await ask.post("/api/ml/predict/engagement", json=example)).json()["results"]) == 2
 
     run(work)
 

@@ -25,17 +25,18 @@ from shoal.publish.api.sources import LmdbSource
 from shoal.publish.api.telemetry import Log, Metrics
 from shoal.publish.api.tokens import Door
 
-from tests.publish.api.conftest import NOW, VALUES, write_version
+from tests.publish.api.conftest import NOW, VALUES, save_posts_model, write_version
 
 CONFORMANCE = [status_code_conformance, content_type_conformance, response_schema_conformance]
 # A model that is not published is 503 on purpose; the check of 5xx would call it a fault.
-WITHOUT_MODEL = ("/api/v1/ml/moderation", "/api/ml/moderation", "/api/v1/ml/predict/engagement")
+WITHOUT_MODEL = ("/api/v1/ml/moderation", "/api/ml/moderation")
 
 
 def description() -> Any:
     """The description of an application over literal values, without tokens."""
     folder = Path(tempfile.mkdtemp(prefix="shoal-contract-"))
-    write_version(folder, "v1", VALUES)
+    save_posts_model(folder / "models" / "shoal_engagement-1")
+    write_version(folder, "v1", VALUES, {"engagement": "shoal_engagement-1"})
     metrics, log = Metrics(), Log(lambda: NOW)
     live = Live(LmdbSource(folder / "lmdb"), folder / "models", metrics, log, lambda: NOW)
     asyncio.run(live.start())

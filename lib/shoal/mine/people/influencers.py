@@ -20,10 +20,11 @@ from shoal.errors import InputError
 from shoal.mine.probability.explain import EXPLAINED, odds_contributions, ranked, stack_scales
 from shoal.mine.probability.forests import Growth, forest_column, grow_from, impurity_importances
 from shoal.mine.probability.linear_models import DRIVER_ROWS
+from shoal.mine.probability.plain_forest import Forest
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
 from shoal.mine.probability.search import search
 from shoal.mine.probability.stack import Stack, fit_stack
-from shoal.mine.probability.trees import Forest, contributions
+from shoal.mine.probability.trees import contributions
 from shoal.spark.checkpoints import cut_lineage
 
 TOP_SHARE = 0.25

@@ -14,19 +14,20 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.arrays import Doubles
-from shoal.mine.posts.features import POST_FEATURES
+from shoal.mine.posts.rules import (
+    LEAST_DEVIATION,
+    LEVEL_POSTS,
+    MAX_DEVIATIONS,
+    MAX_TEXT_LENGTH,
+    NUMBER_SCALE,
+    POST_FEATURES,
+    RELATIVE,
+    TERM,
+)
 
-# A post of a book's length says no more of its success with its end.
-MAX_TEXT_LENGTH = 5_000
 MAX_TERMS = 50_000
 # A term of one post says nothing of others.
 LEAST_POSTS_OF_TERM = 2
-# Posts that a count needs before its own level stands alone; below, the level of all posts fills up.
-LEVEL_POSTS = 5
-# A number at one deviation weighs beside words, whose vectors have length 1, as measured on two accounts of Twitter.
-NUMBER_SCALE = 0.3
-# Deviations at which a number is cut: an outlier is no lever.
-MAX_DEVIATIONS = 5.0
 
 TERMS, WORDS, NUMBERS, FEATURES, LEVEL = "terms", "word_vector", "number_vector", "feature_vector", "level_vector"
 
@@ -56,7 +57,7 @@ def with_terms(posts: DataFrame) -> DataFrame:
     """The posts with `terms`: words in lower case with their #, @ and apostrophes, pairs of neighbours, and a blank, which every
     post has, so that posts without a word have a vector too."""
     text = F.lower(F.substring(F.coalesce("text", F.lit("")), 1, MAX_TEXT_LENGTH))
-    words = F.regexp_extract_all(text, F.lit(r"([\p{L}\p{M}\p{N}_@#'’]+|\p{So})"), F.lit(1))
+    words = F.regexp_extract_all(text, F.lit(f"({TERM})"), F.lit(1))
     pairs = F.zip_with(
         F.slice(F.col("_words"), F.lit(1), F.greatest(F.size("_words") - 1, F.lit(0))),
         F.slice(F.col("_words"), F.lit(2), F.greatest(F.size("_words") - 1, F.lit(0))),
@@ -76,7 +77,7 @@ def author_level(count: str, prior: float) -> Column:
 def numbers(count: str, level: Column) -> dict[str, Column]:
     """The numbers that a post is predicted from, by name: its features, and its author's past relative to `level`."""
     unseen = F.greatest(F.lit(0.0), (LEVEL_POSTS - F.col(f"{count}_known")) / LEVEL_POSTS)
-    past = {name: F.col(f"{count}_{name}") - level for name in ("last", "mean_5", "mean_50", "mean_all", "maximum_20")}
+    past = {name: F.col(f"{count}_{name}") - level for name in RELATIVE}
     return {
         **{name: F.col(name) for name in POST_FEATURES},
         **past,
@@ -120,4 +121,4 @@ def with_vectors(posts: DataFrame, design: Design, columns: Mapping[str, Column]
 
 def _scaled(value: Column, mean: float, deviation: float) -> Column:
     """The value in deviations from the mean; 0 for a number that never varied in training, which says nothing."""
-    return (value - mean) / deviation if deviation > 1e-9 else F.lit(0.0)
+    return (value - mean) / deviation if deviation > LEAST_DEVIATION else F.lit(0.0)

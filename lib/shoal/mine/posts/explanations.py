@@ -17,7 +17,8 @@ from shoal.mine.posts.design import LEVEL, NUMBERS, TERMS, Design
 from shoal.mine.posts.levels import LevelModel, with_expected
 from shoal.mine.posts.viral import ViralModel
 from shoal.mine.probability.explain import EXPLAINED, odds_contributions, ranked, stack_scales
-from shoal.mine.probability.trees import Forest, contributions
+from shoal.mine.probability.plain_forest import Forest
+from shoal.mine.probability.trees import contributions
 
 LEVEL_NAME, CORRECTION, MENTION = "author level", "author's recent errors", "a mention"
 # Points on a circle are one thing to a person; so are the two sides of the author's past.

@@ -11,20 +11,10 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
+from shoal.mine.posts.rules import EMOJI, HASHTAG, HISTORY_FEATURES, LETTERLESS, LINK, MENTION, NOT_UPPER, QUOTE, SPANS, WORD
+
 POSTS = ("author_id", "created_at", "position", "text", "likes", "comments", "is_video", "has_location", "is_verified",
          "followers", "following", "author_created_at")  # fmt: skip
-# Spans of an author's known posts whose means are features.
-SPANS = (5, 20, 50)
-_EMOJI = r"[\x{1F300}-\x{1FAFF}\x{2600}-\x{27BF}\x{1F1E6}-\x{1F1FF}]"
-
-# What with_post_features adds, all doubles.
-POST_FEATURES = (
-    "hour_sin", "hour_cos", "weekday_sin", "weekday_cos", "is_weekend", "season_sin", "season_cos", "text_length", "word_count",
-    "hashtag_count", "mention_count", "emoji_count", "link_count", "exclamation_count", "has_question", "is_quote", "upper_share",
-    "is_video_post", "has_place", "is_verified_author", "followers_log", "following_log", "account_age_log",
-)  # fmt: skip
-# What with_author_history adds for a count, after its name.
-HISTORY_FEATURES = ("last", *(f"mean_{span}" for span in SPANS), "mean_all", "deviation_20", "maximum_20")
 
 
 def with_post_features(posts: DataFrame) -> DataFrame:
@@ -36,7 +26,7 @@ def with_post_features(posts: DataFrame) -> DataFrame:
     ("RT @", "@).
     """
     text, moment = F.coalesce(F.col("text"), F.lit("")), F.col("created_at")
-    letters = F.length(F.regexp_replace(text, r"[^\p{L}]", ""))
+    letters = F.length(F.regexp_replace(text, LETTERLESS, ""))
     age = (F.unix_timestamp(moment) - F.unix_timestamp("author_created_at")) / 86_400.0
     features = {
         **_circle("hour", F.hour(moment) + F.minute(moment) / 60.0, 24.0),
@@ -44,15 +34,15 @@ def with_post_features(posts: DataFrame) -> DataFrame:
         "is_weekend": (F.weekday(moment) >= 5).cast("double"),
         **_circle("season", F.dayofyear(moment), 365.25),
         "text_length": F.length(text),
-        "word_count": _matches(text, r"\S+"),
-        "hashtag_count": _matches(text, r"#[\p{L}\p{N}_]+"),
-        "mention_count": _matches(text, r"@\w+"),
-        "emoji_count": _matches(text, _EMOJI),
-        "link_count": _matches(text, r"(?i)https?://|www\."),
+        "word_count": _matches(text, WORD),
+        "hashtag_count": _matches(text, HASHTAG),
+        "mention_count": _matches(text, MENTION),
+        "emoji_count": _matches(text, EMOJI),
+        "link_count": _matches(text, LINK),
         "exclamation_count": _matches(text, "!"),
         "has_question": text.contains("?"),
-        "is_quote": text.rlike(r'^\s*(RT @|["“]@)'),
-        "upper_share": F.length(F.regexp_replace(text, r"[^\p{Lu}]", "")) / F.greatest(letters, F.lit(1)),
+        "is_quote": text.rlike(QUOTE),
+        "upper_share": F.length(F.regexp_replace(text, NOT_UPPER, "")) / F.greatest(letters, F.lit(1)),
         "is_video_post": F.col("is_video"),
         "has_place": F.col("has_location"),
         "is_verified_author": F.col("is_verified"),

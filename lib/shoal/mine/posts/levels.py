@@ -18,7 +18,7 @@ from shoal.mine.posts.design import FEATURES, NUMBERS, Design, author_level, fit
 from shoal.mine.posts.features import with_author_history, with_post_features
 from shoal.mine.probability.forests import Growth, forest_column, grow_from
 from shoal.mine.probability.linear_models import fit_ridge
-from shoal.mine.probability.trees import Forest
+from shoal.mine.probability.plain_forest import Forest
 from shoal.spark.checkpoints import cut_lineage
 
 MIN_POSTS = 30

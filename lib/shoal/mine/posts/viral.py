@@ -28,9 +28,9 @@ from shoal.mine.posts.levels import (
 )
 from shoal.mine.probability.forests import Growth, forest_column, grow_from
 from shoal.mine.probability.linear_models import fit_logistic
+from shoal.mine.probability.plain_forest import Forest
 from shoal.mine.probability.quality import average_precision, brier, roc_auc
 from shoal.mine.probability.stack import Stack, fit_stack
-from shoal.mine.probability.trees import Forest
 from shoal.spark.checkpoints import cut_lineage
 
 TOP_SHARE = 0.1

@@ -7,7 +7,6 @@ trees as arrays (shoal.mine.probability.trees), in a column.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from sklearn import ensemble
 
 from shoal.arrays import Doubles
 from shoal.mine.probability.linear_models import DRIVER_ROWS
-from shoal.mine.probability.trees import Forest, Tree, predict, read_forest
+from shoal.mine.probability.plain_forest import Forest, Tree, predict
+from shoal.mine.probability.trees import read_forest
 from shoal.spark.driver_files import written_by_tasks
 
 
@@ -116,22 +116,3 @@ def impurity_importances(forest: Forest, width: int) -> Doubles:
         own = np.bincount(tree.feature[cut], gained, width)
         total += own / own.sum() if own.sum() > 0 else own
     return np.asarray(total / total.sum() if total.sum() > 0 else total, np.float64)
-
-
-def packed(forest: Forest) -> Doubles:
-    """A forest as one array, a row a node: tree, feature, cut, low, high, value, rows, impurity."""
-    parts = [
-        np.column_stack([np.full(len(t.feature), i), t.feature, t.cut, t.low, t.high, t.value, t.rows, t.impurity])
-        for i, t in enumerate(forest)
-    ]
-    return np.asarray(np.concatenate(parts), np.float64)
-
-
-def unpacked(nodes: Doubles) -> Forest:
-    """The forest that `packed` gave."""
-    trees: Sequence[Doubles] = np.split(nodes, np.flatnonzero(np.diff(nodes[:, 0])) + 1)
-    whole = [(t[:, 1].astype(np.int64), t[:, 3].astype(np.int64), t[:, 4].astype(np.int64)) for t in trees]
-    return tuple(
-        Tree(feature, t[:, 2], low, high, t[:, 5], t[:, 6], t[:, 7])
-        for t, (feature, low, high) in zip(trees, whole, strict=True)
-    )  # fmt: skip

@@ -1,38 +1,20 @@
-"""Forests as arrays: what they predict, what each feature adds along the paths, and what they lose without a feature."""
+"""Forests as arrays: read from MLlib, what each feature adds along the paths, and what they lose without a feature."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from shoal.arrays import Doubles, Ints
+from shoal.arrays import Doubles
+from shoal.mine.probability.plain_forest import Forest, Tree, predict
 from shoal.mine.probability.quality import roc_auc
 
 # Shuffles of a column that its importance is a mean of.
 SHUFFLES = 3
-
-
-@dataclass(frozen=True)
-class Tree:
-    """Nodes by number, the root first: the feature that is cut (-1 in a leaf), the cut, the children at or below it and above it,
-    what the node predicts (a number, or the share of class 1), its rows in training, and their impurity. Rows are compared in
-    single precision, in which they were cut."""
-
-    feature: Ints
-    cut: Doubles
-    low: Ints
-    high: Ints
-    value: Doubles
-    rows: Doubles
-    impurity: Doubles
-
-
-Forest = tuple[Tree, ...]
 
 
 def read_forest(folder: Path) -> Forest:
@@ -60,25 +42,6 @@ def _tree(nodes: Sequence[Any]) -> Tree:
         np.array([n["leftChild"] for n in nodes], np.int64), np.array([n["rightChild"] for n in nodes], np.int64),
         np.array(values, np.float64), rows, np.array(impurity, np.float64),
     )  # fmt: skip
-
-
-def predict(forest: Sequence[Tree], rows: Doubles) -> Doubles:
-    """The mean over trees of what the leaf of each row predicts: a number, or the share of votes for class 1."""
-    total = np.zeros(len(rows))
-    for tree in forest:
-        total += tree.value[_leaves(tree, rows.astype(np.float32))]
-    return total / len(forest)
-
-
-def _leaves(tree: Tree, rows: np.ndarray) -> Ints:
-    """The leaf of each row."""
-    place = np.zeros(len(rows), np.int64)
-    going = np.arange(len(rows)) if tree.feature[0] >= 0 else np.empty(0, np.int64)
-    while len(going):
-        here = place[going]
-        place[going] = np.where(rows[going, tree.feature[here]] <= tree.cut[here], tree.low[here], tree.high[here])
-        going = going[tree.feature[place[going]] >= 0]
-    return place
 
 
 def contributions(forest: Sequence[Tree], rows: Doubles) -> tuple[float, Doubles]:

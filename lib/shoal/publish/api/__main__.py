@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shoal.errors import ShoalError, one_line
-from shoal.publish.api.server import Limits, Options, serve
+from shoal.publish.api.server import Limits, Options, serve, topic_options
 
 STORES = ("lmdb", "redis", "postgres")
 
@@ -21,6 +21,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m shoal.publish.api", description="Serve what `shoal publish` has published.")
     made.add_argument("--folder", type=Path, required=True, metavar="DIR", help="published files: <lake>/published")
     made.add_argument("--events", type=Path, required=True, metavar="DIR", help="folder of new events: <lake>/inbox/events")
+    made.add_argument("--events-servers", metavar="HOST:PORT", help="new events go to Kafka instead; with commas between")
+    made.add_argument("--events-topic", metavar="NAME", help="the topic of new events")
+    made.add_argument("--events-option", action="append", default=[], metavar="NAME=VALUE", help="of librdkafka; repeatable")
     made.add_argument("--store", choices=STORES, default="lmdb", help="default: %(default)s")
     made.add_argument("--url", help="of Redis or PostgreSQL, without a password")
     made.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
@@ -40,8 +43,9 @@ def options_of(given: argparse.Namespace) -> Options:
     sets = (f"publish.target={given.store}", *url, *given.sets)
     limits = Limits(rate_per_second=given.rate)
     return Options(
-        given.folder, given.events, given.host, given.port, given.open, given.certificate, given.key, given.env, sets, limits
-    )
+        given.folder, given.events, given.host, given.port, given.open, given.certificate, given.key, given.env, sets, limits,
+        topic_options(given.events_servers, given.events_topic, given.events_option),
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

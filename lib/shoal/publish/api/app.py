@@ -20,8 +20,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from shoal import __version__
 from shoal.conf.sections import Settings
+from shoal.mine.posts.plain_engagement import Post
 from shoal.publish.api import answers, quick, schemas, scoring
-from shoal.publish.api.events import Inbox, RecentEvents
+from shoal.publish.api.events import EventsAwayError, RecentEvents, Sink
 from shoal.publish.api.gate import INTERNAL, error_body
 from shoal.publish.api.live import Live
 from shoal.publish.api.schemas import MAX_K, Id
@@ -58,13 +59,13 @@ class Parts:
 
     live: Live
     recent: RecentEvents
-    inbox: Inbox
+    inbox: Sink
     settings: Settings
     clock: Callable[[], datetime]
     scorers: ThreadPoolExecutor
 
 
-def create_app(live: Live, inbox: Inbox, settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
+def create_app(live: Live, inbox: Sink, settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     """The application, whose version is followed while it runs. `app.state.recent`: the newest events."""
     parts = Parts(live, RecentEvents(), inbox, settings, clock, ThreadPoolExecutor(SCORING_THREADS, "scoring"))
 
@@ -76,7 +77,7 @@ def create_app(live: Live, inbox: Inbox, settings: Settings, clock: Callable[[],
         yield
         for task in tasks:
             task.cancel()
-        inbox.close_file()
+        await asyncio.get_running_loop().run_in_executor(None, inbox.close)
         parts.scorers.shutdown(wait=False, cancel_futures=True)
         await live.source.close()
 
@@ -95,7 +96,7 @@ def create_app(live: Live, inbox: Inbox, settings: Settings, clock: Callable[[],
     return app
 
 
-async def _give_events(inbox: Inbox) -> None:
+async def _give_events(inbox: Sink) -> None:
     while True:
         await asyncio.sleep(EVENTS_SECONDS)
         inbox.close_file()
@@ -157,25 +158,36 @@ def _scores(parts: Parts) -> APIRouter:
         found = await asyncio.get_running_loop().run_in_executor(parts.scorers, work, *arguments)
         return _json(found)
 
+    def model_of(task: str) -> Any:
+        """The published model of a task; None without one. 503 where only Spark can score it."""
+        model = live.published.models.get(task)
+        if isinstance(model, scoring.Unscorable):
+            raise HTTPException(503, model.reason)
+        return model
+
     async def sentiment(body: schemas.Texts) -> Response:
         """Sentiment by the published model, by the lexicon without one."""
-        return await scored(scoring.sentiment, body.texts, live.published.models.get("sentiment"), settings)
+        return await scored(scoring.sentiment, body.texts, model_of("sentiment"), settings)
 
     async def moderation(body: schemas.Texts) -> Response:
         """What is to be removed or reviewed, and which words say so."""
-        model = live.published.models.get("moderation")
+        model = model_of("moderation")
         if model is None:
             raise HTTPException(503, "no moderation model is published; `shoal run train_moderation` trains one from decisions")
         return await scored(scoring.moderation, body.texts, model, settings)
 
-    for name, handler in (("sentiment", sentiment), ("moderation", moderation)):
+    async def engagement(body: schemas.Posts) -> Response:
+        """Likes and comments of posts with intervals. What is known of an author are the earlier posts of the body that have likes;
+        none is looked up."""
+        model = model_of(scoring.ENGAGEMENT)
+        if model is None:
+            raise HTTPException(503, "no engagement model is published; `shoal run train_posts` trains one from posts with likes")
+        now = parts.clock()
+        return await scored(scoring.engagement, [_post(post, now) for post in body.posts], model, settings)
+
+    for name, handler in (("sentiment", sentiment), ("moderation", moderation), ("predict/engagement", engagement)):
         for path in (f"/api/v1/ml/{name}", f"/api/ml/{name}"):
             router.post(path, response_model=schemas.Scores)(handler)
-
-    @router.post("/api/v1/ml/predict/engagement", response_model=schemas.Scores)
-    async def engagement(body: schemas.Posts) -> Response:
-        """Likes and comments of posts: not yet scored without Spark."""
-        raise HTTPException(503, scoring.NEEDS_SPARK["engagement"])
 
     @router.post("/api/v1/ml/segment/users", response_model=schemas.Segments)
     async def segment(body: schemas.Users) -> Response:
@@ -201,7 +213,8 @@ def _events(parts: Parts) -> APIRouter:
 
     @router.post("/events", status_code=202, response_model=schemas.Accepted)
     async def events(body: schemas.Events) -> Response:
-        """Events for the stream; their items leave the users' lists at once. 202: they are on the disk."""
+        """Events for the stream; their items leave the users' lists at once. 202: they are on the disk, or Kafka has them. 503:
+        repeat the request with the same event_ids."""
         now, rows = parts.clock(), []
         for event in body.events:
             at = _utc(event.occurred_at) if event.occurred_at else now
@@ -211,9 +224,10 @@ def _events(parts: Parts) -> APIRouter:
                          "event": event.event, "occurred_at": at.isoformat(),
                          **({} if event.value is None else {"value": event.value})})  # fmt: skip
         try:
-            parts.inbox.append(rows)
-        except OSError as error:
-            raise HTTPException(503, f"events cannot be written: {error.strerror}") from None
+            await parts.inbox.take(rows)
+        except EventsAwayError as error:
+            parts.live.metrics.counts["event_failures"] += 1
+            raise HTTPException(503, f"events cannot be written: {error}", headers={"retry-after": "1"}) from None
         for event in body.events:
             parts.recent.add(event.user_id, event.item_id, event.event)
         parts.live.metrics.counts["events"] += len(rows)
@@ -265,6 +279,17 @@ def _known(found: answers.Row | None, what: str) -> answers.Row:
     if found is None:
         raise HTTPException(404, f"no such {what} in the published version")
     return found
+
+
+def _post(given: schemas.Post, now: datetime) -> Post:
+    """A post of a body; one without a time appears now."""
+    times = {"created_at": given.created_at or now, "author_created_at": given.author_created_at}
+    for name, moment in times.items():
+        if moment is not None and not _EARLIEST <= _utc(moment) <= _LATEST:
+            raise HTTPException(422, f"{name}: expected a time from 1900 to 2200; numbers are seconds")
+    facts = given.model_dump(exclude=set(times))
+    since = None if given.author_created_at is None else _utc(given.author_created_at)
+    return Post(**facts, created_at=_utc(given.created_at or now), author_created_at=since)
 
 
 def _utc(moment: datetime) -> datetime:

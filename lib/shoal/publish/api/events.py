@@ -12,7 +12,7 @@ import uuid
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import orjson
 
@@ -24,6 +24,26 @@ EVENTS_A_FILE = 10_000
 MAX_USERS, EVENTS_A_USER = 100_000, 50
 # Bytes of earlier files that are read at the start.
 MAX_READ_BYTES = 64_000_000
+
+
+class EventsAwayError(Exception):
+    """Events could not be taken: the reason, in some words."""
+
+
+class Sink(Protocol):
+    """What takes new events for the stream."""
+
+    async def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Take events, and return when they cannot be lost any more. Raises EventsAwayError where that failed."""
+
+    def known(self) -> Iterable[dict[str, Any]]:
+        """The newest events that were taken before, the oldest first."""
+
+    def close_file(self) -> None:
+        """Give the events so far to the stream."""
+
+    def close(self) -> None:
+        """Take no more."""
 
 
 class Inbox:
@@ -38,6 +58,17 @@ class Inbox:
             self._rename_left()
         except OSError as error:
             raise InputError(f"{folder}: events cannot be written there: {one_line(error)}") from None
+
+    async def take(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """`append`. Raises EventsAwayError for what the disk refuses."""
+        try:
+            self.append(events)
+        except OSError as error:
+            raise EventsAwayError(str(error.strerror)) from None
+
+    def close(self) -> None:
+        """`close_file`."""
+        self.close_file()
 
     def append(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Write events, and return when they are on the disk. Raises OSError, as of a full disk, with nothing half written."""
@@ -77,7 +108,7 @@ class Inbox:
             newest.append(path)
         for path in reversed(newest):
             for line in path.read_bytes().splitlines():
-                found = _parsed(line)
+                found = parsed_event(line)
                 if found is not None:
                     yield found
 
@@ -111,7 +142,8 @@ class RecentEvents:
         return list(reversed(self._users.get(user_id, ())))
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def parsed_event(line: bytes) -> dict[str, Any] | None:
+    """The event of a line of JSON; None for anything else."""
     try:
         found = orjson.loads(line)
     except ValueError:

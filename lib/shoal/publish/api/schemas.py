@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_K, MAX_TEXTS, MAX_MOMENTS, MAX_EVENTS, MAX_USERS = 1000, 100, 20_000, 1000, 1000
+MAX_K, MAX_TEXTS, MAX_MOMENTS, MAX_EVENTS, MAX_USERS, MAX_POSTS = 1000, 100, 20_000, 1000, 1000, 500
 Id = Annotated[str, Field(min_length=1, max_length=1000)]
 Text = Annotated[str, Field(max_length=100_000)]
+Count = Annotated[int, Field(ge=0, le=10**15)]
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
 
 
@@ -33,11 +34,40 @@ class Users(Body):
     user_ids: list[Id] = Field(min_length=1, max_length=MAX_USERS)
 
 
-class Posts(Body):
-    """Posts whose likes and comments are to be predicted."""
+class Post(Body):
+    """A post. likes and comments: of an earlier post of the author, which later ones are predicted from; absent where it has just
+    appeared. created_at defaults to now; posts without author_id are of one author. What is absent is not known."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"posts": [{"text": "a walk by the sea"}]}]})
-    posts: list[dict[str, Any]] = Field(min_length=1, max_length=MAX_TEXTS)
+    author_id: Annotated[str, Field(max_length=1000)] = ""
+    created_at: Optional[datetime] = None
+    text: Text = ""
+    likes: Optional[Count] = None
+    comments: Optional[Count] = None
+    is_video: Optional[bool] = None
+    has_location: Optional[bool] = None
+    is_verified: Optional[bool] = None
+    followers: Optional[Count] = None
+    following: Optional[Count] = None
+    author_created_at: Optional[datetime] = None
+
+
+class Posts(Body):
+    """Posts whose likes and comments are to be predicted, with earlier ones of their authors."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "posts": [
+                        {"author_id": "u0000", "created_at": "2024-03-01T10:00:00Z", "text": "rain again", "likes": 12},
+                        {"author_id": "u0000", "created_at": "2024-03-02T18:00:00Z", "text": "a walk by the sea"},
+                    ]
+                }
+            ]
+        },
+    )
+    posts: list[Post] = Field(min_length=1, max_length=MAX_POSTS)
 
 
 class Moment(Body):
@@ -154,7 +184,7 @@ class Found(Answer):
 
 
 class Scores(BaseModel):
-    """One result for each text, in order."""
+    """One result for each text or post, in order."""
 
     model_version: str
     results: list[dict[str, Any]]
@@ -173,7 +203,7 @@ class Anomalies(BaseModel):
 
 
 class Accepted(BaseModel):
-    """How many events are on the disk, for the stream to read."""
+    """How many events the stream will read."""
 
     accepted: int
 

@@ -1,9 +1,10 @@
-"""Models that score in a request, in numpy: sentiment, moderation, anomalies of a series. No Spark."""
+"""Models that score in a request, in numpy: sentiment, moderation, engagement, anomalies of a series. No Spark."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,14 @@ import numpy as np
 
 from shoal.conf.sections import Settings
 from shoal.mine.anomalies.seasonal import AlarmRule, score_series
+from shoal.mine.posts.plain_engagement import PlainEngagement, Post, load_plain_engagement
 from shoal.mine.text.lexicon_rules import NEGATIVE, NEUTRAL, POSITIVE, label_of, lexicon_scores, lexicon_version
-from shoal.mine.text.plain_classifier import PlainClassifier, load_plain_classifier
-from shoal.mine.text.plain_terms import is_blank
+from shoal.mine.text.plain_classifier import PlainClassifier, load_plain_classifier, read_description
+from shoal.mine.text.plain_terms import can_make_terms, is_blank
 from shoal.mine.text.spans import SpanFinder
 
 Row = dict[str, Any]
-# Tasks that only Spark can score so far, and what to do instead.
-NEEDS_SPARK = {
-    "engagement": "engagement is predicted by a forest of Spark's, not scored here yet; `shoal score engagement` scores files",
-}
+ENGAGEMENT = "engagement"
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,52 @@ class TextModel:
     finder: SpanFinder
 
 
-def load_models(folder: Path, named: Mapping[str, str]) -> dict[str, TextModel]:
-    """The models of a version by task, from <folder>/<name>. Raises InputError for a folder that is damaged."""
+@dataclass(frozen=True)
+class PostModel:
+    """A published model of engagement, and its version."""
+
+    model: PlainEngagement
+    version: str
+
+
+@dataclass(frozen=True)
+class Unscorable:
+    """A published model that only Spark can score: one sentence that says why and what to do."""
+
+    reason: str
+
+
+Model = TextModel | PostModel | Unscorable
+
+
+def load_models(folder: Path, named: Mapping[str, str]) -> dict[str, Model]:
+    """The models of a version by task, from <folder>/<name>; those that need Spark are Unscorable, and the others serve. Raises
+    InputError for a folder that is damaged."""
     # The lexicon and the character classes of terms take a second: not in the first request.
     lexicon_scores("good")
-    found = {}
-    for task, name in named.items():
-        classifier = load_plain_classifier(folder / name)
-        sizes = classifier.description.preprocessing.char_ngrams
-        finder = SpanFinder(classifier.place, classifier.term_weights(), sizes)
-        classifier.probabilities("good")
-        found[task] = TextModel(classifier, "/".join(name.rsplit("-", 1)), finder)
-    return found
+    return {task: _load(folder / name, task, "/".join(name.rsplit("-", 1))) for task, name in named.items()}
+
+
+def _load(place: Path, task: str, version: str) -> Model:
+    if task == ENGAGEMENT:
+        model = load_plain_engagement(place)
+        model.predictions([Post("", datetime(2024, 1, 1, tzinfo=timezone.utc), "good")], 0.5)
+        return PostModel(model, version)
+    if not can_make_terms(read_description(place).preprocessing):
+        made = "makes stems or leaves out stop words, which only Spark does"
+        return Unscorable(f"{version} {made}; train {task} with stemmer=none and stop_words=none, and publish again")
+    classifier = load_plain_classifier(place)
+    sizes = classifier.description.preprocessing.char_ngrams
+    finder = SpanFinder(classifier.place, classifier.term_weights(), sizes)
+    classifier.probabilities("good")
+    return TextModel(classifier, version, finder)
+
+
+def engagement(posts: Sequence[Post], model: PostModel, settings: Settings) -> Row:
+    """Of each post likes and comments with intervals and confidence, as gold.engagement_predictions has them, and how many earlier
+    posts of its author, with their likes, were given with it."""
+    rows = model.model.predictions(posts, settings.posts.interval_coverage)
+    return {"model_version": model.version, "results": rows}
 
 
 def sentiment(texts: Sequence[str], model: TextModel | None, settings: Settings) -> Row:

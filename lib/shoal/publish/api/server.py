@@ -6,10 +6,11 @@ import asyncio
 import ipaddress
 import logging
 import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,14 @@ from shoal.conf.loading import load
 from shoal.conf.sections import PublishConf
 from shoal.errors import InputError, TransientError, UsageError, one_line
 from shoal.publish.api.app import create_app
-from shoal.publish.api.events import Inbox
+from shoal.publish.api.events import Inbox, Sink
 from shoal.publish.api.gate import Gate, Limits
 from shoal.publish.api.live import Live
 from shoal.publish.api.quick import QuickLists
 from shoal.publish.api.sources import LmdbSource, Source, StoreError
 from shoal.publish.api.telemetry import JsonHandler, Log, Metrics
 from shoal.publish.api.tokens import VARIABLE, Door, Token, parse_tokens
+from shoal.publish.api.topic import Topic, TopicOptions
 from shoal.publish.stores.targets import client
 from shoal.runner.clock import utc_now
 
@@ -38,7 +40,7 @@ MAX_CONNECTIONS = 1_000
 
 @dataclass(frozen=True)
 class Options:
-    """What `shoal serve` takes. `folder`: of published files; `events`: the folder that the stream reads."""
+    """What `shoal serve` takes. `folder`: of published files; `events`: the folder that the stream reads, or the topic."""
 
     folder: Path
     events: Path
@@ -50,6 +52,7 @@ class Options:
     env: str = "local"
     sets: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    topic: TopicOptions | None = None
 
 
 def serve(options: Options) -> int:
@@ -67,7 +70,7 @@ def serve(options: Options) -> int:
             raise UsageError(f"{path}: there is no such file")
     metrics, log = Metrics(), Log(utc_now)
     live = Live(open_source(options, settings.publish), options.folder / "models", metrics, log, utc_now)
-    app = create_app(live, Inbox(options.events), settings, utc_now)
+    app = create_app(live, open_sink(options), settings, utc_now)
     quick = QuickLists(app, live, app.state.recent)
     gate = Gate(quick, Door(tokens, lambda: utc_now().date()), options.limits, metrics, log, options.certificate is not None)
     _log_to(log)
@@ -91,6 +94,31 @@ def serve(options: Options) -> int:
     except OSError as error:
         raise InputError(f"TLS: the certificate or its key cannot be read: {one_line(error)}") from None
     return 0
+
+
+def open_sink(options: Options) -> Sink:
+    """What takes new events. Raises UsageError for a client that is not installed or refuses its options, InputError for a folder
+    that cannot be written."""
+    if options.topic is None:
+        return Inbox(options.events)
+    client("confluent_kafka", "kafka")
+    return Topic(options.topic, os.environ)
+
+
+def topic_options(servers: str | None, topic: str | None, options: Sequence[str]) -> TopicOptions | None:
+    """The topic of --events-servers, --events-topic and --events-option NAME=VALUE; None without any. Raises UsageError for one
+    without the others."""
+    if servers is None and topic is None and not options:
+        return None
+    if servers is None or topic is None:
+        raise UsageError("--events-servers HOST:PORT and --events-topic NAME belong together")
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", topic):
+        raise UsageError(f"--events-topic {topic}: expected letters, digits, dots, hyphens and underscores")
+    pairs = [option.partition("=") for option in options]
+    wrong = next((name for name, sign, _ in pairs if not name or not sign), None)
+    if wrong is not None:
+        raise UsageError(f"--events-option {wrong}: expected NAME=VALUE")
+    return TopicOptions(servers, topic, {name: value for name, _, value in pairs})
 
 
 def open_source(options: Options, conf: PublishConf) -> Source:

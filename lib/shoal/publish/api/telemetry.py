@@ -22,7 +22,8 @@ class Metrics:
         self.requests: dict[tuple[str, str, int], int] = defaultdict(int)
         self.durations: dict[str, list[int]] = {}
         self.seconds: dict[str, float] = defaultdict(float)
-        self.counts: dict[str, int] = {"stale_answers": 0, "events": 0, "refreshes": 0, "refresh_failures": 0, "store_failures": 0}
+        names = ("stale_answers", "events", "event_failures", "refreshes", "refresh_failures", "store_failures")
+        self.counts: dict[str, int] = dict.fromkeys(names, 0)
         self.in_flight = 0
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:

@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.contract import contract
 from shoal.lake.lake import PSEUDONYMISED_LAYERS, PSEUDONYMS_PROPERTY, Lake
+from shoal.models.posts import ENGAGEMENT
 from shoal.models.registry import champion, is_embedded
 from shoal.models.text_classifiers import MODERATION, SENTIMENT, model_name
 from shoal.publish.stores.derived import DERIVED
@@ -32,7 +33,7 @@ from shoal.publish.stores.targets import Target
 PUBLICATIONS = "ops.publications"
 PUBLISHED, ROLLED_BACK = "published", "rolled_back"
 # Models that a server scores without Spark.
-MODELS = (SENTIMENT, MODERATION)
+MODELS = (SENTIMENT, MODERATION, ENGAGEMENT)
 
 
 @dataclass(frozen=True)
