@@ -10,7 +10,7 @@ STREAM_LAKE ?= demo-stream-lake
 MINUTES ?= 30
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-stream soak test test-slow test-cluster test-s3 dist lint bench docs lock clean
+.PHONY: help setup demo demo-stream soak test test-slow test-cluster test-s3 dist image lint bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -24,10 +24,11 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml lib/shoal/spark/jars.p
 	$(BIN)/python -m shoal.spark.class_archive
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py lib/shoal/testing/hdfs.py lib/shoal/testing/debian.py $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.txt lib/shoal/testing/kafka_broker.py lib/shoal/testing/hdfs.py lib/shoal/testing/opensearch_node.py lib/shoal/testing/debian.py $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m shoal.testing.kafka_broker bring
 	$(BIN)/python -m shoal.testing.hdfs bring
+	$(BIN)/python -m shoal.testing.opensearch_node bring
 	$(BIN)/python -m shoal.testing.debian
 	@touch $@
 
@@ -71,6 +72,9 @@ dist: $(VENV)/.runtime  ## dist/: the wheel for drivers and the archive for work
 	mkdir -p dist
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	$(BIN)/python -m shoal.spark.worker_archive dist/shoal-workers.tar.gz
+
+image:  ## the images of deploy/Dockerfile, with Docker, or with buildah where no engine is (docs/deploy.md); not part of CI
+	deploy/build-images.sh
 
 bench: $(VENV)/.bench  ## each measured claim beside its named peer; writes docs/benchmarks.md
 	$(BIN)/python -m bench

@@ -88,13 +88,15 @@ ARROWS: dict[str, set[str]] = {
     "publish/stores": {"conf", "lake", "models", "spark"},
     # Reads stores and scores without Spark; of the runner only the clock.
     "publish/api": {"conf", "runner", "publish/stores", "mine/text", "mine/posts", "mine/anomalies", "recommend/ranking"},
+    # SQL to programs; the users are those of the server's tokens.
+    "publish/sql": {"lake", "publish/api"},
     "simulate": set(),
     "testing": {"spark"},
     "cli": {
         "conf", "spark", "lake", "runner", "privacy", "ingest/formats", "ingest/sources", "mine/anomalies", "mine/graph",
         "mine/image", "mine/people", "mine/posts", "mine/text", "experiment",
         "recommend/candidates", "recommend/evaluation", "recommend/protocol", "models", "simulate", "testing",
-        "publish/stores", "publish/api", "publish/report", "features", "ingest", "monitor/alerts",
+        "publish/stores", "publish/api", "publish/report", "publish/sql", "features", "ingest", "monitor/alerts",
     },
 }  # fmt: skip
 # Rooms that hold rooms only.

@@ -51,6 +51,8 @@ def test_names_are_found_in_any_spelling() -> None:
         "create table t as select * from features.users",
         "set spark.sql.runSQLOnFiles = true",
         "truncate table features.users",
+        "restore table features.users to version as of 0",
+        "create table features.x shallow clone features.users",
     ],
 )
 def test_statements_are_refused_and_change_nothing(filled: Lake, statement: str) -> None:

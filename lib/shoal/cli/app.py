@@ -29,6 +29,7 @@ from shoal.cli import (
     segment,
     simulate,
     split,
+    sql_server,
     stream,
     train,
     watch,
@@ -63,6 +64,7 @@ app.command()(privacy.grants)
 app.command()(simulate.simulate)
 app.command()(publishing.publish)
 app.command()(publishing.serve)
+app.command("sql-server")(sql_server.sql_server)
 app.command()(watch.alerts)
 app.command()(watch.metrics)
 train.train_app.command("engagement")(posts.train_engagement_file)

@@ -25,13 +25,15 @@ from shoal.runner.interrupt import interruptible
 from shoal.runner.job import find_job, job_module
 
 STORES = ("lmdb", "redis", "postgres")
+# OpenSearch has items to be found, and nothing by key: `shoal serve` needs another store beside it.
+TARGETS = (*STORES, "search")
 UrlOption = Annotated[
-    Optional[str], typer.Option("--url", metavar="URL", help="Address of the server: redis://... or postgresql://...")
+    Optional[str], typer.Option("--url", metavar="URL", help="Address of the server: redis://..., postgresql://... or https://...")
 ]
 
 
 def publish(
-    to: Annotated[str, typer.Option("--to", metavar="STORE", help="lmdb (files), redis or postgres.")] = "lmdb",
+    to: Annotated[str, typer.Option("--to", metavar="STORE", help="lmdb (files), redis, postgres, search (OpenSearch).")] = "lmdb",
     lake: LakeOption = DEFAULT_LAKE,
     url: UrlOption = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Return to the version before.")] = False,
@@ -46,8 +48,8 @@ def publish(
 
     Example: shoal publish --to lmdb --lake demo-lake
     """
-    if to not in STORES:
-        raise UsageError(f"--to {to}: expected one of {', '.join(STORES)}")
+    if to not in TARGETS:
+        raise UsageError(f"--to {to}: expected one of {', '.join(TARGETS)}")
     if url is not None and to == "lmdb":
         raise UsageError("--url: lmdb is a folder and has none; --set publish.folder=DIR names another place")
     given = [f"publish.target={to}", *([f"publish.{to}_url={url}"] if url else []), *(sets or [])]

@@ -527,10 +527,11 @@ class ReportConf(Section):
 class PublishConf(Section):
     """Where tables are published for programs that answer requests, and how many versions stay."""
 
-    target: Literal["lmdb", "redis", "postgres"]
+    target: Literal["lmdb", "redis", "postgres", "search"]
     folder: str | None
     redis_url: str | None = Field(pattern=r"^(redis|rediss|unix)://")
     postgres_url: str | None = Field(pattern=r"^(postgres|postgresql)://")
+    search_url: str | None = Field(pattern=r"^https?://")
     keep_versions: int = Field(ge=0, le=100)
     grace_seconds: float = Field(ge=0, le=3600)
 

@@ -15,6 +15,8 @@ from shoal.lake.contract import LAYERS, contract, contract_names
 from shoal.lake.lake import Lake
 
 _NAMED = re.compile(rf"\b({'|'.join(LAYERS)})`?\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)", re.IGNORECASE)
+# Delta's RESTORE and CLONE, which are no commands to Spark's parser.
+_WRITES = ("RestoreTableStatement", "CloneTableStatement")
 
 
 def tables_named(query: str) -> list[str]:
@@ -35,7 +37,7 @@ def refuse_statements(spark: SparkSession, query: str) -> None:
     writes = [find(f"{logical}.{kind}", True, True) for kind in ("Command", "ParsedStatement")]
     while open_plans:
         plan = open_plans.pop()
-        if any(kind.isInstance(plan) for kind in writes):
+        if any(kind.isInstance(plan) for kind in writes) or plan.nodeName() in _WRITES:
             raise UsageError(f"only queries are answered here, not {plan.nodeName()}; tables are written by jobs")
         children = plan.children()
         open_plans += [children.apply(i) for i in range(children.size())]

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from shoal.mine.text.plain_terms import compiled
+from shoal.publish.api.search_source import SearchSource
 from shoal.publish.api.sources import Reader, Wanted
 from shoal.recommend.ranking.sentences import rendered
 
@@ -140,6 +141,22 @@ async def search(published: Published, words: str, filters: Mapping[str, str], k
     rows: list[Row] = [{"item_id": item} for item in items[offset : offset + k]]
     await _add_details(published.reader, rows)
     return {"matches": len(items), "items": rows}
+
+
+async def search_elsewhere(
+    published: Published, source: SearchSource, words: str, filters: Mapping[str, str], k: int, offset: int
+) -> Row:
+    """As `search`, by a search engine: all items count, the best match first; titles and categories are those of `published`.
+
+    Without words and filters nothing is found. Raises StoreError where the engine does not answer.
+    """
+    tokens = _WORD.findall(words)[:MAX_WORDS]
+    if not tokens and not filters:
+        return {"matches": 0, "items": []}
+    matches, found = await source.find(" ".join(tokens), filters, k, offset)
+    rows: list[Row] = [{"item_id": item} for item in found]
+    await _add_details(published.reader, rows)
+    return {"matches": matches, "items": rows}
 
 
 async def _popular(published: Published, user_id: str, k: int, category: str | None, had: set[str]) -> list[Row]:

@@ -26,6 +26,7 @@ from shoal.publish.api.events import EventsAwayError, RecentEvents, Sink
 from shoal.publish.api.gate import INTERNAL, error_body
 from shoal.publish.api.live import Live
 from shoal.publish.api.schemas import MAX_K, Id
+from shoal.publish.api.search_source import SearchSource
 from shoal.publish.api.sources import StoreError
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -63,11 +64,15 @@ class Parts:
     settings: Settings
     clock: Callable[[], datetime]
     scorers: ThreadPoolExecutor
+    # publish.search_url; None: words are looked up in the published version.
+    search: SearchSource | None
 
 
 def create_app(live: Live, inbox: Sink, settings: Settings, clock: Callable[[], datetime]) -> FastAPI:
     """The application, whose version is followed while it runs. `app.state.recent`: the newest events."""
-    parts = Parts(live, RecentEvents(), inbox, settings, clock, ThreadPoolExecutor(SCORING_THREADS, "scoring"))
+    search_url = settings.publish.search_url
+    engine = None if search_url is None else SearchSource(search_url)
+    parts = Parts(live, RecentEvents(), inbox, settings, clock, ThreadPoolExecutor(SCORING_THREADS, "scoring"), engine)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -145,6 +150,8 @@ def _lists(parts: Parts) -> APIRouter:
         given = {"hashtag": hashtag, "category": category, "kind": kind}
         filters = {name: value for name, value in given.items() if value}
         published = live.published
+        if parts.search is not None:
+            return _answer(published, await answers.search_elsewhere(published, parts.search, q, filters, k, offset))
         return _answer(published, await answers.search(published, q, filters, k, offset))
 
     return router

@@ -68,6 +68,8 @@ def serve(options: Options) -> int:
     for path in (options.certificate, options.key):
         if path is not None and not path.is_file():
             raise UsageError(f"{path}: there is no such file")
+    if settings.publish.search_url is not None:
+        client("opensearchpy", "search")
     metrics, log = Metrics(), Log(utc_now)
     live = Live(open_source(options, settings.publish), options.folder / "models", metrics, log, utc_now)
     app = create_app(live, open_sink(options), settings, utc_now)

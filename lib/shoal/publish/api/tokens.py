@@ -1,7 +1,8 @@
 """Bearer tokens from SHOAL_TOKENS: who may ask for what, and until when.
 
 `name:token:scopes[:expiry]`, with commas between tokens: `web:9f86d081884c7d65:read+write,jobs:2c26b46b68ffc68f:score:2027-01-31`.
-Scopes: read, score, write, with + between. expiry: the last day (UTC). The name is what logs and metrics show; a token never is.
+Scopes: read, score, write, with + between; sql is for `shoal sql-server`, where the name is the user and the token the password.
+expiry: the last day (UTC). The name is what logs and metrics show; a token never is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import date
 from shoal.errors import UsageError
 
 VARIABLE = "SHOAL_TOKENS"
-SCOPES = READ, SCORE, WRITE = "read", "score", "write"
+SCOPES = READ, SCORE, WRITE, SQL = "read", "score", "write", "sql"
 SHORTEST = 16
 _FORM = "name:token:scopes[:expiry], as web:9f86d081884c7d65:read+write:2027-01-31"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

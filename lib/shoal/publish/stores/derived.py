@@ -51,8 +51,27 @@ def search_words(tables: Mapping[str, DataFrame]) -> DataFrame:
     return found.join(popular, "item_id", "left").fillna({"popularity": 0.0})
 
 
+def search_documents(tables: Mapping[str, DataFrame]) -> DataFrame:
+    """One row per item, as a search engine has it: item_id, kind, title, text (its first SEARCHED_TEXT code points), hashtags,
+    categories, price_usd, created_at, popularity (0 without an event). Kind, hashtags and categories in lower case.
+
+    `tables`: as of `search_words`. Cost: a join by item.
+    """
+    items = tables["silver.items"].select(
+        "item_id", F.lower("kind").alias("kind"), "title", F.substring("text", 1, SEARCHED_TEXT).alias("text"),
+        _marked(F.col("hashtags"), "").alias("hashtags"), _marked(F.col("categories"), "").alias("categories"),
+        F.col("price_usd").cast("double").alias("price_usd"), "created_at",
+    )  # fmt: skip
+    if "features.items" not in tables:
+        return items.withColumn("popularity", F.lit(0.0))
+    popular = tables["features.items"].select("item_id", "popularity")
+    return items.join(popular, "item_id", "left").fillna({"popularity": 0.0})
+
+
 def _marked(values: Column, mark: str) -> Column:
     return F.transform(values, lambda each: F.concat(F.lit(mark), F.lower(F.trim(each))))
 
 
-DERIVED: dict[str, Callable[[Mapping[str, DataFrame]], DataFrame]] = {"seen_items": seen_items, "search_words": search_words}
+DERIVED: dict[str, Callable[[Mapping[str, DataFrame]], DataFrame]] = {
+    "seen_items": seen_items, "search_words": search_words, "search_documents": search_documents,
+}  # fmt: skip

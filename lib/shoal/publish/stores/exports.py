@@ -19,6 +19,10 @@ MAX_KEY_BYTES = 480
 HASHED = "\x01"
 
 
+# The stores that answer by key.
+KEY_AND_VALUE = ("lmdb", "redis", "postgres")
+
+
 class Export(BaseModel):
     """One export; publish.yaml says what each field means."""
 
@@ -36,6 +40,7 @@ class Export(BaseModel):
     limit: int | None = Field(default=None, ge=1)
     derived: str | None = None
     reads: list[str] = []
+    targets: list[str] = list(KEY_AND_VALUE)
 
     @property
     def tables(self) -> list[str]:
@@ -49,7 +54,7 @@ class Export(BaseModel):
 
     def version(self) -> str:
         """12 hex digits that change with the export's definition."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        return hashlib.sha256(self.model_dump_json(exclude={"targets"}).encode()).hexdigest()[:12]
 
 
 @cache

@@ -62,7 +62,7 @@ def publish(lake: Lake, target: Target, folder: Path, keep: int, clock: Callable
     previous = target.current()
     if previous is not None:
         _record_if_absent(lake, target, previous)
-    wanted, skipped, days = _plan(lake)
+    wanted, skipped, days = _plan(lake, target.name)
     if not wanted:
         raise SkippedError("the lake has no table to publish; `shoal pipeline` makes them")
     models = publish_models(lake, folder)
@@ -153,10 +153,12 @@ def publications(lake: Lake, target: str) -> list[dict[str, Any]]:
     return [row.asDict() for row in rows]
 
 
-def _plan(lake: Lake) -> tuple[dict[str, Loaded], dict[str, str], dict[str, date]]:
-    """The exports that can be made, as they would be loaded, the reasons for the others, and the newest day of each table."""
+def _plan(lake: Lake, target: str) -> tuple[dict[str, Loaded], dict[str, str], dict[str, date]]:
+    """The target's exports that can be made, as they would be loaded, the reasons for the others, and each table's newest day."""
     there, skipped = {}, {}
     for name, export in exports().items():
+        if target not in export.targets:
+            continue
         if lake.exists(export.tables[0]):
             there[name] = export
         else:

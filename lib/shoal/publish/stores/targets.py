@@ -14,6 +14,7 @@ from shoal.publish.stores.lmdb_files import LmdbTarget
 from shoal.publish.stores.manifest import Manifest
 from shoal.publish.stores.postgres_store import PostgresTarget
 from shoal.publish.stores.redis_store import RedisTarget
+from shoal.publish.stores.search_store import SearchTarget
 
 
 class Building(Protocol):
@@ -79,6 +80,11 @@ def open_target(conf: PublishConf, folder: Path) -> Target:
             raise UsageError("publish.postgres_url is not set; --url postgresql://USER@HOST:PORT/DATABASE names the server")
         client("psycopg", "postgres")
         return PostgresTarget(conf.postgres_url, conf.grace_seconds)
+    if conf.target == "search":
+        if conf.search_url is None:
+            raise UsageError("publish.search_url is not set; --url https://USER@HOST:PORT names the server")
+        client("opensearchpy", "search")
+        return SearchTarget(conf.search_url, conf.grace_seconds)
     return LmdbTarget(folder / "lmdb")
 
 
