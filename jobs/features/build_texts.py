@@ -63,7 +63,7 @@ def known_terms(lake: Lake, kind: str, as_of: date, texts: int, growth: float) -
     last = ours.agg(F.max("as_of")).collect()[0][0]
     if last is None:
         return None
-    rows = ours.where(F.col("as_of") == F.lit(last)).collect()
+    rows = [row.asDict() for row in ours.where(F.col("as_of") == F.lit(last)).collect()]
     if texts >= growth * rows[0]["learned_texts"]:
         return None
     return rows[0]["model_version"], terms_of(kind.partition("-")[0], rows)

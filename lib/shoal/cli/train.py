@@ -105,7 +105,7 @@ def _trainer(task: str, example: str) -> Callable[..., None]:
     A fifth of the rows is held out for the metrics, which are printed as JSON beside those of always naming the most
     frequent label. A model that is saved in a folder then learns from these rows too (fitted_rows); one that is registered does
     not, because the next one is compared with it on them. Rows without a text or a label are dropped and counted.
-    With --init-from a model of another set of texts is refitted on this file, which may be small: a hundred rows help already.
+    With --init-from a model of another set of texts is refitted on this file, which may be small.
 
     Example: shoal train {task} {example}
     """
