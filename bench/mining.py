@@ -46,7 +46,7 @@ def uniform(seed: int) -> Any:
 
 
 def grown(what: str, small: float, large: float, **more: Any) -> dict[str, Any]:
-    """The row of a measure at two sizes; the ratio is that of its seconds. Both go to standard error, as the whole takes minutes."""
+    """The row of a measure at two sizes; the ratio is that of its seconds, which go to standard error too."""
     sys.stderr.write(f"mining: {what}: {small:.1f} s, {large:.1f} s\n")
     return {
         "what": what,
