@@ -1,6 +1,6 @@
 """Write shoal.json, the Grafana dashboard over `shoal metrics` and the server's /metrics: `python deploy/grafana/dashboard.py`.
 
-Made by grafana-foundation-sdk (requirements/dev.in); the file is committed, so that nobody needs the package to load it.
+Made by grafana-foundation-sdk (requirements/dev.in); the file is committed: loading it does not need the package.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def follows_before(follows: DataFrame | None, moment: int | None) -> DataFrame |
 def with_followed(rows: DataFrame, preferences: DataFrame, catalogue: Catalogue, follows: DataFrame) -> DataFrame:
     """`rows` (user_id ...) with `followed_items` (array<int>, numbers of the catalogue) and `followed_scores` (array<float>): the
     sum over the people whom the user follows of how much each likes the item (`histories.strength`), the MAX_ITEMS highest, ties by
-    the smaller number; null for a user who follows nobody that likes anything of the catalogue.
+    the smaller number; null for a user none of whose people likes an item of the catalogue.
 
     `preferences`: as for `histories`, of what was known then; `follows`: src_id, dst_id, followed_at. The MAX_FOLLOWED people that
     were followed last count (without a time: earliest; ties by id), and the MAX_EVENTS newest events of each. A user who follows
