@@ -9,14 +9,14 @@ from pyspark.sql import functions as F
 from shoal.conf.loading import load
 from shoal.conf.sections import IngestConf
 from shoal.ingest.fields import Field
-from shoal.ingest.record_type import DerivedTable, RecordType
+from shoal.ingest.record_type import DerivedTable, RecordType, unlabelled
 from shoal.ingest.validation import rows_of, silver_of, with_fields, with_verdict
 
 DAY = date(2024, 1, 1)
 
 
 def _texts(conf: IngestConf) -> dict[str, Column]:
-    empty = dict.fromkeys(("item_id", "conversation_id", "label"), F.lit(None))
+    empty = dict.fromkeys(("item_id", "conversation_id"), F.lit(None)) | unlabelled()
     return {"text_id": F.col("id"), "kind": F.lit("message"), "author_id": F.col("who"), "text": F.col("said"),
             "created_at": F.col("at"), **empty}  # fmt: skip
 
