@@ -48,6 +48,7 @@ def test_who_reads_people_sees_the_value_and_others_only_that_there_is_one(spark
     spans = "ARRAY<STRUCT<START:INT,END:INT,TEXT:STRING,WEIGHT:DOUBLE>>"
     span = F.struct(F.lit(0), F.lit(4), F.lit("anna"), F.lit(0.5))
     values |= {"BIGINT": F.lit(7).cast("bigint"), spans: F.array(span).cast(spans)}
+    values |= {"ARRAY<INT>": F.array(F.lit(1)), "ARRAY<FLOAT>": F.array(F.lit(0.5).cast("float"))}
     assert {kind for _, kind, _ in bodies} == set(values)
     for name, kind, body in bodies:
         row = spark.range(1).select(values[kind].alias("value"), F.lit(None).cast(kind).alias("nothing"))
