@@ -57,8 +57,8 @@ test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) proces
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
-test-cluster: $(VENV)/.dev  ## the tests on HDFS and a standalone Spark cluster alone; part of test-slow
-	$(BIN)/python -m pytest tests/cluster tests/lake/test_hdfs.py --durations=10
+test-cluster: $(VENV)/.dev  ## the tests on HDFS and a standalone Spark cluster; its pipeline is not part of test-slow
+	SHOAL_CLUSTER_TESTS=1 $(BIN)/python -m pytest tests/cluster tests/lake/test_hdfs.py --durations=10
 
 build/s3/.done: requirements/s3.txt $(VENV)/.dev
 	$(BIN)/python -m venv build/s3
