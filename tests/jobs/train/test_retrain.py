@@ -66,7 +66,7 @@ def test_a_champion_grows_old_and_the_way_back(
 
     with pytest.raises(SkippedError, match="no model is champion in this lake"):
         find_job("retrain").run(lake, few.retrain, FIRST)
-    with pytest.raises(UsageError, match="--task feelings: expected one of recommender, sentiment, moderation, viral, eng"):
+    with pytest.raises(UsageError, match="--task feelings: expected one of recommender, sentiment, emotion, moderation, viral"):
         find_job("roll_back_model").run(lake, few.retrain, FIRST, task="feelings")
     with pytest.raises(UsageError, match="shoal_sentiment: no version is champion; there is nothing to return from"):
         find_job("roll_back_model").run(lake, few.retrain, FIRST, task="sentiment")
