@@ -33,12 +33,10 @@ from shoal.testing.spark_cluster import Cluster
 
 from tests.cluster.driver import SOURCES, run_steps
 from tests.lake.test_hdfs import OWN, SMALL, WORLD
+from tests.support.long import long
 
 # An archive of all packages, a cluster and three kills take as long as a quarter of the other slow tests together.
-pytestmark = [
-    pytest.mark.slow, pytest.mark.timeout(1200),
-    pytest.mark.skipif("SHOAL_CLUSTER_TESTS" not in os.environ, reason="make test-cluster runs it"),
-]  # fmt: skip
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), long]
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = ["ingest", "build_users", "train_recommender", "build_recommendations"]
 COMPARED = ("silver.items", "silver.interactions", "silver.texts", "silver.follows", "features.users", "gold.recommendations")

@@ -23,6 +23,7 @@ from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
 
 from tests.jobs.ingest.test_ingest_files import World
+from tests.support.long import long
 
 CONF = WorldConf(users=30, items=40, events=900, texts=80, days=30, seed=5)
 SMALL = ["train_recommender.feedback=implicit", "train_recommender.ranks=[4]", "train_recommender.reg_params=[0.1]",
@@ -67,6 +68,7 @@ def test_every_form_of_the_world_is_the_world(spark: SparkSession, world: World)
     assert [r[0] for r in world.rows("silver.images", "item_id", "status")] == sorted(r[0] for r in products)
 
 
+@long
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_pipeline_goes_through_what_foreign_forms_brought(spark: SparkSession, world: World) -> None:

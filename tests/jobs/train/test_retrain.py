@@ -20,6 +20,8 @@ from shoal.runner.execute import Result, execute
 from shoal.runner.job import find_job
 from shoal.spark.job_count import counted_jobs
 
+from tests.support.long import long
+
 TEXTS = "text_id string, text string, label string, created_at timestamp"
 FIRST, LATER = date(2024, 1, 31), date(2024, 3, 20)
 
@@ -132,6 +134,7 @@ def likes(first: datetime, days: int, items: str, seed: int) -> list[tuple[str, 
     ]  # fmt: skip
 
 
+@long
 @pytest.mark.slow
 def test_a_recommender_that_does_not_know_the_new_items_loses(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:
     """The catalogue of January is gone in February; of the items of the window the champion knows none, the challenger all."""
