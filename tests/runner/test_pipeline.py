@@ -34,6 +34,7 @@ from shoal.simulate.world import DEMO_AS_OF, WorldConf
 from shoal.simulate.write import write_world
 
 from tests.support.bytes_of_a_lake import places
+from tests.support.long import long
 
 DAY = DEMO_AS_OF
 NEEDLE = "zq7741"
@@ -187,6 +188,7 @@ def areas(found: list[str]) -> set[str]:
     return {Path(name).parts[0] for name in found}
 
 
+@long
 def test_after_an_erasure_no_byte_of_the_lake_holds_the_person(
     spark: SparkSession, built: Built, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
