@@ -28,9 +28,10 @@ from shoal.errors import SkippedError
 from shoal.features.snapshots import end_of
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
+from shoal.monitor.alerts.delivery import Delivery
 from shoal.monitor.alerts.episodes import FIRING, PENDING, RESOLVED, Episode, next_episodes
 from shoal.monitor.alerts.values import TABLES, check_rule, values_of
-from shoal.monitor.alerts.webhook import Delivery, send, webhook_address
+from shoal.monitor.alerts.webhook import send, webhook_address
 from shoal.runner.clock import utc_now
 from shoal.runner.command import run_job
 

@@ -16,11 +16,11 @@ from shoal.cli.rendering import render, table_cell
 from shoal.errors import InputError, UsageError
 from shoal.lake.json_values import json_line, json_value, utc_time
 from shoal.lake.store import is_uri
+from shoal.monitor.alerts.delivery import Delivery
 from shoal.monitor.alerts.episodes import severity_order
 from shoal.monitor.alerts.exposition import exposition, write_whole
 from shoal.monitor.alerts.gauges import MAX_ROWS, TABLES, gauges_of
 from shoal.monitor.alerts.push import gateway_of, push
-from shoal.monitor.alerts.webhook import Delivery
 from shoal.runner.clock import utc_now
 
 # The exit code of `shoal alerts` where an alert of severity critical fires.

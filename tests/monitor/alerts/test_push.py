@@ -11,9 +11,9 @@ import pytest
 import requests
 from shoal.cli.watch import metrics
 from shoal.errors import TransientError, UsageError
+from shoal.monitor.alerts.delivery import Delivery
 from shoal.monitor.alerts.exposition import Gauge
 from shoal.monitor.alerts.push import Gateway, gateway_of, push
-from shoal.monitor.alerts.webhook import Delivery
 from shoal.testing.debian import program
 from shoal.testing.kafka_broker import free_ports
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from shoal.errors import UsageError
+from shoal.monitor.alerts.delivery import Delivery, shown_address
 from shoal.monitor.alerts.episodes import Episode
-from shoal.monitor.alerts.webhook import MESSAGE, Delivery, send, shown_address, webhook_address
+from shoal.monitor.alerts.webhook import MESSAGE, send, webhook_address
 
 SECRET = "s3cr3t"
 FIRED = datetime(2024, 3, 11, 6)

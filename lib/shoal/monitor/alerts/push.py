@@ -6,13 +6,12 @@ import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
 from shoal.errors import TransientError, UsageError
+from shoal.monitor.alerts.delivery import Delivery, deliver, http_parts, shown_address
 from shoal.monitor.alerts.exposition import Gauge, exposition
-from shoal.monitor.alerts.webhook import AGAIN, Delivery, shown_address
 
 # The environment's variables: a bearer token, or a user and a password.
 TOKEN, USER, PASSWORD = "SHOAL_PUSH_TOKEN", "SHOAL_PUSH_USER", "SHOAL_PUSH_PASSWORD"
@@ -30,12 +29,8 @@ class Gateway:
 def gateway_of(address: str, environment: Mapping[str, str]) -> Gateway:
     """The gateway at an address, with the secret of the environment. Raises UsageError, without the secret, for an address that is
     not http or https, or has a user, a query or a fragment, for a token beside a user, and for half a login."""
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or parts.username is not None or parts.query or parts.fragment:
+    parts = http_parts(address)
+    if parts is None or parts.username is not None or parts.query or parts.fragment:
         secret = f"a secret comes from {TOKEN}, or {USER} and {PASSWORD}"
         raise UsageError(f"--push: expected http://HOST:PORT or https://HOST:PORT; {secret}")
     token, user, password = (environment.get(name, "") for name in (TOKEN, USER, PASSWORD))
@@ -57,29 +52,18 @@ def push(gateway: Gateway, lake: str, gauges: Iterable[Gauge], delivery: Deliver
     body = exposition(_renamed(gauge) for gauge in gauges).encode()
     place = f"{gateway.address}/metrics/job/{JOB}/lake@base64/{base64.urlsafe_b64encode(lake.encode()).decode()}"
     headers = {"content-type": "text/plain; version=0.0.4"}
-    shown, failure = shown_address(gateway.address), "no attempt"
-    with requests.Session() as session:
-        # A proxy of the environment does not lead to this machine.
-        session.trust_env = urlsplit(place).hostname not in ("localhost", "127.0.0.1", "::1")
-        for attempt in range(delivery.attempts):
-            if attempt:
-                delivery.sleep(delivery.wait_seconds * 2 ** (attempt - 1))
-            try:
-                answer = session.put(place, body, headers=headers, auth=_authorise(gateway), timeout=delivery.timeout_seconds,
-                                     allow_redirects=False, stream=True)  # fmt: skip
-            except requests.Timeout:
-                failure = f"no answer within {delivery.timeout_seconds:g} s"
-            except requests.RequestException as error:
-                failure = type(error).__name__
-            else:
-                answer.close()
-                if answer.status_code in (200, 202):
-                    return
-                failure = f"status {answer.status_code}"
-                if answer.status_code not in AGAIN:
-                    why = f"; {TOKEN}, or {USER} and {PASSWORD}, is the login" if answer.status_code in (401, 403) else ""
-                    raise UsageError(f"--push {shown}: {failure}{why}")
-    raise TransientError(f"--push {shown}: {failure}, {delivery.attempts} attempts")
+
+    def request(session: requests.Session) -> requests.Response:
+        return session.put(place, body, headers=headers, auth=_authorise(gateway), timeout=delivery.timeout_seconds,
+                           allow_redirects=False, stream=True)  # fmt: skip
+
+    refusal = deliver(place, request, lambda answer: answer.status_code in (200, 202), delivery)
+    if refusal is None:
+        return
+    line = f"--push {shown_address(gateway.address)}: {refusal.failure}"
+    if refusal.status is None:
+        raise TransientError(line)
+    raise UsageError(line + (f"; {TOKEN}, or {USER} and {PASSWORD}, is the login" if refusal.status in (401, 403) else ""))
 
 
 def _renamed(gauge: Gauge) -> Gauge:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
 from shoal.errors import UsageError
+from shoal.monitor.alerts.delivery import Delivery, deliver, http_parts, shown_address
 from shoal.monitor.alerts.episodes import FIRING, Episode
 
 # The environment's variable: an address may hold a secret, and settings are shown, logged and hashed.
 VARIABLE = "SHOAL_ALERT_WEBHOOK"
 # Alerts of one message.
 MESSAGE = 100
-# What may be otherwise a second later: too many requests, and the server's own faults.
-AGAIN = {429, 500, 502, 503, 504}
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """How messages are sent: seconds that a connection and an answer may take, attempts, and the first wait between them, which
-    doubles."""
-
-    timeout_seconds: float = 5.0
-    attempts: int = 3
-    wait_seconds: float = 0.5
-    sleep: Callable[[float], None] = time.sleep
 
 
 def webhook_address(environment: Mapping[str, str]) -> str | None:
@@ -37,21 +22,9 @@ def webhook_address(environment: Mapping[str, str]) -> str | None:
     address = environment.get(VARIABLE, "").strip()
     if not address:
         return None
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable:
+    if http_parts(address) is None:
         raise UsageError(f"{VARIABLE}: not an address; expected http://HOST... or https://HOST...")
     return address
-
-
-def shown_address(address: str) -> str:
-    """The address without user, password, path and query, which may be secret."""
-    parts = urlsplit(address)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def message_of(episodes: Sequence[Episode]) -> dict[str, Any]:
@@ -88,25 +61,9 @@ def send(address: str, episodes: Sequence[Episode], delivery: Delivery) -> tuple
 
 def _post(address: str, message: dict[str, Any], delivery: Delivery) -> str | None:
     """Post one message; returns why it was not taken."""
-    failure = "no attempt"
-    with requests.Session() as session:
-        # A proxy of the environment does not lead to this machine.
-        session.trust_env = urlsplit(address).hostname not in ("localhost", "127.0.0.1", "::1")
-        for attempt in range(delivery.attempts):
-            if attempt:
-                delivery.sleep(delivery.wait_seconds * 2 ** (attempt - 1))
-            try:
-                answer = session.post(address, json=message, timeout=delivery.timeout_seconds, allow_redirects=False, stream=True)
-            except requests.Timeout:
-                failure = f"no answer within {delivery.timeout_seconds:g} s"
-            except requests.RequestException as error:
-                # The error's text has the address in it.
-                failure = type(error).__name__
-            else:
-                answer.close()
-                if answer.ok and answer.status_code < 300:
-                    return None
-                failure = f"status {answer.status_code}"
-                if answer.status_code not in AGAIN:
-                    return failure
-    return f"{failure}, {delivery.attempts} attempts"
+
+    def request(session: requests.Session) -> requests.Response:
+        return session.post(address, json=message, timeout=delivery.timeout_seconds, allow_redirects=False, stream=True)
+
+    refusal = deliver(address, request, lambda answer: answer.ok and answer.status_code < 300, delivery)
+    return None if refusal is None else refusal.failure
