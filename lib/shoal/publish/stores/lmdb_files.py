@@ -19,7 +19,7 @@ import lmdb
 
 from shoal.errors import InputError, UsageError, one_line
 from shoal.publish.stores.exports import store_key
-from shoal.publish.stores.manifest import Manifest, read_manifest
+from shoal.publish.stores.manifest import Manifest, read_manifest, versions_beyond
 
 NAME = "lmdb"
 # Pairs of a transaction: some 50 MB of lists, and what is written again where the map has to grow.
@@ -91,8 +91,7 @@ class LmdbTarget:
     def retire(self, keep: int, serving: Manifest) -> list[str]:
         """Remove the oldest versions, so that `keep` besides the current one stay, and return their names. A reader that has a
         version open reads on: its file is gone when it closes it."""
-        others = [name for name in self.versions() if name != serving.version]
-        gone = others[: max(0, len(others) - keep)]
+        gone, _ = versions_beyond(self.versions(), serving.version, keep)
         for name in gone:
             shutil.rmtree(self._version(name), ignore_errors=True)
         return gone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -50,6 +50,14 @@ class Manifest:
             return made, dict(one.models), one.is_pseudonymised
 
         return bool(facts(self) == facts(other))
+
+
+def versions_beyond(versions: Sequence[str], serving: str, keep: int) -> tuple[list[str], list[str]]:
+    """The oldest of `versions` (oldest first), so that `keep` besides the one that serves stay; and those that stay, the
+    serving one last."""
+    others = [name for name in versions if name != serving]
+    count = max(0, len(others) - keep)
+    return others[:count], [*others[count:], serving]
 
 
 def read_manifest(text: str, place: str) -> Manifest:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shoal.errors import TransientError, UsageError, one_line
-from shoal.publish.stores.manifest import Manifest, read_manifest
+from shoal.publish.stores.manifest import Manifest, read_manifest, versions_beyond
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -107,8 +107,7 @@ class PostgresTarget:
     def retire(self, keep: int, serving: Manifest) -> list[str]:
         """Forget the oldest versions but `keep` besides the one that serves, and after the grace time drop what only they refer
         to."""
-        others = [name for name in self.versions() if name != serving.version]
-        gone = others[: max(0, len(others) - keep)]
+        gone, _ = versions_beyond(self.versions(), serving.version, keep)
         if gone:
             time.sleep(self.grace_seconds)
             with self._connected() as connection:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from shoal.errors import TransientError, UsageError, one_line
-from shoal.publish.stores.manifest import Manifest, read_manifest
+from shoal.publish.stores.manifest import Manifest, read_manifest, versions_beyond
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -111,12 +111,10 @@ class RedisTarget:
     def retire(self, keep: int, serving: Manifest) -> list[str]:
         """Forget the oldest versions but `keep` besides the one that serves; then, after the grace time, unlink the exports that no
         version refers to."""
-        others = [name for name in self.versions() if name != serving.version]
-        gone = others[: max(0, len(others) - keep)]
+        gone, kept = versions_beyond(self.versions(), serving.version, keep)
         if not gone:
             return []
-        kept = [self.manifest(name) for name in (*others[len(gone) :], serving.version)]
-        used = {(each.since, name) for manifest in kept for name, each in manifest.exports.items()}
+        used = {(each.since, name) for version in kept for name, each in self.manifest(version).exports.items()}
         unused = {(each.since, name) for version in gone for name, each in self.manifest(version).exports.items()} - used
         time.sleep(self.grace_seconds)
         with _answered(self.place):

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from shoal.errors import TransientError, UsageError, one_line
-from shoal.publish.stores.manifest import Manifest, read_manifest
+from shoal.publish.stores.manifest import Manifest, read_manifest, versions_beyond
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -128,11 +128,10 @@ class SearchTarget:
     def retire(self, keep: int, serving: Manifest) -> list[str]:
         """Forget the oldest versions but `keep` besides the one that serves; then, after the grace time, remove the indices that no
         version refers to."""
-        others = [name for name in self.versions() if name != serving.version]
-        gone = others[: max(0, len(others) - keep)]
+        gone, kept = versions_beyond(self.versions(), serving.version, keep)
         if not gone:
             return []
-        used = {index for name in (*others[len(gone) :], serving.version) for index in _indices(self.manifest(name))}
+        used = {index for name in kept for index in _indices(self.manifest(name))}
         unused = {index for name in gone for index in _indices(self.manifest(name))} - used
         time.sleep(self.grace_seconds)
         with _answered(self.place):
