@@ -54,7 +54,7 @@ def terms_of(representation: str, rows: Sequence[Mapping[str, Any]]) -> Terms:
 
 
 def known_terms(lake: Lake, kind: str, as_of: date, texts: int, growth: float) -> tuple[str, Terms] | None:
-    """The newest terms of `kind` learned up to as_of and their version; None where there are none, or there are `growth` times the
+    """The newest terms of `kind` learned up to as_of and their version; None without any, or where there are `growth` times the
     texts now. Collects a version's terms, texts.max_terms rows."""
     held = lake.read_if_exists("features.text_terms")
     if held is None:

@@ -1,7 +1,7 @@
 """Give every text known by as_of its sentiment, by the champion, and without one by the lexicon; and its emotion where there is a
 champion of emotions.
 
-Only texts that are new, changed, or were not scored by these models are scored; where there is none, no model is run, and the run's
+Only texts that are new, changed, or were not scored by these models are scored; without one no model is run, and the run's
 tags say so (scored_sentiments, unchanged_sentiments).
 
 Reads:  silver.texts      one row per text; those known by as_of

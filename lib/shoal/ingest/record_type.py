@@ -132,5 +132,5 @@ def status_of(path: Column) -> Column:
 
 
 def unlabelled() -> dict[str, Column]:
-    """Return silver.texts' labels, one for each task, of a text that nobody has labelled: null."""
+    """Return silver.texts' labels, one for each task, of a text without labels: null."""
     return {name: F.lit(None).cast("string") for name in ("label", "emotion_label", "moderation_label")}

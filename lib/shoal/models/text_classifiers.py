@@ -48,7 +48,7 @@ LABELLED_IN = {SENTIMENT: "silver.texts", EMOTION: "silver.texts", MODERATION: "
 
 def labelled_texts(lake: Lake, task: str, as_of: date, after: date | None = None) -> DataFrame:
     """Columns text, label and group of the rows of silver.texts with a label of SENTIMENT or EMOTION that were known by as_of. With
-    `after`, only what nobody could have learned from by the end of that day: texts written later.
+    `after`, only what no model can have learned from by the end of that day: texts written later.
 
     A text's own words are its group (null). Raises SkippedError where the table does not exist.
     """

@@ -122,7 +122,7 @@ class PlainEngagement:
 
 
 def load_plain_engagement(folder: Path) -> PlainEngagement:
-    """The model of a folder. Raises InputError, one line, for a folder that is none, is damaged, or holds another task's."""
+    """The model of a folder. Raises InputError, one line, for a folder that does not exist, is damaged, or holds another task's."""
     try:
         about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         if (about["format"], about["task"]) != (FORMAT, TASK):

@@ -72,8 +72,8 @@ class TrainingSettings:
 class TrainingData:
     """`everything`: all preferences; `train`: those before the moment, their weights from events before it; `wanted`: user_id,
     item_id, is_validation: what users met first, and liked, after it; `kind`: GLOBAL_TIME or RANDOM; `moment`, `until`:
-    microseconds since 1970 of the split and of the last event, None without any time; `follows`: silver.follows, None where
-    there is none."""
+    microseconds since 1970 of the split and of the last event, None without any time; `follows`: silver.follows, None without
+    that table."""
 
     everything: DataFrame
     train: DataFrame
