@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 
 # The larger size is four times the smaller: n log n would be some 4.5 times the seconds.
 GROWTH = 4
-POSTS, EDGES, ROWS, COLUMNS, SERIES, DAYS = 100_000, 100_000, 100_000, 20, 1_000, 730
+POSTS, EDGES, ROWS, COLUMNS, SERIES, DAYS = 500_000, 250_000, 250_000, 20, 2_500, 730
 
 
 def seconds(action: Callable[[], Any]) -> tuple[float, Any]:

@@ -4,6 +4,9 @@ Events are made all the time and sent to a Kafka of one node, some twice, and a 
 as well. `shoal run stream_events` and `shoal ingest` run at the same time on one lake, each in a process group of its own that
 is killed with SIGKILL after a random time; some are let come to their end. At the end both run to their end, and what is in the
 lake is held against what was made. Exit code 0: nothing lost, nothing doubled; 1: something was; 2: a run failed by itself.
+
+With `--hdfs` the lake lies on an HDFS of one node that the soak starts. A run that was killed leaves its lease behind there; the
+next one waits until it has expired.
 """
 
 from __future__ import annotations
@@ -18,21 +21,26 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Producer
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from shoal.conf.addresses import is_uri
 from shoal.conf.loading import load
 from shoal.lake.lake import Lake, Run
 from shoal.spark.session import spark_session
+from shoal.testing import hdfs
 from shoal.testing import kafka_broker as broker
 
 ROOT = Path(__file__).resolve().parents[1]
 DAY = "2024-01-01"
 INCOMPLETE = '{"event_id": "bad", "user_id": "u"}'
+# A lease's length in seconds on HDFS, in the place of the default of 15 minutes.
+LEASE = 15
 POISON = [b"\xff", b"", b"[]", INCOMPLETE.encode()]
 
 
@@ -73,7 +81,8 @@ def event(number: int) -> str:
 
 def begin(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """A run of the command line in a process group of its own, its words in `log`."""
-    command = [sys.executable, "-m", "shoal", *arguments, "--as-of", DAY, "--set", "spark.driver.memory=1g"]
+    sets = [part for pair in ("spark.driver.memory=1g", f"lake.lease_seconds={LEASE}") for part in ("--set", pair)]
+    command = [sys.executable, "-m", "shoal", *arguments, "--as-of", DAY, *sets]
     with log.open("ab") as lines:
         return subprocess.Popen(command, cwd=ROOT, stdout=lines, stderr=lines, start_new_session=True)
 
@@ -88,24 +97,27 @@ def end(process: subprocess.Popen[bytes], seconds: float | None) -> int | None:
         return None
 
 
-def commands(lake: Path, world: World) -> dict[str, list[str]]:
+def commands(lake: str, world: World) -> dict[str, list[str]]:
     """The two commands that are killed."""
     stream = ["source=kafka", "topic=soak", f"bootstrap_servers={world.servers}", "max_offsets_per_trigger=5000"]
     return {
-        "stream": ["run", "stream_events", "--lake", str(lake), *(p for s in stream for p in ("--set", s))],
-        "ingest": ["ingest", "--source", "events", "--input", str(world.inbox), "--lake", str(lake)],
+        "stream": ["run", "stream_events", "--lake", lake, *(p for s in stream for p in ("--set", s))],
+        "ingest": ["ingest", "--source", "events", "--input", str(world.inbox), "--lake", lake],
     }
 
 
-def shake(folder: Path, world: World, minutes: float) -> Counter[str]:
+def shake(folder: Path, lake: str, world: World, minutes: float) -> Counter[str]:
     """Kill at random for so many minutes; counts of killed and ended runs. Raises RuntimeError for a run that fails by itself."""
     seen: Counter[str] = Counter()
-    asked = commands(folder / "lake", world)
+    asked = commands(lake, world)
+    # Locally a lock goes with its process; elsewhere a lease lives on.
+    wait = LEASE + 1 if is_uri(lake) else 0
+    free_at = dict.fromkeys(asked, 0.0)
     deadline = time.monotonic() + 60 * minutes
     running: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
     while time.monotonic() < deadline:
         for name, arguments in asked.items():
-            if name not in running:
+            if name not in running and time.monotonic() >= free_at[name]:
                 # A start takes some seconds; a third of the runs is let come to its end.
                 life = 120.0 if world.draw.random() < 0.33 else world.draw.uniform(4, 40)
                 running[name] = begin(folder / f"{name}.log", *arguments), time.monotonic() + life
@@ -117,11 +129,13 @@ def shake(folder: Path, world: World, minutes: float) -> Counter[str]:
                 continue
             code = end(process, 0)
             seen[f"{name} {'killed' if code is None else 'ended'}"] += 1
+            free_at[name] = time.monotonic() + (wait if code is None else 0)
             if code:
                 raise RuntimeError(f"{name} failed with exit code {code}: {(folder / f'{name}.log').read_text()[-600:]}")
             del running[name]
     for name, (process, _) in running.items():
         seen[f"{name} {'killed' if end(process, 0) is None else 'ended'}"] += 1
+    time.sleep(wait)
     for name, arguments in asked.items():
         code = end(begin(folder / f"{name}.log", *arguments), None)
         if code:
@@ -159,23 +173,38 @@ def judge(lake: Lake, world: World) -> tuple[dict[str, Any], list[str]]:
     return facts, [name for name in zero if facts[name]]
 
 
+@contextmanager
+def place(folder: Path, on_hdfs: bool) -> Iterator[str]:
+    """Where the lake goes: a folder of this machine, or one on an HDFS that runs in the block."""
+    if not on_hdfs:
+        yield str(folder / "lake")
+        return
+    node = hdfs.start(folder / "hdfs")
+    try:
+        yield f"{node.uri}/lake"
+    finally:
+        hdfs.stop(folder / "hdfs")
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hdfs", action="store_true", help="the lake lies on an HDFS of one node")
     given = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="shoal-soak-") as name, broker.running() as kafka:
+    with tempfile.TemporaryDirectory(prefix="shoal-soak-") as name, ExitStack() as servers:
         folder = Path(name)
+        kafka = servers.enter_context(broker.running())
+        lake = servers.enter_context(place(folder, given.hdfs))
         world = World(folder, kafka.bootstrap_servers, given.seed)
         world.more(1000)
         try:
-            seen = shake(folder, world, given.minutes)
+            seen = shake(folder, lake, world, given.minutes)
         except RuntimeError as error:
             sys.stderr.write(f"soak: {error}\n")
             return 2
-        lake = Lake(spark_session("shoal-soak"), folder / "lake", load(), Run("soak"))
-        facts, wrong = judge(lake, world)
+        facts, wrong = judge(Lake(spark_session("shoal-soak"), lake, load(), Run("soak")), world)
         sys.stdout.write(json.dumps({"minutes": given.minutes, "seed": given.seed, "runs": dict(seen)} | facts, indent=1) + "\n")
         sys.stderr.write(f"soak: {'WRONG: ' + ', '.join(wrong) if wrong else 'nothing lost, nothing doubled'}\n")
         return 1 if wrong else 0
