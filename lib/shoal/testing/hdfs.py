@@ -7,17 +7,24 @@ id of the process that was started, never by name.
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from shoal.errors import TransientError, UsageError
 from shoal.spark.jars import bring_into, spark_jars_folder
 from shoal.spark.java import java
-from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import Commands, answers, end, log_end, runs
+from shoal.testing.node import (
+    Commands,
+    answers,
+    comes_up,
+    end_noted,
+    free_ports,
+    launch,
+    log_end,
+    noted,
+    write_log_settings,
+)
 
 # The version of pyspark's Hadoop. The mini cluster's class refers to the three test libraries.
 HDFS = (("org.apache.hadoop", "hadoop-client-minicluster", "3.3.4"), ("junit", "junit", "4.13.2"),
@@ -57,32 +64,21 @@ def start(folder: str | Path) -> Hdfs:
         raise UsageError(f"{root}: an HDFS runs in this folder already; `python -m shoal.testing.hdfs stop {root}` ends it")
     bring()
     root.mkdir(parents=True, exist_ok=True)
-    (root / "log4j2.properties").write_text("rootLogger.level = warn\nrootLogger.appenderRef.out.ref = out\n"
-        "appender.out.type = Console\nappender.out.name = out\nappender.out.layout.type = PatternLayout\n"
-        "appender.out.layout.pattern = %d %p %c %m%n\n")  # fmt: skip
     port, web_port = free_ports(2)
     details = root / "details.properties"
     details.unlink(missing_ok=True)
     command = [
         # WebHDFS' server (Jersey 1) defines classes by reflection, which Java 17 permits only where it is opened.
         java(), "-Xmx512m", "--add-opens=java.base/java.lang=ALL-UNNAMED", f"-Dtest.build.data={root / 'data'}",
-        f"-Dlog4j2.configurationFile={root / 'log4j2.properties'}",
+        f"-Dlog4j2.configurationFile={write_log_settings(root)}",
         "-cp", f"{hdfs_jars() / '*'}:{spark_jars_folder() / '*'}", _MAIN, "-nomr", "-format",
         "-nnport", str(port), "-nnhttpport", str(web_port), "-datanodes", "1",
         "-D", "dfs.replication=1", "-D", "dfs.permissions.enabled=true", "-writeDetails", str(details),
     ]  # fmt: skip
-    with (root / "hdfs.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    (root / "hdfs.pid").write_text(f"{process.pid} {port} {web_port}\n")
-    made = _hdfs(process.pid, root, port, web_port)
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and runs(made.pid, *_words(root)):
-        # The details are written when the data node has registered.
-        if details.is_file() and answers(port):
-            return made
-        time.sleep(0.2)
+    pid = launch(command, root / "hdfs.pid", root / "hdfs.log", [port, web_port])
+    # The details are written when the data node has registered.
+    if comes_up(pid, _words(root), lambda: details.is_file() and answers(port), _START_SECONDS):
+        return _hdfs(pid, root, port, web_port)
     stop(root)
     raise TransientError(f"{root}: the HDFS did not come up; {root / 'hdfs.log'} ends: {log_end(root / 'hdfs.log')}")
 
@@ -90,21 +86,14 @@ def start(folder: str | Path) -> Hdfs:
 def running_in(folder: str | Path) -> Hdfs | None:
     """The HDFS that `start` started in that folder, where it still runs."""
     root = Path(folder).resolve()
-    note = root / "hdfs.pid"
-    if not note.is_file():
-        return None
-    pid, port, web_port = map(int, note.read_text().split())
-    return _hdfs(pid, root, port, web_port) if runs(pid, *_words(root)) else None
+    found = noted(root / "hdfs.pid", _words(root))
+    return _hdfs(found[0], root, *map(int, found[1])) if found else None
 
 
 def stop(folder: str | Path) -> bool:
     """End the HDFS of that folder; returns whether one ran. Its data is formatted at the next start."""
-    found = running_in(folder)
-    if found is None:
-        return False
-    end(found.pid, *_words(found.folder))
-    (found.folder / "hdfs.pid").unlink(missing_ok=True)
-    return True
+    root = Path(folder).resolve()
+    return end_noted(root / "hdfs.pid", _words(root))
 
 
 def _hdfs(pid: int, root: Path, port: int, web_port: int) -> Hdfs:

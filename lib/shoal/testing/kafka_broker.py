@@ -14,7 +14,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from shoal.errors import TransientError, UsageError
 from shoal.spark.jars import bring_into
 from shoal.spark.java import java
 from shoal.testing.kafka_security import LISTENERS, Security, scram_arguments, secured_properties
-from shoal.testing.node import Commands, end, log_end, runs
+from shoal.testing.node import Commands, comes_up, end_noted, free_ports, launch, log_end, noted
 
 # The second is what Kafka logs through; without it a node that does not come up says nothing.
 KAFKA = (("org.apache.kafka", "kafka_2.13", "3.9.2"), ("org.slf4j", "slf4j-reload4j", "1.7.36"))
@@ -53,18 +52,6 @@ def kafka_jars() -> Path:
 def bring() -> list[str]:
     """Fetch Kafka's jars, some 46 MB, where they are not there yet; returns their names. Raises as `shoal.spark.jars.bring`."""
     return bring_into(kafka_jars(), KAFKA)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that are free at this moment."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in held]
-    finally:
-        for one in held:
-            one.close()
 
 
 def properties(folder: Path, addresses: Mapping[str, str], controller: str) -> dict[str, str]:
@@ -124,9 +111,10 @@ def start(folder: str | Path, security: Security | None = None) -> Broker:
         settings.write_text("".join(f"{k}={v}\n" for k, v in given.items()))
         if not (root / "data" / "meta.properties").is_file():
             _format(root, settings, cluster_id(), scram_arguments(security) if security else [])
-        broker = _launch(root, settings, list(addresses.values()))
-        if _comes_up(broker, ports[0]):
-            return broker
+        given_addresses = list(addresses.values())
+        pid = launch(_java(root, "kafka.Kafka", str(settings)), root / "broker.pid", root / "broker.log", given_addresses)
+        if comes_up(pid, _words(root), lambda port=ports[0]: answers(port), _START_SECONDS):  # type: ignore[misc]
+            return Broker(pid, root, *given_addresses)
         stop(root)
         # Another process may have taken a port between our look and Kafka's: with others it goes.
         if attempt == 3 or "already in use" not in log_end(root / 'broker.log'):
@@ -150,26 +138,6 @@ def _format(root: Path, settings: Path, cluster: str, users: list[str]) -> None:
         raise TransientError(f"{root}: Kafka cannot use this folder: {(done.stderr or done.stdout).strip()[-300:]}")
 
 
-def _launch(root: Path, settings: Path, addresses: list[str]) -> Broker:
-    with (root / "broker.log").open("ab") as log:
-        process = subprocess.Popen(
-            _java(root, "kafka.Kafka", str(settings)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    (root / "broker.pid").write_text(" ".join([str(process.pid), *addresses]) + "\n")
-    return Broker(process.pid, root, *addresses)
-
-
-def _comes_up(broker: Broker, port: int) -> bool:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if answers(port):
-            return True
-        if not runs(broker.pid, *_words(broker.folder)):
-            return False
-        time.sleep(0.2)
-    return False
-
-
 def answers(port: int) -> bool:
     """Whether a Kafka node on that loopback port answers the protocol's first question (ApiVersions, version 0)."""
     question = struct.pack(">hhih", 18, 0, 7, -1)
@@ -185,11 +153,8 @@ def answers(port: int) -> bool:
 def running_in(folder: str | Path) -> Broker | None:
     """The node that `start` started in that folder, where it still runs."""
     root = Path(folder).resolve()
-    note = root / "broker.pid"
-    if not note.is_file():
-        return None
-    pid, *addresses = note.read_text().split()
-    return Broker(int(pid), root, *addresses) if runs(int(pid), *_words(root)) else None
+    found = noted(root / "broker.pid", _words(root))
+    return Broker(found[0], root, *found[1]) if found else None
 
 
 def _words(root: Path) -> tuple[str, str]:
@@ -199,12 +164,8 @@ def _words(root: Path) -> tuple[str, str]:
 
 def stop(folder: str | Path) -> bool:
     """End the node of that folder; returns whether one ran. Its data stays."""
-    broker = running_in(folder)
-    if broker is None:
-        return False
-    end(broker.pid, *_words(broker.folder))
-    (broker.folder / "broker.pid").unlink(missing_ok=True)
-    return True
+    root = Path(folder).resolve()
+    return end_noted(root / "broker.pid", _words(root))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A server that a test starts as a process of its own: whether it still runs, how it is ended, what its log says at the end."""
+"""A server that a test starts as a process of its own: free ports, its start, whether it still runs, its end, its log."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ from pathlib import Path
 from shoal.errors import ShoalError, UsageError
 
 _STOP_SECONDS = 20
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that are free at this moment."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in held]
+    finally:
+        for one in held:
+            one.close()
 
 
 def runs(pid: int, *words: str) -> bool:
@@ -43,6 +55,55 @@ def end(pid: int, *words: str) -> None:
             os.kill(pid, signal.SIGKILL)
             deadline += _STOP_SECONDS
         time.sleep(0.1)
+
+
+def launch(command: Sequence[str], note: Path, log: Path, addresses: Sequence[object]) -> int:
+    """Start a server in its log's folder, note its process and addresses in the file `note`; return the process' id."""
+    with log.open("ab") as lines:
+        process = subprocess.Popen(
+            command, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=lines, stderr=lines, start_new_session=True
+        )
+    note.write_text(" ".join(str(each) for each in (process.pid, *addresses)) + "\n")
+    return process.pid
+
+
+def comes_up(pid: int, words: Sequence[str], is_ready: Callable[[], bool], seconds: float) -> bool:
+    """Whether a process that was launched is ready within so many seconds; False at once where it has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if is_ready():
+            return True
+        if not runs(pid, *words):
+            return False
+        time.sleep(0.2)
+    return False
+
+
+def noted(note: Path, words: Sequence[str]) -> tuple[int, list[str]] | None:
+    """(process, addresses) of a server that `launch` noted, where it still runs: its command has the words."""
+    if not note.is_file():
+        return None
+    pid, *addresses = note.read_text().split()
+    return (int(pid), addresses) if runs(int(pid), *words) else None
+
+
+def end_noted(note: Path, words: Sequence[str]) -> bool:
+    """End the server of that note and remove the note; return whether one ran."""
+    found = noted(note, words)
+    if found is None:
+        return False
+    end(found[0], *words)
+    note.unlink(missing_ok=True)
+    return True
+
+
+def write_log_settings(folder: Path) -> Path:
+    """Write Log4j 2's settings for a server that prints warnings and errors only; return their file."""
+    file = folder / "log4j2.properties"
+    file.write_text("rootLogger.level = warn\nrootLogger.appenderRef.out.ref = out\n"
+        "appender.out.type = Console\nappender.out.name = out\nappender.out.layout.type = PatternLayout\n"
+        "appender.out.layout.pattern = %d %p %c %m%n\n")  # fmt: skip
+    return file
 
 
 def log_end(log: Path) -> str:

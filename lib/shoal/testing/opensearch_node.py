@@ -9,9 +9,7 @@ name.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,8 +20,7 @@ from pathlib import Path
 from shoal.errors import TransientError, UsageError
 from shoal.spark.jars import bring_into, spark_jars_folder
 from shoal.spark.java import java
-from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import Commands, end, log_end, runs
+from shoal.testing.node import Commands, comes_up, end_noted, free_ports, launch, log_end, noted, write_log_settings
 
 # log4j-core must be of the version of the log4j-api that OpenSearch asks for.
 OPENSEARCH = (("org.opensearch", "opensearch", "2.19.6"), ("org.opensearch.plugin", "transport-netty4-client", "2.19.6"),
@@ -63,9 +60,6 @@ def start(folder: str | Path) -> OpenSearch:
         raise UsageError(f"{root}: an OpenSearch runs in this folder already; {again}")
     bring()
     root.mkdir(parents=True, exist_ok=True)
-    (root / "log4j2.properties").write_text("rootLogger.level = warn\nrootLogger.appenderRef.out.ref = out\n"
-        "appender.out.type = Console\nappender.out.name = out\nappender.out.layout.type = PatternLayout\n"
-        "appender.out.layout.pattern = %d %p %c %m%n\n")  # fmt: skip
     port, transport = free_ports(2)
     settings = {
         "path.home": root, "path.data": root / "data", "path.logs": root / "logs", "node.name": "shoal", "cluster.name": "shoal",
@@ -76,22 +70,15 @@ def start(folder: str | Path) -> OpenSearch:
     }  # fmt: skip
     janino = ":".join(str(each) for name in ("janino", "commons-compiler") for each in spark_jars_folder().glob(f"{name}-*.jar"))
     command = [
-        java(), "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={root / 'log4j2.properties'}",
+        java(), "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={write_log_settings(root)}",
         "-Dopensearch.networkaddress.cache.ttl=60", "-cp", f"{opensearch_jars() / '*'}:{janino}",
         # Janino's main: a source file, the class in it, its arguments.
         "org.codehaus.janino.SimpleCompiler", str(SOURCE), _MAIN, *[f"{name}={value}" for name, value in settings.items()],
     ]  # fmt: skip
-    with (root / "opensearch.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    (root / "opensearch.pid").write_text(f"{process.pid} {port}\n")
-    made = OpenSearch(process.pid, root, f"http://127.0.0.1:{port}")
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and runs(made.pid, *_words(root)):
-        if _is_ready(made.url):
-            return made
-        time.sleep(0.2)
+    url = f"http://127.0.0.1:{port}"
+    pid = launch(command, root / "opensearch.pid", root / "opensearch.log", [port])
+    if comes_up(pid, _words(root), lambda: _is_ready(url), _START_SECONDS):
+        return OpenSearch(pid, root, url)
     stop(root)
     raise TransientError(f"{root}: OpenSearch did not come up; {root / 'opensearch.log'} ends: {log_end(root / 'opensearch.log')}")
 
@@ -108,21 +95,14 @@ def _is_ready(url: str) -> bool:
 def running_in(folder: str | Path) -> OpenSearch | None:
     """The node that `start` started in that folder, where it still runs."""
     root = Path(folder).resolve()
-    note = root / "opensearch.pid"
-    if not note.is_file():
-        return None
-    pid, port = map(int, note.read_text().split())
-    return OpenSearch(pid, root, f"http://127.0.0.1:{port}") if runs(pid, *_words(root)) else None
+    found = noted(root / "opensearch.pid", _words(root))
+    return OpenSearch(found[0], root, f"http://127.0.0.1:{found[1][0]}") if found else None
 
 
 def stop(folder: str | Path) -> bool:
     """End the node of that folder; returns whether one ran. Its data stays."""
-    found = running_in(folder)
-    if found is None:
-        return False
-    end(found.pid, *_words(found.folder))
-    (found.folder / "opensearch.pid").unlink(missing_ok=True)
-    return True
+    root = Path(folder).resolve()
+    return end_noted(root / "opensearch.pid", _words(root))
 
 
 @contextmanager

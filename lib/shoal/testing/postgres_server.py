@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal.errors import TransientError
-from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import end, log_end
+from shoal.testing.node import end, free_ports, log_end
 
 _START_SECONDS = 60
 

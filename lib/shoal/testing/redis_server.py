@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shoal.errors import TransientError
-from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import answers, end, log_end
+from shoal.testing.node import answers, end, free_ports, log_end
 
 _START_SECONDS = 20
 

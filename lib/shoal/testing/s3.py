@@ -15,8 +15,7 @@ from urllib.request import Request, urlopen
 
 from shoal.errors import TransientError
 from shoal.spark.jars import bring_into
-from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import answers, end, log_end, runs
+from shoal.testing.node import answers, end, free_ports, log_end, runs
 
 # The version of pyspark's Hadoop, whose classes Spark has.
 S3A = (("org.apache.hadoop", "hadoop-aws", "3.3.4"),)

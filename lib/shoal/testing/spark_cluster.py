@@ -25,8 +25,7 @@ from urllib.request import urlopen
 from shoal.errors import TransientError
 from shoal.spark.jars import spark_jars_folder
 from shoal.spark.java import java, java_home
-from shoal.testing.kafka_broker import free_ports
-from shoal.testing.node import answers, end, log_end, runs
+from shoal.testing.node import answers, end, free_ports, log_end, runs
 
 _MASTER, _WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
 _EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"

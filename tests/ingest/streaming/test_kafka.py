@@ -7,7 +7,7 @@ from shoal.conf.loading import load
 from shoal.conf.sections import StreamEventsConf
 from shoal.errors import InputError, TransientError, UsageError
 from shoal.ingest.streaming.kafka import client_secrets, reach, refusal, source_options, without_secrets
-from shoal.testing.kafka_broker import free_ports
+from shoal.testing.node import free_ports
 
 LOGIN = {"SHOAL_KAFKA_USERNAME": "u", "SHOAL_KAFKA_PASSWORD": "hidden"}
 

@@ -16,7 +16,7 @@ import pytest
 from shoal.monitor.alerts.exposition import exposition
 from shoal.monitor.alerts.gauges import Gauge
 from shoal.testing.debian import command as command_of
-from shoal.testing.kafka_broker import free_ports
+from shoal.testing.node import free_ports
 
 RULES = Path(__file__).resolve().parents[3] / "deploy" / "prometheus" / "rules.yaml"
 WAIT_SECONDS = 60

@@ -15,7 +15,7 @@ from shoal.monitor.alerts.delivery import Delivery
 from shoal.monitor.alerts.exposition import Gauge
 from shoal.monitor.alerts.push import Gateway, gateway_of, push
 from shoal.testing.debian import program
-from shoal.testing.kafka_broker import free_ports
+from shoal.testing.node import free_ports
 
 from tests.monitor.alerts.test_alertmanager import process
 

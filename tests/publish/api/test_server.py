@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from shoal.testing.kafka_broker import free_ports
+from shoal.testing.node import free_ports
 
 from tests.publish.api.conftest import VALUES, write_version
 from tests.support.certificates import signed

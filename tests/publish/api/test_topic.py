@@ -16,7 +16,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from shoal.errors import UsageError
 from shoal.publish.api.server import topic_options
 from shoal.publish.api.topic import Topic, TopicOptions, client_options
-from shoal.testing.kafka_broker import Broker, free_ports
+from shoal.testing.kafka_broker import Broker
+from shoal.testing.node import free_ports
 
 from tests.publish.api.conftest import NOW, Client
 from tests.publish.api.test_app import items, message, run
