@@ -109,8 +109,9 @@ def with_vectors(posts: DataFrame, design: Design, columns: Mapping[str, Column]
     `level_vector` (the level, scaled and not cut: levels to come may lie beyond those of training). Lazy."""
     scaled = []
     for name, (mean, deviation) in design.scales.items():
-        cut = F.greatest(F.lit(-MAX_DEVIATIONS), F.least(F.lit(MAX_DEVIATIONS), _scaled(columns[name], mean, deviation)))
-        scaled.append(F.coalesce(F.nanvl(cut, F.lit(0.0)), F.lit(0.0)) * NUMBER_SCALE)
+        # Before the cut: Spark's least takes the other value in the place of a null, and orders NaN above every number.
+        known = F.coalesce(F.nanvl(_scaled(columns[name], mean, deviation), F.lit(0.0)), F.lit(0.0))
+        scaled.append(F.greatest(F.lit(-MAX_DEVIATIONS), F.least(F.lit(MAX_DEVIATIONS), known)) * NUMBER_SCALE)
     framed = design.stages().transform(posts).drop("_present", "_weighted").withColumn(NUMBERS, array_to_vector(F.array(*scaled)))
     framed = framed.withColumn(LEVEL, array_to_vector(F.array(_scaled(level, *design.level_scale) * NUMBER_SCALE)))
     # Without their sizes an assembler runs a job to look.

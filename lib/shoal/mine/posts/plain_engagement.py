@@ -238,11 +238,8 @@ def _scaled(row: _Prepared, count: str, level: float, model: PlainCount) -> list
     found = []
     for name, (mean, deviation) in model.scales.items():
         value = numbers[name]
-        if deviation <= LEAST_DEVIATION:
+        if deviation <= LEAST_DEVIATION or value is None or math.isnan(value):
             cut = 0.0
-        elif value is None:
-            # Spark's least() passes a null by: a missing number stands at the upper end, in training too.
-            cut = MAX_DEVIATIONS
         else:
             cut = max(-MAX_DEVIATIONS, min(MAX_DEVIATIONS, (value - mean) / deviation))
         found.append(cut * NUMBER_SCALE)
