@@ -85,6 +85,23 @@ def test_the_table_is_that_of_its_contract(lake: Lake) -> None:
     assert (lake.exists(TABLE), lake.version(TABLE)) == (False, -1)
 
 
+@pytest.mark.parametrize("place", ["folder", "uri"])
+def test_a_table_whose_maker_was_killed_is_made_anew(place: str, spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    """A log without a version, an unfinished commit in it: Delta says for ever that the table does not exist."""
+    quick = settings.model_copy(update={"lake": settings.lake.model_copy(update={"retries": 1, "backoff_seconds": 0.01})})
+    folder = tmp_path / "lake"
+    log = folder / TABLE.replace(".", "/") / "_delta_log"
+    log.mkdir(parents=True)
+    (log / ".00000000000000000000.json.0f3a.tmp").write_text("{}")
+    lake = Lake(spark, mounted(spark, folder) if place == "uri" else folder, quick, Run("run-1", "test"))
+    assert not lake.exists(TABLE)
+    lake.replace(TABLE, users(spark, "a"), on=DAY)
+    assert ids(lake) == ["a"]
+    # A table that has a version is never touched by it.
+    lake.store.remove_empty_log(TABLE)
+    assert ids(Lake(spark, lake.store.root, quick, Run("run-2", "test"))) == ["a"]
+
+
 def test_compaction_vacuum_and_a_purge_leave_the_rows(spark: SparkSession, make_lake: MakeLake) -> None:
     lake = make_lake()
     lake.replace(TABLE, users(spark, "a"), on=DAY)

@@ -84,7 +84,8 @@ class Committer:
     def commit(self, name: str, write: Callable[[], T]) -> T:
         """Run one Delta commit. A conflict with another writer is tried again after a jittered, doubling wait.
 
-        Raises TransientError after `lake.retries` more tries; InputError, at once, for a table that does not exist.
+        Raises TransientError after `lake.retries` more tries; InputError, at once, for a table that does not exist. A table that a
+        killed process had begun to make is begun anew at the last try.
         """
         for attempt in range(self.retries + 1):
             try:
@@ -96,8 +97,11 @@ class Committer:
                     ) from conflict
             except MissingError as missing:
                 # Of two processes that make a table, one may find it half made: its log is there a moment later.
-                if attempt == self.retries or not self._is_being_made(name):
+                if attempt == self.retries or not self.store.has_log_folder(name):
                     raise InputError(f"{name} does not exist in this lake ({self.place(name)})") from missing
+                if attempt == self.retries - 1:
+                    # Seconds later it still has no version: who began it was killed, and Delta refuses the folder for ever.
+                    self.store.remove_empty_log(name)
             # Jitter, so that two writers that met once do not meet again.
             time.sleep(self.backoff_seconds * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311
         raise AssertionError("unreachable")
@@ -105,10 +109,6 @@ class Committer:
     def place(self, name: str) -> str:
         """Return where a message says that the table lies."""
         return self.store.sql_name(name) if self.store.catalog else self.store.path(name)
-
-    def _is_being_made(self, name: str) -> bool:
-        """Whether another writer is at making the table: a local one has a folder for its log by then."""
-        return self.store.is_local and self.store.log_folder(name).is_dir()
 
     def alter(self, name: str, statement: str) -> None:
         """Run a statement on the table, which stands in it as {table}; one commit."""

@@ -192,6 +192,19 @@ class Store:
             if number.isdigit() and int(number) < version:
                 files.delete(status.getPath(), False)
 
+    def has_log_folder(self, name: str) -> bool:
+        """Whether a table that goes by its path has a folder for its log, with a version in it or not; False in a catalog."""
+        path = f"{self.path(name)}/_delta_log"
+        return not self.catalog and bool(self._file_system(path).exists(self._hadoop_path(path)))
+
+    def remove_empty_log(self, name: str) -> None:
+        """Delete the folder of a table's log where no version is in it; data files, which no version names, stay for VACUUM."""
+        path = self._hadoop_path(f"{self.path(name)}/_delta_log")
+        files = self._file_system(self.path(name))
+        # A commit that is not finished has a name that begins with a point.
+        if all(status.getPath().getName().startswith(".") for status in files.listStatus(path)):
+            files.delete(path, True)
+
     def has_checkpoint(self, name: str, version: int) -> bool:
         """Whether the table's log has a checkpoint of that version in one file."""
         path = f"{self.path(name)}/_delta_log/{version:020d}.checkpoint.parquet"
