@@ -20,6 +20,7 @@ from shoal.recommend.candidates.blend import (
     BlendSettings,
     Examples,
     Expert,
+    FittedParts,
     asked_experts,
     because_of,
     better_part,
@@ -70,6 +71,13 @@ def listed_by(
     """The blend fitted on all preferences, and its lists."""
     fitted = fit_parts(preferences, settings, content=content)
     assert fitted is not None
+    return listed_from(fitted, preferences, users, settings, experts, k)
+
+
+def listed_from(
+    fitted: FittedParts, preferences: DataFrame, users: DataFrame, settings: BlendSettings, experts: list[Expert], k: int
+) -> DataFrame:
+    """The lists of parts that were fitted on the preferences."""
     rows = history_rows(preferences, fitted.catalogue, fitted.als.user_factors, settings.ease.max_history, users)
     return list_blend(blend_of(fitted, experts, settings), rows, k)
 
@@ -79,15 +87,30 @@ def numbered(spark: SparkSession) -> DataFrame:
     return with_numbers(world(spark)).persist()
 
 
-def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(numbered: DataFrame) -> None:
-    experts = fit_experts(numbered, SETTINGS)
+@pytest.fixture(scope="module")
+def fitted(numbered: DataFrame) -> FittedParts:
+    """The parts of that world, for the tests that only ask them: most of a fit is that of ALS."""
+    found = fit_parts(numbered, SETTINGS)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def experts(numbered: DataFrame) -> list[Expert]:
+    """The experts of that world."""
+    return fit_experts(numbered, SETTINGS)
+
+
+def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(
+    numbered: DataFrame, fitted: FittedParts, experts: list[Expert]
+) -> None:
     assert [(expert.name, expert.is_learned) for expert in experts] == [("random_holdout", True), ("next_item", True)]
     lasts = numbered.groupBy("user_id").agg(F.max_by("item_id", "occurred_at").alias("last")).collect()
     last = {row["user_id"]: row["last"][:2] for row in lasts}
     users = numbered.select("user_id").distinct()
     on_last = {}
     for expert in experts:
-        first = listed_by(numbered, users, SETTINGS, [expert], 1).collect()
+        first = listed_from(fitted, numbered, users, SETTINGS, [expert], 1).collect()
         on_last[expert.name] = sum(row["item_id"].startswith(last[row["user_id"]]) for row in first)
     # Both shelves have three items left.
     assert on_last["next_item"] == 60
@@ -101,7 +124,9 @@ def test_the_blend_is_no_worse_than_its_best_part_on_held_out_time(spark: SparkS
     alone = [Expert("next_item", tuple(float(part == other) for other in FEATURES), 0.0, True) for part in NOMINATING]
     settings = replace(SETTINGS, experts=("next_item",))
     ways = {"blend": fit_experts(train, settings), **{part: [one] for part, one in zip(NOMINATING, alone, strict=True)}}
-    lists = [listed_by(train, users, settings, ex, 3).withColumn("model", F.lit(name)) for name, ex in ways.items()]
+    fitted = fit_parts(train, settings)
+    assert fitted is not None
+    lists = [listed_from(fitted, train, users, settings, ex, 3).withColumn("model", F.lit(name)) for name, ex in ways.items()]
     judged = evaluate_lists(reduce(DataFrame.unionByName, lists), test, train, list(ways), 3)
     ndcg = {name: judged[name]["all"]["ndcg@3"] or 0.0 for name in ways}
     assert ndcg["blend"] >= max(ndcg.values()), ndcg
@@ -126,13 +151,12 @@ def test_candidates_are_the_best_of_each_part_and_their_recall_is_of_all_users()
     assert slices["candidates_next_item"]["recall@2:candidates"] == 0.25
 
 
-def test_an_item_that_no_part_names_is_not_listed(numbered: DataFrame) -> None:
+def test_an_item_that_no_part_names_is_not_listed(numbered: DataFrame, fitted: FittedParts) -> None:
     """With one candidate a part, a list has five items at most, and those of a longer list come first in it."""
     users = numbered.select("user_id").distinct()
     experts = [Expert("next_item", FIXED, 0.0, True)]
-    short = listed_by(numbered, users, replace(SETTINGS, candidates=1), experts, 1).collect()
-    fitted = fit_parts(numbered, SETTINGS)
-    assert fitted is not None and len(short) == 60
+    short = listed_from(fitted, numbered, users, replace(SETTINGS, candidates=1), experts, 1).collect()
+    assert len(short) == 60
     blend = replace(blend_of(fitted, experts, SETTINGS), candidates=1)
     rows = history_rows(numbered, fitted.catalogue, fitted.als.user_factors, 1000, users)
     one = next(history for batch in rows._collect_as_arrow() for history in rows_of(batch))
@@ -154,15 +178,18 @@ def test_experts_share_by_what_is_asked() -> None:
         np.testing.assert_allclose(shares_of([one], 0.7), [1.0])
 
 
-def test_lists_are_the_same_twice_and_however_rows_lie(numbered: DataFrame) -> None:
-    experts = fit_experts(numbered, SETTINGS)
+def test_lists_are_the_same_twice_and_however_rows_lie(
+    numbered: DataFrame, fitted: FittedParts, experts: list[Expert]
+) -> None:
     users = numbered.select("user_id").distinct()
 
-    def listed(rows: DataFrame) -> list[tuple[object, ...]]:
-        lists = listed_by(rows, users, SETTINGS, experts, 5).orderBy("user_id", "rank")
-        return [tuple(row) for row in lists.collect()]
+    def in_order(lists: DataFrame) -> list[tuple[object, ...]]:
+        return [tuple(row) for row in lists.orderBy("user_id", "rank").collect()]
 
-    first = listed(numbered)
+    def listed(rows: DataFrame) -> list[tuple[object, ...]]:
+        return in_order(listed_by(rows, users, SETTINGS, experts, 5))
+
+    first = in_order(listed_from(fitted, numbered, users, SETTINGS, experts, 5))
     assert len(first) == 60 * 5
     seen = {(row["user_id"], row["item_id"]) for row in numbered.collect()}
     assert not [row for row in first if (row[0], row[2]) in seen]
@@ -231,9 +258,11 @@ def test_parts_on_the_driver_and_by_spark_are_the_same(numbered: DataFrame, monk
         np.testing.assert_array_equal(getattr(here.parts, name), getattr(there.parts, name))
 
 
-def test_a_catalogue_above_the_bound_has_sparse_weights(numbered: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_catalogue_above_the_bound_has_sparse_weights(
+    numbered: DataFrame, fitted: FittedParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On the driver and by Spark the same; of ten neighbours each, the lists are of the two shelves that the user walks through."""
-    als = fit_als(numbered, SETTINGS.als)
+    als = fitted.als
     settings = replace(SETTINGS, ease=replace(SETTINGS.ease, max_items=10, max_sparse_items=1000, neighbours=10))
     here = fit_parts(numbered, settings, als)
     monkeypatch.setattr(histories, "LOCAL_PREFERENCES", 10)
