@@ -36,7 +36,7 @@ from shoal.models.challengers import RECOMMENDER
 from shoal.models.champion_figures import MATURED
 from shoal.models.influencers import INFLUENCERS
 from shoal.models.lake_posts import mature_posts, model_name
-from shoal.models.loss_windows import learned_days, tested_pairs
+from shoal.models.loss_windows import compared_pairs, learned_days
 from shoal.models.matured_lists import list_rows, newest_day
 from shoal.models.matured_losses import (
     decision_losses,
@@ -127,7 +127,7 @@ def compare(lake: Lake, days: int, as_of: date) -> None:
     delays = dict.fromkeys((VIRAL, ENGAGEMENT), lake.settings.posts.mature_days)
     drift = lake.settings.drift
     rules = LossRules(drift.loss_false_discovery_rate, drift.loss_warning, drift.loss_critical)
-    found = compare_losses(tested_pairs(lake, days, as_of, delays, partial(learned_days, lake)), rules)
+    found = compare_losses(compared_pairs(lake, days, as_of, delays, partial(learned_days, lake)), rules)
     if not found and not lake.exists("ops.drift"):
         return
     kept = StructType([field for field in contract("ops.drift").struct() if field.name not in ("as_of", "run_id")])

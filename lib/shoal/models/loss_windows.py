@@ -21,7 +21,7 @@ TABLE = "ops.model_metrics"
 FIELDS = ("as_of", "units", "clusters", "value", "standard_error", "skewness")
 
 
-def tested_pairs(
+def compared_pairs(
     lake: Lake, days: int, as_of: date, delays: Mapping[str, int], learned: Callable[[str], Mapping[str, date]]
 ) -> list[Pair]:
     """Each window of `days` days that was measured on as_of, with the earlier ones of the same task, model version and metric:
