@@ -78,6 +78,8 @@ ARROWS: dict[str, set[str]] = {
         "conf", "lake", "runner", "features", "experiment", "mine/people", "mine/posts", "mine/probability", "mine/text",
         "recommend/candidates",
         "recommend/evaluation", "recommend/protocol", "recommend/ranking", "spark",
+        # Windows of losses are compared as those of columns are.
+        "monitor/drift",
     },
     "monitor/drift": set(),
     # A figure is compared with its past as any other series is.

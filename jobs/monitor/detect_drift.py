@@ -14,7 +14,7 @@ Reads:  silver.interactions   events up to as_of
         gold.sentiments       the same: probability and label
         gold.node_ranks       the same: PageRank by kind, over its mean
 Writes: ops.profiles          one row per table, column and window; replaces as_of
-        ops.drift             one row per table, column, comparison and metric; replaces as_of
+        ops.drift             one row per table, column, comparison and metric; replaces as_of, but for kind loss (measure_losses)
 Skipped: where there is no row to profile, and nothing is written. With nothing to compare with, ops.profiles is written.
 """
 
@@ -29,6 +29,7 @@ from shoal.conf.sections import DriftConf
 from shoal.errors import SkippedError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
+from shoal.monitor.drift.columns import CATEGORY, NUMBER
 from shoal.monitor.drift.compare import CURRENT, Window, drift_rows, measure_windows, profile_rows
 from shoal.monitor.drift.selection import describe_decisions, describe_events, describe_texts, select_features, select_scores
 from shoal.monitor.drift.thresholds import Rules
@@ -45,6 +46,8 @@ WRITES = ("ops.profiles", "ops.drift")
 RELATIVE = {"features.user_graph": "page_rank", "gold.node_ranks": "score:{part}"}
 # Other measures of a node follow the same edges, and a mean of 0 (no triangle at all) is nothing to divide by.
 COMPARED_PARTS = {"gold.node_ranks": ("engagement_user", "engagement_item", "follows")}
+# What this job writes of a day's ops.drift.
+KINDS = (NUMBER, CATEGORY)
 # Values of such a column come from the contract's check and are few; the windows of the first 20 are compared.
 MAX_PARTS = 20
 
@@ -115,7 +118,7 @@ def run(lake: Lake, conf: DriftConf, as_of: date) -> None:
     try:
         # A row per table and column, exploded by window or by comparison and metric: keys are unique.
         lake.replace("ops.profiles", profile_rows(measured), on=as_of, unique=True)
-        lake.replace("ops.drift", drift_rows(measured), on=as_of, unique=True)
+        lake.replace("ops.drift", drift_rows(measured), on=as_of, unique=True, kind=KINDS)
     finally:
         measured.unpersist()
 

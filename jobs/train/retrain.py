@@ -1,6 +1,6 @@
 """Train champions again where there is a reason, and let the new model serve where it does better on days that neither has seen.
 
-Reads:  ops.runs, ops.drift, ops.model_metrics, ops.retraining   the reasons: see shoal.models.retraining
+Reads:  ops.runs, ops.drift, ops.retraining   the reasons: see shoal.models.retraining
         the tables of the trainings, only where a task is due
 Writes: ops.retraining   one row per task with a champion: the decision, each reason, both models' figures
         and a version of the registered model of each task that was due, champion where it won
@@ -36,7 +36,7 @@ MODELS = (
     "models:/shoal_recommender", "models:/shoal_sentiment", "models:/shoal_emotion", "models:/shoal_moderation",
     "models:/shoal_viral", "models:/shoal_engagement", "models:/shoal_influencers",
 )  # fmt: skip
-READS = ("ops.runs", "ops.drift", "ops.model_metrics", *POST_TABLES, "silver.texts", "silver.blocks", "silver.moderation",
+READS = ("ops.runs", "ops.drift", *POST_TABLES, "silver.texts", "silver.blocks", "silver.moderation",
          "features.authors", *MODELS)  # fmt: skip
 WRITES = ("ops.retraining", *MODELS)
 SETTINGS = ("blend", "content", "features", "moderation", "posts", "recommend", "train_recommender", "train_sentiment")

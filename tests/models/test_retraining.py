@@ -11,7 +11,7 @@ from scipy import stats
 from shoal.conf.loading import load
 from shoal.conf.sections import RetrainConf
 from shoal.models.comparison import Comparison, compare_losses, compare_replicates, is_promoted
-from shoal.models.retraining import Figures, due, measured, obstacle, reasons
+from shoal.models.retraining import Figures, LossTest, due, measured, obstacle, reasons
 from shoal.recommend.protocol.significance import Replicates
 
 DAY = date(2024, 3, 31)
@@ -41,11 +41,11 @@ def days(*severities: str, last: date = DAY) -> dict[date, str]:
         (Figures(date(2024, 3, 20), drift=days("critical", "none", "none", "critical", "none", "critical")), []),
         (Figures(date(2024, 3, 29), drift=days("critical", "critical", "critical", "critical")), []),
         (Figures(date(2024, 3, 28), drift=days("critical", "critical", "critical")), ["drift"]),
-        (Figures(date(2024, 3, 20), losses=[(date(2024, 3, 21), 0.5), (DAY, 0.54)]), []),
-        (Figures(date(2024, 3, 20), losses=[(date(2024, 3, 21), 0.5), (date(2024, 3, 25), 0.1), (DAY, 0.56)]), ["loss"]),
-        (Figures(date(2024, 3, 20), losses=[(date(2024, 3, 21), 0.5)]), []),
-        (Figures(date(2024, 3, 20), losses=[(date(2024, 3, 21), 0.5), (DAY, 0.44)], higher_is_better=True), ["loss"]),
-        (Figures(date(2024, 3, 20), losses=[(date(2024, 3, 21), 0.0), (DAY, 0.45)]), []),
+        (Figures(date(2024, 3, 20), loss=LossTest(DAY, 0.09, True, "n")), []),
+        (Figures(date(2024, 3, 20), loss=LossTest(DAY, 0.1, True, "n")), ["loss"]),
+        # More than a tenth, but not more than chance does; too few rows to say.
+        (Figures(date(2024, 3, 20), loss=LossTest(DAY, 0.5, False, "n")), []),
+        (Figures(date(2024, 3, 20), loss=LossTest(DAY, None, False, "too_few_rows: 3 of 30 users")), []),
         (Figures(date(2024, 2, 1), 100, 500, days("critical", "critical", "critical")), ["age", "volume", "drift"]),
     ],
 )  # fmt: skip

@@ -429,6 +429,9 @@ class DriftConf(Section):
     share_warning: float = Field(gt=0, le=1)
     share_critical: float = Field(gt=0, le=1)
     p_value: float = Field(gt=0, lt=1)
+    loss_false_discovery_rate: float = Field(gt=0, lt=1)
+    loss_warning: float = Field(gt=0)
+    loss_critical: float = Field(gt=0)
     max_categories: int = Field(ge=1, le=10_000)
     exact_values: int = Field(ge=1_000, le=20_000_000)
 

@@ -228,16 +228,18 @@ class Lake:
 
     # -- writing
 
-    def replace(self, name: str, rows: DataFrame, on: date, unique: bool = False, **within: str) -> int:
+    def replace(self, name: str, rows: DataFrame, on: date, unique: bool = False, **within: str | Sequence[str]) -> int:
         """Make `rows` the table's only rows of that as_of, and return how many they are. Other days stay as they were.
 
         `unique=True` says that the caller has made the key unique already, which saves a shuffle and a cache. For a table that
-        several jobs write, `within` names the part of the day that is this job's: `task="sentiment"`.
+        several jobs write, `within` names the part of the day that is this job's: `task="sentiment"`, or
+        several values of a column.
         """
         made = contract(name)
         if not set(within) <= set(made.columns):
             raise ContractError(f"{name} has no column {', '.join(sorted(set(within) - set(made.columns)))}")
-        parts = {"as_of": [on.isoformat()], **{column: [value] for column, value in within.items()}}
+        parts = {"as_of": [on.isoformat()]}
+        parts |= {column: [value] if isinstance(value, str) else list(value) for column, value in within.items()}
         return self._replace(name, rows, parts, on, unique)
 
     def replace_where(self, name: str, rows: DataFrame, column: str, values: Sequence[str], unique: bool = False) -> int:

@@ -9,8 +9,8 @@ from pyspark.sql import functions as F
 
 from shoal.lake.lake import Lake
 from shoal.models.challengers import Task
-from shoal.models.registry import Model
-from shoal.models.retraining import SEVERITIES, Figures
+from shoal.models.registry import Model, Version
+from shoal.models.retraining import SEVERITIES, Figures, LossTest
 
 # The slice of ops.model_metrics that has the loss of predictions whose truth has become known since.
 MATURED = "matured"
@@ -18,7 +18,7 @@ MATURED = "matured"
 UNKNOWN = date(1970, 1, 1)
 
 
-def trained_on(model: Model) -> date:
+def trained_on(model: Model | Version) -> date:
     """The last day that the model has learned from; UNKNOWN where its run does not say."""
     try:
         return date.fromisoformat(model.params.get("as_of", ""))
@@ -27,10 +27,10 @@ def trained_on(model: Model) -> date:
 
 
 def figures_of(lake: Lake, champions: Mapping[Task, Model], as_of: date) -> dict[Task, Figures]:
-    """What is known of each champion by as_of. Reads ops.runs, ops.drift and ops.model_metrics where they exist, one query each,
+    """What is known of each champion by as_of. Reads ops.runs and ops.drift where they exist, one query and two,
     and of the tables of the trainings their number of rows, from the log where it is short."""
     then = rows_at_training(lake, [model.label for model in champions.values()])
-    drift, losses = severities(lake, as_of), matured_losses(lake, as_of)
+    drift, tests = severities(lake, as_of), loss_tests(lake, as_of)
     found = {}
     for task, model in champions.items():
         rows = then.get(model.label, {}).get(task.source)
@@ -39,11 +39,7 @@ def figures_of(lake: Lake, champions: Mapping[Task, Model], as_of: date) -> dict
         for table in task.watched:
             for day, severity in drift.get(table, {}).items():
                 days[day] = max(days.get(day, "none"), severity, key=SEVERITIES.index)
-        learned = trained_on(model)
-        measured = [each for each in losses.get((task.name, model.version), ()) if each[0] > learned]
-        newest = measured[-1][2] if measured else ""
-        values = [(day, value) for day, value, metric in measured if metric == newest]
-        found[task] = Figures(learned, rows, now, days, values, higher_is_better=newest.startswith("ndcg"))
+        found[task] = Figures(trained_on(model), rows, now, days, tests.get(model.label))
     return found
 
 
@@ -64,21 +60,24 @@ def severities(lake: Lake, as_of: date) -> dict[str, dict[date, str]]:
         return {}
     level = F.max(F.coalesce(*[F.when(F.col("severity") == name, F.lit(n)) for n, name in enumerate(SEVERITIES)])).alias("level")
     rows = lake.read("ops.drift").where((F.col("comparison") == "previous") & (F.col("as_of") <= F.lit(as_of)))
+    rows = rows.where("kind <> 'loss'")
     found: dict[str, dict[date, str]] = {}
     for row in rows.groupBy("table_name", "as_of").agg(level).collect():
         found.setdefault(row["table_name"], {})[row["as_of"]] = SEVERITIES[row["level"]]
     return found
 
 
-def matured_losses(lake: Lake, as_of: date) -> dict[tuple[str, str], list[tuple[date, float, str]]]:
-    """By task and version the loss on matured labels, oldest first: day, value, metric. Collects a row a task, version and day."""
-    if not lake.exists("ops.model_metrics"):
+def loss_tests(lake: Lake, as_of: date) -> dict[str, LossTest]:
+    """Of each model version (`shoal_sentiment/3`) the newest test of its loss on matured labels against the first window after its
+    training, up to as_of. Collects a row a version."""
+    if not lake.exists("ops.drift"):
         return {}
-    rows = lake.read("ops.model_metrics").where((F.col("slice") == MATURED) & F.col("value").isNotNull())
-    # Of lists NDCG decides, as in the comparison of challengers.
-    rows = rows.where(~F.col("metric").startswith("recall"))
-    rows = rows.where(F.col("as_of") <= F.lit(as_of)).orderBy("as_of", "metric")
-    found: dict[tuple[str, str], list[tuple[date, float, str]]] = {}
-    for row in rows.select("task", "model_version", "as_of", "value", "metric").collect():
-        found.setdefault((row["task"], row["model_version"]), []).append((row["as_of"], row["value"], row["metric"]))
-    return found
+    rows = lake.read("ops.drift").where((F.col("as_of") <= F.lit(as_of)) & (F.col("comparison") == "baseline"))
+    newest = F.max_by(F.struct("as_of", "statistic", "is_drifted", "note"), "as_of").alias("last")
+    found = rows.where("kind = 'loss'").groupBy("table_name").agg(newest).collect()
+    return {
+        row["table_name"].removeprefix("models:/"): LossTest(
+            row["last"]["as_of"], row["last"]["statistic"], row["last"]["is_drifted"], row["last"]["note"] or ""
+        )
+        for row in found
+    }

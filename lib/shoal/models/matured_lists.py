@@ -23,7 +23,8 @@ MAX_VERSIONS = 100
 
 
 def list_rows(lake: Lake, days: int, as_of: date) -> list[tuple[Any, ...]]:
-    """(model_version, slice, metric, value, units) of the lists of the `days` days up to as_of.
+    """(model_version, slice, metric, value, units, clusters, standard_error, skewness) of the lists of the `days` days up to as_of;
+    the last three as shoal.models.matured_losses.mean_losses has them, users as clusters, and null of impressions.
 
     Slice matured: ndcg@10 and recall@10 of the newest lists up to the start of these days, against what their users met for the
     first time in them; a user who met nothing new does not count. Slice impressions: see shoal.experiment.served. Empty where there
@@ -56,8 +57,17 @@ def _met_rows(served: DataFrame, events: DataFrame, day: date) -> list[tuple[Any
     lists = served.select(F.col("model_version").alias("model"), "user_id", "rank", "item_id")
     found = user_metrics(lists, items_met_after(served, events, day), [K], versions)
     names = [f"ndcg@{K}", f"recall@{K}"]
-    means = found.groupBy("model").agg(*[F.avg(name).alias(name) for name in names], F.count("*").alias("users"))
-    return [(row["model"], MATURED, name, row[name], row["users"]) for row in means.orderBy("model").collect() for name in names]
+    figures = [
+        F.struct(F.avg(name), F.count(name), F.stddev_samp(name) / F.sqrt(F.count(name)), F.coalesce(F.skewness(name), F.lit(0.0)))
+        for name in names
+    ]
+    means = found.groupBy("model").agg(*[each.alias(name) for name, each in zip(names, figures, strict=True)])
+    rows = []
+    for row in means.orderBy("model").collect():
+        for name in names:
+            value, users, error, skewness = row[name]
+            rows.append((row["model"], MATURED, name, value, users, users, error, skewness))
+    return rows
 
 
 def _shown_rows(shown: DataFrame, lists: DataFrame, conf: EvaluatePoliciesConf) -> list[tuple[Any, ...]]:
@@ -69,7 +79,8 @@ def _shown_rows(shown: DataFrame, lists: DataFrame, conf: EvaluatePoliciesConf) 
         reward = result.estimates["snips"]
         values = {"click_rate": reward.estimate, "click_rate_low": reward.low, "click_rate_high": reward.high,
                   "logged_click_rate": rate, "effective_rounds": result.effective_rounds}  # fmt: skip
-        rows += [(version, SHOWN, metric, value, result.rounds) for metric, value in values.items() if version != LOGGED]
+        rows += [(version, SHOWN, metric, value, result.rounds, None, None, None)
+                 for metric, value in values.items() if version != LOGGED]  # fmt: skip
     return rows
 
 

@@ -12,6 +12,8 @@ from shoal.lake.contract import contract
 # The task of `shoal evaluate recommender --lake`.
 EVALUATION = "recommender_evaluation"
 NAMES = ("task", "model", "model_version", "slice", "metric", "value", "units", "is_champion")
+# Of losses on matured labels: what a later window needs to be compared with this one.
+SPREAD = ("clusters", "standard_error", "skewness")
 
 
 def metric_rows(
@@ -32,6 +34,7 @@ def metric_rows(
 
 
 def metric_frame(spark: SparkSession, rows: Iterable[tuple[Any, ...]]) -> DataFrame:
-    """The rows (NAMES) as ops.model_metrics has them, but for as_of and run_id."""
-    columns = contract("ops.model_metrics").columns
-    return spark.createDataFrame(list(rows), ", ".join(f"{name} {columns[name].type}" for name in NAMES))
+    """The rows (NAMES, or NAMES and SPREAD) as ops.model_metrics has them, but for as_of and run_id."""
+    columns, names = contract("ops.model_metrics").columns, (*NAMES, *SPREAD)
+    full = [(*row, *(None,) * (len(names) - len(row))) for row in rows]
+    return spark.createDataFrame(full, ", ".join(f"{name} {columns[name].type}" for name in names))

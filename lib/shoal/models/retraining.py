@@ -27,17 +27,26 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class LossTest:
+    """The newest test of a loss on matured labels: its day, the rise (None: too few rows), whether it is more than chance does, and
+    what was compared."""
+
+    day: date
+    rise: float | None
+    is_drifted: bool
+    note: str
+
+
+@dataclass(frozen=True)
 class Figures:
     """What is known of a champion: `trained_on`, the last day it has learned from; `rows_then`, `rows_now` of the table that it
-    learns from; `drift`: day -> worst severity of what it reads; `losses`: (day, value) of its matured predictions, oldest first,
-    and whether more of that metric is better."""
+    learns from; `drift`: day -> worst severity of what it reads; `loss`: the newest test of its loss on matured labels."""
 
     trained_on: date
     rows_then: int | None = None
     rows_now: int | None = None
     drift: Mapping[date, str] | None = None
-    losses: Sequence[tuple[date, float]] = ()
-    higher_is_better: bool = False
+    loss: LossTest | None = None
 
 
 def reasons(found: Figures, conf: RetrainConf, as_of: date) -> list[Reason]:
@@ -76,13 +85,14 @@ def _drift(found: Figures, conf: RetrainConf, as_of: date) -> Reason:
 
 
 def _loss(found: Figures, conf: RetrainConf) -> Reason:
-    """The newest value against the first after its training."""
-    if len(found.losses) < 2:
-        return Reason(LOSS, None, conf.loss_rise, False, "fewer than two measurements on matured labels since its training")
-    (first_day, first), (last_day, last) = found.losses[0], found.losses[-1]
-    worse = first - last if found.higher_is_better else last - first
-    rise = worse / abs(first) if first else 0.0
-    return Reason(LOSS, rise, conf.loss_rise, rise >= conf.loss_rise, f"{first:.4g} on {first_day}, {last:.4g} on {last_day}")
+    """The rise since the first window after its training, where it is more than chance does."""
+    if found.loss is None:
+        return Reason(LOSS, None, conf.loss_rise, False, "no test of its loss on matured labels since its training")
+    rise, note = found.loss.rise, f"{found.loss.note}, measured on {found.loss.day}"
+    is_due = rise is not None and rise >= conf.loss_rise and found.loss.is_drifted
+    if rise is not None and rise >= conf.loss_rise and not is_due:
+        note += "; chance may do it"
+    return Reason(LOSS, rise, conf.loss_rise, is_due, note)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from math import log, log1p, log2, sqrt
 
 import pytest
 from pyspark.sql import functions as F
+from scipy import stats
 from shoal.conf.sections import Settings
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
-from shoal.models.champion_figures import matured_losses
+from shoal.models.champion_figures import loss_tests
+from shoal.models.loss_windows import compared_pairs
 from shoal.runner.job import find_job
 
 from tests.publish.report.literal import rows
@@ -33,13 +35,20 @@ def test_losses_of_what_has_matured(lake: Lake, settings: Settings) -> None:
         {"text_id": "old", "text": "e", "label": "bad", "created_at": datetime(2024, 3, 17)},
         {"text_id": "lexicon", "text": "f", "label": "bad", "created_at": written},
     ]
-    lake.upsert("silver.texts", rows(lake.spark, "silver.texts", *texts))
+    # 64 texts of 32 authors, for whose label a later version gives a half (16 authors) or a quarter.
+    many = [{"text_id": f"t{n}", "text": "g", "label": "good", "author_id": f"a{n % 32}", "created_at": written} for n in range(64)]
+    lake.upsert("silver.texts", rows(lake.spark, "silver.texts", *texts, *many))
     said = {"good": 0.8, "bad": 0.2}
     scores = [
         {"text_id": text["text_id"], "model_version": "shoal_sentiment/3", "probabilities": said, "probability": 0.8}
         for text in texts[:5]
     ]
     scores += [{"text_id": "lexicon", "model_version": "vader/3.3.2/en"}]
+    scores += [
+        {"text_id": f"t{n}", "model_version": "shoal_sentiment/4", "probability": 0.5,
+         "probabilities": {"good": 0.5 if n % 32 < 16 else 0.25}}
+        for n in range(64)
+    ]  # fmt: skip
     scored = rows(lake.spark, "gold.sentiments", *scores).withColumn("as_of", F.lit(DAY))
     lake.upsert("gold.sentiments", scored)
 
@@ -57,18 +66,67 @@ def test_losses_of_what_has_matured(lake: Lake, settings: Settings) -> None:
                  for name in posts]  # fmt: skip
         lake.replace("gold.viral_posts", rows(lake.spark, "gold.viral_posts", *viral), on=day)
 
+    # Earlier windows: that of the 17th ends before the present one begins, that of the 18th does not.
+    past = [("4", 1.0, 50, 40, 0.05), ("4", 0.5, 400, 200, 0.02), ("4", 9.0, 400, 200, 0.02), ("3", 0.25, 50, 40, 0.1)]
+    earlier = rows(lake.spark, "ops.model_metrics", *[
+        {"task": "sentiment", "model": "sentiment", "model_version": version, "slice": "matured", "metric": "log_loss",
+         "value": mean, "units": units, "clusters": users, "standard_error": error, "skewness": 0.0}
+        for version, mean, units, users, error in past
+    ])  # fmt: skip
+    days = "case value when 1.0 then date'2024-03-02' when 9.0 then date'2024-03-18' else date'2024-03-17' end"
+    lake.upsert("ops.model_metrics", earlier.withColumn("as_of", F.expr(days)))
+    # What the other job writes of the day stays, and leaves these rows alone.
+    number = {"table_name": "t", "kind": "number", "comparison": "previous", "metric": "psi", "severity": "none"}
+    other = rows(lake.spark, "ops.drift", number)
+    lake.replace("ops.drift", other, on=DAY, kind=("number", "category"))
+
     job.run(lake, settings.retrain, DAY)
-    found = lake.read_current("ops.model_metrics").where("slice = 'matured'").collect()
+    found = lake.read_current("ops.model_metrics").where(F.col("as_of") == F.lit(DAY)).where("slice = 'matured'").collect()
     by_task = {(r["task"], r["model_version"], r["metric"]): (r["value"], r["units"], r["is_champion"]) for r in found}
-    assert set(by_task) == {("sentiment", "3", "log_loss"), ("viral", "1", "log_loss")}
+    assert set(by_task) == {("sentiment", "3", "log_loss"), ("sentiment", "4", "log_loss"), ("viral", "1", "log_loss")}
     assert by_task["sentiment", "3", "log_loss"] == (
         pytest.approx(-(log(0.8) + log(0.2) + log(1e-6)) / 3), 3, False,
     )  # fmt: skip
     # The first day's word counts: three quarters for a hit.
     assert by_task["viral", "1", "log_loss"] == (pytest.approx(-(log(0.75) + log(0.25)) / 2), 2, False)
     again = Lake(lake.spark, lake.root, settings, lake.run)
-    assert matured_losses(again, DAY)["viral", "1"] == [(DAY, by_task["viral", "1", "log_loss"][0], "log_loss")]
-    assert matured_losses(again, BEFORE) == {}
+    # Authors are the clusters: each is off by the logarithm of 2, up or down.
+    spread = next((r["clusters"], r["standard_error"], r["skewness"]) for r in found if r["model_version"] == "4")
+    error = sqrt(32 / 31 * 32) * log(2) / 64
+    assert spread == (32, pytest.approx(error), pytest.approx(0.0, abs=1e-9))
+    # Texts without an author are their own.
+    assert next(r["clusters"] for r in found if r["model_version"] == "3") == 3
+
+    tests = {(r["table_name"], r["comparison"]): r for r in again.read_current("ops.drift").where("kind <> 'number'").collect()}
+    newest, first = (tests["models:/shoal_sentiment/4", name] for name in ("previous", "baseline"))
+    assert len(tests) == 4
+    assert {(r["kind"], r["metric"], r["column_name"]) for r in tests.values()} == {("loss", "loss_rise", "log_loss")}
+    assert (newest["reference_start"], newest["reference_end"], newest["reference_rows"], newest["current_rows"]) == (
+        date(2024, 3, 4), date(2024, 3, 17), 400, 64,
+    )  # fmt: skip
+    mean = 1.5 * log(2)
+    assert (newest["severity"], newest["statistic"]) == ("critical", pytest.approx((mean - 0.5) / 0.5))
+    assert (first["reference_end"], first["severity"], first["statistic"]) == (date(2024, 3, 2), "none", pytest.approx(mean - 1))
+    # Degrees of freedom of the smaller window; the variance of both windows together is larger than Welch's.
+    pooled = ((0.05 * 50) ** 2 * 39 / 40 + 32 * log(2) ** 2) / (50 + 64) * (1 / 50 + 1 / 64)
+    assert pooled > error**2 + 0.05**2
+    assert first["p_value"] == pytest.approx(stats.t.sf((mean - 1) / sqrt(pooled), 31))
+    assert newest["p_value"] < 1e-6
+    few = tests["models:/shoal_sentiment/3", "baseline"]
+    assert (few["statistic"], few["is_drifted"], few["note"]) == (None, False, "too_few_rows: 3 of 30 users in the current window")
+    again.replace("ops.drift", other, on=DAY, kind=("number", "category"))
+    assert again.read_current("ops.drift").groupBy("kind").count().orderBy("kind").collect() == [("loss", 4), ("number", 1)]
+    reader = Lake(lake.spark, lake.root, settings, lake.run)
+    found_test = loss_tests(reader, DAY)["shoal_sentiment/4"]
+    assert (found_test.day, found_test.rise, found_test.is_drifted) == (DAY, pytest.approx(mean - 1), False)
+    assert loss_tests(reader, BEFORE) == {}
+    # A version that has learned up to 4 March: the window of the 17th ends 13 days later, one too few.
+    learned = ({"sentiment": {"4": date(2024, 3, day)}, "viral": {}}.__getitem__ for day in (3, 4))
+    third, fourth = (compared_pairs(reader, 14, DAY, {}, each) for each in learned)
+    assert [(pair.model[-1], pair.names) for pair in third] == [("3", ("previous", "baseline")), ("4", ("previous", "baseline"))]
+    assert [pair.model[-1] for pair in fourth] == ["3"]
+    delayed = compared_pairs(reader, 14, DAY, {"sentiment": 1}, {"sentiment": {"4": date(2024, 3, 3)}, "viral": {}}.__getitem__)
+    assert [pair.model[-1] for pair in delayed] == ["3"]
 
 
 @pytest.mark.slow
@@ -138,9 +196,10 @@ def test_what_became_of_lists_decisions_and_accounts(lake: Lake, settings: Setti
         ("moderation", "moderation", "1", "matured", "log_loss"): (pytest.approx(-(log(0.9) + log(0.8)) / 2), 2),
         ("influencers", "influencers", "4", "matured", "log_loss"): (pytest.approx(-(log(0.7) + log(0.6)) / 2), 2),
     }
-    again = Lake(lake.spark, lake.root, settings, lake.run)
-    # What `retrain` follows of lists is NDCG, more of which is better.
-    assert [metric for _, _, metric in matured_losses(again, DAY)["recommender", "2"]] == ["ndcg@10"]
+    # Of lists users are the clusters: NDCG of two users.
+    of_ndcg = lake.read_current("ops.model_metrics").where("metric = 'ndcg@10'").collect()[0]
+    deviation = abs(gain / (1 + gain) - 1) / sqrt(2)
+    assert (of_ndcg["clusters"], of_ndcg["standard_error"]) == (2, pytest.approx(deviation / sqrt(2)))
 
 
 def test_an_error_of_likes_is_one_of_logarithms(lake: Lake) -> None:
@@ -150,6 +209,6 @@ def test_an_error_of_likes_is_one_of_logarithms(lake: Lake) -> None:
         [("p", "v", date(2024, 3, 6), 9.0), ("p", "v", date(2024, 3, 7), 99.0), ("other", "v", date(2024, 3, 6), 1.0)],
         "item_id string, model_version string, as_of date, predicted_likes double",
     )
-    truth = lake.spark.createDataFrame([("p", 99)], "item_id string, likes bigint")
+    truth = lake.spark.createDataFrame([("p", "a", 99)], "item_id string, author_id string, likes bigint")
     found = engagement_losses(said, truth).collect()
-    assert [(r["model_version"], r["loss"]) for r in found] == [("v", pytest.approx(log1p(99) - log1p(9)))]
+    assert [(r["model_version"], r["cluster"], r["loss"]) for r in found] == [("v", "a", pytest.approx(log1p(99) - log1p(9)))]

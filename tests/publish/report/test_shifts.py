@@ -123,3 +123,29 @@ def test_pictures_come_from_the_profiles(
     assert len(figures) == 1  # value has no profile
     assert "view 50.0%" in figures[0].alt
     assert not any(isinstance(b, Missing) for b in part.blocks)
+
+
+def test_losses_on_matured_labels_have_a_table(drift: DataFrame, day: date, absent: Callable[[str], Missing]) -> None:
+    def loss(model: str, statistic: float | None, severity: str, **more: Any) -> tuple[Any, ...]:
+        return (
+            f"models:/{model}", "log_loss", "loss", "previous", START, END, 1000, 900, "loss_rise", statistic, more.get("p_value"),
+            0.1, severity != "none", severity, more.get("note"),
+        )  # fmt: skip
+
+    tests = [
+        loss("shoal_viral/2", None, "none", note="too_few_rows: 3 of 30 users in the current window"),
+        loss("shoal_sentiment/3", 0.25, "critical", p_value=0.0001, note="0.4 until 2024-02-29, 0.5 until 2024-03-14"),
+    ]
+    losses = drift.sparkSession.createDataFrame(tests, DRIFT)
+    part = shifts_part(drift.unionByName(losses), None, day, day, absent)
+    assert part.lead == "3 columns compared between windows: 1 critical, 1 warning, 1 stable."
+    assert part.finding == "2 columns of 3 drifted, 1 of them critically. The loss of 1 of 2 model versions has risen."
+    table = part.blocks[-1]
+    assert isinstance(table, Table)
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["shoal_sentiment/3", "previous", "critical", "25.0%", "1,000", "900"],
+        ["shoal_viral/2", "previous", "too few rows", "–", "1,000", "900"],
+    ]
+    assert table.rows[1][5].under == "too_few_rows: 3 of 30 users in the current window"
+    alone = shifts_part(losses, None, day, day, absent)
+    assert (alone.finding, len(alone.blocks)) == ("The loss of 1 of 2 model versions has risen.", 1)

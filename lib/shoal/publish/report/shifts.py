@@ -1,4 +1,5 @@
-"""The part about drift: which columns differ between windows, by how much, and what the largest differences look like."""
+"""The part about drift: which columns differ between windows, by how much, what the largest differences look like, and whether
+models lose more than they did (concept drift)."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from shoal.publish.report.pictures import cumulative, paired_bars, steps
 from shoal.publish.report.wording import NONE, count, day, decimal, metric, p_value, plural, share, shortened
 
 MOST_COLUMNS = 30
+MOST_LOSSES = 30
 PICTURES = 4
 MOST_CATEGORIES = 8
 _LEVELS = ("none", "warning", "critical")
@@ -56,6 +58,12 @@ def worst_columns(drift: DataFrame) -> list[dict[str, Any]]:
     return [row.asDict(recursive=True) for row in columns.orderBy(*order).limit(MOST_COLUMNS).collect()]
 
 
+def loss_tests(drift: DataFrame) -> list[dict[str, Any]]:
+    """The rows of kind loss, the worst first, then by model version; at most MOST_LOSSES (30), which are collected."""
+    order = (F.desc(_level()), F.desc_nulls_last("statistic"), "table_name", "column_name", "comparison")
+    return [row.asDict() for row in drift.where("kind = 'loss'").orderBy(*order).limit(MOST_LOSSES).collect()]
+
+
 def profiles_of(profiles: DataFrame, columns: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """The profiles of at most PICTURES (4) columns in all three windows: 12 rows at most are collected."""
     if not columns:
@@ -69,10 +77,16 @@ def profiles_of(profiles: DataFrame, columns: Sequence[tuple[str, str]]) -> list
 
 def shifts_part(drift: DataFrame | None, profiles: DataFrame | None, made_on: date | None, as_of: date, absent: Absent) -> Part:
     """`drift`, `profiles`: ops.drift and ops.profiles of the day `made_on`."""
-    columns = worst_columns(drift) if drift is not None else []
-    if drift is None or not columns:
-        return Part("drift", "Drift", "Nothing has been compared.", [absent("ops.drift")])
-    levels = column_levels(drift)
+    losses = [] if drift is None else loss_tests(drift)
+    of_columns = None if drift is None else drift.where("kind <> 'loss'")
+    columns = worst_columns(of_columns) if of_columns is not None else []
+    if of_columns is None or not columns:
+        missing: list[Block] = [absent("ops.drift")]
+        if not losses:
+            return Part("drift", "Drift", "Nothing has been compared.", missing)
+        return Part("drift", "Drift", "Losses on matured labels are compared, columns are not.", [_loss_table(losses)],
+                    _loss_finding(losses), frozenset({"loss_rise", "p_value"}))  # fmt: skip
+    levels = column_levels(of_columns)
     total = sum(levels.values())
     summary = ", ".join(f"{count(levels[name])} {_WORDS[name]}" for name in reversed(_LEVELS))
     old = f" The comparison is of {day(made_on)}: none was made for {day(as_of)}." if made_on and made_on != as_of else ""
@@ -91,6 +105,10 @@ def shifts_part(drift: DataFrame | None, profiles: DataFrame | None, made_on: da
     metrics = {name for c in columns for name in c["metrics"]} | {"p_value"}
     finding = f"{plural(drifted, 'column')} of {count(total)} drifted" if drifted else f"None of {count(total)} columns drifted"
     finding += f", {count(levels['critical'])} of them critically." if levels["critical"] else "."
+    if losses:
+        blocks.append(_loss_table(losses))
+        metrics |= {"loss_rise"}
+        finding += f" {_loss_finding(losses)}"
     lead = f"{plural(total, 'column')} compared between windows: {summary}.{old}"
     if not drifted:
         blocks.insert(0, Prose("Every difference is smaller than its threshold."))
@@ -176,6 +194,31 @@ def _table(columns: Sequence[Mapping[str, Any]], note: str) -> Table:
         headings, rows = headings[:-1], [row[:-1] for row in rows]
     legend = "Moved by: Wasserstein distance in the column's own unit. Bold: above its threshold. "
     return Table("Columns, the most drifted first", headings, rows, legend + note)
+
+
+def _loss_finding(losses: Sequence[Mapping[str, Any]]) -> str:
+    """How many model versions lose more."""
+    models = {row["table_name"] for row in losses}
+    risen = {row["table_name"] for row in losses if row["is_drifted"]}
+    return f"The loss of {count(len(risen))} of {plural(len(models), 'model version')} has risen."
+
+
+def _loss_table(losses: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        [
+            Cell(row["table_name"].removeprefix("models:/"), shown_name(row["column_name"]), "code"),
+            Cell(row["comparison"], f"{day(row['reference_start'])} to {day(row['reference_end'])}"),
+            Cell(_WORDS[row["severity"]] if row["statistic"] is not None else "too few rows", kind="chip",
+                 tone=_TONES[row["severity"]] if row["statistic"] is not None else "muted"),
+            Cell(share(row["statistic"]), f"p {p_value(row['p_value'])}", "number", "critical" if row["is_drifted"] else "plain"),
+            Cell(count(row["reference_rows"]), kind="number"),
+            Cell(count(row["current_rows"]), row["note"] or "", "number"),
+        ]
+        for row in losses
+    ]  # fmt: skip
+    headings = ["Model version", "Compared with", "Verdict", "Rise of the loss", "Cases then", "Cases now"]
+    note = "Loss of earlier predictions on the cases whose truth became known in the window. Bold: above its threshold."
+    return Table("Losses on matured labels", headings, rows, note)
 
 
 def _figure(figures: Mapping[str, Any] | None, under: str = "") -> Cell:
