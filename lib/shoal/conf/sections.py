@@ -343,7 +343,7 @@ class SimilarConf(Section):
     max_history: int = Field(ge=1, le=100_000)
     max_catalogue: int = Field(ge=1, le=1_000_000)
     max_term_share: float = Field(gt=0, le=1)
-    vectors: list[Literal["word2vec", "image", "price"]]
+    vectors: list[Literal["text", "word2vec", "image", "price"]]
     exact_items: int = Field(ge=0, le=1_000_000)
     hash_bands: int = Field(ge=1, le=256)
     hash_bucket: int = Field(ge=10, le=10_000)
