@@ -210,6 +210,7 @@ class ImagesConf(Section):
 
     embedding: Literal["descriptor", "efficientnet-lite0", "onnx"]
     model: str | None = Field(min_length=1)
+    classifier: str | None = Field(min_length=1)
     pixel_mean: list[float] = Field(min_length=3, max_length=3)
     pixel_spread: list[PositiveFloat] = Field(min_length=3, max_length=3)
     fetch: bool
