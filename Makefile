@@ -10,7 +10,7 @@ STREAM_LAKE ?= demo-stream-lake
 MINUTES ?= 30
 WORKERS ?= 2
 
-.PHONY: help setup demo demo-stream soak test test-slow gate test-long test-cluster test-s3 dist image lint bench docs lock clean
+.PHONY: help setup demo demo-stream soak test test-slow test-long test-cluster test-s3 dist image lint bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -51,14 +51,11 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
+test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes; SLOW=1 with the slow ones, as .ci/run does
+	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
-
-gate: lint  ## lint and what `make test` and `make test-slow` run, in one run of pytest: what .ci/run asks for
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=60
 
 test-long: $(VENV)/.dev  ## slow tests that the gate leaves to people: a pipeline on a cluster, one of foreign forms, a recommender trained again
 	SHOAL_LONG_TESTS=1 $(BIN)/python -m pytest -m slow tests/cluster/test_pipeline.py tests/jobs/ingest/test_foreign_world.py \

@@ -15,11 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from shoal.conf.sections import TextsConf
@@ -28,6 +25,7 @@ from shoal.lake.lake import Lake
 from shoal.mine.text.representation import RepresentationSettings, Terms, learn_terms, with_vectors, words_of
 from shoal.mine.text.sentence_network import read_sentence_network, with_sentence_vectors
 from shoal.models.rescoring import upsert_scores
+from shoal.models.text_terms import terms_of
 from shoal.runner.command import run_job
 
 READS = ("silver.texts",)
@@ -38,19 +36,6 @@ TERMS = "term string, number int, texts bigint, weight double, vector array<floa
 def settings_of(conf: TextsConf) -> RepresentationSettings:
     """The settings as the representation takes them."""
     return RepresentationSettings(**conf.model_dump(exclude={"model", "relearn_growth"}))
-
-
-def terms_of(representation: str, rows: Sequence[Mapping[str, Any]]) -> Terms:
-    """The terms of rows of features.text_terms. Where one was erased its number stays free, and no word has it."""
-    size, first = max(row["number"] for row in rows) + 1, rows[0]
-    names, texts, weights = [""] * size, [0] * size, np.zeros(size)
-    vectors = None if first["vector"] is None else np.zeros((size, len(first["vector"])), np.float32)
-    for row in rows:
-        at = row["number"]
-        names[at], texts[at], weights[at] = row["term"], row["texts"], row["weight"]
-        if vectors is not None:
-            vectors[at] = row["vector"]
-    return Terms(representation, tuple(names), tuple(texts), weights, vectors)
 
 
 def known_terms(lake: Lake, kind: str, as_of: date, texts: int, growth: float) -> tuple[str, Terms] | None:

@@ -1,6 +1,6 @@
 """Measure the loss of earlier predictions on the cases whose truth became known in the last retrain.evaluation_days days.
 
-Reads:  gold.sentiments, silver.texts                          texts of these days that have a label
+Reads:  gold.sentiments, silver.texts                          texts of these days that have a label, or an emotion_label
         gold.viral_posts, gold.engagement_predictions          the first score of each post whose likes became mature in these days
         silver.items, silver.item_engagement, silver.users, silver.interactions, silver.follows   their likes
         gold.moderation, silver.moderation                     judgements of items that a moderator decided about in these days
@@ -40,6 +40,7 @@ from shoal.models.loss_windows import compared_pairs, learned_days
 from shoal.models.matured_lists import list_rows, newest_day
 from shoal.models.matured_losses import (
     decision_losses,
+    emotion_losses,
     engagement_losses,
     influencer_losses,
     mean_losses,
@@ -51,15 +52,15 @@ from shoal.models.post_tables import POST_TABLES
 from shoal.models.posts import ENGAGEMENT, VIRAL
 from shoal.models.recommender import MODEL as RECOMMENDER_MODEL
 from shoal.models.registry import champion
-from shoal.models.text_classifiers import MODERATION, SENTIMENT
+from shoal.models.text_classifiers import EMOTION, MODERATION, SENTIMENT
 from shoal.monitor.drift.losses import LOSS, LossRules, compare_losses
 from shoal.runner.command import run_job
 
 READS = ("gold.sentiments", "silver.texts", "gold.viral_posts", "gold.engagement_predictions", *POST_TABLES,
          "gold.moderation", "silver.moderation", "gold.influencers", "gold.recommendations", "silver.impressions",
          "ops.model_metrics",
-         "models:/shoal_sentiment", "models:/shoal_viral", "models:/shoal_engagement", "models:/shoal_moderation",
-         "models:/shoal_influencers", "models:/shoal_recommender")  # fmt: skip
+         "models:/shoal_sentiment", "models:/shoal_emotion", "models:/shoal_viral", "models:/shoal_engagement",
+         "models:/shoal_moderation", "models:/shoal_influencers", "models:/shoal_recommender")  # fmt: skip
 WRITES = ("ops.model_metrics", "ops.drift")
 SETTINGS = ("drift", "evaluate_policies", "posts")
 
@@ -69,8 +70,10 @@ def losses_of(lake: Lake, conf: RetrainConf, as_of: date) -> dict[str, tuple[str
     cutoff = as_of - timedelta(days=conf.evaluation_days)
     found = {}
     if lake.exists("gold.sentiments") and lake.exists("silver.texts"):
-        texts = lake.read("silver.texts", before=as_of).where((F.trim("label") != "") & (F.to_date("created_at") > F.lit(cutoff)))
-        found[SENTIMENT] = ("log_loss", text_losses(lake.read("gold.sentiments"), texts))
+        texts = lake.read("silver.texts", before=as_of).where(F.to_date("created_at") > F.lit(cutoff))
+        scores = lake.read("gold.sentiments")
+        found[SENTIMENT] = ("log_loss", text_losses(scores, texts.where(F.trim("label") != "")))
+        found[EMOTION] = ("log_loss", emotion_losses(scores, texts.where(F.trim("emotion_label") != "")))
     for task, table, metric, losses in (
         (VIRAL, "gold.viral_posts", "log_loss", viral_losses),
         (ENGAGEMENT, "gold.engagement_predictions", "absolute_error", engagement_losses),

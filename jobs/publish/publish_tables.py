@@ -24,7 +24,7 @@ from shoal.runner.command import run_job
 READS = (
     "gold.recommendations", "gold.similar_items", "gold.trending", "silver.items", "gold.segments", "gold.communities",
     "gold.node_ranks", "gold.user_interests", "gold.follow_recommendations", "features.items", "silver.interactions",
-    "models:/shoal_sentiment", "models:/shoal_moderation",
+    "models:/shoal_sentiment", "models:/shoal_emotion", "models:/shoal_moderation",
 )  # fmt: skip
 WRITES = ("ops.publications",)
 

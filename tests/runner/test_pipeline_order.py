@@ -182,5 +182,5 @@ def test_every_job_of_the_pipeline_declares_what_it_depends_on(settings: Setting
     assert found["score_texts"] == {"train_sentiment", "train_emotion"}
     assert found["find_communities"] == {"build_edges"}
     assert found["write_report"] == set(names) - {"write_report"}
-    assert found["find_similar"] == {"build_images", "moderate_items"}
+    assert found["find_similar"] == {"build_images", "build_texts", "moderate_items"}
     assert found["moderate_items"] == {"train_moderation"}

@@ -210,6 +210,7 @@ class ImagesConf(Section):
 
     embedding: Literal["descriptor", "efficientnet-lite0", "onnx"]
     model: str | None = Field(min_length=1)
+    classifier: str | None = Field(min_length=1)
     pixel_mean: list[float] = Field(min_length=3, max_length=3)
     pixel_spread: list[PositiveFloat] = Field(min_length=3, max_length=3)
     fetch: bool
@@ -343,7 +344,7 @@ class SimilarConf(Section):
     max_history: int = Field(ge=1, le=100_000)
     max_catalogue: int = Field(ge=1, le=1_000_000)
     max_term_share: float = Field(gt=0, le=1)
-    vectors: list[Literal["word2vec", "image", "price"]]
+    vectors: list[Literal["text", "word2vec", "image", "price"]]
     exact_items: int = Field(ge=0, le=1_000_000)
     hash_bands: int = Field(ge=1, le=256)
     hash_bucket: int = Field(ge=10, le=10_000)

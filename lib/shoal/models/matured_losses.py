@@ -26,6 +26,16 @@ def text_losses(scores: DataFrame, labelled: DataFrame) -> DataFrame:
     return both.select("model_version", "cluster", (-F.log(given)).alias("loss"))
 
 
+def emotion_losses(scores: DataFrame, labelled: DataFrame) -> DataFrame:
+    """Log loss of the emotions (`labelled`: text_id, author_id, emotion_label) by `scores` (gold.sentiments), as `text_losses`, by version of
+    the champion of emotions. A text with rows of several models of sentiment counts once a version, its current row first; rows of
+    before emotion_probabilities are not measured. Two shuffles by text."""
+    newest = F.max_by("emotion_probabilities", F.struct("is_current", "as_of")).alias("probabilities")
+    known = scores.where(F.col("emotion_probabilities").isNotNull()).groupBy("text_id", "emotion_model_version").agg(newest)
+    named = known.withColumnRenamed("emotion_model_version", "model_version")
+    return text_losses(named, labelled.select("text_id", "author_id", F.col("emotion_label").alias("label")))
+
+
 def viral_losses(scores: DataFrame, posts: DataFrame) -> DataFrame:
     """Log loss of "at least threshold_likes" by the first score (gold.viral_posts) of each of `posts` (item_id, author_id, likes)
     and version. Cluster: the author. Two shuffles by post."""

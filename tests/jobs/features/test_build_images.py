@@ -11,10 +11,13 @@ from hashlib import blake2b
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.lake import Lake
+from shoal.mine.image.classifier import PictureClassifier
 from shoal.mine.image.embedding import Embedding
+from shoal.mine.image.saved import save_picture_classifier
 from shoal.runner.job import find_job
 
 from tests.mine.image.test_opening import noise, write_bad
@@ -92,6 +95,48 @@ def test_pictures_by_url_are_fetched_where_asked_for(make_lake: Callable[..., La
     again = make_lake("run-2")
     job.run(again, conf.model_copy(update={"fetch_hosts": [host]}), DAY)
     assert again.run.tags["described_images"] == "0"
+
+
+def test_pictures_have_the_class_of_the_classifier_that_is_named(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    lake, job = make_lake(), find_job("build_images")
+    for n in (1, 2):
+        noise(20, 20, n).save(tmp_path / f"{n}.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "1.png").read_bytes()[:60])
+    put(lake, [(name, "i", str(tmp_path / f"{name}.png"), "found") for name in ("1", "2", "cut")])
+    job.run(lake, lake.settings.images, DAY)
+    known = {row["image_id"]: row for row in lake.read_current("features.images").collect()}
+    assert {row["predicted_label"] for row in known.values()} == {None}
+
+    def model(name: str, weight: float) -> str:
+        """The second class has a log odds of weight x (the vector's product with that of picture 1)."""
+        vector = np.asarray(known["1"]["embedding"], np.float64)
+        made = PictureClassifier(("boat", "hat"), np.zeros(1568), 1.0, np.stack([0 * vector, weight * vector]), np.zeros(2))
+        save_picture_classifier(made, Embedding("descriptor/1"), tmp_path / name, {"version": name})
+        return str(tmp_path / name)
+
+    ones = {name: np.asarray(known[name]["embedding"], np.float64) @ np.asarray(known["1"]["embedding"]) for name in ("1", "2")}
+    first, opposite = make_lake("run-2"), make_lake("run-4")
+    conf = lake.settings.images.model_copy(update={"classifier": model("m1", 0.5)})
+    job.run(first, conf, DAY)
+    assert (first.run.tags["described_images"], first.run.tags["labelled_images"]) == ("0", "2")
+    rows = {row["image_id"]: row for row in first.read_current("features.images").collect()}
+    assert {name: (row["predicted_label"], row["classifier_version"]) for name, row in rows.items()} == {
+        "1": ("hat", "m1"), "2": ("hat", "m1"), "cut": (None, None),
+    }  # fmt: skip
+    for name, product in ones.items():
+        assert rows[name]["label_probability"] == pytest.approx(1 / (1 + np.exp(-0.5 * product)), abs=1e-6)
+        assert rows[name]["embedding"] == known[name]["embedding"]
+    again = make_lake("run-3")
+    job.run(again, conf, DAY)
+    assert (again.run.tags["labelled_images"], again.run.rows_out) == ("0", {})
+    job.run(opposite, conf.model_copy(update={"classifier": model("m2", -0.5)}), DAY)
+    after = opposite.read_current("features.images").where("status = 'ok'").collect()
+    assert {(row["predicted_label"], row["classifier_version"]) for row in after} == {("boat", "m2")} and len(after) == 2
+    other = Embedding("descriptor/0")
+    save_picture_classifier(PictureClassifier(("a", "b"), np.zeros(1), 1.0, np.zeros((2, 1)), np.zeros(2)), other, tmp_path / "m3",
+                            {"version": "m3"})  # fmt: skip
+    with pytest.raises(UsageError, match="reads vectors of descriptor/0, and images.embedding gives descriptor/1; train it"):
+        job.run(opposite, conf.model_copy(update={"classifier": str(tmp_path / "m3")}), DAY)
 
 
 def test_another_embedding_retires_the_rows_of_the_one_before(

@@ -11,7 +11,8 @@ import pytest
 from shoal.conf.loading import load
 from shoal.errors import SkippedError, UsageError
 from shoal.lake.lake import Lake
-from shoal.runner.job import find_job, job_module
+from shoal.models.text_terms import terms_of
+from shoal.runner.job import find_job
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from tests.jobs.mine.test_score_texts import put_texts
@@ -83,7 +84,6 @@ def test_more_texts_are_learned_from_again(make_lake: Callable[..., Lake]) -> No
 def test_an_erased_term_leaves_the_places_of_the_others() -> None:
     rows = [{"term": "dog", "number": 2, "texts": 3, "weight": 1.5, "vector": None},
             {"term": "cat", "number": 0, "texts": 4, "weight": 1.25, "vector": None}]  # fmt: skip
-    terms_of = job_module("build_texts").terms_of
     found = terms_of("tfidf", rows)
     assert (found.names, found.texts, found.weights.tolist(), found.size) == (("cat", "", "dog"), (4, 0, 3), [1.25, 0.0, 1.5], 3)
     dense = terms_of("sif", [{**row, "vector": [1.0, row["number"]]} for row in rows])

@@ -161,7 +161,8 @@ def test_the_champion_of_emotions_scores_texts_again_in_their_rows(make_lake: Ca
     assert len(found) == 62  # one row a text: the lexicon is the model of both runs
     assert {k: r["emotion"] for k, r in found.items() if k in feels} == {k: emotion for k, (emotion, _) in feels.items()}
     assert (found["new"]["emotion"], found["new"]["label"]) == ("joy", "positive")
-    assert found["new"]["emotion_probability"] > 0.5
+    assert found["new"]["emotion_probability"] == found["new"]["emotion_probabilities"]["joy"] > 0.5
+    assert sum(found["new"]["emotion_probabilities"].values()) == pytest.approx(1)
     assert found["blank"]["emotion_probability"] == pytest.approx(0.5, abs=0.06)  # the shares of the training rows
     versions = {(r["model_version"], r["emotion_model_version"], r["is_current"]) for r in found.values()}
     assert versions == {("vader/3.3.2/en", "shoal_emotion/1", True)}

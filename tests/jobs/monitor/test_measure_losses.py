@@ -27,23 +27,27 @@ def test_losses_of_what_has_matured(lake: Lake, settings: Settings) -> None:
 
     written = datetime(2024, 3, 20)
     texts = [
-        {"text_id": "right", "text": "a", "label": "good", "created_at": written},
-        {"text_id": "wrong", "text": "b", "label": "bad", "created_at": written},
+        {"text_id": "right", "text": "a", "label": "good", "emotion_label": "joy", "created_at": written},
+        {"text_id": "wrong", "text": "b", "label": "bad", "emotion_label": "fear", "created_at": written},
         {"text_id": "unknown", "text": "c", "label": "new", "created_at": written},
         # Not yet labelled; older than the window; by the lexicon.
         {"text_id": "silent", "text": "d", "label": " ", "created_at": written},
-        {"text_id": "old", "text": "e", "label": "bad", "created_at": datetime(2024, 3, 17)},
-        {"text_id": "lexicon", "text": "f", "label": "bad", "created_at": written},
+        {"text_id": "old", "text": "e", "label": "bad", "emotion_label": "joy", "created_at": datetime(2024, 3, 17)},
+        {"text_id": "lexicon", "text": "f", "label": "bad", "emotion_label": "joy", "created_at": written},
     ]
     # 64 texts of 32 authors, for whose label a later version gives a half (16 authors) or a quarter.
     many = [{"text_id": f"t{n}", "text": "g", "label": "good", "author_id": f"a{n % 32}", "created_at": written} for n in range(64)]
     lake.upsert("silver.texts", rows(lake.spark, "silver.texts", *texts, *many))
     said = {"good": 0.8, "bad": 0.2}
+    felt = {"emotion_model_version": "shoal_emotion/2", "emotion_probabilities": {"joy": 0.9, "fear": 0.1}, "is_current": True}
     scores = [
-        {"text_id": text["text_id"], "model_version": "shoal_sentiment/3", "probabilities": said, "probability": 0.8}
+        {"text_id": text["text_id"], "model_version": "shoal_sentiment/3", "probabilities": said, "probability": 0.8, **felt}
         for text in texts[:5]
     ]
-    scores += [{"text_id": "lexicon", "model_version": "vader/3.3.2/en"}]
+    # The emotion of a retired row of the same emotion model does not count twice; of the lexicon's row there are no probabilities.
+    scores += [{"text_id": "right", "model_version": "shoal_sentiment/2", **felt, "emotion_probabilities": {"joy": 0.2},
+                 "is_current": False}]  # fmt: skip
+    scores += [{"text_id": "lexicon", "model_version": "vader/3.3.2/en", "emotion_model_version": "shoal_emotion/1"}]
     scores += [
         {"text_id": f"t{n}", "model_version": "shoal_sentiment/4", "probability": 0.5,
          "probabilities": {"good": 0.5 if n % 32 < 16 else 0.25}}
@@ -83,7 +87,10 @@ def test_losses_of_what_has_matured(lake: Lake, settings: Settings) -> None:
     job.run(lake, settings.retrain, DAY)
     found = lake.read_current("ops.model_metrics").where(F.col("as_of") == F.lit(DAY)).where("slice = 'matured'").collect()
     by_task = {(r["task"], r["model_version"], r["metric"]): (r["value"], r["units"], r["is_champion"]) for r in found}
-    assert set(by_task) == {("sentiment", "3", "log_loss"), ("sentiment", "4", "log_loss"), ("viral", "1", "log_loss")}
+    assert set(by_task) == {
+        ("sentiment", "3", "log_loss"), ("sentiment", "4", "log_loss"), ("emotion", "2", "log_loss"), ("viral", "1", "log_loss"),
+    }  # fmt: skip
+    assert by_task["emotion", "2", "log_loss"] == (pytest.approx(-(log(0.9) + log(0.1)) / 2), 2, False)
     assert by_task["sentiment", "3", "log_loss"] == (
         pytest.approx(-(log(0.8) + log(0.2) + log(1e-6)) / 3), 3, False,
     )  # fmt: skip

@@ -12,7 +12,12 @@ from pyspark.sql import SparkSession
 from shoal.errors import SkippedError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake
+from shoal.recommend.candidates.configured import vector_settings
+from shoal.recommend.feeds.similar import neighbours_by_texts
+from shoal.recommend.ranking.caching import caching
 from shoal.runner.job import find_job
+
+from tests.publish.report.literal import rows as literal_rows
 
 DAY = date(2024, 3, 1)
 VERDICTS = "item_id string, decided_at timestamp, verdict string, source string"
@@ -123,3 +128,48 @@ def test_words_pictures_and_prices_make_neighbours_of_unmet_items(spark: SparkSe
     assert {item: other for (kind, item), other in near.items() if kind == "price"} == {
         "s0": "s1", "s1": "s0", "s2": "s1", "h0": "h1", "h1": "h0",
     }  # fmt: skip
+    assert lake.run.tags["text_vectors"] == "none in features.texts: own words"
+
+
+def test_texts_about_items_and_their_words_make_neighbours_of_kind_text(spark: SparkSession, lake: Lake) -> None:
+    fill(spark, lake, {"u1": "a", "u2": "b"})
+    version, written = "tfidf-0a1b2c3d/2024-02-01", datetime(2024, 2, 1)
+    # d is new: it has a title and no text. e says what no text does.
+    titles = {"a": None, "b": None, "c": None, "d": "Red!", "e": "blue"}
+    lake.append("silver.items", literal_rows(spark, "silver.items", *[
+        {"item_id": item, "kind": "post", "title": title, "source": "test"} for item, title in titles.items()
+    ]))  # fmt: skip
+    about = {"t1": "a", "t2": "a", "t3": "b", "t4": "c", "late": "c", "alone": None, "nobody's": "z"}
+    lake.append("silver.texts", literal_rows(spark, "silver.texts", *[
+        {"text_id": text, "kind": "comment", "item_id": item, "text": "-", "source": "test",
+         "created_at": datetime(2024, 3, 2) if text == "late" else written} for text, item in about.items()
+    ]))  # fmt: skip
+    vectors = {"t1": ([0], [1.0]), "t2": ([1], [1.0]), "t3": ([0, 1], [0.6, 0.8]), "t4": ([2], [1.0]), "late": ([0], [1.0]),
+               "alone": ([0], [1.0]), "nobody's": ([0], [1.0])}  # fmt: skip
+    held = [{"text_id": text, "content_hash": 1, "size": 3, "indices": places, "values": values, "is_current": True,
+             "model_version": version} for text, (places, values) in vectors.items()]  # fmt: skip
+    held.append({**held[0], "indices": [2], "is_current": False, "model_version": "tfidf-0/2024-01-01"})
+    lake.replace("features.texts", literal_rows(spark, "features.texts", *held), on=date(2024, 2, 1))
+    terms = [{"term": term, "number": n, "texts": 2, "weight": 2.0, "learned_texts": 7, "model_version": version}
+             for n, term in enumerate(("cat", "dog", "red"))]  # fmt: skip
+    lake.replace("features.text_terms", literal_rows(spark, "features.text_terms", *terms), on=date(2024, 2, 1))
+    conf = lake.settings.similar.model_copy(update={"neighbours": 2, "max_term_share": 0.5, "vectors": ["text"]})
+    find_job("find_similar").run(lake, conf, DAY)
+    found = lake.read("gold.similar_items", on=DAY).where("kind = 'text'").orderBy("item_id", "rank").collect()
+    # a: (1, 1, 0), b: (.6, .8, 0): 1.4 / sqrt(2). c: (0, 0, 1), which is what d's title has.
+    assert [(r["item_id"], r["rank"], r["similar_item_id"], r["similarity"]) for r in found] == [
+        ("a", 1, "b", pytest.approx(1.4 / 2**0.5)), ("b", 1, "a", pytest.approx(1.4 / 2**0.5)),
+        ("c", 1, "d", pytest.approx(1.0)), ("d", 1, "c", pytest.approx(1.0)),
+    ]  # fmt: skip
+    assert lake.run.tags["text_vectors"] == version
+
+
+def test_dense_texts_are_compared_by_their_mean_less_that_of_all(spark: SparkSession, lake: Lake) -> None:
+    parts = [("a", [4.0, 1.0]), ("a", [2.0, 1.0]), ("a", [0.0, 0.0]), ("b", [1.0, 2.0]), ("c", [-1.0, -3.0]), ("none", [0.0, 0.0])]
+    frame = spark.createDataFrame([(i, None, v) for i, v in parts], "item_id string, indices array<int>, values array<float>")
+    with caching() as keep:
+        found = neighbours_by_texts(frame, lake.settings.similar, vector_settings(lake.settings.similar, 256), keep).collect()
+    # a: (3, 1), b: (1, 2), c: (-1, -3); less their mean, (1, 0): (2, 1), (0, 2), (-2, -3). Only a and b lie on one side.
+    assert sorted(tuple(r) for r in found) == [
+        ("a", 1, "b", pytest.approx(1 / 5**0.5), "text"), ("b", 1, "a", pytest.approx(1 / 5**0.5), "text"),
+    ]  # fmt: skip

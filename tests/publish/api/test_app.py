@@ -142,6 +142,7 @@ def test_scores(client: Client) -> None:
             got = (await ask.post("/api/ml/sentiment", json={"texts": ["I love it", "awful", ""]})).json()
             assert got["model_version"].startswith("vader/")
             assert [each["label"] for each in got["results"]] == ["positive", "negative", "neutral"]
+            assert got["emotion_model_version"] is None and {each["emotion"] for each in got["results"]} == {None}
             assert "no moderation model" in message(await ask.post("/api/v1/ml/moderation", json={"texts": ["x"]}), 503)
             answer = await ask.post("/api/v1/ml/predict/engagement", json={"posts": [{"text": "x"}]})
             assert message(answer, 503).startswith("no engagement model is published; `shoal run train_posts`")
@@ -166,8 +167,9 @@ def test_engagement_is_predicted_and_a_model_that_needs_spark_stops_its_own_end_
     save_posts_model(folder / "models" / "shoal_engagement-3")
     stemmed = {"format": "shoal text classifier 3", "labels": ["a", "b"], "priors": [0.5, 0.5], "max_text_length": 100,
                "preprocessing": {"word_ngrams": 1, "char_ngrams": [0, 0], "stemmer": "porter", "stop_words": "none"}}  # fmt: skip
-    (folder / "models" / "shoal_sentiment-2").mkdir()
-    (folder / "models" / "shoal_sentiment-2" / "model.json").write_text(json.dumps(stemmed))
+    for name in ("shoal_sentiment-2", "shoal_emotion-1"):
+        (folder / "models" / name).mkdir()
+        (folder / "models" / name / "model.json").write_text(json.dumps(stemmed))
     write_version(folder, "v2", VALUES, {"engagement": "shoal_engagement-3", "sentiment": "shoal_sentiment-2"})
 
     async def work() -> None:
@@ -199,6 +201,16 @@ def test_engagement_is_predicted_and_a_model_that_needs_spark_stops_its_own_end_
             assert len((await ask.post("/api/ml/predict/engagement", json=example)).json()["results"]) == 2
 
     run(work)
+    # An emotion that only Spark can score leaves the sentiment.
+    write_version(folder, "v3", VALUES, {"emotion": "shoal_emotion-1"})
+
+    async def without_emotion() -> None:
+        async with client() as ask:
+            got = (await ask.post("/api/ml/sentiment", json={"texts": ["I love it"]})).json()
+            assert (got["results"][0]["label"], got["results"][0]["emotion"]) == ("positive", None)
+            assert got["emotion_unavailable"].startswith("shoal_emotion/1 makes stems or leaves out stop words")
+
+    run(without_emotion)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ def test_groups_conversations_and_pictures_are_shown(spark: SparkSession) -> Non
     ]  # fmt: skip
     talks = spark.createDataFrame([("c1", 4, 2, 60.0, 0.5, None, -0.5), ("c2", 10, 3, None, None, None, None)], CONVERSATIONS)
     pictures = spark.createDataFrame(
-        [("ok", [("#ff0000", 0.75), ("#fe0101", 0.25)]), ("ok", [("#000000", 1.0)]), ("bomb", None)],
-        "status string, colours array<struct<colour:string,share:double>>",
+        [("ok", [("#ff0000", 0.75), ("#fe0101", 0.25)], "hat", 0.9), ("ok", [("#000000", 1.0)], "hat", 0.7),
+         ("bomb", None, None, None), ("ok", [], "boat", 0.5), ("ok", [], None, None)],
+        "status string, colours array<struct<colour:string,share:double>>, predicted_label string, label_probability double",
     )
     assert colours_of_pictures(pictures) == [{"colour": "#202020", "share": 1.0}, {"colour": "#e02020", "share": 1.0}]
     topics = spark.createDataFrame(
@@ -39,7 +40,7 @@ def test_groups_conversations_and_pictures_are_shown(spark: SparkSession) -> Non
     )
     weekly = F.transform("shares", lambda one: F.struct(F.lit(None).cast("date").alias("week"), one.alias("share")))
     part = contents_part(pairs, texts, talks, topics.withColumn("weekly_shares", weekly), pictures, absent)
-    about, table, tiles, course, statuses, colours = part.blocks
+    about, table, tiles, course, statuses, classes, colours = part.blocks
     assert isinstance(about, Table)
     assert [[cell.text for cell in row[:4]] + [row[3].under] for row in about.rows] == [
         ["bread, oven, rye", "75.0%", "9", "40.0%", "30.0% the week before"],
@@ -49,6 +50,9 @@ def test_groups_conversations_and_pictures_are_shown(spark: SparkSession) -> Non
     assert isinstance(tiles, Tiles) and [tile.number for tile in tiles.tiles][:3] == ["2", "4", "2"]
     assert isinstance(course, Bars) and [bar.text for bar in course.bars] == ["+0.50", "-0.50"]
     assert isinstance(statuses, Bars) and [bar.label for bar in statuses.bars] == ["ok", "bomb"]
+    assert isinstance(classes, Table) and [[cell.text for cell in row] for row in classes.rows] == [
+        ["hat", "2", "50.0%", "0.8"], ["boat", "1", "25.0%", "0.5"],
+    ]  # fmt: skip
     assert isinstance(colours, Table) and colours.rows[0][0].swatch == "#202020"
     assert part.finding == "The largest group of near-duplicates has 3 members."
 

@@ -9,14 +9,14 @@ from shoal.mine.text.classifier import Classifier, score_texts
 from shoal.mine.text.lexicon import NEGATIVE, NEUTRAL, POSITIVE, sentiment_label, with_lexicon_sentiment
 from shoal.mine.text.terms import is_blank
 
-_EMOTION = ("emotion", "emotion_probability")
+_EMOTION = {"emotion": "string", "emotion_probability": "double", "emotion_probabilities": "map<string,double>"}
 
 
 def score_sentiment(
     texts: DataFrame, classifier: Classifier | None, lexicon_weight: float, max_text_length: int, emotions: Classifier | None = None
 ) -> DataFrame:
-    """Columns text_id, content_hash, polarity (-1..1), subjectivity (0..1), label, probability, probabilities (by label), emotion
-    and emotion_probability (null without `emotions`) of `texts` (text_id, text, content_hash).
+    """Columns text_id, content_hash, polarity (-1..1), subjectivity (0..1), label, probability, probabilities (by label), emotion,
+    emotion_probability and emotion_probabilities (null without `emotions`) of `texts` (text_id, text, content_hash).
 
     Without a classifier the lexicon decides: label is negative, neutral or positive, probability and probabilities are null. With
     one they are the classifier's; where its labels are negative, positive and perhaps neutral, polarity is lexicon_weight x the
@@ -40,12 +40,12 @@ def score_sentiment(
 
 
 def _with_emotion(rows: DataFrame, emotions: Classifier | None) -> DataFrame:
-    """The rows with emotion and emotion_probability."""
+    """The rows with emotion, emotion_probability and emotion_probabilities."""
     if emotions is None:
-        nothing = zip(_EMOTION, ("string", "double"), strict=True)
-        return rows.select("*", *[F.lit(None).cast(kind).alias(name) for name, kind in nothing])
+        return rows.select("*", *[F.lit(None).cast(kind).alias(name) for name, kind in _EMOTION.items()])
     scored = score_texts(rows, F.col("text"), emotions)
-    found = (F.col("predicted_label"), F.array_max("probabilities"))
+    labels = F.array(*map(F.lit, emotions.labels))
+    found = (F.col("predicted_label"), F.array_max("probabilities"), F.map_from_arrays(labels, "probabilities"))
     return scored.withColumns(dict(zip(_EMOTION, found, strict=True)))
 
 

@@ -173,8 +173,9 @@ def _scores(parts: Parts) -> APIRouter:
         return model
 
     async def sentiment(body: schemas.Texts) -> Response:
-        """Sentiment by the published model, by the lexicon without one."""
-        return await scored(scoring.sentiment, body.texts, model_of("sentiment"), settings)
+        """Sentiment by the published model, by the lexicon without one; emotion where a model of it is published."""
+        emotions = live.published.models.get(scoring.EMOTION)
+        return await scored(scoring.sentiment, body.texts, model_of("sentiment"), settings, emotions)
 
     async def moderation(body: schemas.Texts) -> Response:
         """What is to be removed or reviewed, and which words say so."""
@@ -192,9 +193,12 @@ def _scores(parts: Parts) -> APIRouter:
         now = parts.clock()
         return await scored(scoring.engagement, [_post(post, now) for post in body.posts], model, settings)
 
-    for name, handler in (("sentiment", sentiment), ("moderation", moderation), ("predict/engagement", engagement)):
+    for name, handler, answer in (
+        ("sentiment", sentiment, schemas.Sentiments), ("moderation", moderation, schemas.Scores),
+        ("predict/engagement", engagement, schemas.Scores),
+    ):  # fmt: skip
         for path in (f"/api/v1/ml/{name}", f"/api/ml/{name}"):
-            router.post(path, response_model=schemas.Scores)(handler)
+            router.post(path, response_model=answer)(handler)
 
     @router.post("/api/v1/ml/segment/users", response_model=schemas.Segments)
     async def segment(body: schemas.Users) -> Response:

@@ -190,6 +190,14 @@ class Scores(BaseModel):
     results: list[dict[str, Any]]
 
 
+class Sentiments(Scores):
+    """One result for each text, in order. `emotion_model_version`: null where no emotion model is published;
+    `emotion_unavailable`: why the published one cannot score here, absent where it can."""
+
+    emotion_model_version: Optional[str]
+    emotion_unavailable: Optional[str] = None
+
+
 class Segments(Answer):
     """The segment of each user, null for an unknown one."""
 

@@ -1,4 +1,4 @@
-"""Models that score in a request, in numpy: sentiment, moderation, engagement, anomalies of a series. No Spark."""
+"""Models that score in a request, in numpy: sentiment, emotion, moderation, engagement, anomalies of a series. No Spark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shoal.mine.text.plain_terms import can_make_terms, is_blank
 from shoal.mine.text.spans import SpanFinder
 
 Row = dict[str, Any]
-ENGAGEMENT = "engagement"
+EMOTION, ENGAGEMENT = "emotion", "engagement"
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ def engagement(posts: Sequence[Post], model: PostModel, settings: Settings) -> R
     return {"model_version": model.version, "results": rows}
 
 
-def sentiment(texts: Sequence[str], model: TextModel | None, settings: Settings) -> Row:
-    """Of each text polarity (-1..1), subjectivity (0..1), label, probability and probabilities by label: as gold.sentiments has
-    them.
+def sentiment(
+    texts: Sequence[str], model: TextModel | None, settings: Settings, emotions: TextModel | Unscorable | None = None
+) -> Row:  # fmt: skip
+    """Of each text polarity (-1..1), subjectivity (0..1), label, probability and probabilities by label, emotion, its probability
+    and those of all: as gold.sentiments has them.
 
-    Without a model by the lexicon, whose probabilities are null.
+    Without a model by the lexicon, whose probabilities are null. Without `emotions` the emotion is null; where only Spark can score
+    it, `emotion_unavailable` says so.
     """
     conf = settings.train_sentiment
     rows = []
@@ -104,7 +107,23 @@ def sentiment(texts: Sequence[str], model: TextModel | None, settings: Settings)
         best = int(np.argmax(given))
         rows.append({"polarity": polarity, "subjectivity": subjectivity, "label": model.classifier.labels[best],
                      "probability": float(given[best]), "probabilities": by_label})  # fmt: skip
-    return {"model_version": lexicon_version() if model is None else model.version, "results": rows}
+    found = {"model_version": lexicon_version() if model is None else model.version, "emotion_model_version": None}
+    if isinstance(emotions, Unscorable):
+        found["emotion_unavailable"] = emotions.reason
+    elif emotions is not None:
+        found["emotion_model_version"] = emotions.version
+    felt = [_emotion(text, emotions if isinstance(emotions, TextModel) else None) for text in texts]
+    return {**found, "results": [row | feeling for row, feeling in zip(rows, felt, strict=True)]}
+
+
+def _emotion(text: str, model: TextModel | None) -> Row:
+    """The emotion of a text, the first of equally probable ones."""
+    if model is None:
+        return {"emotion": None, "emotion_probability": None, "emotion_probabilities": None}
+    given, labels = model.classifier.probabilities(text), model.classifier.labels
+    best = int(np.argmax(given))
+    return {"emotion": labels[best], "emotion_probability": float(given[best]),
+            "emotion_probabilities": dict(zip(labels, given.tolist(), strict=True))}  # fmt: skip
 
 
 def moderation(texts: Sequence[str], model: TextModel, settings: Settings) -> Row:

@@ -16,6 +16,7 @@ MOST_GROUPS = 10
 MOST_TOPICS = 10
 MOST_STATUSES = 7
 MOST_COLOURS = 8
+MOST_CLASSES = 10
 # Colours that differ in the lower bits of a channel are one bar.
 COLOUR_STEPS = 4
 
@@ -50,6 +51,14 @@ def pictures_by_status(pictures: DataFrame) -> list[dict[str, Any]]:
     """status and pictures, most first; at most MOST_STATUSES (7) rows are collected."""
     found = pictures.groupBy("status").agg(F.count(F.lit(1)).alias("pictures"))
     return [row.asDict() for row in found.orderBy(F.desc("pictures"), "status").limit(MOST_STATUSES).collect()]
+
+
+def classes_of_pictures(pictures: DataFrame) -> list[dict[str, Any]]:
+    """predicted_label, pictures and the mean of label_probability, most first; at most MOST_CLASSES (10) rows are collected, and
+    none where no picture has a class."""
+    found = pictures.where("predicted_label IS NOT NULL").groupBy("predicted_label")
+    rows = found.agg(F.count(F.lit(1)).alias("pictures"), F.avg("label_probability").alias("probability"))
+    return [row.asDict() for row in rows.orderBy(F.desc("pictures"), "predicted_label").limit(MOST_CLASSES).collect()]
 
 
 def colours_of_pictures(pictures: DataFrame) -> list[dict[str, Any]]:
@@ -91,7 +100,7 @@ def contents_part(
     blocks += [absent("gold.conversations")] if not facts or not facts["conversations"] else _conversations(facts)
     # Most products have no pictures here: without the table nothing is missing.
     if pictures is not None:
-        blocks += _pictures(pictures_by_status(pictures), colours_of_pictures(pictures))
+        blocks += _pictures(pictures_by_status(pictures), colours_of_pictures(pictures), classes_of_pictures(pictures))
     largest = max((row["members"] for row in groups), default=0)
     finding = f"The largest group of near-duplicates has {plural(largest, 'member')}." if largest > 2 else ""
     lead = "What is talked about and said more than once, how people talk to each other, and what pictures look like."
@@ -148,13 +157,25 @@ def _conversations(facts: Mapping[str, Any]) -> list[Block]:
     return [Tiles(tiles), Bars("Sentiment in the course of conversations", bars, note)]
 
 
-def _pictures(statuses: Sequence[Mapping[str, Any]], colours: Sequence[Mapping[str, Any]]) -> list[Block]:
+def _pictures(
+    statuses: Sequence[Mapping[str, Any]], colours: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]]
+) -> list[Block]:
     total = sum(row["pictures"] for row in statuses)
     if not total:
         return []
     parts = [(row["status"], row["pictures"], row["pictures"] / total) for row in statuses]
     bars = [Bar(status, part, f"{count(pictures)} · {share(part)}") for status, pictures, part in parts]
     blocks: list[Block] = [Bars("Pictures by what a look at them said", bars, "Number of pictures, and their share.")]
+    if classes:
+        readable = sum(row["pictures"] for row in statuses if row["status"] == "ok")
+        cells = [
+            [Cell(row["predicted_label"]), Cell(count(row["pictures"]), kind="number"),
+             Cell(share(row["pictures"] / readable), kind="number", share=row["pictures"] / readable),
+             Cell(decimal(row["probability"]), kind="number")]
+            for row in classes
+        ]  # fmt: skip
+        note = "By the classifier in images.classifier; share of the pictures that could be read; mean probability of the class."
+        blocks.append(Table("Pictures by class", ["Class", "Pictures", "Share", "Probability"], cells, note))
     whole = sum(row["share"] for row in colours)
     if whole:
         parts = [(row["colour"], 0, row["share"] / whole) for row in colours]

@@ -22,7 +22,7 @@ from shoal.lake.contract import contract
 from shoal.lake.lake import PSEUDONYMISED_LAYERS, PSEUDONYMS_PROPERTY, Lake
 from shoal.models.posts import ENGAGEMENT
 from shoal.models.registry import champion, is_embedded
-from shoal.models.text_classifiers import MODERATION, SENTIMENT, model_name
+from shoal.models.text_classifiers import EMOTION, MODERATION, SENTIMENT, model_name
 from shoal.publish.stores.derived import DERIVED
 from shoal.publish.stores.exports import Export, exports
 from shoal.publish.stores.frames import key_and_value
@@ -33,7 +33,7 @@ from shoal.publish.stores.targets import Target
 PUBLICATIONS = "ops.publications"
 PUBLISHED, ROLLED_BACK = "published", "rolled_back"
 # Models that a server scores without Spark.
-MODELS = (SENTIMENT, MODERATION, ENGAGEMENT)
+MODELS = (SENTIMENT, EMOTION, MODERATION, ENGAGEMENT)
 
 
 @dataclass(frozen=True)

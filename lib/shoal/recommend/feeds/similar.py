@@ -13,12 +13,13 @@ from shoal.recommend.candidates.content import ContentSettings, as_content, cont
 from shoal.recommend.candidates.histories import catalogue_of, with_places
 from shoal.recommend.candidates.neighbours import NeighbourSettings, as_pairs, item_neighbours
 from shoal.recommend.candidates.price_vectors import price_vectors
+from shoal.recommend.candidates.text_vectors import mean_vectors, summed_weights
 from shoal.recommend.candidates.vector_neighbours import VectorSettings, nearest_vectors
 from shoal.recommend.candidates.word_vectors import word_vectors
 from shoal.recommend.ranking.caching import Keep
 
 # A price and a category of 0 mean something. Words and pictures share a mean that tells no two items apart.
-CENTRED = ("word2vec", "image")
+CENTRED = ("text", "word2vec", "image")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,20 @@ def neighbours_by_vectors(vectors: dict[str, DataFrame], settings: VectorSetting
     return [
         nearest_vectors(keep(rows), settings, kind in CENTRED).withColumn("kind", F.lit(kind)) for kind, rows in vectors.items()
     ]
+
+
+def neighbours_by_texts(parts: DataFrame, conf: SimilarConf, settings: VectorSettings, keep: Keep) -> DataFrame:
+    """As `neighbours_by_events`, of kind `text`: by the texts in and about items (`shoal.recommend.candidates.text_vectors`).
+
+    Sparse vectors have the bounds of `neighbours_by_content` (`max_catalogue`, `max_term_share`), others those of
+    `nearest_vectors`; both have its cost. One job asks which of the two they are.
+    """
+    parts = keep(parts)
+    first = parts.select("indices").first()
+    if first is not None and first["indices"] is None:
+        return neighbours_by_vectors({"text": mean_vectors(parts)}, settings, keep)[0]
+    pairs = content_neighbours(keep(summed_weights(parts)), conf.max_catalogue, conf.neighbours, conf.max_term_share)
+    return pairs.withColumn("kind", F.lit("text"))
 
 
 def item_vectors(
