@@ -27,9 +27,9 @@ def text_losses(scores: DataFrame, labelled: DataFrame) -> DataFrame:
 
 
 def emotion_losses(scores: DataFrame, labelled: DataFrame) -> DataFrame:
-    """Log loss of the emotions (`labelled`: text_id, author_id, emotion_label) by `scores` (gold.sentiments), as `text_losses`, by version of
-    the champion of emotions. A text with rows of several models of sentiment counts once a version, its current row first; rows of
-    before emotion_probabilities are not measured. Two shuffles by text."""
+    """Log loss of the emotions (`labelled`: text_id, author_id, emotion_label) by `scores` (gold.sentiments), as `text_losses`, by
+    version of the champion of emotions. A text with rows of several models of sentiment counts once a version, its current row
+    first; rows of before emotion_probabilities are not measured. Two shuffles by text."""
     newest = F.max_by("emotion_probabilities", F.struct("is_current", "as_of")).alias("probabilities")
     known = scores.where(F.col("emotion_probabilities").isNotNull()).groupBy("text_id", "emotion_model_version").agg(newest)
     named = known.withColumnRenamed("emotion_model_version", "model_version")

@@ -128,11 +128,11 @@ def test_losses_of_what_has_matured(lake: Lake, settings: Settings) -> None:
     assert (found_test.day, found_test.rise, found_test.is_drifted) == (DAY, pytest.approx(mean - 1), False)
     assert loss_tests(reader, BEFORE) == {}
     # A version that has learned up to 4 March: the window of the 17th ends 13 days later, one too few.
-    learned = ({"sentiment": {"4": date(2024, 3, day)}, "viral": {}}.__getitem__ for day in (3, 4))
+    learned = ({"sentiment": {"4": date(2024, 3, day)}, "emotion": {}, "viral": {}}.__getitem__ for day in (3, 4))
     third, fourth = (compared_pairs(reader, 14, DAY, {}, each) for each in learned)
     assert [(pair.model[-1], pair.names) for pair in third] == [("3", ("previous", "baseline")), ("4", ("previous", "baseline"))]
     assert [pair.model[-1] for pair in fourth] == ["3"]
-    delayed = compared_pairs(reader, 14, DAY, {"sentiment": 1}, {"sentiment": {"4": date(2024, 3, 3)}, "viral": {}}.__getitem__)
+    delayed = compared_pairs(reader, 14, DAY, {"sentiment": 1}, {"sentiment": {"4": date(2024, 3, 3)}, "emotion": {}, "viral": {}}.__getitem__)
     assert [pair.model[-1] for pair in delayed] == ["3"]
 
 
