@@ -23,6 +23,11 @@ time.tzset()
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 JAVA = "spark.driver.extraJavaOptions"
+# Four times Java's own thresholds of calls and loops after which a method is compiled again, with more care.
+LATE_COMPILER = (
+    "-XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=2400 "
+    "-XX:Tier4CompileThreshold=60000 -XX:Tier4BackEdgeThreshold=160000"
+)
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +41,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
             # Room for the code that Spark generates for 1,400 tests; what finds none in Java's default of 240 MB is interpreted.
-            JAVA: f"{session_settings('local')[JAVA]} -XX:ReservedCodeCacheSize=512m",
+            # Java's second compiler had a third of the suite's processor time, for code that most tests run a few times: it waits longer.
+            JAVA: f"{session_settings('local')[JAVA]} -XX:ReservedCodeCacheSize=512m {LATE_COMPILER}",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
     )

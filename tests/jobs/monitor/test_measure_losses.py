@@ -132,7 +132,8 @@ def test_losses_of_what_has_matured(lake: Lake, settings: Settings) -> None:
     third, fourth = (compared_pairs(reader, 14, DAY, {}, each) for each in learned)
     assert [(pair.model[-1], pair.names) for pair in third] == [("3", ("previous", "baseline")), ("4", ("previous", "baseline"))]
     assert [pair.model[-1] for pair in fourth] == ["3"]
-    delayed = compared_pairs(reader, 14, DAY, {"sentiment": 1}, {"sentiment": {"4": date(2024, 3, 3)}, "emotion": {}, "viral": {}}.__getitem__)
+    known = {"sentiment": {"4": date(2024, 3, 3)}, "emotion": {}, "viral": {}}
+    delayed = compared_pairs(reader, 14, DAY, {"sentiment": 1}, known.__getitem__)
     assert [pair.model[-1] for pair in delayed] == ["3"]
 
 
