@@ -14,15 +14,17 @@ from shoal.lake.lake import Lake, Run
 
 from tests.ingest.sources.instagram_archives import OLD, write_folder
 
+# A person's profile and likes alone, without a text, are an archive: a few tables instead of all.
+LIKES = {"profile.json": {"username": "zoe"}, "likes.json": OLD["likes.json"]}
 
-def test_a_page_of_one_archive_and_of_one_of_two(
+
+def test_a_page_of_one_archive(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "tmp").mkdir()
     write_folder(OLD, tmp_path / "both/ann")
-    lake = str(tmp_path / "lake")
     archive(str(tmp_path / "both"), tmp_path / "ann.html", time_zone="Europe/Paris")
     said = json.loads(capsys.readouterr().out)
     assert (said["person"], said["rejected"]) == ("ann", 0)
@@ -30,14 +32,6 @@ def test_a_page_of_one_archive_and_of_one_of_two(
     assert "<title>The archive of ann</title>" in page and "Europe/Paris" in page and "cat" in page
     # Nothing personal stays behind.
     assert [p for p in (tmp_path / "tmp").iterdir() if p.name.startswith("shoal-archive-")] == []
-
-    write_folder({"profile.json": {"username": "zoe"}, "likes.json": OLD["likes.json"]}, tmp_path / "both/zoe")
-    with pytest.raises(InputError, match="archives of 2 people: ann, zoe; name one with --person"):
-        archive(str(tmp_path / "both"), tmp_path / "two.html", lake=lake)
-    opened = Lake(spark, lake, load(), Run("archive", "test"))
-    with pytest.raises(InputError, match="--person bob: no such archive; there is ann, zoe"):
-        owner_of(opened, "bob")
-    assert owner_of(opened, "zoe") == "zoe"
 
 
 def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
@@ -52,13 +46,22 @@ def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_archive_without_texts_and_one_that_cannot_be_read(spark: SparkSession, tmp_path: Path) -> None:
+def test_an_archive_without_texts_one_of_two_people_and_one_that_cannot_be_read(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         archive(str(tmp_path / "nowhere"), tmp_path / "a.html")
-    # Likes and follows alone, without a text, are an archive.
-    write_folder({"profile.json": {"username": "zoe"}, "likes.json": OLD["likes.json"]}, tmp_path / "zoe")
-    archive(str(tmp_path / "zoe"), tmp_path / "likes.html")
+    lake = str(tmp_path / "lake")
+    write_folder(LIKES, tmp_path / "both/zoe")
+    archive(str(tmp_path / "both"), tmp_path / "likes.html", lake=lake)
     assert "You are most active on" in (tmp_path / "likes.html").read_text(encoding="utf-8")
+
+    write_folder(LIKES | {"profile.json": {"username": "ann"}}, tmp_path / "both/ann")
+    with pytest.raises(InputError, match="archives of 2 people: ann, zoe; name one with --person"):
+        archive(str(tmp_path / "both"), tmp_path / "two.html", lake=lake)
+    opened = Lake(spark, lake, load(), Run("archive", "test"))
+    with pytest.raises(InputError, match="--person bob: no such archive; there is ann, zoe"):
+        owner_of(opened, "bob")
+    assert owner_of(opened, "zoe") == "zoe"
+
     write_folder({"connections.json": {"followers": {"bob": "2019-02-01T00:00:00"}, "following": {}}}, tmp_path / "lone")
     with pytest.raises(InputError, match="nothing says whose it is"):
         archive(str(tmp_path / "lone"), tmp_path / "a.html")

@@ -17,6 +17,7 @@ from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from shoal.conf.loading import load
 from shoal.errors import ContractError, InputError, SkippedError, TransientError, UsageError
 from shoal.lake.contract import contract
 from shoal.lake.lake import Lake, Run
@@ -109,6 +110,14 @@ def test_who_adds_by_keys_waits_for_the_tables_other_writer(
     assert lake.insert_if_absent(TABLE, rows) == 0
 
 
+@pytest.fixture(scope="module")
+def kept(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake whose table has one row, which no refused write changes: one for all of them."""
+    root = tmp_path_factory.mktemp("kept") / "lake"
+    Lake(spark, root, load(), Run("run-1", "test")).replace(TABLE, users(spark, "a"), on=DAY)
+    return root
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -123,14 +132,14 @@ def test_who_adds_by_keys_waits_for_the_tables_other_writer(
     ],
 )
 def test_a_frame_that_breaks_the_contract_is_refused_and_the_table_stays(
-    spark: SparkSession, make_lake: Callable[..., Lake], change: Callable[[DataFrame], DataFrame], says: str
+    spark: SparkSession, make_lake: Callable[..., Lake], kept: Path, change: Callable[[DataFrame], DataFrame], says: str
 ) -> None:
-    lake = make_lake()
-    lake.replace(TABLE, users(spark, "a"), on=DAY)
+    lake = make_lake(root=kept)
     with pytest.raises(ContractError, match=says) as caught:
         lake.replace(TABLE, change(users(spark, "b")), on=DAY)
     assert "\n" not in str(caught.value)
-    assert ids(make_lake(run_id="after")) == ["a"]
+    after = make_lake(run_id="after", root=kept)
+    assert (ids(after), after.version(TABLE)) == (["a"], 1)
 
 
 def test_a_run_keeps_seeing_the_version_it_first_read(spark: SparkSession, make_lake: Callable[..., Lake]) -> None:

@@ -15,10 +15,17 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from shoal.lake import schema
-from shoal.lake.commit import Committer
+from shoal.lake.commit import Committer, session_settings
 from shoal.lake.contract import contract
 
 TABLE = "ops.locks"
+# The table has a row a job: a query of it is planned once, as one Spark job of one task a shuffle, and what is merged, some literal
+# rows, is the same each time that Delta reads it.
+_FEW_ROWS = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.databricks.delta.merge.materializeSource": "none",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,8 @@ def holders(commits: Committer, names: Sequence[str]) -> dict[str, Holder]:
         return {}
     # As text: a timestamp would come in the zone of this machine.
     columns = ("name", "owner", F.date_format("expires_at", "yyyy-MM-dd HH:mm:ss.SSSSSS").alias("expires_at"), "started")
-    rows = commits.store.load(TABLE).where(F.col("name").isin(list(names))).select(*columns).collect()
+    with session_settings(commits.store.spark, _FEW_ROWS):
+        rows = commits.store.load(TABLE).where(F.col("name").isin(list(names))).select(*columns).collect()
     found = (Holder(r["name"], r["owner"], datetime.fromisoformat(r["expires_at"]), r["started"]) for r in rows)
     return {each.name: each for each in found}
 
@@ -79,7 +87,7 @@ def _merge(
 
     def merge() -> None:
         target = commits.store.delta_table(TABLE).alias("t").merge(frame.alias("s"), same).whenMatchedUpdateAll(when)
-        with commits.settings():
+        with commits.settings(_FEW_ROWS):
             (target.whenNotMatchedInsertAll() if inserts else target).execute()
 
     commits.commit(TABLE, merge)

@@ -51,7 +51,7 @@ def test_every_form_of_the_world_is_the_world(spark: SparkSession, world: World)
         landed, again = (int(result.tags[name]) for name in ("ingested", "duplicates"))
         assert (source, landed + again, again > 0) == (source, written, source == "fashion_catalog")
 
-    events = tables.events(spark, CONF)
+    events = tables.events(spark, CONF).persist()
     found = world.rows("silver.interactions", "source", "event_id", "user_id", "item_id", "event", "occurred_at")
     for source, kinds in (("twitter_activity", ["like", "share", "comment", "save", "click", "view"]), ("impressions", ["click"])):
         mark = "click-" if source == "impressions" else ""
@@ -61,6 +61,7 @@ def test_every_form_of_the_world_is_the_world(spark: SparkSession, world: World)
     rated = events.where("event = 'rating'").select("user_id", imdb_id(F.col("item_id")), "value").collect()
     ratings = [row for row in world.rows("silver.interactions", "event", "user_id", "item_id", "value") if row[0] == "rating"]
     assert [row[1:] for row in ratings] == sorted(map(tuple, rated), key=repr)
+    events.unpersist()
     pairs = tables.follows(spark, CONF).select("src", "dst").collect()
     assert world.rows("silver.follows", "src_id", "dst_id") == sorted(map(tuple, pairs), key=repr)
     products = tables.items_with_truth(spark, CONF).where("kind = 'product'").select("item_id", "price_usd").collect()

@@ -52,7 +52,7 @@ def movielens(world: World) -> Path:
     return world.folder / "ml"
 
 
-def test_metadata_alone_lands_and_imdb_and_tmdb_are_one(world: World) -> None:
+def test_metadata_alone_lands_imdb_and_tmdb_are_one_and_movielens_that_comes_later_has_the_same_films(world: World) -> None:
     result = world.ingest(metadata(world), "media_reviews")
     assert result.status == "succeeded", result.message
     assert world.rows("silver.items", *COLUMNS) == [
@@ -74,31 +74,38 @@ def test_metadata_alone_lands_and_imdb_and_tmdb_are_one(world: World) -> None:
         ("reviews.csv", 0, 0, 0, 0), ("reviews.csv", 1, 1, 0, 0), ("title.basics.tsv.gz", 4, 2, 0, 2),
         ("title.ratings.tsv", 2, 1, 0, 1), ("tmdb.json", 3, 2, 0, 1),
     ]  # fmt: skip
+    result = world.ingest(movielens(world), "movielens")
+    assert result.status == "succeeded", result.message
+    assert_one_film_is_one_item(world)
 
 
-@pytest.mark.parametrize("first", ["movielens", "media_reviews"])
-def test_one_film_is_one_item_whatever_came_first(world: World, first: str) -> None:
-    paths = {"movielens": movielens(world), "media_reviews": metadata(world)}
-    for source in sorted(paths, key=lambda name: name != first):
-        result = world.ingest(paths[source], source)
-        assert result.status == "succeeded", result.message
-    expected = [
-        ("1", "film", "Toy Story (1995)", "Toys live.", ["jealousy"], ["Animation"], datetime(1995, 10, 30), "movielens"),
-        ("6", "film", "Heat (1995)", None, [], ["Crime"], datetime(1995, 12, 15), "movielens"),
-        ("tt0000002", "film", '"The" clown', None, [], [], None, "media_reviews"),
-    ]
-    assert world.rows("silver.items", *COLUMNS) == expected
+# The items of both sources, whichever came first.
+FILMS = [
+    ("1", "film", "Toy Story (1995)", "Toys live.", ["jealousy"], ["Animation"], datetime(1995, 10, 30), "movielens"),
+    ("6", "film", "Heat (1995)", None, [], ["Crime"], datetime(1995, 12, 15), "movielens"),
+    ("tt0000002", "film", '"The" clown', None, [], [], None, "media_reviews"),
+]
+
+
+def assert_one_film_is_one_item(world: World) -> None:
+    assert world.rows("silver.items", *COLUMNS) == FILMS
     assert world.rows("silver.interactions", "user_id", "item_id", "value") == [("7", "1", 4.0), ("u9", "1", 9.0)]
     assert world.rows("silver.texts", "author_id", "item_id", "text") == [("u9", "1", "Fine film")]
     assert world.rows("silver.item_external_ratings", "item_id", "catalogue") == [("1", "imdb"), ("1", "tmdb")]
     ids = [row[0] for row in world.rows("silver.item_external_ids", "item_id")]
     assert ids == ["1", "6", "tmdb-862", "tmdb-949", "tt0000002", "tt0114709"]
-    if first == "movielens":
-        # A later movies.csv goes over the row; what IMDb and TMDb know is filled in again.
-        movies = "movieId,title,genres\n1,Toy Story! (1995),Comedy\n"
-        world.ingest(world.file(movies, "later/movies.csv"), "movielens")
-        again = ("1", "film", "Toy Story! (1995)", "Toys live.", ["jealousy"], ["Comedy"], datetime(1995, 10, 30), "movielens")
-        assert world.rows("silver.items", *COLUMNS) == [again, *expected[1:]]
+
+
+def test_metadata_that_comes_after_movielens_is_of_the_same_films(world: World) -> None:
+    for source, path in (("movielens", movielens(world)), ("media_reviews", metadata(world))):
+        result = world.ingest(path, source)
+        assert result.status == "succeeded", result.message
+    assert_one_film_is_one_item(world)
+    # A later movies.csv goes over the row; what IMDb and TMDb know is filled in again.
+    movies = "movieId,title,genres\n1,Toy Story! (1995),Comedy\n"
+    world.ingest(world.file(movies, "later/movies.csv"), "movielens")
+    again = ("1", "film", "Toy Story! (1995)", "Toys live.", ["jealousy"], ["Comedy"], datetime(1995, 10, 30), "movielens")
+    assert world.rows("silver.items", *COLUMNS) == [again, *FILMS[1:]]
 
 
 def test_reviews_of_a_shop_land_as_texts_and_ratings_and_none_is_lost(world: World, data: Path) -> None:

@@ -66,21 +66,27 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return place
 
 
-@pytest.fixture
-def score(folder: Path, tmp_path: Path) -> Callable[[str, Rows], Rows]:
+@pytest.fixture(scope="module")
+def score(folder: Path) -> Callable[[str, Rows], Rows]:
     """Score rows with one of the two models."""
 
     def scored(task: str, rows: Rows) -> Rows:
         command = {"engagement": score_engagement_file, "viral": score_viral_file}[task]
-        command(write(tmp_path / "rows.csv", rows), folder / task, tmp_path / "out.csv", sets=RENAMED)
-        return read(tmp_path / "out.csv")
+        command(write(folder / "rows.csv", rows), folder / task, folder / "out.csv", sets=RENAMED)
+        return read(folder / "out.csv")
 
     return scored
 
 
-def test_engagement_keeps_the_rows_and_beats_the_mean_of_the_last_five(score: Callable[[str, Rows], Rows]) -> None:
+@pytest.fixture(scope="module")
+def later(score: Callable[[str, Rows], Rows]) -> dict[str, Rows]:
+    """The later posts as each of the models scores them."""
+    return {task: score(task, make_posts()[280:]) for task in ("engagement", "viral")}
+
+
+def test_engagement_keeps_the_rows_and_beats_the_mean_of_the_last_five(later: dict[str, Rows]) -> None:
     rows = make_posts()[280:]
-    scored = score("engagement", rows)
+    scored = later["engagement"]
     assert [{name: row[name] for name in NAMES} for row in scored] == rows
     counts = [f"{part}" for c in ("likes", "comments") for part in (f"predicted_{c}", f"{c}_low", f"{c}_high")]
     assert list(scored[0])[6:] == [*counts, "confidence", "model_version"]
@@ -94,20 +100,23 @@ def test_engagement_keeps_the_rows_and_beats_the_mean_of_the_last_five(score: Ca
     assert {row["model_version"] for row in scored} == {scored[0]["model_version"]}
 
 
-def test_a_posts_own_counts_are_never_looked_at_and_later_posts_know_them(score: Callable[[str, Rows], Rows]) -> None:
-    rows = make_posts()[280:300]
-    other = [dict(row) for row in rows]
+def test_a_posts_own_counts_are_never_looked_at_and_later_posts_know_them(
+    score: Callable[[str, Rows], Rows], later: dict[str, Rows]
+) -> None:
+    other = make_posts()[280:]
     other[4] |= {"favorites": "9999999", "replies": "9999999"}
     for task, name in (("engagement", "predicted_likes"), ("viral", "probability")):
-        before, after = (score(task, given) for given in (rows, other))
+        before, after = later[task], score(task, other)
         assert [row[name] for row in before[:5]] == [row[name] for row in after[:5]]
         assert before[6][name] != after[6][name]  # the next post of that author
         assert before[5][name] == after[5][name]  # the other author's
 
 
-def test_viral_finds_the_planted_word_and_hidden_likes_do_no_harm(score: Callable[[str, Rows], Rows]) -> None:
+def test_viral_finds_the_planted_word_and_hidden_likes_do_no_harm(
+    score: Callable[[str, Rows], Rows], later: dict[str, Rows]
+) -> None:
     rows = make_posts()[280:]
-    scored = score("viral", rows)
+    scored = later["viral"]
     assert list(scored[0])[6:] == ["probability", "probability_for_author", "model_version"]
     likes = np.array([float(row["favorites"]) for row in rows])
     given = np.array([float(row["probability"]) for row in scored])
