@@ -114,6 +114,10 @@ def test_the_statistic_is_scipys() -> None:
     welch = stats.ttest_ind(new, old, equal_var=False)
     assert found.difference / found.standard_error == pytest.approx(welch.statistic)
     assert found.p_value == pytest.approx(stats.t.sf(welch.statistic, 399))
+    # A small reference that varies less than the current window by chance: the variance of both together is the larger one.
+    small, large = LossWindow(*FIRST, 100, 100, 1.0, 0.05, 0.0), LossWindow(*LAST, 10_000, 10_000, 1.2, 0.01, 0.0)
+    pooled = ((0.05 * 100) ** 2 * 0.99 + (0.01 * 10_000) ** 2 * 0.9999) / 10_100 * (1 / 100 + 1 / 10_000)
+    assert loss_rise(small, large).p_value == pytest.approx(stats.t.sf(0.2 / pooled**0.5, 99))
     # The reverse, and a metric of which more is better.
     assert loss_rise(b, a).p_value == pytest.approx(stats.t.cdf(welch.statistic, 399)) == loss_rise(a, b, is_gain=True).p_value
 
