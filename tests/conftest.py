@@ -41,7 +41,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
             # Room for the code that Spark generates for 1,400 tests; what finds none in Java's default of 240 MB is interpreted.
-            # Java's second compiler had a third of the suite's processor time, for code that most tests run a few times: it waits longer.
+            # The second compiler had a third of the suite's processor time, for code that runs a few times in a test: it waits longer.
             JAVA: f"{session_settings('local')[JAVA]} -XX:ReservedCodeCacheSize=512m {LATE_COMPILER}",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
