@@ -51,8 +51,8 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes; SLOW=1 with the slow ones, as .ci/run does
-	$(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
+test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30

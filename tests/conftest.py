@@ -23,7 +23,8 @@ time.tzset()
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 JAVA = "spark.driver.extraJavaOptions"
-# Four times Java's own thresholds of calls and loops after which a method is compiled again, with more care.
+# The second compiler had a third of the suite's processor time, for code that runs a few times in a test: four times Java's own
+# thresholds of calls and loops.
 LATE_COMPILER = (
     "-XX:Tier4InvocationThreshold=20000 -XX:Tier4MinInvocationThreshold=2400 "
     "-XX:Tier4CompileThreshold=60000 -XX:Tier4BackEdgeThreshold=160000"
@@ -41,7 +42,6 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.driver.memory": "5g",
             "spark.sql.shuffle.partitions": "2",
             # Room for the code that Spark generates for 1,400 tests; what finds none in Java's default of 240 MB is interpreted.
-            # The second compiler had a third of the suite's processor time, for code that runs a few times in a test: it waits longer.
             JAVA: f"{session_settings('local')[JAVA]} -XX:ReservedCodeCacheSize=512m {LATE_COMPILER}",
             "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
         },
