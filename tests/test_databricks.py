@@ -66,11 +66,14 @@ def test_a_task_brings_the_libraries_of_the_code(name: str) -> None:
 
 
 def test_retraining_is_a_job_of_its_own() -> None:
-    (task,) = RETRAIN["tasks"]
+    measure, retrain = RETRAIN["tasks"]
     like = TASKS["train_recommender"]
-    assert task["spark_python_task"]["python_file"] == "jobs/train/retrain.py"
-    assert task["spark_python_task"]["parameters"] == like["spark_python_task"]["parameters"]
-    assert task["libraries"] == like["libraries"]
+    for task, file in ((measure, "jobs/monitor/measure_losses.py"), (retrain, "jobs/train/retrain.py")):
+        assert task["spark_python_task"]["python_file"] == file
+        assert task["spark_python_task"]["parameters"] == like["spark_python_task"]["parameters"]
+        assert task["libraries"] == like["libraries"]
+    # What is due by age is trained again where the losses could not be measured, too.
+    assert (retrain["depends_on"], retrain["run_if"]) == ([{"task_key": measure["task_key"]}], "ALL_DONE")
     assert {p["name"] for p in RETRAIN["parameters"]} == {"as_of"}
     clusters = [job["job_clusters"][0]["new_cluster"] for job in (JOB, RETRAIN)]
     assert clusters[0]["spark_conf"] == clusters[1]["spark_conf"]
