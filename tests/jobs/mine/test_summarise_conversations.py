@@ -36,7 +36,7 @@ def put_polarities(lake: Lake, polarities: dict[str, float]) -> None:
             for p, current, version in ((value, True, "new"), (-1.0, False, "old"))]  # fmt: skip
     frame = lake.spark.createDataFrame(rows, columns)
     null = {"probability": "double", "probabilities": "map<string,double>", "emotion": "string", "emotion_probability": "double",
-            "emotion_model_version": "string"}  # fmt: skip
+            "emotion_probabilities": "map<string,double>", "emotion_model_version": "string"}  # fmt: skip
     nothing = {name: F.lit(None).cast(kind) for name, kind in null.items()}
     lake.upsert("gold.sentiments", frame.withColumns(nothing))
 
