@@ -232,8 +232,8 @@ class Lake:
         """Make `rows` the table's only rows of that as_of, and return how many they are. Other days stay as they were.
 
         `unique=True` says that the caller has made the key unique already, which saves a shuffle and a cache. For a table that
-        several jobs write, `within` names the part of the day that is this job's: `task="sentiment"`, or
-        several values of a column.
+        several jobs write, `within` names the part of the day that is this job's, by a value of a column or several:
+        `task="sentiment"`.
         """
         made = contract(name)
         if not set(within) <= set(made.columns):

@@ -68,7 +68,7 @@ class Store:
 
     def log_folder(self, name: str) -> Path:
         """Return the folder of a local table's log."""
-        return Path(self.path(name)) / "_delta_log"
+        return Path(self._log_path(name))
 
     def sql_name(self, name: str) -> str:
         """Return the quoted name of a table in SQL: `layer`.`table`, with the catalog where there is one."""
@@ -186,29 +186,31 @@ class Store:
 
     def remove_log_before(self, name: str, version: int) -> None:
         """Delete the files of a table's log that describe versions before `version`, whose checkpoint the caller has seen."""
-        files = self._file_system(self.path(name))
-        for status in files.listStatus(self._hadoop_path(f"{self.path(name)}/_delta_log")):
+        files = self._file_system(self._log_path(name))
+        for status in files.listStatus(self._hadoop_path(self._log_path(name))):
             number = status.getPath().getName().lstrip(".").split(".")[0]
             if number.isdigit() and int(number) < version:
                 files.delete(status.getPath(), False)
 
     def has_log_folder(self, name: str) -> bool:
         """Whether a table that goes by its path has a folder for its log, with a version in it or not; False in a catalog."""
-        path = f"{self.path(name)}/_delta_log"
+        path = self._log_path(name)
         return not self.catalog and bool(self._file_system(path).exists(self._hadoop_path(path)))
 
     def remove_empty_log(self, name: str) -> None:
         """Delete the folder of a table's log where no version is in it; data files, which no version names, stay for VACUUM."""
-        path = self._hadoop_path(f"{self.path(name)}/_delta_log")
-        files = self._file_system(self.path(name))
+        files, path = self._file_system(self._log_path(name)), self._hadoop_path(self._log_path(name))
         # A commit that is not finished has a name that begins with a point.
         if all(status.getPath().getName().startswith(".") for status in files.listStatus(path)):
             files.delete(path, True)
 
     def has_checkpoint(self, name: str, version: int) -> bool:
         """Whether the table's log has a checkpoint of that version in one file."""
-        path = f"{self.path(name)}/_delta_log/{version:020d}.checkpoint.parquet"
+        path = f"{self._log_path(name)}/{version:020d}.checkpoint.parquet"
         return bool(self._file_system(path).exists(self._hadoop_path(path)))
+
+    def _log_path(self, name: str) -> str:
+        return f"{self.path(name)}/_delta_log"
 
     def _hadoop_path(self, path: str) -> Any:
         return hadoop_path(self.spark, path)

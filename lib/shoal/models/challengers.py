@@ -53,6 +53,7 @@ from shoal.models.text_classifiers import (
 )
 from shoal.recommend.candidates.artifact import load_recommender
 from shoal.recommend.evaluation.training import TrainingData, compare_recommenders, prepare
+from shoal.spark.checkpoints import cut_lineage
 
 RECOMMENDER = "recommender"
 # Cases that decide, drawn by a hash: a mean of so many is known to a third of a percent of its deviation.
@@ -182,7 +183,7 @@ def _prepared_window(lake: Lake, conf: TaskConf, window: EvaluationWindow) -> Da
     """`_window_posts` as models read them, each with its author's past."""
     late = _drawn(_window_posts(lake, conf, window), "position").select("position")
     posts = mature_posts(lake, conf.posts, window.end)
-    return prepare_posts(posts, COUNTED).join(late, "position", "left_semi").localCheckpoint()
+    return prepare_posts(posts, COUNTED).join(late, "position", "left_semi").transform(cut_lineage)
 
 
 def _compete_viral(lake: Lake, conf: TaskConf, champion: Model, window: EvaluationWindow) -> tuple[Model, Comparison]:

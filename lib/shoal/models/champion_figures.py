@@ -11,6 +11,7 @@ from shoal.lake.lake import Lake
 from shoal.models.challengers import Task
 from shoal.models.registry import Model, Version
 from shoal.models.retraining import SEVERITIES, Figures, LossTest
+from shoal.monitor.drift.losses import LOSS
 
 # The slice of ops.model_metrics that has the loss of predictions whose truth has become known since.
 MATURED = "matured"
@@ -60,7 +61,7 @@ def severities(lake: Lake, as_of: date) -> dict[str, dict[date, str]]:
         return {}
     level = F.max(F.coalesce(*[F.when(F.col("severity") == name, F.lit(n)) for n, name in enumerate(SEVERITIES)])).alias("level")
     rows = lake.read("ops.drift").where((F.col("comparison") == "previous") & (F.col("as_of") <= F.lit(as_of)))
-    rows = rows.where("kind <> 'loss'")
+    rows = rows.where(F.col("kind") != LOSS)
     found: dict[str, dict[date, str]] = {}
     for row in rows.groupBy("table_name", "as_of").agg(level).collect():
         found.setdefault(row["table_name"], {})[row["as_of"]] = SEVERITIES[row["level"]]
@@ -74,7 +75,7 @@ def loss_tests(lake: Lake, as_of: date) -> dict[str, LossTest]:
         return {}
     rows = lake.read("ops.drift").where((F.col("as_of") <= F.lit(as_of)) & (F.col("comparison") == "baseline"))
     newest = F.max_by(F.struct("as_of", "statistic", "is_drifted", "note"), "as_of").alias("last")
-    found = rows.where("kind = 'loss'").groupBy("table_name").agg(newest).collect()
+    found = rows.where(F.col("kind") == LOSS).groupBy("table_name").agg(newest).collect()
     return {
         row["table_name"].removeprefix("models:/"): LossTest(
             row["last"]["as_of"], row["last"]["statistic"], row["last"]["is_drifted"], row["last"]["note"] or ""

@@ -17,6 +17,8 @@ from typing import Any
 from pyspark import RDD
 from pyspark.sql import DataFrame
 
+from shoal.spark.hadoop_files import file_system, hadoop_path
+
 
 def cut_lineage(rows: DataFrame, eager: bool = True) -> DataFrame:
     """The same rows with no plan behind them, computed now; not `eager`: when they are first read, where they are kept in the
@@ -30,7 +32,8 @@ def cut_lineage(rows: DataFrame, eager: bool = True) -> DataFrame:
 def _with_its_size(checkpointed: DataFrame) -> DataFrame:
     """The frame, its statistics those of the stored rows and not of the plan that made them."""
     spark, plan = checkpointed.sparkSession, checkpointed._jdf.queryExecution().analyzed()
-    some, jvm = spark._jvm.scala.Option.apply, spark._jvm
+    jvm = spark._jvm
+    some = jvm.scala.Option.apply
     # Java's statistics cannot be made from Python, whose bridge turns their number into Python's: those of so many longs are taken.
     longs = spark.range(-(-_stored_bytes(checkpointed, plan.rdd()) // 8))
     sized = plan.copy(
@@ -42,12 +45,10 @@ def _with_its_size(checkpointed: DataFrame) -> DataFrame:
 
 def _stored_bytes(checkpointed: DataFrame, rdd: Any) -> int:
     """The bytes of a checkpoint: in the executors' storage, or of its files; at least 1."""
-    context = checkpointed.sparkSession.sparkContext
-    file = rdd.getCheckpointFile()
+    spark, file = checkpointed.sparkSession, rdd.getCheckpointFile()
     if file.isDefined():
-        path = context._jvm.org.apache.hadoop.fs.Path(file.get())
-        return max(1, path.getFileSystem(context._jsc.hadoopConfiguration()).getContentSummary(path).getLength())
-    kept = [each for each in context._jsc.sc().getRDDStorageInfo() if each.id() == rdd.id()]
+        return max(1, file_system(spark, file.get()).getContentSummary(hadoop_path(spark, file.get())).getLength())
+    kept = [each for each in spark.sparkContext._jsc.sc().getRDDStorageInfo() if each.id() == rdd.id()]
     return max(1, sum(each.memSize() + each.diskSize() for each in kept))
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import Request, urlopen
 
 from shoal.errors import TransientError
 from shoal.spark.jars import bring_into
-from shoal.testing.node import answers, end, free_ports, log_end, runs
+from shoal.testing.node import answers, comes_up, end, free_ports, log_end, runs
 
 # The version of pyspark's Hadoop, whose classes Spark has.
 S3A = (("org.apache.hadoop", "hadoop-aws", "3.3.4"),)
@@ -61,11 +60,8 @@ def start(program: Path, log: Path) -> S3:
         command = [str(program), "-H", "127.0.0.1", "-p", str(port)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     started = S3(process.pid, program, port)
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and runs(started.pid, program.name):
-        if answers(port):
-            return started
-        time.sleep(0.1)
+    if comes_up(started.pid, (program.name,), lambda: answers(port), _START_SECONDS):
+        return started
     stop(started)
     raise TransientError(f"{program}: the S3 did not come up; its log ends: {log_end(log)}")
 

@@ -101,7 +101,7 @@ def test_metadata_that_comes_after_movielens_is_of_the_same_films(world: World) 
         result = world.ingest(path, source)
         assert result.status == "succeeded", result.message
     assert_one_film_is_one_item(world)
-    # A later movies.csv goes over the row; what IMDb and TMDb know is filled in again.
+    # A later movies.csv updates the row; what IMDb and TMDb know is filled in again.
     movies = "movieId,title,genres\n1,Toy Story! (1995),Comedy\n"
     world.ingest(world.file(movies, "later/movies.csv"), "movielens")
     again = ("1", "film", "Toy Story! (1995)", "Toys live.", ["jealousy"], ["Comedy"], datetime(1995, 10, 30), "movielens")

@@ -139,13 +139,13 @@ def test_texts_about_items_and_their_words_make_neighbours_of_kind_text(spark: S
     lake.append("silver.items", literal_rows(spark, "silver.items", *[
         {"item_id": item, "kind": "post", "title": title, "source": "test"} for item, title in titles.items()
     ]))  # fmt: skip
-    about = {"t1": "a", "t2": "a", "t3": "b", "t4": "c", "late": "c", "alone": None, "nobody's": "z"}
+    about = {"t1": "a", "t2": "a", "t3": "b", "t4": "c", "late": "c", "alone": None, "untouched": "z"}
     lake.append("silver.texts", literal_rows(spark, "silver.texts", *[
         {"text_id": text, "kind": "comment", "item_id": item, "text": "-", "source": "test",
          "created_at": datetime(2024, 3, 2) if text == "late" else written} for text, item in about.items()
     ]))  # fmt: skip
     vectors = {"t1": ([0], [1.0]), "t2": ([1], [1.0]), "t3": ([0, 1], [0.6, 0.8]), "t4": ([2], [1.0]), "late": ([0], [1.0]),
-               "alone": ([0], [1.0]), "nobody's": ([0], [1.0])}  # fmt: skip
+               "alone": ([0], [1.0]), "untouched": ([0], [1.0])}  # fmt: skip
     held = [{"text_id": text, "content_hash": 1, "size": 3, "indices": places, "values": values, "is_current": True,
              "model_version": version} for text, (places, values) in vectors.items()]  # fmt: skip
     held.append({**held[0], "indices": [2], "is_current": False, "model_version": "tfidf-0/2024-01-01"})

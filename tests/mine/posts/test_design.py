@@ -1,4 +1,4 @@
-"""Posts as vectors: numbers in deviations from the mean, cut, and 0 where there is none."""
+"""Posts as vectors: numbers in deviations from the mean, cut, and 0 for a missing one."""
 
 from __future__ import annotations
 
