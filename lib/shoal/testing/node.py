@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shoal.errors import ShoalError, UsageError
+from shoal.errors import ShoalError, TransientError, UsageError
 
 _STOP_SECONDS = 20
 
@@ -55,6 +56,28 @@ def end(pid: int, *words: str) -> None:
             os.kill(pid, signal.SIGKILL)
             deadline += _STOP_SECONDS
         time.sleep(0.1)
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """Stop every thread of a process (SIGSTOP), and let it go on when the block ends. A thread that waits for a core may still run for
+    a moment after the signal, so the block begins when the kernel says of each thread that it has stopped. Raises TransientError where
+    one has not within 20 seconds."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + _STOP_SECONDS
+        while not _is_stopped(pid):
+            if time.monotonic() > deadline:
+                raise TransientError(f"process {pid} has not stopped within {_STOP_SECONDS} seconds of SIGSTOP")
+            time.sleep(0.01)
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _is_stopped(pid: int) -> bool:
+    states = subprocess.run(["ps", "-L", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return set(states.split()) == {"T"}
 
 
 def launch(command: Sequence[str], note: Path, log: Path, addresses: Sequence[object]) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +15,7 @@ from shoal.errors import UsageError
 from shoal.publish.api.server import topic_options
 from shoal.publish.api.topic import Topic, TopicOptions, client_options
 from shoal.testing.kafka_broker import Broker
-from shoal.testing.node import free_ports
+from shoal.testing.node import free_ports, paused
 
 from tests.publish.api.conftest import NOW, Client
 from tests.publish.api.test_app import items, message, run
@@ -59,16 +57,13 @@ def test_events_are_in_the_topic_when_they_are_acknowledged_and_none_is_lost_whi
         async with client(sink=topic()) as ask:
             assert (await ask.post("/events", json={"events": [event(1), event(2, "i9")]})).json() == {"accepted": 2}
             assert items(await ask.get("/recommendations", params={"user_id": "u1", "k": 3})) == ["i4", "i3", "i1"]
-            os.kill(kafka_node.pid, signal.SIGSTOP)
-            try:
+            with paused(kafka_node.pid):
                 since = time.monotonic()
                 refused = await ask.post("/events", json={"events": [event(3, "i1")]})
                 assert message(refused, 503) == "events cannot be written: msg timed out" and time.monotonic() - since < 5
                 assert refused.headers["retry-after"] == "1"
                 # What was not taken is in the list still.
                 assert items(await ask.get("/recommendations", params={"user_id": "u1", "k": 3})) == ["i4", "i3", "i1"]
-            finally:
-                os.kill(kafka_node.pid, signal.SIGCONT)
             for number in range(4, 24):
                 for _ in range(10):
                     answer = await ask.post("/events", json={"events": [event(number, "i4")]})
