@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark import inheritable_thread_target
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 from shoal.spark import job_metrics
-from shoal.spark.job_metrics import SUMS, measured_jobs
+from shoal.spark.job_metrics import LARGEST, SUMS, measured_jobs
 from shoal.spark.session import own_session
 
 
@@ -36,7 +38,21 @@ def test_jobs_rows_and_bytes_of_a_block_are_counted_and_no_others(spark: SparkSe
     assert figures["shuffle_bytes_written"] == figures["shuffle_bytes_read"] > 0
     assert figures["peak_execution_memory_bytes"] > 0
     assert figures["task_seconds"] > 0
-    assert set(figures) == {"spark_jobs", "stages", "peak_execution_memory_bytes", *(name for name, _, _ in SUMS)}
+    assert set(figures) == {"spark_jobs", "stages", *LARGEST, *(name for name, _, _ in SUMS)}
+
+
+def test_the_longest_task_and_the_bytes_that_reach_the_driver_are_seen(spark: SparkSession) -> None:
+    def slow(rows: Iterator[Row]) -> Iterator[str]:
+        for row in rows:
+            time.sleep(row["id"])
+            yield "x" * 1_000_000 * row["id"]
+
+    with measured_jobs(spark, "skewed") as found:
+        assert [len(each) for each in spark.range(0, 2, 1, 2).rdd.mapPartitions(slow).collect()] == [0, 1_000_000]
+    figures = found.figures
+    # One task waits a second and has a million bytes to send, the other neither.
+    assert 1.0 <= figures["longest_task_seconds"] <= figures["task_seconds"]
+    assert 1_000_000 < figures["result_bytes"] < 1_020_000
 
 
 def test_blocks_side_by_side_are_told_apart_and_broadcasts_are_theirs(spark: SparkSession) -> None:

@@ -60,9 +60,9 @@ def end(pid: int, *words: str) -> None:
 
 @contextmanager
 def paused(pid: int) -> Iterator[None]:
-    """Stop every thread of a process (SIGSTOP), and let it go on when the block ends. A thread that waits for a core may still run for
-    a moment after the signal, so the block begins when the kernel says of each thread that it has stopped. Raises TransientError where
-    one has not within 20 seconds."""
+    """Stop every thread of a process (SIGSTOP), and let it go on when the block ends. A thread that waits for a core may still run
+    for a moment after the signal, so the block begins when the kernel says of each thread that it has stopped. Raises
+    TransientError where one has not within 20 seconds."""
     os.kill(pid, signal.SIGSTOP)
     try:
         deadline = time.monotonic() + _STOP_SECONDS

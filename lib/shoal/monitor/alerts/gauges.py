@@ -54,7 +54,7 @@ def _job_metrics(rows: DataFrame) -> list[Gauge]:
     found = rows.groupBy("job").agg(last).limit(MAX_ROWS).collect()
     return [
         Gauge(f"shoal_job_{name}", f"{name.replace('_', ' ')} of the job's last run.",
-              {(("job", row["job"]),): float(row["last"][name]) for row in found})
+              {(("job", row["job"]),): float(row["last"][name]) for row in found if row["last"][name] is not None})
         for name in names
     ]  # fmt: skip
 
