@@ -176,12 +176,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """The p-values adjusted so that the share of false ones among alarms holds (Benjamini and Hochberg, JRSS B 57, 1995)."""
-    count, adjusted_by, smallest = len(p_values), [0.0] * len(p_values), 1.0
-    order = sorted(range(count), key=lambda n: p_values[n], reverse=True)
-    for place, n in enumerate(order):
-        smallest = min(smallest, p_values[n] * count / (count - place))
-        adjusted_by[n] = smallest
-    return adjusted_by
+    return [float(each) for each in stats.false_discovery_control(p_values)] if p_values else []
 
 
 def _covariance(n: int, a: float, b: float, ab: float) -> float:
