@@ -13,6 +13,7 @@ from shoal.conf.sections import FOR_EVERY_JOB, Settings
 from shoal.errors import ShoalError
 from shoal.ingest.sources.catalogue import SOURCES, STREAMED
 from shoal.lake.contract import contract_names
+from shoal.models.federated_texts import federated_task
 from shoal.models.recommender import MODEL as RECOMMENDER
 from shoal.models.text_classifiers import EMOTION, MODERATION, SENTIMENT, model_name
 from shoal.runner.fingerprint import LIBRARY
@@ -148,7 +149,8 @@ def test_reading_an_undeclared_section_is_an_error_that_says_what_to_do() -> Non
 @pytest.mark.parametrize("name", job_files())
 def test_what_is_declared_exists(name: str) -> None:
     job = find_job(name)
-    models = {RECOMMENDER, *map(model_name, (SENTIMENT, EMOTION, MODERATION, "viral", "engagement", "influencers"))}
+    texts = (SENTIMENT, EMOTION, MODERATION)
+    models = {RECOMMENDER, *map(model_name, (*texts, *map(federated_task, texts), "viral", "engagement", "influencers"))}
     known = {*contract_names(), EVERY_TABLE, *(f"{MODEL}{model}" for model in models)}
     assert {*job.reads, *job.writes} <= known
     assert len(set(job.reads)) == len(job.reads)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from shoal.errors import ShoalError
 
@@ -187,6 +187,34 @@ class TrainSentimentConf(Section):
     lexicon_weight: float = Field(ge=0, le=1)
     precisions: list[Annotated[float, Field(gt=0, le=1)]] = Field(min_length=2, max_length=2)
     seed: int
+
+
+class TrainFederatedConf(Section):
+    """A classifier of texts of several sources whose rows are not pooled: whose contribution is bounded, and by how much noise."""
+
+    task: Literal["sentiment", "emotion", "moderation"]
+    source_column: str = Field(min_length=1)
+    unit: Literal["author", "text"]
+    epsilon: Optional[float] = Field(gt=0, le=1000)
+    delta: Optional[float] = Field(gt=0, lt=0.1)
+    labels: list[str]
+    min_units: int = Field(ge=1)
+    serves: bool
+    rounds: int = Field(ge=1, le=1000)
+    clip_norm: float = Field(gt=0, le=100)
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    class_weight_power: float = Field(ge=0, le=1)
+    hash_bits: int = Field(ge=4, le=20)
+    word_ngrams: int = Field(ge=1, le=5)
+    char_ngrams: list[Annotated[int, Field(ge=0, le=10)]] = Field(min_length=2, max_length=2)
+    noise_seed: Optional[int] = Field(ge=0)
+
+    @field_validator("epsilon", mode="before")
+    @classmethod
+    def none_is_no_noise(cls, value: Any) -> Any:
+        """`--set epsilon=none` is what people write for null."""
+        return None if value == "none" else value
 
 
 class TextsConf(Section):
@@ -569,6 +597,7 @@ class Settings(Section):
     content: ContentConf
     evaluate_recommender: EvaluateRecommenderConf
     train_sentiment: TrainSentimentConf
+    train_federated: TrainFederatedConf
     texts: TextsConf
     images: ImagesConf
     near_duplicates: NearDuplicatesConf

@@ -17,11 +17,11 @@ from shoal.mine.text.classifier import Classifier, score_texts, vector_stages
 from shoal.mine.text.linear import Weights, as_model
 from shoal.mine.text.moderation import moderate
 from shoal.mine.text.plain_classifier import load_plain_classifier
-from shoal.mine.text.plain_terms import terms_of
+from shoal.mine.text.plain_terms import hashed, terms_of
 from shoal.mine.text.rules import Preprocessing
 from shoal.mine.text.saved import save_classifier
 from shoal.mine.text.spans import SpanFinder
-from shoal.mine.text.terms import with_terms
+from shoal.mine.text.terms import bucket_numbers, with_terms
 
 PREPROCESSING = Preprocessing(word_ngrams=2, char_ngrams=(2, 5), stemmer="none", stop_words="none")
 TEXTS = [
@@ -44,6 +44,30 @@ def test_terms_are_those_of_spark(spark: SparkSession, sizes: tuple[int, int]) -
     rows = spark.createDataFrame([(i, text) for i, text in enumerate(TEXTS)], "i int, text string")
     found = {row["i"]: set(row["terms"]) for row in with_terms(rows, preprocessing).collect()}
     assert {i: terms_of(text, preprocessing) for i, text in enumerate(TEXTS)} == found
+
+
+def test_hashed_terms_are_those_of_spark(spark: SparkSession) -> None:
+    preprocessing = Preprocessing(word_ngrams=2, char_ngrams=(2, 3), stemmer="none", stop_words="none", hash_bits=12)
+    rows = spark.createDataFrame([(i, text) for i, text in enumerate(TEXTS)], "i int, text string")
+    made = with_terms(rows, preprocessing).select("i", "terms", bucket_numbers(F.col("terms")).alias("numbers")).collect()
+    assert {i: terms_of(text, preprocessing) for i, text in enumerate(TEXTS)} == {row["i"]: set(row["terms"]) for row in made}
+    assert all(len(set(row["terms"])) == len(row["terms"]) for row in made)
+    assert all(row["terms"] == [f"h:{number}" for number in row["numbers"]] for row in made)
+    names = preprocessing.buckets()
+    assert (len(names), names[0], names[4095]) == (4096, "h:0", "h:4095")
+
+
+def test_a_bucket_is_the_crc_32_of_a_term() -> None:
+    """0xCBF43926 is the check value of CRC-32 for these digits."""
+    assert hashed("123456789", 4) == "h:6"
+    assert hashed("123456789", 8) == f"h:{0x26}"
+    assert terms_of("123456789", Preprocessing(1, (0, 0), "none", "none", 8)) == {f"h:{0x26}", hashed("000000000", 8)}
+
+
+def test_spans_of_a_hashed_model_are_words_of_the_text() -> None:
+    place = {hashed(word, 10): i for i, word in enumerate(("awful", "film"))}
+    finder = SpanFinder(place, {"bad": np.array([2.0, -1.0])}, (0, 0), 10)
+    assert [span["text"] for span in finder.spans("An awful film", "bad")] == ["awful"]
 
 
 def test_any_character_alone_and_between_letters_gives_sparks_terms(spark: SparkSession) -> None:

@@ -126,7 +126,7 @@ def train_classifier(texts: DataFrame, plan: Plan, refit: bool = False, init: Cl
     priors = tuple(found.counts[name] / fitted_rows for name in labels)
     classifier = Classifier(PipelineModel(found.stages), labels, priors, max_length, preprocessing)
     return Training(
-        classifier, found.quality, _majority(found.quality, parts.train), found.settings, parts.rows, parts.dropped,
+        classifier, found.quality, majority(found.quality, parts.train), found.settings, parts.rows, parts.dropped,
         sum(parts.train.values()), fitted_rows, found.thresholds,
     )  # fmt: skip
 
@@ -180,7 +180,7 @@ def _predicted(scored: DataFrame, labels: Sequence[str], probabilities: Column) 
     return scored.withColumn("probabilities", probabilities).withColumn("predicted_label", F.element_at(names, best))
 
 
-def _majority(found: Quality, shares: Mapping[str, int]) -> Quality:
+def majority(found: Quality, shares: Mapping[str, int]) -> Quality:
     """The quality, on the rows of `found`, of always naming the most frequent label of `shares` with their probabilities."""
     rows = sum(shares.values())
     most_frequent = max(sorted(shares), key=lambda name: shares[name])

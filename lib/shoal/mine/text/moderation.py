@@ -79,7 +79,8 @@ def _span_finder(classifier: Classifier) -> Callable[[pd.Series, pd.Series], pd.
     stages: list[Any] = classifier.pipeline.stages
     present, weighted, _, model = stages
     weights = weights_by_label(classifier.labels, model.coefficientMatrix.toArray(), weighted.getScalingVec().toArray())
-    finder = SpanFinder({term: i for i, term in enumerate(present.vocabulary)}, weights, classifier.preprocessing.char_ngrams)
+    place, made = {term: i for i, term in enumerate(present.vocabulary)}, classifier.preprocessing
+    finder = SpanFinder(place, weights, made.char_ngrams, made.hash_bits)
 
     def find(texts: pd.Series, categories: pd.Series) -> pd.Series:
         return pd.Series([finder.spans(text, name) for text, name in zip(texts, categories, strict=True)])

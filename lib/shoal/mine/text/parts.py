@@ -41,12 +41,13 @@ class Plan:
     stemmer: str = "none"
     stop_words: str = "none"
     precisions: Sequence[float] = (0.95, 0.5)
+    hash_bits: int = 0
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How texts become terms."""
         shortest, longest = self.char_ngrams
-        return Preprocessing(self.word_ngrams, (int(shortest), int(longest)), self.stemmer, self.stop_words)
+        return Preprocessing(self.word_ngrams, (int(shortest), int(longest)), self.stemmer, self.stop_words, self.hash_bits)
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,16 @@ class Parts:
         return self.terms <= MAX_LOCAL_TERMS and len(self.train) * min(self.terms, plan.max_features) <= MAX_LOCAL_WEIGHTS
 
 
-def known_texts(texts: DataFrame, max_text_length: int) -> DataFrame:
-    """Columns text (shortened, never null), label (null where blank), key (what is held out together), is_blank."""
+def known_texts(texts: DataFrame, max_text_length: int, *kept: str) -> DataFrame:
+    """Columns text (shortened, never null), label (null where blank), key (what is held out together), is_blank; and those
+    `kept`."""
     label = F.trim("label")
     return texts.select(
         shortened(F.col("text"), max_text_length).alias(TEXT),
         F.when(label != "", label).alias("label"),
         F.coalesce("group", F.lower(F.trim("text"))).alias("key"),
         is_blank(F.col("text")).alias("is_blank"),
+        *kept,
     )
 
 

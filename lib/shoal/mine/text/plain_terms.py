@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from functools import cache
 
-from shoal.mine.text.rules import CHARACTER_NUMBER, CHARACTERS, EDITS, ENTITIES, Preprocessing
+from shoal.mine.text.rules import BUCKET, CHARACTER_NUMBER, CHARACTERS, EDITS, ENTITIES, Preprocessing
 
 _BLANK = re.compile(r"\S", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+")
@@ -43,7 +44,12 @@ def terms_of(text: str, preprocessing: Preprocessing) -> set[str]:
         for word in set(words):
             if not word.startswith("__"):
                 found.update(_sequences(f" {word} ", shortest, longest))
-    return found
+    return {hashed(term, preprocessing.hash_bits) for term in found} if preprocessing.hash_bits else found
+
+
+def hashed(term: str, bits: int) -> str:
+    """The bucket of a term, one of 2^bits."""
+    return BUCKET + str(zlib.crc32(term.encode("utf-8", "replace")) % (1 << bits))
 
 
 def edited(text: str) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 # Sequences of characters carry this mark, which no word has: "car" inside "scary" is not the word "car".
 CHARACTERS = "c:"
+# Hashed terms carry this one: "h:17" is bucket 17.
+BUCKET = "h:"
 # What stands for any link, mention and kind of emoticon. No other word begins with two underscores.
 LINK, MENTION, SMILE, FROWN, HEART = "__link__", "__mention__", "__smile__", "__frown__", "__heart__"
 ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&nbsp;": " "}
@@ -36,10 +38,16 @@ class Preprocessing:
 
     `word_ngrams`: the longest sequence of words; `char_ngrams`: the shortest and longest sequence of characters inside a word, with
     a blank at either end of it, none where the longest is 0. `stemmer`: porter (English) or none. `stop_words`: a language of
-    Spark's lists, or none.
+    Spark's lists, or none. `hash_bits`: 0, or a term is one of 2^hash_bits buckets (CRC-32 of its UTF-8), which needs no
+    dictionary.
     """
 
     word_ngrams: int
     char_ngrams: tuple[int, int]
     stemmer: str
     stop_words: str
+    hash_bits: int = 0
+
+    def buckets(self) -> list[str]:
+        """The names of all buckets in the order of their numbers; empty where terms are not hashed."""
+        return [f"{BUCKET}{number}" for number in range(1 << self.hash_bits)] if self.hash_bits else []

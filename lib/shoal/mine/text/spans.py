@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from shoal.arrays import Doubles
+from shoal.mine.text.plain_terms import hashed
 from shoal.mine.text.rules import CHARACTERS
 
 # Words that say most of why, a text and category.
@@ -27,10 +28,11 @@ class SpanFinder:
     Sent to the workers with the weights of the model's terms, 16 MB at most."""
 
     def __init__(
-        self, place: Mapping[str, int], weights: Mapping[str, Doubles], sizes: tuple[int, int]
+        self, place: Mapping[str, int], weights: Mapping[str, Doubles], sizes: tuple[int, int], hash_bits: int = 0
     ) -> None:
-        """`place`: term to column, `weights`: of each category a number per term, `sizes`: of sequences of characters."""
-        self.place, self.weights, self.sizes = place, weights, sizes
+        """`place`: term to column, `weights`: of each category a number per term, `sizes`: of sequences of characters; `hash_bits`:
+        see shoal.mine.text.rules."""
+        self.place, self.weights, self.sizes, self.hash_bits = place, weights, sizes, hash_bits
 
     def spans(self, text: str | None, category: str) -> list[dict[str, object]]:
         """The spans of a text, the heaviest first; none for a null text."""
@@ -46,6 +48,8 @@ class SpanFinder:
             terms |= {
                 CHARACTERS + padded[i : i + n] for n in range(shortest, longest + 1) for i in range(len(padded) - n + 1)
             }  # fmt: skip
+        if self.hash_bits:
+            terms = {hashed(term, self.hash_bits) for term in terms}
         # Sorted: a set has its order from the process, and the last digit of a sum from its order.
         places = sorted(self.place[term] for term in terms if term in self.place)
         return float(self.weights[category][places].sum())

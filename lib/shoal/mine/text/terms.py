@@ -13,7 +13,7 @@ from pyspark.ml.feature import StopWordsRemover
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from shoal.mine.text.rules import CHARACTER_NUMBER, CHARACTERS, EDITS, ENTITIES, Preprocessing
+from shoal.mine.text.rules import BUCKET, CHARACTER_NUMBER, CHARACTERS, EDITS, ENTITIES, Preprocessing
 
 TEXT, TERMS, WORDS = "text", "terms", "words"
 _NO_TERMS = "cast(array() AS array<string>)"
@@ -40,7 +40,16 @@ def with_terms(rows: DataFrame, preprocessing: Preprocessing) -> DataFrame:
     shortest, longest = preprocessing.char_ngrams
     if longest:
         found.append(_character_sequences(shortest, longest))
-    return words.select(*[column for column in rows.columns if column != TERMS], F.array_distinct(F.concat(*found)).alias(TERMS))
+    terms = F.concat(*found)
+    if preprocessing.hash_bits:
+        buckets = F.lit(1 << preprocessing.hash_bits)
+        terms = F.transform(terms, lambda term: F.concat(F.lit(BUCKET), (F.crc32(term) % buckets).cast("string")))
+    return words.select(*[column for column in rows.columns if column != TERMS], F.array_distinct(terms).alias(TERMS))
+
+
+def bucket_numbers(terms: Column) -> Column:
+    """The numbers of hashed terms (array of int)."""
+    return F.transform(terms, lambda term: F.substring(term, len(BUCKET) + 1, 10).cast("int"))
 
 
 def with_words(rows: DataFrame, preprocessing: Preprocessing) -> DataFrame:
