@@ -47,7 +47,7 @@ def measure(spark: SparkSession, name: str, texts: list[tuple[str, str]]) -> lis
             "what": f"{name}, epsilon {epsilon}", "ours": ours.macro_f1, "peer": pooled.macro_f1,
             "ratio": ours.macro_f1 - pooled.macro_f1,
             "unit": "macro-F1 (ratio: the difference)", "target": "-.02",
-            "note": f"{people} people of {len(found.sources)} sources, {found.training.fitted_rows} texts; {ours.rows} texts held out; "
+            "note": f"{people} people of {len(found.sources)} sources, {found.training.fitted_rows} texts; {ours.rows} held out; "
             f"noise multiplier {found.multiplier:.2f}; majority {found.training.baseline.macro_f1:.3f}; {seconds:.0f} s",
         })  # fmt: skip
     frame.unpersist()

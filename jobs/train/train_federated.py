@@ -22,7 +22,7 @@ from shoal.runner.command import run_job
 READS = ("silver.texts",)
 WRITES = (
     "ops.fed_rounds", "ops.model_metrics", "models:/shoal_federated_sentiment", "models:/shoal_federated_emotion",
-    "models:/shoal_federated_moderation", "models:/shoal_sentiment", "models:/shoal_emotion", "models:/shoal_moderation",
+    "models:/shoal_federated_moderation", "models:/shoal_sentiment", "models:/shoal_emotion",
 )  # fmt: skip
 SETTINGS = ("moderation", "train_sentiment")
 

@@ -216,6 +216,13 @@ class TrainFederatedConf(Section):
         """`--set epsilon=none` is what people write for null."""
         return None if value == "none" else value
 
+    @model_validator(mode="after")
+    def serves_what_can(self) -> TrainFederatedConf:
+        """Without thresholds moderate_items would allow everything."""
+        if self.serves and self.task == "moderation":
+            raise ValueError("serves with task moderation: a federated model has no thresholds to remove or review by; expected false")
+        return self
+
 
 class TextsConf(Section):
     """Texts as vectors: which representation, and how it is learned."""

@@ -1,8 +1,8 @@
 """Train a classifier of texts of several sources without pooling their rows.
 
-Each round a source's own tasks sum the clipped gradients of its units (a unit is whose contribution is bounded: a person or a text),
-add Gaussian noise to the sum, and only that sum reaches the driver, which merges those of all sources and takes a step. The merge weighs
-the mean of each source by its units. Round 0 releases counts of labels the same way: from them come the weights of labels.
+Each round a source's own tasks sum the clipped gradients of its units (a unit is whose contribution is bounded: a person, a text),
+add Gaussian noise to the sum, and only that sum reaches the driver, which merges those of all sources and takes a step. The merge
+weighs the mean of each source by its units. Round 0 releases counts of labels the same way: from them come the weights of labels.
 
 Terms are hashed: a dictionary of all sources' terms would name what one person alone has written, and document frequencies would
 count it. What the noise covers, and what it does not: docs/adr/0155.
