@@ -197,6 +197,7 @@ class TrainFederatedConf(Section):
     unit: Literal["author", "text"]
     epsilon: Optional[float] = Field(gt=0, le=1000)
     delta: Optional[float] = Field(gt=0, lt=0.1)
+    noise_at: Literal["source", "merge"]
     labels: list[str]
     min_units: int = Field(ge=1)
     serves: bool
@@ -220,7 +221,7 @@ class TrainFederatedConf(Section):
     def serves_what_can(self) -> TrainFederatedConf:
         """Without thresholds moderate_items would allow everything."""
         if self.serves and self.task == "moderation":
-            raise ValueError("serves with task moderation: a federated model has no thresholds to remove or review by; expected false")
+            raise ValueError("serves with task moderation: a federated model has no thresholds to act by; expected false")
         return self
 
 

@@ -35,8 +35,11 @@ def federated_task(task: str) -> str:
 
 def federation_of(conf: TrainFederatedConf) -> Federation:
     """The settings as the training takes them."""
-    names = ("epsilon", "delta", "rounds", "clip_norm", "learning_rate", "momentum", "class_weight_power", "min_units", "labels")
-    return Federation(**{name: getattr(conf, name) for name in names}, noise_seed=conf.noise_seed)
+    names = (
+        "epsilon", "delta", "rounds", "clip_norm", "learning_rate", "momentum", "class_weight_power", "min_units", "labels",
+        "noise_at", "noise_seed",
+    )  # fmt: skip
+    return Federation(**{name: getattr(conf, name) for name in names})
 
 
 def federated_plan(conf: TrainFederatedConf, shared: TrainSentimentConf) -> Plan:
@@ -89,6 +92,7 @@ def train_task_federated(
     drawn = lake.run.run_id if noise_of(conf) == "system" else noise_of(conf)
     params = {
         "as_of": as_of, "federated": True, "unit": conf.unit, "epsilon": found.epsilon, "delta": found.delta, "noise": drawn,
+        "noise_at": conf.noise_at,
         "sources": len(found.sources),
     }  # fmt: skip
     model = register_classifier(lake, name, texts.drop("source", "unit"), found.training, plan, params)
@@ -97,8 +101,8 @@ def train_task_federated(
     everywhere = found.epsilon_in(len(found.sources))
     lake.run.note(
         model_version=model.label, is_champion=model.is_champion, macro_f1=found.training.quality.macro_f1, epsilon=found.epsilon,
-        delta=found.delta, noise=noise_of(conf), noise_multiplier=found.multiplier, sources=len(found.sources),
-        people=sum(found.sources.values()), epsilon_of_a_person_in_all_sources=everywhere,
+        delta=found.delta, noise=noise_of(conf), noise_at=conf.noise_at, noise_multiplier=found.multiplier,
+        sources=len(found.sources), people=sum(found.sources.values()), epsilon_of_a_person_in_all_sources=everywhere,
         sources_left_out=len(found.left_out), rows_without_person=found.unnamed, model=model.folder,
     )  # fmt: skip
 
@@ -115,8 +119,8 @@ def round_rows(lake: Lake, found: FederatedTraining, conf: TrainFederatedConf, a
     kept = StructType([field for field in contract(TABLE).struct() if field.name != "run_id"])
     rows: list[tuple[Any, ...]] = [
         (as_of, conf.task, each.round, conf.source_column, each.source, conf.unit, each.rows, each.units,
-         conf.clip_norm if each.round else 1.0, each.clipped / each.units, each.norm, noise_of(conf), found.multiplier,
-         each.epsilon, found.delta, each.loss)
+         conf.clip_norm if each.round else 1.0, each.clipped / each.units, each.norm, noise_of(conf), conf.noise_at,
+         found.multiplier, each.epsilon, found.delta, each.loss)
         for each in found.updates
     ]  # fmt: skip
     return lake.spark.createDataFrame(rows, kept).coalesce(1)

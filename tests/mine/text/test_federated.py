@@ -91,6 +91,20 @@ def test_noise_is_drawn_by_source_and_round_and_epsilon_adds_up(frame: Callable[
     assert first.epsilon_in(2) == pytest.approx(epsilon_of(first.multiplier, 1e-3, 6), abs=1e-9)
 
 
+def test_noise_at_the_merge_is_added_once(frame: Callable[[Rows], DataFrame]) -> None:
+    """The sums that the driver sees are those of a training without noise, the model is not, and the promise is the same."""
+    texts, how = frame(made_rows()), replace(BARE, epsilon=2.0, delta=1e-3, noise_seed=7, noise_at="merge")
+    bare, noised = train_federated(texts, PLAN, BARE), train_federated(texts, PLAN, how)
+    assert [each.norm for each in noised.updates[:3]] == [each.norm for each in bare.updates[:3]]
+    moved = np.append(*learned_weights(noised)) - np.append(*learned_weights(bare))
+    # A step of 2 over all people: the deviation of the noise in each of 65 weights, within six standard errors.
+    deviation = 2.0 * noised.multiplier * how.clip_norm / sum(noised.sources.values())
+    assert abs(moved.std() / deviation - 1) < 6 / math.sqrt(2 * 65)
+    assert noised.updates[-1].epsilon == pytest.approx(2.0, abs=1e-6)
+    # Somebody in two sources is twice as long in the one sum.
+    assert noised.epsilon_in(2) == pytest.approx(epsilon_of(noised.multiplier / 2, 1e-3, 2), abs=1e-9)
+
+
 def test_the_noise_of_a_source_has_the_deviation_said() -> None:
     sums = pd.DataFrame(
         [["a", 3, 2, 1, 0.5, np.full(4000, 1.0).tobytes()], ["a", 5, 4, 0, 1.5, np.full(4000, 2.0).tobytes()]],

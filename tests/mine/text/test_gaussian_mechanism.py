@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import kstest, norm
 from shoal.mine.text.gaussian_mechanism import delta_of, epsilon_of, gaussian_noise, multiplier_for
 
-# Multiplier, rounds, delta, and epsilon by get_epsilon_gaussian of dp-accounting 0.6.0. Its PLDAccountant, composing the rounds one by one
-# (value_discretization_interval 1e-4), gives the same to 1.1e-8, and never less; prv-accountant 0.2.0 for the second and the last 3.73725, 2.05333.
+# Multiplier, rounds, delta, and epsilon by get_epsilon_gaussian of dp-accounting 0.6.0. Its PLDAccountant, composing round by round
+# (value_discretization_interval 1e-4), gives the same to 1.1e-8, and never less; prv-accountant 0.2.0 gives 3.73725 for the second
+# and 2.05333 for the last.
 ORACLE = [
     (1.0, 1, 1e-5, 4.377178095681137), (6.5, 41, 1e-4, 3.737249533975226), (20.0, 41, 1e-6, 1.3859992312581015),
     (0.5, 1, 1e-5, 9.997256146434315), (30.0, 101, 1e-7, 1.6163013015056298), (2.0, 2, 1e-3, 2.0533345596969963),

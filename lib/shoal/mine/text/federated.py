@@ -1,8 +1,9 @@
 """Train a classifier of texts of several sources without pooling their rows.
 
 Each round a source's own tasks sum the clipped gradients of its units (a unit is whose contribution is bounded: a person, a text),
-add Gaussian noise to the sum, and only that sum reaches the driver, which merges those of all sources and takes a step. The merge
-weighs the mean of each source by its units. Round 0 releases counts of labels the same way: from them come the weights of labels.
+add Gaussian noise to the sum, and only that sum reaches the driver, which merges those of all sources and takes a step; where the
+driver is trusted the noise is added there, once. The merge weighs the mean of each source by its units. Round 0 releases counts of
+labels the same way: from them come the weights of labels.
 
 Terms are hashed: a dictionary of all sources' terms would name what one person alone has written, and document frequencies would
 count it. What the noise covers, and what it does not: docs/adr/0155.
@@ -40,6 +41,7 @@ BLOCK_ROWS = 50_000
 # Delta where none is given: below one in so many units, or it would allow to publish a unit's texts whole.
 DELTA_POWER = 1.1
 
+SOURCE, MERGE = "source", "merge"
 _PACKED = "source string, sizes binary, columns binary, units binary, target binary"
 _SUMS = "source string, rows bigint, units bigint, clipped bigint, loss double, total binary"
 _SUM_COLUMNS = ("source", "rows", "units", "clipped", "loss", "total")
@@ -47,8 +49,9 @@ _SUM_COLUMNS = ("source", "rows", "units", "clipped", "loss", "total")
 
 @dataclass(frozen=True)
 class Federation:
-    """How to train. `epsilon` None: no noise. `delta` None: 1 / units ** DELTA_POWER. `min_units`: a source with fewer takes no
-    part. `labels`: those to learn; empty: all that occur. `noise_seed`: for tests only."""
+    """How to train. `epsilon` None: no noise. `delta` None: 1 / units ** DELTA_POWER. `min_units`: a source with fewer is left out.
+    `labels`: those to learn; empty: all that occur. `noise_at`: SOURCE, the tasks of a source add noise to its own sum, or MERGE,
+    the driver adds it to the sum of all. `noise_seed`: for tests only."""
 
     epsilon: float | None
     delta: float | None
@@ -59,6 +62,7 @@ class Federation:
     class_weight_power: float
     min_units: int
     labels: Sequence[str] = ()
+    noise_at: str = "source"
     noise_seed: int | None = None
     block_rows: int = BLOCK_ROWS
 
@@ -91,12 +95,15 @@ class FederatedTraining:
     multiplier: float
     epsilon: float | None
     delta: float | None
+    noise_at: str
 
     def epsilon_in(self, sources: int) -> float | None:
         """The epsilon of a person whose texts are in so many sources: each spends its own."""
         if self.epsilon is None or self.delta is None:
             return None
-        return epsilon_of(self.multiplier / math.sqrt(sources), self.delta, len({each.round for each in self.updates}))
+        # Into one sum that gets noise once such a person adds so many vectors, each as long as the bound.
+        share = self.multiplier / (math.sqrt(sources) if self.noise_at == SOURCE else sources)
+        return epsilon_of(share, self.delta, len({each.round for each in self.updates}))
 
 
 def train_federated(texts: DataFrame, plan: Plan, how: Federation) -> FederatedTraining:
@@ -145,7 +152,9 @@ def train_federated(texts: DataFrame, plan: Plan, how: Federation) -> FederatedT
         classifier, judged, majority(judged, dict(zip(labels, fitted.shares, strict=True))), settings, sum(counts.values()),
         sum(found[name][0] for name in left_out) + unnamed, rows, rows, {},
     )  # fmt: skip
-    return FederatedTraining(training, fitted.updates, kept, left_out, unnamed, fitted.multiplier, how.epsilon, fitted.delta)
+    return FederatedTraining(
+        training, fitted.updates, kept, left_out, unnamed, fitted.multiplier, how.epsilon, fitted.delta, how.noise_at
+    )
 
 
 def source_sizes(learned: DataFrame) -> dict[str | None, tuple[int, int]]:
@@ -213,8 +222,7 @@ class _Fitted:
 
 
 def _rounds(blocks: DataFrame, kept: dict[str, int], labels: Sequence[str], buckets: int, how: Federation) -> _Fitted:
-    """All rounds. A step goes against the merged gradient, with momentum; the result is the mean of the second half's models, in
-    which noise partly cancels."""
+    """All rounds. A step goes against the merged gradient, with momentum; the last one gives the model."""
     units = sum(kept.values())
     multiplier, delta = 0.0, None
     if how.epsilon is not None:
@@ -226,7 +234,7 @@ def _rounds(blocks: DataFrame, kept: dict[str, int], labels: Sequence[str], buck
         """The merged sum of a round: of all sources, in the order of their names."""
         noise = multiplier * bound
         spent = None if delta is None else epsilon_of(multiplier, delta, number + 1)
-        rows = _release(blocks, step, buckets, noise, how.noise_seed, number)
+        rows = _release(blocks, step, buckets, noise if how.noise_at == SOURCE else 0.0, how.noise_seed, number)
         totals = []
         for row in rows:
             total = np.frombuffer(row["total"], np.float64).reshape(shape)
@@ -234,7 +242,11 @@ def _rounds(blocks: DataFrame, kept: dict[str, int], labels: Sequence[str], buck
             loss = row["loss"] / row["rows"] if number else None
             norm = float(np.linalg.norm(total)) / row["units"]
             updates.append(Update(number, row["source"], row["rows"], row["units"], row["clipped"], loss, norm, spent))
-        return np.asarray(sum(totals))
+        merged = np.asarray(sum(totals))
+        if how.noise_at == MERGE:
+            seeds = None if how.noise_seed is None else (how.noise_seed, number)
+            merged = merged + gaussian_noise(merged.size, noise, seeds).reshape(shape)
+        return merged
 
     counts = released(0, partial(clipped_label_counts, labels=len(labels)), 1.0, (len(labels),))
     shares = np.maximum(counts, 1.0)
@@ -242,14 +254,11 @@ def _rounds(blocks: DataFrame, kept: dict[str, int], labels: Sequence[str], buck
     # Their mean over the rows is 1, so that the bound means the same for any balance of labels.
     weights *= shares.sum() / (weights * shares).sum()
     shape = (1 if len(labels) == 2 else len(labels), buckets + 1)
-    parameters, velocity, average, averaged = np.zeros(shape), np.zeros(shape), np.zeros(shape), 0
+    parameters, velocity = np.zeros(shape), np.zeros(shape)
     for number in range(1, how.rounds + 1):
         step = partial(clipped_gradients, parameters=parameters, label_weights=weights, clip_norm=how.clip_norm)
         velocity = how.momentum * velocity + released(number, step, how.clip_norm, shape) / units
         parameters = parameters - how.learning_rate * velocity
-        if number > how.rounds // 2:
-            average, averaged = average + parameters, averaged + 1
-    parameters = average / averaged
     intercepts = parameters[:, -1]
     priors = softmax(np.append(0.0, intercepts) if len(labels) == 2 else intercepts)
     rows = [max(1, round(float(share))) for share in shares]
