@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -268,7 +269,7 @@ def _rounds(blocks: DataFrame, kept: dict[str, int], labels: Sequence[str], buck
 
 def _release(
     blocks: DataFrame, step: Callable[[Block], UnitSums], buckets: int, noise: float, seed: int | None, number: int
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     """The sources' noised sums of a round, a row a source in the order of their names; collects no more. Tasks sum the blocks of a
     source and add noise before anything reaches the driver."""
     sums = blocks.mapInPandas(partial(_block_sums, step=step, buckets=buckets), _SUMS)

@@ -66,8 +66,8 @@ def _load(place: Path, task: str, version: str) -> Model:
         made = "makes stems or leaves out stop words, which only Spark does"
         return Unscorable(f"{version} {made}; train {task} with stemmer=none and stop_words=none, and publish again")
     classifier = load_plain_classifier(place)
-    made = classifier.description.preprocessing
-    finder = SpanFinder(classifier.place, classifier.term_weights(), made.char_ngrams, made.hash_bits)
+    terms = classifier.description.preprocessing
+    finder = SpanFinder(classifier.place, classifier.term_weights(), terms.char_ngrams, terms.hash_bits)
     classifier.probabilities("good")
     return TextModel(classifier, version, finder)
 
