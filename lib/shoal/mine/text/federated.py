@@ -31,7 +31,8 @@ from shoal.mine.text.clipped_updates import Block, UnitSums, block_of, clipped_g
 from shoal.mine.text.gaussian_mechanism import epsilon_of, gaussian_noise, multiplier_for
 from shoal.mine.text.linear import Weights, as_model
 from shoal.mine.text.metrics import label_index
-from shoal.mine.text.parts import Plan, is_drawn, known_texts, label_counts, usable
+from shoal.mine.text.parts import Plan, known_texts, label_counts, usable
+from shoal.mine.text.split import is_held_out
 from shoal.mine.text.terms import TERMS, bucket_numbers, with_terms
 
 # The driver keeps a round's update of every source: so many sources, and numbers in all of them (400 MB).
@@ -125,7 +126,9 @@ def train_federated(texts: DataFrame, plan: Plan, how: Federation) -> FederatedT
         if len(counts) < 2:
             raise InputError(f"labels {', '.join(how.labels)}: {len(counts)} of them occur; expected at least two")
     labels = tuple(sorted(counts))
-    learned = usable(known).where(F.col("label").isin(*labels) & ~is_drawn(plan.test_ratio, plan.seed, "test", counts))
+    # By the row alone: that rows of rare labels are never held out would let one person's rows decide about those of others.
+    is_test = is_held_out(F.col("key"), plan.test_ratio, plan.seed, "test")
+    learned = usable(known).where(F.col("label").isin(*labels) & ~is_test)
     found = source_sizes(learned)
     kept = {name: units for name, (_, units) in found.items() if name is not None and units >= how.min_units}
     left_out = {name: units for name, (_, units) in found.items() if name is not None and units < how.min_units}
