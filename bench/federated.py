@@ -92,11 +92,4 @@ def tweets() -> list[tuple[str, str]]:
         return [(row["tweet"], ("hate", "offensive", "neither")[int(row["class"])]) for row in csv.DictReader(file)]
 
 
-def sentences() -> list[tuple[str, str]]:
-    """Sentences of movie reviews, positive where their mean rating is above 0."""
-    lines = (FOLDER / "vader" / "movieReviewSnippets_GroundTruth.txt").read_text(encoding="utf-8", errors="replace").split("\n")
-    found = [line.rstrip("\r").split("\t", 2) for line in lines if line.strip()]
-    return [(text, "positive" if float(rating) > 0 else "negative") for _, rating, text in found]
-
-
-SETS = {"SMS": messages, "tweets": tweets, "movie snippets": sentences}
+SETS = {"SMS": messages, "tweets": tweets}
