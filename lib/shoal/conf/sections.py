@@ -131,6 +131,7 @@ class ContentConf(Section):
     max_terms: int = Field(ge=1, le=16_000)
     min_items: int = Field(ge=1)
     l2: PositiveFloat
+    vector_weight: float = Field(ge=0, le=1000)
 
 
 class EvaluateRecommenderConf(SearchConf):
@@ -222,6 +223,18 @@ class ImagesConf(Section):
     max_pixels: int = Field(ge=1, le=500_000_000)
     max_file_bytes: int = Field(ge=1)
     test_ratio: float = Field(gt=0, lt=1)
+    seed: int
+
+
+class ItemVectorsConf(Section):
+    """One vector an item from its texts, its picture and the graph around it."""
+
+    size: int = Field(ge=8, le=512, multiple_of=8)
+    text_weight: float = Field(ge=0, le=100)
+    image_weight: float = Field(ge=0, le=100)
+    graph_weight: float = Field(ge=0, le=100)
+    graph_rounds: int = Field(ge=1, le=5)
+    max_history: int = Field(ge=1, le=100_000)
     seed: int
 
 
@@ -344,7 +357,7 @@ class SimilarConf(Section):
     max_history: int = Field(ge=1, le=100_000)
     max_catalogue: int = Field(ge=1, le=1_000_000)
     max_term_share: float = Field(gt=0, le=1)
-    vectors: list[Literal["text", "word2vec", "image", "price"]]
+    vectors: list[Literal["text", "word2vec", "image", "price", "multimodal"]]
     exact_items: int = Field(ge=0, le=1_000_000)
     hash_bands: int = Field(ge=1, le=256)
     hash_bucket: int = Field(ge=10, le=10_000)
@@ -571,6 +584,7 @@ class Settings(Section):
     train_sentiment: TrainSentimentConf
     texts: TextsConf
     images: ImagesConf
+    item_vectors: ItemVectorsConf
     near_duplicates: NearDuplicatesConf
     conversations: ConversationsConf
     topics: TopicsConf
