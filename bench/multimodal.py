@@ -37,6 +37,7 @@ from shoal.recommend.candidates.content import (
     fit_mapping,
     with_vector_terms,
 )
+from shoal.recommend.candidates.item_vectors import named_vectors
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.protocol.metrics import mean_metrics, user_metrics
 from shoal.recommend.ranking.top_k import rank_top_k
@@ -48,7 +49,7 @@ from shoal.simulate.world import DEMO_AS_OF, WorldConf
 WORLD = WorldConf(users=1_000, items=800, events=30_000, texts=2_000)
 NEW_SHARE, MISSING, K, SIDE = 0.2, 0.5, 10, 64
 PARTS = ("text", "image", "graph")
-SETS: tuple[tuple[str, ...], ...] = (("text",), ("image",), ("graph",), ("text", "image"), ("text", "graph"), PARTS)
+SETS: tuple[tuple[str, ...], ...] = (("text",), ("image",), ("graph",), ("around",), ("text", "image"), ("text", "graph"), PARTS)
 # Of ALS and of the regression from parts alone, whose rows have length VECTOR_WEIGHT.
 ALS = AlsSettings("implicit", 32, 0.1, 0.5, 8, 7)
 VECTOR_WEIGHT, L2 = 10.0, 100.0
@@ -130,8 +131,10 @@ def ask(spark: SparkSession, root: Path, patchy: bool) -> Asked:
 
 def of_parts(vectors: DataFrame, parts: Sequence[str]) -> DataFrame:
     """item_id, vector: the named parts one behind the other, of length 1 each; without the items that have none of them."""
-    has = reduce(lambda a, b: a | b, [F.array_contains("parts", name) for name in parts])
-    return vectors.where(has).select("item_id", F.concat(*[F.col(f"{name}_vector") for name in parts]).alias("vector"))
+    has = reduce(lambda a, b: a | b, [F.exists(f"{name}_vector", lambda x: x != 0) for name in parts])
+    found = named_vectors(vectors.where(has), parts)
+    assert found is not None
+    return found
 
 
 def factors_of_parts(asked: Asked, parts: Sequence[str]) -> DataFrame:
@@ -141,7 +144,7 @@ def factors_of_parts(asked: Asked, parts: Sequence[str]) -> DataFrame:
         "item_id", F.array().cast("array<int>").alias("terms"), F.array().cast("array<float>").alias("weights")
     )
     content = with_vector_terms(nothing, of_parts(asked.vectors, parts), settings).persist()
-    mapping = fit_mapping(content, asked.als.item_factors, settings, 64 * len(parts))
+    mapping = fit_mapping(content, asked.als.item_factors, settings, load().item_vectors.size * len(parts))
     return as_factors(content, mapping).join(asked.new, "item_id")
 
 
@@ -177,10 +180,9 @@ def run(spark: SparkSession) -> list[dict[str, Any]]:
             factors = {"+".join(parts): factors_of_parts(asked, parts) for parts in SETS}
             plain = content_settings(load().content)
             factors["terms"] = content_factors(asked.items, asked.als.item_factors, plain).join(asked.new, "item_id")
-            for weight in (3.0, 10.0, 30.0):
-                longer = ContentSettings(plain.max_terms, plain.min_items, plain.l2, weight)
-                made = content_factors(asked.items, asked.als.item_factors, longer, asked.vectors)
-                factors[f"terms and vector, weight {weight:g}"] = made.join(asked.new, "item_id")
+            for parts in (("text",), ("image",), ("graph",), PARTS, ("around",)):
+                made = content_factors(asked.items, asked.als.item_factors, plain, named_vectors(asked.vectors, parts))
+                factors[f"terms with {'+'.join(parts)}"] = made.join(asked.new, "item_id")
             found = ndcg(asked, factors)
             shares = {"+".join(parts): topic_share(asked, parts) for parts in SETS}
             for name, value in found.items():

@@ -88,15 +88,17 @@ def run(lake: Lake, conf: ItemVectorsConf, as_of: date) -> None:
         images = image_part(lake, items, conf)
         if images is not None:
             image_version, parts[IMAGE] = images[0], directions(keep(images[1]), keep)
+        around = None
         events = lake.read_if_exists("silver.interactions", before=as_of)
         if events is not None:
-            around = GraphVectorSettings(conf.size, conf.graph_rounds, conf.max_history, conf.seed)
-            parts[GRAPH] = directions(keep(graph_vectors(preferences(events), items, around, keep)), keep)
+            settings = GraphVectorSettings(conf.size, conf.graph_rounds, conf.max_history, conf.seed)
+            graph, around = (directions(keep(r), keep) for r in graph_vectors(preferences(events), items, settings, keep))
+            parts[GRAPH] = graph
         weights = {TEXT: conf.text_weight, IMAGE: conf.image_weight, GRAPH: conf.graph_weight}
         digest = hashlib.sha256(json.dumps(conf.model_dump(mode="json")).encode()).hexdigest()[:8]
         marks = {"text_version": text_version, "image_version": image_version, "model_version": digest}
         lake.run.note(**{name: value for name, value in marks.items() if value is not None})
-        rows = item_vectors(items, parts, weights, conf.size)
+        rows = item_vectors(items, parts, weights, conf.size, around)
         rows = rows.withColumns({name: F.lit(value).cast("string") for name, value in marks.items()})
         # A row an item, whose id is the key of silver.items; each part is a group by item.
         lake.replace("features.item_vectors", rows, on=as_of, unique=True)

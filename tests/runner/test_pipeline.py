@@ -122,7 +122,6 @@ def test_every_stage_succeeds_and_is_in_the_log(spark: SparkSession, built: Buil
 def test_a_job_reads_and_writes_what_it_declares(spark: SparkSession, built: Built) -> None:
     # Which job waits for which comes from there. Snapshots are carried forward, and places explored, in larger lakes or on request.
     optional = {("build_users", "features.users"), ("build_items", "features.items"), ("build_recommendations", "gold.bandit_arms"),
-                ("build_recommendations", "features.item_vectors"),
                 ("find_communities", "gold.communities"), ("find_segments", "gold.segments")}  # fmt: skip
     existing = {name for name in contract_names() if built.lake(spark).exists(name)}
     for step in built.steps:

@@ -131,6 +131,7 @@ class ContentConf(Section):
     max_terms: int = Field(ge=1, le=16_000)
     min_items: int = Field(ge=1)
     l2: PositiveFloat
+    vectors: list[Literal["text", "image", "graph", "around"]]
     vector_weight: float = Field(ge=0, le=1000)
 
 

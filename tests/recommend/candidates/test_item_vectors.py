@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from shoal.recommend.candidates.content import ContentSettings, content_factors, with_vector_terms
-from shoal.recommend.candidates.graph_vectors import GraphVectorSettings, graph_vectors
+from shoal.recommend.candidates.graph_vectors import GraphVectorSettings, around_vectors, graph_vectors
 from shoal.recommend.candidates.item_vectors import item_vectors
 from shoal.recommend.candidates.projection import projected, signs
 from shoal.recommend.ranking.caching import caching
@@ -49,26 +49,41 @@ def test_items_of_the_same_people_are_alike_and_a_new_one_is_like_its_owners(spa
     about += [("n0", "carl", None), ("n1", "anna", ["hat", "unheard"]), ("n2", None, ["sea"])]
     items = spark.createDataFrame(about, "item_id string, owner_id string, hashtags array<string>")
     with caching() as keep:
-        rows = graph_vectors(met, items, GraphVectorSettings(16, 2, 100, 7), keep).collect()
-    found = {row["item_id"]: np.array(row["features"], np.float64) for row in rows}
+        graph, around = graph_vectors(met, items, GraphVectorSettings(16, 2, 100, 7), keep)
+        found = {row["item_id"]: np.array(row["features"], np.float64) for row in graph.collect()}
+        near = {row["item_id"]: np.array(row["features"], np.float64) for row in around.collect()}
     assert set(found) == {*"abcxyz", "n1", "n2"}
     # Two groups, less their mean: opposite directions.
     assert found["a"] @ found["b"] == pytest.approx(1, abs=1e-5) and found["a"] @ found["x"] == pytest.approx(-1, abs=1e-5)
     # anna's are ships, the hashtag's are hats: half of each. Sea is the same tag.
     assert found["n1"] == pytest.approx(np.zeros(16), abs=1e-5) and found["n2"] == pytest.approx(found["c"], abs=1e-5)
+    # c is the only one with its hashtag, and nobody's.
+    assert set(near) == {*"abxyz", "n1", "n2"}
+    assert near["a"] == pytest.approx(found["b"], abs=1e-5) and near["n2"] == pytest.approx(found["c"], abs=1e-5)
+
+
+def test_what_is_around_a_met_item_is_without_itself(spark: SparkSession) -> None:
+    about = [("a", "o", ["t"]), ("b", "o", None), ("c", None, ["t", "T"]), ("alone", "p", None), ("new", "o", ["t"])]
+    about.append(("bare", None, None))
+    items = spark.createDataFrame(about, "item_id string, owner_id string, hashtags array<string>")
+    vectors = spark.createDataFrame([("a", [6.0, 0.0]), ("b", [0.0, 2.0]), ("c", [4.0, 4.0]), ("alone", [1.0, 1.0])], VECTORS)
+    found = {row["item_id"]: row["features"] for row in around_vectors(items, vectors).collect()}
+    # a: b of its owner, c of its hashtag. new: (a + b) / 2 = (3, 1) and (a + c) / 2 = (5, 2).
+    assert found == {"a": [2.0, 3.0], "b": [6.0, 0.0], "c": [6.0, 0.0], "new": [4.0, 1.5]}
 
 
 def test_the_vector_of_all_parts_by_hand(spark: SparkSession) -> None:
     items = spark.createDataFrame([("a",), ("b",), ("none",)], "item_id string")
     texts = spark.createDataFrame([("a", [0.6, 0.8]), ("b", [0.0, 1.0]), ("gone", [1.0, 0.0])], VECTORS)
     graph = spark.createDataFrame([("a", [-1.0, 0.0])], VECTORS)
-    rows = item_vectors(items, {"text": texts, "graph": graph}, {"text": 3.0, "image": 5.0, "graph": 1.0}, 2).collect()
+    rows = item_vectors(items, {"text": texts, "graph": graph}, {"text": 3.0, "image": 5.0, "graph": 1.0}, 2, graph).collect()
     found = {row["item_id"]: row for row in rows}
     assert {item: row["parts"] for item, row in found.items()} == {"a": ["text", "graph"], "b": ["text"], "none": []}
     # a: text weighs 3 of 4, graph 1 of 4; b has text only.
     assert found["a"]["vector"] == pytest.approx([0.75**0.5 * 0.6, 0.75**0.5 * 0.8, 0, 0, -0.5, 0])
     assert found["b"]["vector"] == pytest.approx([0, 1, 0, 0, 0, 0]) and found["none"]["vector"] == [0.0] * 6
     assert found["a"]["graph_vector"] == [-1.0, 0.0] and found["a"]["image_vector"] == [0.0, 0.0]
+    assert found["a"]["around_vector"] == [-1.0, 0.0] and found["b"]["around_vector"] == [0.0, 0.0]
 
 
 def test_numbers_of_a_vector_are_further_terms(spark: SparkSession) -> None:

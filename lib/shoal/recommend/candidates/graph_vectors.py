@@ -33,18 +33,19 @@ class GraphVectorSettings:
     seed: int
 
 
-def graph_vectors(met: DataFrame, items: DataFrame, settings: GraphVectorSettings, keep: Keep) -> DataFrame:
-    """One row per item of `items` that a user has met, or whose owner or hashtag has such an item: item_id, features.
+def graph_vectors(met: DataFrame, items: DataFrame, settings: GraphVectorSettings, keep: Keep) -> tuple[DataFrame, DataFrame]:
+    """Two frames of item_id, features. The first: every item of `items` that a user has met, or that has a row in the second. The
+    second, around: every item whose owner or hashtag has another item that a user has met, by these (see `around_vectors`).
 
-    `met`: preferences; `items`: item_id, owner_id, hashtags. Each vector has length 1, without what all have in common. An item
-    that nobody has met is the mean of its owner's and its hashtags' items. Cost: 2 x rounds shuffles of the preferences with a
-    vector each.
+    `met`: preferences; `items`: item_id, owner_id, hashtags. Vectors of met items have length 1, without what all have in common;
+    an item that nobody has met has that of the second frame in the first too. Cost: 2 x rounds shuffles of the preferences with a
+    vector each, three of the items' owners and hashtags.
     """
     placed = with_places(met, settings.max_history).select("user_id", "item_id")
     placed = keep(placed.join(items.select("item_id"), "item_id", "left_semi"))
     vectors = keep(met_vectors(placed, settings, keep))
-    new = items.join(vectors.select("item_id"), "item_id", "left_anti")
-    return vectors.unionByName(_by_owner_and_tags(new, items, vectors))
+    around = keep(around_vectors(items, vectors))
+    return vectors.unionByName(around.join(vectors.select("item_id"), "item_id", "left_anti")), around
 
 
 def met_vectors(placed: DataFrame, settings: GraphVectorSettings, keep: Keep) -> DataFrame:
@@ -72,10 +73,17 @@ def _with_signs(placed: DataFrame, settings: GraphVectorSettings) -> DataFrame:
     return placed.join(counts.mapInArrow(made, "user_id string, features array<float>"), "user_id")
 
 
-def _by_owner_and_tags(new: DataFrame, items: DataFrame, vectors: DataFrame) -> DataFrame:
-    """Of `new` those with an owner or a hashtag that a row of `vectors` has: the mean over these of the mean of their items."""
-    known = mean_by(_places(items).join(vectors, "item_id"), "place")
-    return mean_by(_places(new).join(known, "place"), "item_id")
+def around_vectors(items: DataFrame, vectors: DataFrame) -> DataFrame:
+    """item_id, features of `items` (item_id, owner_id, hashtags): the mean, over the item's owner and its hashtags, of the mean of
+    their items in `vectors` (item_id, features) without the item itself. So a met item has what it had as a new one, and what is
+    learned on met items holds for new ones. Who has no such place has no row."""
+    places = _places(items)
+    own = vectors.withColumnRenamed("features", "_own")
+    counts = places.join(own, "item_id").groupBy("place").agg(F.count(F.lit(1)).alias("_items"))
+    means = mean_by(places.join(vectors, "item_id"), "place").join(counts, "place")
+    each = places.join(means, "place").join(own, "item_id", "left").where("_own is null or _items > 1")
+    others = F.zip_with("features", "_own", lambda mean, x: ((F.col("_items") * mean - x) / (F.col("_items") - 1)).cast("float"))
+    return mean_by(each.withColumn("features", F.when(F.col("_own").isNull(), F.col("features")).otherwise(others)), "item_id")
 
 
 def _places(items: DataFrame) -> DataFrame:

@@ -24,7 +24,7 @@ from shoal.recommend.ranking.top_k import rank_top_k
 @dataclass(frozen=True)
 class ServingModel:
     """What personal lists need: the artifact, ALS' factors as frames, the settings of content; `user_batch_size`: users scored at
-    once; `vectors`: the day's features.item_vectors, None where content.vector_weight asks for none."""
+    once; `vectors`: item_id, vector, what else is known of items (content.vectors), None for nothing."""
 
     recommender: Recommender
     als: AlsModel
