@@ -3,7 +3,7 @@
 A simulated world is made, with a picture an item. A fifth of its items (by a hash) is new: their events, and the texts about them,
 are taken away. Then build_texts, build_images and build_item_vectors run as they do in a lake. What is asked of each set of parts:
 
-- NDCG@10 of the new items for the users who met one of them later, where only new items are ranked: a ridge regression from the
+- NDCG@10 of the new items for the users who have met one of them, where only new items are ranked: a ridge regression from the
   parts to the factors of ALS (docs/adr/0042), here without terms
 - the share of the ten nearest of a new item, among all items, that have its planted topic; an item without a part has none right
 
