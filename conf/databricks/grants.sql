@@ -230,6 +230,10 @@ ALTER TABLE `shoal`.`features`.`authors` ALTER COLUMN `author_id` SET MASK `shoa
 ALTER TABLE `shoal`.`features`.`edges` ALTER COLUMN `src_id` SET MASK `shoal`.`ops`.`mask_string`;
 ALTER TABLE `shoal`.`features`.`edges` ALTER COLUMN `dst_id` SET MASK `shoal`.`ops`.`mask_string`;
 
+-- features.item_vectors
+ALTER TABLE `shoal`.`features`.`item_vectors` ALTER COLUMN `text_vector` SET MASK `shoal`.`ops`.`mask_array_float`;
+ALTER TABLE `shoal`.`features`.`item_vectors` ALTER COLUMN `vector` SET MASK `shoal`.`ops`.`mask_array_float`;
+
 -- features.posts
 ALTER TABLE `shoal`.`features`.`posts` ALTER COLUMN `author_id` SET MASK `shoal`.`ops`.`mask_string`;
 

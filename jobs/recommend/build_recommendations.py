@@ -5,6 +5,7 @@ Reads:  silver.interactions    events up to as_of
         silver.users, silver.follows, silver.texts, silver.profiles   more users, whom they follow, their profile groups
         silver.blocks, silver.moderation, gold.moderation             what is not to be listed
         gold.communities       the day's
+        features.item_vectors  the day's, where content.vectors asks for them
         gold.bandit_arms       of the last day before as_of, where places are explored (recommend.explore)
         and the champion of the registered model `shoal_recommender`; all but events and champion where they exist
 Writes: gold.recommendations   one row per user and rank; replaces as_of, or, with recommend.users, these users' rows of it
@@ -33,6 +34,7 @@ from shoal.lake.lake import Lake
 from shoal.models.decisions import read_decisions
 from shoal.models.recommender import load_champion
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings
+from shoal.recommend.candidates.item_vectors import named_vectors
 from shoal.recommend.candidates.personal import ServingModel
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.candidates.sources import Fallback, list_candidates
@@ -46,7 +48,8 @@ from shoal.runner.command import run_job
 
 READS = (
     "silver.interactions", "silver.items", "silver.users", "silver.follows", "silver.texts", "silver.blocks", "silver.moderation",
-    "silver.profiles", "gold.moderation", "gold.communities", "gold.bandit_arms", "models:/shoal_recommender",
+    "silver.profiles", "gold.moderation", "gold.communities", "gold.bandit_arms", "features.item_vectors",
+    "models:/shoal_recommender",
 )  # fmt: skip
 WRITES = ("gold.recommendations",)
 SETTINGS = ("content", "features", "train_recommender")
@@ -110,7 +113,9 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     follows = lake.read_if_exists("silver.follows", before=as_of)
     optional += [read_decisions(lake, as_of), follows]
     weights = others.train_recommender.event_weights
-    model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size)
+    described = lake.read_if_exists("features.item_vectors", on=as_of) if others.content.vectors else None
+    vectors = None if described is None else named_vectors(described, others.content.vectors)
+    model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size, vectors)
     spec = champion.trained
     communities = lake.read_if_exists("gold.communities", on=as_of)
     groups = Groups(

@@ -7,10 +7,12 @@ Reads:  silver.interactions   events up to as_of
         features.texts        vectors of what is written about them (silver.texts) and, by features.text_terms, in them, where the
                               tables exist and have such a text
         features.images       vectors of their pictures, where the table exists
+        features.item_vectors   the day's vectors of texts, picture and graph together, where the table exists
 Writes: gold.similar_items    one row per item, kind and rank; replaces as_of. Items that share no user with another have those
                               whose words, categories and hashtags are most like theirs (kind: content). Every item with words, a
-                              picture or a price, met or not, has those of the most like vectors (kinds: text, image, price). In
-                              place of text, where features.texts has no text about an item: the kind word2vec, of their own words
+                              picture or a price, met or not, has those of the most like vectors (kinds: text, image, price,
+                              multimodal). In place of text, where features.texts has no text about an item: the kind
+                              word2vec, of their own words
         gold.similar_users    one row per user and rank; replaces as_of
 """
 
@@ -22,6 +24,7 @@ from datetime import date
 from functools import reduce
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from shoal.conf.sections import SimilarConf
 from shoal.errors import SkippedError
 from shoal.lake.lake import Lake
@@ -44,7 +47,7 @@ from shoal.recommend.ranking.rules import removed_items, without_items
 from shoal.runner.command import run_job
 
 READS = ("silver.interactions", "silver.items", "silver.texts", "features.texts", "features.text_terms", "features.images",
-         "silver.moderation", "gold.moderation")  # fmt: skip
+         "features.item_vectors", "silver.moderation", "gold.moderation")  # fmt: skip
 WRITES = ("gold.similar_items", "gold.similar_users")
 SETTINGS = ("content", "recommend", "texts")
 LOG = logging.getLogger(__name__)
@@ -79,6 +82,10 @@ def similar_by_description(
     images = lake.read_if_exists("features.images") if "image" in conf.vectors else None
     pictures = None if images is None else picture_vectors(images.join(items.select("item_id"), "item_id", "left_semi"))
     vectors = item_vectors(items, content, pictures, conf, settings)
+    together = lake.read_if_exists("features.item_vectors", on=as_of) if "multimodal" in conf.vectors else None
+    if together is not None:
+        kept = together.join(items.select("item_id"), "item_id", "left_semi")
+        vectors["multimodal"] = kept.select("item_id", F.col("vector").alias("features"))
     found += [] if by_text is None else [by_text]
     return found + neighbours_by_vectors(vectors, vector_settings(conf, others.recommend.user_batch_size), keep)
 

@@ -5,6 +5,7 @@ Reads:  silver.interactions   events up to as_of
         silver.moderation     items that moderators have removed, where the table exists
         gold.moderation       items that the moderation model removes, where the table exists
         silver.blocks         users who have blocked an item's owner, where the table exists
+        features.item_vectors  the day's, where content.vectors asks for them
         and the champion of the registered model `shoal_recommender`
 Writes: gold.item_audiences   one row per item and rank; replaces as_of
 
@@ -22,6 +23,7 @@ from shoal.conf.sections import RecommendConf
 from shoal.lake.lake import Lake
 from shoal.models.decisions import read_decisions
 from shoal.models.recommender import load_champion
+from shoal.recommend.candidates.item_vectors import named_vectors
 from shoal.recommend.candidates.personal import ServingModel, item_audiences
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.ranking.caching import caching
@@ -30,7 +32,8 @@ from shoal.recommend.ranking.reason import with_reason
 from shoal.runner.command import run_job
 
 READS = (
-    "silver.interactions", "silver.items", "silver.moderation", "silver.blocks", "gold.moderation", "models:/shoal_recommender",
+    "silver.interactions", "silver.items", "silver.moderation", "silver.blocks", "gold.moderation", "features.item_vectors",
+    "models:/shoal_recommender",
 )  # fmt: skip
 WRITES = ("gold.item_audiences",)
 SETTINGS = ("content",)
@@ -41,7 +44,10 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
     optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks")]
     optional.append(read_decisions(lake, as_of))
-    model, spec = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size), champion.trained
+    described = lake.read_if_exists("features.item_vectors", on=as_of) if others.content.vectors else None
+    vectors = None if described is None else named_vectors(described, others.content.vectors)
+    model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size, vectors)
+    spec = champion.trained
     # An event of weight 0 is a meeting too.
     met = events.select("user_id", "item_id").where("user_id is not null and item_id is not null").distinct()
     with caching() as keep:

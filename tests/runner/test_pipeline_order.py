@@ -178,9 +178,9 @@ def test_every_job_of_the_pipeline_declares_what_it_depends_on(settings: Setting
     names = [name for stage in settings.pipeline.values() for name in stage]
     jobs = [find_job(name) for name in names]
     found = {j.name: {other.name for other in jobs[:n] if j.depends_on(other)} for n, j in enumerate(jobs)}
-    assert found["build_recommendations"] == {"train_recommender", "find_communities", "moderate_items"}
+    assert found["build_recommendations"] == {"train_recommender", "find_communities", "moderate_items", "build_item_vectors"}
     assert found["score_texts"] == {"train_sentiment", "train_emotion"}
     assert found["find_communities"] == {"build_edges"}
     assert found["write_report"] == set(names) - {"write_report"}
-    assert found["find_similar"] == {"build_images", "build_texts", "moderate_items"}
+    assert found["find_similar"] == {"build_images", "build_item_vectors", "build_texts", "moderate_items"}
     assert found["moderate_items"] == {"train_moderation"}

@@ -131,6 +131,8 @@ class ContentConf(Section):
     max_terms: int = Field(ge=1, le=16_000)
     min_items: int = Field(ge=1)
     l2: PositiveFloat
+    vectors: list[Literal["text", "image", "graph", "around"]]
+    vector_weight: float = Field(ge=0, le=1000)
 
 
 class EvaluateRecommenderConf(SearchConf):
@@ -261,6 +263,18 @@ class ImagesConf(Section):
     seed: int
 
 
+class ItemVectorsConf(Section):
+    """One vector an item from its texts, its picture and the graph around it."""
+
+    size: int = Field(ge=8, le=512, multiple_of=8)
+    text_weight: float = Field(ge=0, le=100)
+    image_weight: float = Field(ge=0, le=100)
+    graph_weight: float = Field(ge=0, le=100)
+    graph_rounds: int = Field(ge=1, le=5)
+    max_history: int = Field(ge=1, le=100_000)
+    seed: int
+
+
 class NearDuplicatesConf(Section):
     """From when on texts and pictures are nearly the same, and what bounds the pairs."""
 
@@ -380,7 +394,7 @@ class SimilarConf(Section):
     max_history: int = Field(ge=1, le=100_000)
     max_catalogue: int = Field(ge=1, le=1_000_000)
     max_term_share: float = Field(gt=0, le=1)
-    vectors: list[Literal["text", "word2vec", "image", "price"]]
+    vectors: list[Literal["text", "word2vec", "image", "price", "multimodal"]]
     exact_items: int = Field(ge=0, le=1_000_000)
     hash_bands: int = Field(ge=1, le=256)
     hash_bucket: int = Field(ge=10, le=10_000)
@@ -608,6 +622,7 @@ class Settings(Section):
     train_federated: TrainFederatedConf
     texts: TextsConf
     images: ImagesConf
+    item_vectors: ItemVectorsConf
     near_duplicates: NearDuplicatesConf
     conversations: ConversationsConf
     topics: TopicsConf

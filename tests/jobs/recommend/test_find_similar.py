@@ -173,3 +173,21 @@ def test_dense_texts_are_compared_by_their_mean_less_that_of_all(spark: SparkSes
     assert sorted(tuple(r) for r in found) == [
         ("a", 1, "b", pytest.approx(1 / 5**0.5), "text"), ("b", 1, "a", pytest.approx(1 / 5**0.5), "text"),
     ]  # fmt: skip
+
+
+def test_vectors_of_all_parts_make_neighbours_of_kind_multimodal(spark: SparkSession, lake: Lake) -> None:
+    fill(spark, lake, {"u1": "a", "u2": "b"})
+    lake.append("silver.items", literal_rows(spark, "silver.items", *[
+        {"item_id": item, "kind": "post", "source": "test"} for item in "abcd"
+    ]))  # fmt: skip
+    # d has no part; gone is no item of the day.
+    vectors = {"a": [0.6, 0.8, 0.0], "b": [1.0, 0.0, 0.0], "c": [0.0, 0.0, -1.0], "d": [0.0, 0.0, 0.0], "gone": [0.6, 0.8, 0.0]}
+    held = [{"item_id": item, "vector": vector, "model_version": "v"} for item, vector in vectors.items()]
+    lake.replace("features.item_vectors", literal_rows(spark, "features.item_vectors", *held), on=DAY)
+    conf = lake.settings.similar.model_copy(update={"vectors": ["multimodal"]})
+    find_job("find_similar").run(lake, conf, DAY)
+    found = lake.read("gold.similar_items", on=DAY).where("kind = 'multimodal'").orderBy("item_id").collect()
+    # As they are: without a part an item has nothing to take a mean from.
+    assert [(r["item_id"], r["rank"], r["similar_item_id"], r["similarity"]) for r in found] == [
+        ("a", 1, "b", pytest.approx(0.6)), ("b", 1, "a", pytest.approx(0.6)),
+    ]  # fmt: skip

@@ -81,7 +81,8 @@ async def recommend(
 
 
 async def similar(published: Published, item_id: str, k: int, kind: str | None, details: bool) -> Row | None:
-    """The k nearest items by what people share, then by content, words, looks and price; each once. None for an unknown item."""
+    """The k nearest items by what people share, then by content, all vectors together, looks, price and words; each once. None
+    for an unknown item."""
     neighbours, card = await _load(published.reader, [("similar", item_id), ("items", item_id)])
     if neighbours is None and card is None:
         return None

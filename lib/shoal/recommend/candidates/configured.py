@@ -39,8 +39,8 @@ def training_blend(conf: BlendConf, content: ContentConf, experts: Sequence[str]
 
 
 def content_settings(conf: ContentConf) -> ContentSettings:
-    """Terms and their regression."""
-    return ContentSettings(conf.max_terms, conf.min_items, conf.l2)
+    """Terms, vectors beside them, and their regression."""
+    return ContentSettings(conf.max_terms, conf.min_items, conf.l2, conf.vector_weight)
 
 
 def vector_settings(conf: SimilarConf, block: int) -> VectorSettings:

@@ -34,11 +34,13 @@ MAX_CONTENT_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class ContentSettings:
-    """`max_terms`: those that most items have; `min_items`: items that a term needs; `l2`: of the regression."""
+    """`max_terms`: those that most items have; `min_items`: items that a term needs; `l2`: of the regression; `vector_weight`: how
+    long a vector beside the terms is, 0 for none."""
 
     max_terms: int
     min_items: int
     l2: float
+    vector_weight: float = 0.0
 
 
 def content_terms(items: DataFrame, words: bool = True) -> DataFrame:
@@ -120,15 +122,30 @@ def labels_of(items: DataFrame | None, settings: ContentSettings) -> DataFrame |
     return None if items is None else as_content(content_terms(items, words=False), settings)
 
 
-def fit_mapping(content: DataFrame, item_factors: DataFrame, settings: ContentSettings) -> Floats:
-    """(terms + 1) x rank: the factors that each term adds; the last row is what every item has.
+def with_vector_terms(content: DataFrame, vectors: DataFrame, settings: ContentSettings) -> DataFrame:
+    """`content` with the numbers of `vectors` (item_id, vector: array<float>, of one length) as further terms: number n is term
+    max_terms + n and weighs vector_weight times itself. Who has one of the two only has a row too. Cost: a join by item."""
+    joined = content.join(vectors.select("item_id", "vector"), "item_id", "full")
+    places = F.transform("vector", lambda _, n: n + F.lit(settings.max_terms))
+    longer = F.transform("vector", lambda x: (x * F.lit(settings.vector_weight)).cast("float"))
+    none_int, none_float = F.array().cast("array<int>"), F.array().cast("array<float>")
+    return joined.select(
+        "item_id",
+        F.concat(F.coalesce("terms", none_int), F.coalesce(places, none_int)).alias("terms"),
+        F.concat(F.coalesce("weights", none_float), F.coalesce(longer, none_float)).alias("weights"),
+    )
+
+
+def fit_mapping(content: DataFrame, item_factors: DataFrame, settings: ContentSettings, vector_size: int = 0) -> Floats:
+    """(terms + vector_size + 1) x rank: the factors that each term, and each number of `with_vector_terms`, adds; the last row is
+    what every item has.
 
     Ridge regression on the items that have both content and factors (item_id, features); zeros where there is none. Raises
     InputError where these take over 2 GiB. Cost: collects them, size asked for first; terms^3 operations on the driver.
     """
     factors_of = item_factors.select("item_id", F.col("features").cast("array<float>").alias("features"))
     table, rank = _collected(content.join(factors_of, "item_id"), F.size("features"))
-    width = settings.max_terms + 1
+    width = settings.max_terms + vector_size + 1
     if table is None:
         return np.zeros((width, rank), np.float32)
     # In order of ids: a sum depends on the order of its terms.
@@ -158,13 +175,23 @@ def as_factors(content: DataFrame, mapping: Floats) -> DataFrame:
     return content.select("item_id", "terms", "weights").mapInArrow(mapped, "item_id string, features array<float>")
 
 
-def content_factors(items: DataFrame, item_factors: DataFrame, settings: ContentSettings) -> DataFrame:
+def content_factors(
+    items: DataFrame, item_factors: DataFrame, settings: ContentSettings, vectors: DataFrame | None = None
+) -> DataFrame:
     """One row per item with a term that counts: item_id, features: factors made of its terms, learned on `item_factors`.
 
-    Cost: that of `as_content` (whose rows are cached) and of `fit_mapping`.
+    With `vectors` (see `with_vector_terms`) and a vector_weight above 0, of these numbers too; an item of `items` that has no more
+    has a row then. Cost: that of `as_content` (whose rows are cached) and of `fit_mapping`; with vectors one job that asks how long
+    they are.
     """
-    content = as_content(content_terms(items), settings).persist()
-    return as_factors(content, fit_mapping(content, item_factors, settings))
+    content, size = as_content(content_terms(items), settings), 0
+    if vectors is not None and settings.vector_weight > 0:
+        ours = vectors.join(items.select("item_id"), "item_id", "left_semi")
+        first = ours.select(F.size("vector").alias("size")).first()
+        if first is not None:
+            content, size = with_vector_terms(content, ours, settings), int(first["size"])
+    content = content.persist()
+    return as_factors(content, fit_mapping(content, item_factors, settings, size))
 
 
 def content_matrix(content: DataFrame, catalogue: Catalogue, max_terms: int) -> csr_matrix:

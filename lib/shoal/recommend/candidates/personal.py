@@ -24,12 +24,17 @@ from shoal.recommend.ranking.top_k import rank_top_k
 @dataclass(frozen=True)
 class ServingModel:
     """What personal lists need: the artifact, ALS' factors as frames, the settings of content; `user_batch_size`: users scored at
-    once."""
+    once; `vectors`: item_id, vector, what else is known of items (content.vectors), None for nothing."""
 
     recommender: Recommender
     als: AlsModel
     content: ContentConf
     user_batch_size: int
+    vectors: DataFrame | None = None
+
+    def content_factors(self, items: DataFrame) -> DataFrame:
+        """item_id, features of `items` by what they are about (see `candidates.content.content_factors`)."""
+        return content_factors(items, self.als.item_factors, content_settings(self.content), self.vectors)
 
 
 def personal_lists(context: RecommendationContext, model: ServingModel, users: DataFrame, k: int, keep: Keep) -> list[DataFrame]:
@@ -58,7 +63,7 @@ def new_item_lists(
     new = context.items_without_events() if slots else None
     if new is None or context.items is None or keep(new).isEmpty():
         return None
-    factors = content_factors(context.items, model.als.item_factors, content_settings(model.content)).join(new, "item_id")
+    factors = model.content_factors(context.items).join(new, "item_id")
     asked = model.als.user_factors.join(users, "user_id", "left_semi")
     return as_candidates(rank_top_k(asked, factors, context.blocked, slots, model.user_batch_size), "content")
 
@@ -74,7 +79,7 @@ def item_audiences(context: RecommendationContext, model: ServingModel, unlisted
         "item_id", F.col("features").cast("array<float>").alias("features"), F.lit("als").alias("source")
     )
     if context.items is not None:
-        described = content_factors(context.items, als.item_factors, content_settings(model.content))
+        described = model.content_factors(context.items)
         new = described.join(als.item_factors.select("item_id"), "item_id", "left_anti").withColumn("source", F.lit("content"))
         factors = factors.unionByName(new)
     rows = keep(rank_users(context.apply_item_filter(factors), als.user_factors, unlisted, n, model.user_batch_size))

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 
 from shoal.arrays import Doubles, Floats, Ints
 from shoal.errors import InputError
+from shoal.recommend.ranking.caching import Keep
 from shoal.recommend.ranking.top_k import Items, Seen, collect_items, matrix_of, rank_top_k, top_k_of_block
 
 NEIGHBOURS = "item_id string, rank int, similar_item_id string, similarity double"
@@ -105,6 +106,15 @@ def unit_vectors(vectors: DataFrame, centre: Doubles) -> DataFrame:
             yield pa.RecordBatch.from_arrays([names, _as_lists(units)], names=["item_id", "features"])
 
     return _typed(vectors).mapInArrow(scaled, "item_id string, features array<float>")
+
+
+def directions(vectors: DataFrame, keep: Keep) -> DataFrame:
+    """The rows (item_id, features), each of length 1 and less the mean of these, then of length 1 again: what all share makes no
+    two alike, and a long vector moves the mean no more than a short one. Who has no direction has no row; a single row stays.
+    Cost: two passes, a row a partition collected."""
+    units = keep(unit_vectors(vectors, np.zeros(1)))
+    count, mean = mean_vector(units)
+    return units if count < 2 else unit_vectors(units, mean)
 
 
 def exact_pairs(units: DataFrame, size: tuple[int, int], settings: VectorSettings) -> DataFrame:
