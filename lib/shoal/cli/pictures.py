@@ -17,12 +17,14 @@ from shoal.conf.loading import load, section_name
 from shoal.conf.sections import ImagesConf, Settings
 from shoal.errors import InputError
 from shoal.ingest.formats.files import check_output, write_rows
+from shoal.mine.image.convolution import NAME as CNN
+from shoal.mine.image.convolution import check_installed
 from shoal.mine.image.embedding import embedding_of
 from shoal.mine.image.features import Describing
 from shoal.mine.image.folders import label_by_folder, list_pictures
 from shoal.mine.image.opening import STATUSES, Limits
 from shoal.mine.image.saved import load_embedding, load_picture_classifier, save_picture_classifier
-from shoal.mine.image.training import PictureTraining, score_pictures, train_pictures
+from shoal.mine.image.training import PictureTraining, score_pictures, train_network_of_pictures, train_pictures
 from shoal.mine.text.saved import check_model_output
 from shoal.spark.session import spark_session
 
@@ -39,7 +41,8 @@ def train_images(input_path: ClassesOption, model: NewModelOption, env: EnvOptio
     """Train a classifier of pictures into the folders that they lie in.
 
     Of each class a fifth is held out for the metrics, which are printed as JSON; the model that is saved then learns from all
-    pictures. Those that cannot be read are dropped and counted by status.
+    pictures. Those that cannot be read are dropped and counted by status. --set images.embedding=cnn trains a small convolutional
+    network (pip install 'shoal[images,cnn]'), for thousands of pictures.
 
     Example: shoal train images --input pictures/train --model model
     """
@@ -47,13 +50,18 @@ def train_images(input_path: ClassesOption, model: NewModelOption, env: EnvOptio
     settings, conf = _settings(env, sets)
     paths = list_pictures(input_path, settings.ingest.max_files)
     labelled = label_by_folder(input_path, paths)
-    embedding = embedding_of(conf.embedding, conf.model, conf.pixel_mean, conf.pixel_spread)
+    limits, embedding = Limits(conf.max_pixels, conf.max_file_bytes), None
+    if conf.embedding == CNN:
+        check_installed()
+    else:
+        embedding = embedding_of(conf.embedding, conf.model, conf.pixel_mean, conf.pixel_spread)
     spark = spark_session("shoal-train-images", env, settings.spark)
     rows = _spread(spark, labelled, "path string, label string")
     try:
-        training = train_pictures(
-            rows, Describing(Limits(conf.max_pixels, conf.max_file_bytes), embedding), conf.test_ratio, conf.seed
-        )
+        if embedding is None:
+            training, embedding = train_network_of_pictures(rows, limits, conf.test_ratio, conf.seed)
+        else:
+            training = train_pictures(rows, Describing(limits, embedding), conf.test_ratio, conf.seed)
     except InputError as error:
         raise InputError(f"{input_path}: {error}") from None
     facts = _facts(training)

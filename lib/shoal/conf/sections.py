@@ -246,7 +246,7 @@ class TextsConf(Section):
 class ImagesConf(Section):
     """Pictures: what is opened, what embeds them, how their classifier is tested."""
 
-    embedding: Literal["descriptor", "efficientnet-lite0", "onnx"]
+    embedding: Literal["descriptor", "efficientnet-lite0", "onnx", "cnn"]
     model: str | None = Field(min_length=1)
     classifier: str | None = Field(min_length=1)
     pixel_mean: list[float] = Field(min_length=3, max_length=3)

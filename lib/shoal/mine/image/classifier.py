@@ -80,7 +80,7 @@ def choose_penalty(vectors: Floats, target: Ints, fold: Ints) -> Chosen:
         for rest, held in parts:
             coefficients, intercepts = _fit(rows[rest], target[rest], penalty)
             margins[held] = rows[held] @ coefficients.T + intercepts
-        factor, loss = _temperature(margins, target)
+        factor, loss = calibrate(margins, target)
         found.append((loss, place, Chosen(penalty, factor)))
     return min(found)[2]
 
@@ -131,8 +131,9 @@ def _fit(rows: Doubles, target: Ints, inverse_penalty: float) -> tuple[Doubles, 
     return (coefficients if basis is None else coefficients @ basis.T), intercepts
 
 
-def _temperature(margins: Doubles, target: Ints) -> tuple[float, float]:
-    """The factor of the margins with the least log loss (Guo et al., ICML 2017), and that loss in nats a row."""
+def calibrate(margins: Doubles, target: Ints) -> tuple[float, float]:
+    """The factor of the margins (a row a picture, a column a label) with the least log loss (Guo et al., ICML 2017), .05 to 20, and
+    that loss in nats a row."""
     places = np.arange(len(target))
 
     def loss(log_factor: float) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,26 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from scipy.special import log_softmax
 
 from shoal.arrays import Floats, Ints
 from shoal.errors import InputError
-from shoal.mine.image.classifier import FOLDS, MAX_NUMBERS, Chosen, PictureClassifier, choose_penalty, fit_classifier, fit_in_spark
+from shoal.mine.image.classifier import (
+    FOLDS,
+    MAX_NUMBERS,
+    Chosen,
+    PictureClassifier,
+    calibrate,
+    choose_penalty,
+    fit_classifier,
+    fit_in_spark,
+)
+from shoal.mine.image.convolution import EMBEDDING, MAX_PICTURES, MEAN, SPREAD, as_onnx, check_installed, train_network
+from shoal.mine.image.convolution import NAME as CNN
+from shoal.mine.image.embedding import PIXELS, Embedding, network_embedding
 from shoal.mine.image.features import BATCH, Describing, embed_files, open_and_embed
-from shoal.mine.image.opening import OK
+from shoal.mine.image.network import network_of_bytes
+from shoal.mine.image.opening import OK, Limits
 from shoal.mine.text.metrics import Quality, quality_of_arrays
 
 # Of fewer different pictures of a label none is held out.
@@ -50,16 +65,29 @@ class _Embedded:
     contents: list[str]
 
 
-def train_pictures(pictures: DataFrame, describing: Describing, test_ratio: float, seed: int) -> PictureTraining:
-    """A classifier of columns path and label.
+@dataclass(frozen=True)
+class ReadPictures:
+    """Pictures that were opened and embedded: `readable` rows (path, label, content_hash, embedding), which are kept; the labels
+    that have one, sorted; the numbers of a vector; how many pictures have which status."""
 
-    Pictures that cannot be read are dropped and counted. Of each label a share of `test_ratio` of its different pictures is held
-    out, drawn by a hash of their bytes; equal pictures are on one side. Penalty and calibration are chosen over folds of the
-    rest. The classifier that is returned learned from all.
+    readable: DataFrame
+    labels: tuple[str, ...]
+    size: int
+    statuses: dict[str, int]
 
-    Raises InputError for fewer than two labels with a readable picture. Cost: each picture is opened once; up to MAX_NUMBERS
-    numbers are collected, above MLlib fits and nothing is held out.
-    """
+    def collected(self) -> _Embedded:
+        """The rows on the driver, in the order of their paths. The caller has asked how many there are."""
+        table: Any = self.readable.select("path", "label", "content_hash", "embedding").toPandas()
+        table = table.sort_values("path")
+        target = np.searchsorted(self.labels, table["label"]).astype(np.int64)
+        vectors = np.frombuffer(b"".join(table["embedding"]), np.float32).reshape(len(table), self.size)
+        return _Embedded(self.labels, vectors, target, list(table["content_hash"]))
+
+
+@contextmanager
+def read_pictures(pictures: DataFrame, describing: Describing) -> Iterator[ReadPictures]:
+    """Open and embed columns path and label once, kept while the block lasts. Raises InputError for fewer than two labels with a
+    readable picture. Collects a row a label and status."""
     embedded = embed_files(pictures, describing).persist()
     try:
         counts = embedded.groupBy("status", "label").count().collect()
@@ -71,15 +99,64 @@ def train_pictures(pictures: DataFrame, describing: Describing, test_ratio: floa
             raise InputError(f"{len(labels)} labels have a picture that can be read; expected two or more: {_said(statuses)}")
         readable = embedded.where(F.col("status") == OK)
         size = readable.select((F.octet_length("embedding") / 4).cast("int")).limit(1).collect()[0][0]
-        if statuses[OK] * size > MAX_NUMBERS:
-            return _train_in_spark(readable, labels, size, dict(statuses))
-        table: Any = readable.select("path", "label", "content_hash", "embedding").toPandas()
-        table = table.sort_values("path")
-        target = np.searchsorted(labels, table["label"]).astype(np.int64)
-        vectors = np.frombuffer(b"".join(table["embedding"]), np.float32).reshape(len(table), size)
-        return _train_on_driver(_Embedded(labels, vectors, target, list(table["content_hash"])), test_ratio, seed, dict(statuses))
+        yield ReadPictures(readable, labels, size, dict(statuses))
     finally:
         embedded.unpersist()
+
+
+def train_pictures(pictures: DataFrame, describing: Describing, test_ratio: float, seed: int) -> PictureTraining:
+    """A classifier of columns path and label.
+
+    Pictures that cannot be read are dropped and counted. Of each label a share of `test_ratio` of its different pictures is held
+    out, drawn by a hash of their bytes; equal pictures are on one side. Penalty and calibration are chosen over folds of the
+    rest. The classifier that is returned learned from all.
+
+    Raises InputError for fewer than two labels with a readable picture. Cost: each picture is opened once; up to MAX_NUMBERS
+    numbers are collected, above MLlib fits and nothing is held out.
+    """
+    with read_pictures(pictures, describing) as read:
+        if read.statuses[OK] * read.size > MAX_NUMBERS:
+            return _train_in_spark(read.readable, read.labels, read.size, read.statuses)
+        return _train_on_driver(read.collected(), test_ratio, seed, read.statuses)
+
+
+def train_network_of_pictures(
+    pictures: DataFrame, limits: Limits, test_ratio: float, seed: int
+) -> tuple[PictureTraining, Embedding]:
+    """A classifier of columns path and label with an embedding of its own: a convolutional network trained on the driver (see
+    shoal.mine.image.convolution), and the linear classifier that its last layer is.
+
+    Pictures are held out as by `train_pictures`; a fold of the rest calibrates. The network that is judged learned from the other
+    folds, the one that is returned from all pictures. Raises UsageError without the extra shoal[cnn], InputError for fewer
+    than two labels with a readable picture, for a label with too few of them to learn from, and for more than MAX_PICTURES
+    pictures. Cost: two trainings on the driver; it holds 12 kB a picture.
+    """
+    check_installed()
+    with read_pictures(pictures, Describing(limits, Embedding(PIXELS))) as read:
+        if read.statuses[OK] > MAX_PICTURES:
+            raise InputError(f"{read.statuses[OK]:,} pictures; a network learns from {MAX_PICTURES:,} at most on the driver: "
+                             "images.embedding descriptor, efficientnet-lite0 and onnx take any number")  # fmt: skip
+        data, statuses = read.collected(), read.statuses
+    is_test, fold = held_out(data.contents, data.target, test_ratio, seed)
+    learns, calibrates, test = (is_test == 0) & (fold > 0), (is_test == 0) & (fold == 0), is_test == 1
+    if len(np.unique(data.target[learns])) < len(data.labels):
+        raise InputError(f"a network needs two different pictures of each label or more; there are {_said(statuses)} in all")
+    trial = train_network(data.vectors[learns], data.target[learns], len(data.labels), seed)
+    factor = calibrate(trial.margins(data.vectors[calibrates]), data.target[calibrates])[0] if calibrates.any() else 1.0
+    judged, baseline = None, None
+    if test.any():
+        judged = quality_of_arrays(
+            np.exp(log_softmax(trial.margins(data.vectors[test]) * factor, axis=1)), data.target[test], data.labels
+        )
+        baseline = float((data.target[test] == np.bincount(data.target[is_test == 0]).argmax()).mean())
+    whole = train_network(data.vectors, data.target, len(data.labels), seed)
+    kernel, shift = whole.weights[-1]
+    classifier = PictureClassifier(
+        data.labels, np.zeros(EMBEDDING), 1.0, kernel.T.astype(np.float64) * factor, shift.astype(np.float64) * factor
+    )
+    embedding = network_embedding(network_of_bytes(as_onnx(whole), [MEAN] * 3, [SPREAD] * 3), "onnx", CNN)
+    training = PictureTraining(classifier, Chosen(0.0, factor), judged, baseline, len(data.target), int(learns.sum()), statuses)
+    return training, embedding
 
 
 def score_pictures(pictures: DataFrame, classifier: PictureClassifier, describing: Describing) -> DataFrame:
