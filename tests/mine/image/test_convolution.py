@@ -110,7 +110,7 @@ def test_too_many_pictures_too_few_and_a_lake_are_one_line(
     draw(tmp_path / "few", 3)
     for n in (1, 2):
         (tmp_path / f"few/lying/{n:02}.png").write_bytes((tmp_path / "few/lying/00.png").read_bytes())
-    for most, says in [(5, "9 pictures; a network learns from 5 at most on the driver"), (30_000, "two different pictures of each")]:
+    for most, says in [(5, "9 pictures; a network learns from 5 at most"), (30_000, "two different pictures of each")]:
         monkeypatch.setattr("shoal.mine.image.training.MAX_PICTURES", most)
         with pytest.raises(InputError, match=says):
             train_images(tmp_path / "few", tmp_path / "model", sets=["embedding=cnn"])
