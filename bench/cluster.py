@@ -31,8 +31,8 @@ from shoal.spark.java import java_home
 from shoal.spark.worker_archive import write_archive
 from shoal.testing import hdfs, spark_cluster
 
-# Issue sizes are 1 to 50 million; these end within half an hour on two cores.
-SIZES = tuple(int(each) for each in os.environ.get("BENCH_EVENTS", "100000,400000,1600000").split(","))
+# These end within a quarter of an hour on two cores.
+SIZES = tuple(int(each) for each in os.environ.get("BENCH_EVENTS", "25000,100000,400000").split(","))
 WORKED = SIZES[-2]
 SOURCES = ("items", "events", "texts", "edges")
 JOBS = ("build_users", "build_items", "build_edges", "find_communities", "rank_nodes", "train_recommender", "build_recommendations")
