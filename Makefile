@@ -57,9 +57,9 @@ test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) proces
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
-test-long: $(VENV)/.dev  ## slow tests that the gate leaves to people: a pipeline on a cluster, one of foreign forms, a recommender trained again
+test-long: $(VENV)/.dev  ## slow tests that the gate leaves to people: a pipeline on a cluster, foreign forms, a recommender trained again and its lists
 	SHOAL_LONG_TESTS=1 $(BIN)/python -m pytest -m slow tests/cluster/test_pipeline.py tests/jobs/ingest/test_foreign_world.py \
-	  tests/jobs/train/test_retrain.py tests/runner/test_pipeline.py --durations=10
+	  tests/jobs/recommend/test_build_recommendations.py tests/jobs/train/test_retrain.py tests/runner/test_pipeline.py --durations=10
 
 test-cluster: $(VENV)/.dev  ## the tests on HDFS and a standalone Spark cluster; its pipeline is part of test-long, the rest of test-slow
 	SHOAL_LONG_TESTS=1 $(BIN)/python -m pytest tests/cluster tests/lake/test_hdfs.py --durations=10

@@ -38,6 +38,7 @@ def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Worl
     return World(spark, tmp_path_factory.mktemp("world"))
 
 
+@long
 @pytest.mark.slow
 def test_every_form_of_the_world_is_the_world(spark: SparkSession, world: World) -> None:
     for source in SOURCES:

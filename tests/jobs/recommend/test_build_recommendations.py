@@ -24,6 +24,7 @@ from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_
 from shoal.runner.job import find_job
 
 from jobs.recommend.build_recommendations import asked_users, exploration_of, upsert_user_lists
+from tests.support.long import long
 
 DAY = date(2024, 3, 1)
 ARMS = ("context string, item_id string, pulls bigint, rewards double, mean_reward double, epsilon_greedy double, ucb1 double, "
@@ -80,6 +81,7 @@ def build(lake: Lake) -> list[Row]:
     return lake.read("gold.recommendations", on=DAY).orderBy("user_id", "rank").collect()
 
 
+@long
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # trains the blend in its fixture
 def test_everybody_gets_a_list_with_reasons_and_the_same_twice(
