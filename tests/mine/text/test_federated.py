@@ -135,7 +135,7 @@ def test_one_source_a_source_of_one_label_and_rows_without_person(frame: Callabl
     assert found.training.quality.f1["bad"] == 0.0
     assert found.training.classifier.priors[1] > 0.5
     learned = sum(each.rows for each in found.updates if each.round == 1)
-    # 40 + 1 good texts, 21 + 1 bad ones (nobody's), and one without a person; the others are held out.
+    # 40 + 1 good texts, 21 + 1 bad ones (without an author), and one without a person; the others are held out.
     assert learned + found.unnamed + found.training.quality.rows == 63
 
 

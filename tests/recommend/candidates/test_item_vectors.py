@@ -42,7 +42,7 @@ def test_a_projection_is_the_sum_of_its_names_signs(spark: SparkSession) -> None
 
 def test_items_of_the_same_people_are_alike_and_a_new_one_is_like_its_owners(spark: SparkSession) -> None:
     at = datetime(2024, 1, 1)
-    # u1 to u4 meet ships, v1 to v4 hats; nobody has met the new ones. n0 has neither owner nor hashtag of another.
+    # u1 to u4 meet ships, v1 to v4 hats; the new ones have no events. n0 has neither owner nor hashtag of another.
     pairs = [(f"{group}{n}", item, 1.0, at) for group, items in (("u", "abc"), ("v", "xyz")) for n in range(4) for item in items]
     met = spark.createDataFrame(pairs, "user_id string, item_id string, weight double, occurred_at timestamp")
     about = [(i, "anna", None) for i in "ab"] + [("c", None, ["Sea"])] + [(i, "ben", ["hat"]) for i in "xyz"]
@@ -57,7 +57,7 @@ def test_items_of_the_same_people_are_alike_and_a_new_one_is_like_its_owners(spa
     assert found["a"] @ found["b"] == pytest.approx(1, abs=1e-5) and found["a"] @ found["x"] == pytest.approx(-1, abs=1e-5)
     # anna's are ships, the hashtag's are hats: half of each. Sea is the same tag.
     assert found["n1"] == pytest.approx(np.zeros(16), abs=1e-5) and found["n2"] == pytest.approx(found["c"], abs=1e-5)
-    # c is the only one with its hashtag, and nobody's.
+    # c is the only one with its hashtag, and has no owner.
     assert set(near) == {*"abxyz", "n1", "n2"}
     assert near["a"] == pytest.approx(found["b"], abs=1e-5) and near["n2"] == pytest.approx(found["c"], abs=1e-5)
 

@@ -76,7 +76,7 @@ class ReadPictures:
     statuses: dict[str, int]
 
     def collected(self) -> _Embedded:
-        """The rows on the driver, in the order of their paths. The caller has asked how many there are."""
+        """The rows on the driver, in the order of their paths: callers check MAX_NUMBERS or MAX_PICTURES first."""
         table: Any = self.readable.select("path", "label", "content_hash", "embedding").toPandas()
         table = table.sort_values("path")
         target = np.searchsorted(self.labels, table["label"]).astype(np.int64)

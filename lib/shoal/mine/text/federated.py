@@ -87,7 +87,7 @@ class Update:
 @dataclass(frozen=True)
 class FederatedTraining:
     """The training, its rounds, and what the noise was: multiplier 0, epsilon and delta null without any. `left_out`: sources with
-    too few units; `unnamed`: usable rows without a source or a unit, which nobody learned from."""
+    too few units; `unnamed`: usable rows without a source or a unit, which were not used."""
 
     training: Training
     updates: list[Update]
@@ -112,7 +112,7 @@ def train_federated(texts: DataFrame, plan: Plan, how: Federation) -> FederatedT
     """A classifier trained on columns text, label, group, source and unit (strings).
 
     Rows of one group, or of equal text where the group is null, are held out together, as by `train_classifier`, and give the
-    quality; give people as groups, so that nobody is in both parts. Rows without a source or a unit are dropped and counted. No
+    quality; give people as groups, so that no person is in both parts. Rows without a source or a unit are dropped and counted. No
     setting is chosen by the data. Probabilities are not calibrated and there are no thresholds: both need the rows themselves.
 
     Raises InputError for labels that nothing can be learned from, `labels` with fewer than two that occur, no source with

@@ -19,7 +19,7 @@ from scipy.special import log_ndtr, ndtr, ndtri
 
 from shoal.arrays import Doubles
 
-# The search for an epsilon ends there: what spends more protects nobody.
+# The search for an epsilon ends there: a larger one protects no one.
 MAX_EPSILON = 1e6
 # A sum of so many normal draws, halved for four, is normal again; the low bits of one double can give away what was under the
 # noise (Holohan and Braghin, "Secure Random Sampling in Differential Privacy", ESORICS 2021).

@@ -38,7 +38,7 @@ def graph_vectors(met: DataFrame, items: DataFrame, settings: GraphVectorSetting
     second, around: every item whose owner or hashtag has another item that a user has met, by these (see `around_vectors`).
 
     `met`: preferences; `items`: item_id, owner_id, hashtags. Vectors of met items have length 1, without what all have in common;
-    an item that nobody has met has that of the second frame in the first too. Cost: 2 x rounds shuffles of the preferences with a
+    an item without events has that of the second frame in the first too. Cost: 2 x rounds shuffles of the preferences with a
     vector each, three of the items' owners and hashtags.
     """
     placed = with_places(met, settings.max_history).select("user_id", "item_id")

@@ -21,7 +21,7 @@ def item_vectors(
     root of its weight, and of length 1 together; zeros for an item without a part; `around_vector`, that of `around` (item_id,
     features), zeros where it has none.
 
-    `parts`: name -> item_id, features (see `vector_neighbours.directions`); one that is not there is nobody's. The product of two
+    `parts`: name -> item_id, features (see `vector_neighbours.directions`); an absent one is zeros. The product of two
     vectors with the same parts is the mean of the parts' cosines by weight; of two with others it is smaller. Cost: a shuffle by
     item for each part.
     """
