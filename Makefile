@@ -9,6 +9,10 @@ LAKE  ?= demo-lake
 STREAM_LAKE ?= demo-stream-lake
 MINUTES ?= 30
 WORKERS ?= 2
+# Of `make test`: fast ones, or all but the long ones.
+TESTS ?= fast
+MARKED_fast := -m "not slow"
+MARKED_all :=
 
 .PHONY: help setup demo demo-stream soak test test-slow test-long test-cluster test-s3 dist image lint bench docs lock clean
 
@@ -51,8 +55,8 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
+test: lint  ## lint, then the tests but for the slow ones, in WORKERS (2) processes; with TESTS=all the slow ones too
+	$(BIN)/python -m pytest $(MARKED_$(TESTS)) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30
 
 test-slow: $(VENV)/.dev  ## the tests that are marked slow: whole pipelines, kills, a real broker
 	$(BIN)/python -m pytest -m slow -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=30

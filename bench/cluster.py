@@ -27,14 +27,14 @@ from shoal.runner.execute import execute
 from shoal.runner.job import find_job
 from shoal.simulate.world import WorldConf
 from shoal.simulate.write import write_world
-from shoal.spark.java import java_home
 from shoal.spark.worker_archive import write_archive
 from shoal.testing import hdfs, spark_cluster
+
+from tests.cluster.driver import SOURCES, driver_command
 
 # These end within a quarter of an hour on two cores.
 SIZES = tuple(int(each) for each in os.environ.get("BENCH_EVENTS", "25000,100000,400000").split(","))
 WORKED = SIZES[-2]
-SOURCES = ("items", "events", "texts", "edges")
 JOBS = ("build_users", "build_items", "build_edges", "find_communities", "rank_nodes", "train_recommender", "build_recommendations")
 MEBIBYTE = 2**20
 
@@ -102,15 +102,9 @@ def cluster_figures(spark: SparkSession, folder: Path, raw: Path) -> dict[str, R
     with storage(folder) as node, workers() as cluster:
         for source in SOURCES:
             Store(spark, node.uri).copy_in(raw / source, f"{node.uri}/raw/{source}")
-        options = {"master": cluster.master, "archives": f"{folder / 'workers.tar.gz'}#environment", "ui.enabled": "false",
-                   "driver.host": "127.0.0.1", "driver.bindAddress": "127.0.0.1", "driver.memory": "2g", "executor.memory": "2g",
-                   "sql.shuffle.partitions": "8", "databricks.delta.snapshotPartitions": "2"}  # fmt: skip
-        own = {"PYSPARK_PYTHON": "./environment/bin/python", "PYSPARK_DRIVER_PYTHON": sys.executable, "JAVA_HOME": java_home(),
-               "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'models.db'}"}  # fmt: skip
-        command = ["-m", "tests.cluster.driver", f"{node.uri}/lake", f"{node.web_uri}/raw", str(world(WORKED).as_of),
-                   ",".join(("ingest", *JOBS)), *DEMO_SETS]  # fmt: skip
-        command += [f"spark.{name}={value}" for name, value in options.items()]
-        subprocess.run([sys.executable, *command], env={**os.environ, **own}, stdout=sys.stderr, check=True)
+        made = world(WORKED).as_of
+        command, environment = driver_command(cluster, node, folder, made, ("ingest", *JOBS), DEMO_SETS, "2g", 8)
+        subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
         return figures_of(spark, f"{node.uri}/lake")
 
 

@@ -4,7 +4,7 @@ Reads:  ops.runs, ops.model_metrics, ops.drift, ops.profiles, ops.alerts, ops.da
         silver.interactions, silver.items, silver.texts, silver.follows
         features.users, features.items
         gold.recommendations, gold.communities, gold.community_summary, gold.near_duplicates, gold.conversations
-        gold.topics, gold.node_ranks, features.images
+        gold.topics, gold.node_ranks, features.images, gold.similar_items
         features.authors, gold.influencers, gold.viral_posts, gold.explanations, gold.feature_importances, gold.posting_times,
         gold.trends, gold.segments, gold.segment_changes, features.shoppers, gold.anomalies, and the posts as build_posts reads them
         and the number of rows of every other table

@@ -32,10 +32,8 @@ from shoal.ingest.formats.listing import FORMS
 from shoal.ingest.sources.general import USER
 from shoal.lake.lake import Lake
 from shoal.models.decisions import read_decisions
-from shoal.models.recommender import load_champion
+from shoal.models.recommender import load_champion, serving_model
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings
-from shoal.recommend.candidates.item_vectors import named_vectors
-from shoal.recommend.candidates.personal import ServingModel
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.candidates.sources import Fallback, list_candidates
 from shoal.recommend.ranking.caching import caching
@@ -113,9 +111,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     follows = lake.read_if_exists("silver.follows", before=as_of)
     optional += [read_decisions(lake, as_of), follows]
     weights = others.train_recommender.event_weights
-    described = lake.read_if_exists("features.item_vectors", on=as_of) if others.content.vectors else None
-    vectors = None if described is None else named_vectors(described, others.content.vectors)
-    model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size, vectors)
+    model = serving_model(lake, champion, conf.user_batch_size, as_of)
     spec = champion.trained
     communities = lake.read_if_exists("gold.communities", on=as_of)
     groups = Groups(

@@ -22,9 +22,8 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import RecommendConf
 from shoal.lake.lake import Lake
 from shoal.models.decisions import read_decisions
-from shoal.models.recommender import load_champion
-from shoal.recommend.candidates.item_vectors import named_vectors
-from shoal.recommend.candidates.personal import ServingModel, item_audiences
+from shoal.models.recommender import load_champion, serving_model
+from shoal.recommend.candidates.personal import item_audiences
 from shoal.recommend.candidates.preferences import preferences
 from shoal.recommend.ranking.caching import caching
 from shoal.recommend.ranking.context import Sources, recommendation_context
@@ -41,12 +40,10 @@ SETTINGS = ("content",)
 
 def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Rank the champion's users for every item that the rules allow, and replace the day's rows."""
-    events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
+    events, champion = lake.read("silver.interactions", before=as_of), load_champion(lake)
     optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks")]
     optional.append(read_decisions(lake, as_of))
-    described = lake.read_if_exists("features.item_vectors", on=as_of) if others.content.vectors else None
-    vectors = None if described is None else named_vectors(described, others.content.vectors)
-    model = ServingModel(champion.recommender, champion.als, others.content, conf.user_batch_size, vectors)
+    model = serving_model(lake, champion, conf.user_batch_size, as_of)
     spec = champion.trained
     # An event of weight 0 is a meeting too.
     met = events.select("user_id", "item_id").where("user_id is not null and item_id is not null").distinct()

@@ -8,8 +8,11 @@ not 0.
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 from pyspark.sql import SparkSession
 from shoal.conf.loading import load
@@ -17,7 +20,10 @@ from shoal.conf.sections import Settings
 from shoal.runner.execute import Result, execute
 from shoal.runner.job import find_job
 from shoal.runner.pipeline import Step, jobs_between, run_pipeline
+from shoal.spark.java import java_home
 from shoal.spark.session import spark_session
+from shoal.testing.hdfs import Hdfs
+from shoal.testing.spark_cluster import Cluster
 
 SOURCES = ("items", "events", "texts", "edges")
 
@@ -57,6 +63,20 @@ def run_steps(spark: SparkSession, settings: Settings, lake: str, raw: str, as_o
             if isinstance(each, Result) and each.exit_code:
                 return each.exit_code
     return 0
+
+
+def driver_command(
+    cluster: Cluster, node: Hdfs, folder: Path, as_of: date, steps: Sequence[str], sets: Sequence[str], memory: str, partitions: int
+) -> tuple[list[str], dict[str, str]]:
+    """The command of a driver on the cluster, to be run in the project's folder, and its environment. Its lake is `lake` on the
+    HDFS, its input `raw` there, by WebHDFS; `folder` has the workers' archive (workers.tar.gz) and its models."""
+    spark = {"master": cluster.master, "archives": f"{folder / 'workers.tar.gz'}#environment", "ui.enabled": "false",
+             "driver.host": "127.0.0.1", "driver.bindAddress": "127.0.0.1", "driver.memory": memory, "executor.memory": memory,
+             "sql.shuffle.partitions": str(partitions), "databricks.delta.snapshotPartitions": "2"}  # fmt: skip
+    own = {"PYSPARK_PYTHON": "./environment/bin/python", "PYSPARK_DRIVER_PYTHON": sys.executable, "JAVA_HOME": java_home(),
+           "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'models.db'}"}  # fmt: skip
+    command = [sys.executable, "-m", "tests.cluster.driver", f"{node.uri}/lake", f"{node.web_uri}/raw", str(as_of), ",".join(steps)]
+    return [*command, *sets, *(f"spark.{name}={value}" for name, value in spark.items())], {**os.environ, **own}
 
 
 def main(argv: list[str]) -> int:

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,13 +24,12 @@ from shoal.errors import TransientError
 from shoal.lake.lake import Lake, Run
 from shoal.lake.store import Store
 from shoal.simulate.write import write_world
-from shoal.spark.java import java_home
 from shoal.spark.worker_archive import write_archive
 from shoal.testing import hdfs, spark_cluster
 from shoal.testing.hdfs import Hdfs
 from shoal.testing.spark_cluster import Cluster
 
-from tests.cluster.driver import SOURCES, run_steps
+from tests.cluster.driver import SOURCES, driver_command, run_steps
 from tests.lake.test_hdfs import OWN, SMALL, WORLD
 from tests.support.long import long
 
@@ -57,17 +55,9 @@ class Place:
 
     def driver(self, *steps: str) -> subprocess.Popen[str]:
         """Start a driver of these steps on the cluster; its log is driver.log."""
-        spark = {"master": self.cluster.master, "archives": f"{self.folder / 'workers.tar.gz'}#environment", "ui.enabled": "false",
-                 "driver.host": "127.0.0.1", "driver.bindAddress": "127.0.0.1", "driver.memory": "1g", "executor.memory": "1g",
-                 "sql.shuffle.partitions": "2", "databricks.delta.snapshotPartitions": "2"}  # fmt: skip
-        own = {"PYSPARK_PYTHON": "./environment/bin/python", "PYSPARK_DRIVER_PYTHON": sys.executable, "JAVA_HOME": java_home(),
-               "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder / 'models.db'}"}  # fmt: skip
-        sets = [*SMALL, *(f"spark.{name}={value}" for name, value in spark.items())]
-        command = ["-m", "tests.cluster.driver", self.lake, f"{self.node.web_uri}/raw", str(WORLD.as_of), ",".join(steps), *sets]
+        command, environment = driver_command(self.cluster, self.node, self.folder, WORLD.as_of, steps, SMALL, "1g", 2)
         log = (self.folder / "driver.log").open("a")
-        return subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env={**os.environ, **own}, stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ from shoal.spark.session import spark_session
 # The demo is to end within three minutes: one setting of each kind of model, and no Word2Vec, which learns in one thread.
 DEMO_SETS = (
     "train_recommender.feedback=implicit", "train_recommender.ranks=[32]", "train_recommender.reg_params=[0.1]",
-    "train_recommender.alphas=[0.5]", "similar.vectors=[price]",
+    "train_recommender.alphas=[0.5]", "similar.vectors=[price,multimodal]",
 )  # fmt: skip
 # One question for each of the demo's results: recommendations, trends, communities, drift.
 DEMO_QUERIES = {

@@ -1,4 +1,4 @@
-"""The part about what people write and show: topics, copies, conversations, pictures."""
+"""The part about what people write and show: topics, copies, conversations, pictures, and which items are like which."""
 
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ def contents_part(
     topics: DataFrame | None,
     pictures: DataFrame | None,
     absent: Absent,
+    likeness: Sequence[Block] = (),
 ) -> Part:
     """The frames: rows of gold.near_duplicates, silver.texts, gold.conversations, gold.topics, features.images; each may be
-    missing."""
+    missing. `likeness`: blocks about items that are like each other, put last."""
     blocks: list[Block] = [absent("gold.topics") if topics is None else _topics(largest_topics(topics))]
     groups = [] if pairs is None else largest_groups(pairs, texts)
     blocks += [absent("gold.near_duplicates")] if pairs is None else [_groups(groups)]
@@ -101,6 +102,7 @@ def contents_part(
     # Most products have no pictures here: without the table nothing is missing.
     if pictures is not None:
         blocks += _pictures(pictures_by_status(pictures), colours_of_pictures(pictures), classes_of_pictures(pictures))
+    blocks += likeness
     largest = max((row["members"] for row in groups), default=0)
     finding = f"The largest group of near-duplicates has {plural(largest, 'member')}." if largest > 2 else ""
     lead = "What is talked about and said more than once, how people talk to each other, and what pictures look like."

@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 from shoal.conf.sections import ReportConf
 from shoal.lake.contract import contract, contract_names
 from shoal.publish.report import activity, alarms, communities, contents, models, people, quality, samples, segments, shifts, stages
-from shoal.publish.report.blocks import Missing, Part, Tile, Tiles
+from shoal.publish.report.blocks import Block, Missing, Part, Tile, Tiles
 from shoal.publish.report.holdings import Holding, holdings_part
+from shoal.publish.report.similar import likeness_blocks
 from shoal.publish.report.wording import count
 
 # The job that makes each table that a part needs.
@@ -36,6 +37,7 @@ MAKERS = {
     "gold.near_duplicates": "find_near_duplicates",
     "gold.conversations": "summarise_conversations",
     "gold.topics": "find_topics",
+    "gold.similar_items": "find_similar",
     "ops.drift": "detect_drift",
     "ops.profiles": "detect_drift",
     "ops.data_quality": "check_quality",
@@ -135,6 +137,13 @@ def current_pictures(shown: ReportDay) -> DataFrame | None:
     return shown.read("features.images").where(F.col("is_current") & (F.col("as_of") <= F.lit(shown.as_of)))
 
 
+def likeness(shown: ReportDay, items: DataFrame | None, titles: DataFrame | None) -> list[Block]:
+    """Which items are like which on the day; the table's absence where it has no row. `items`: features.items."""
+    similar = shown.rows("gold.similar_items")
+    tables: list[Block] = [] if similar is None else [*likeness_blocks(similar, items, titles)]
+    return tables or [shown.absent("gold.similar_items")]
+
+
 def build_parts(
     shown: ReportDay, runs: Sequence[dict[str, Any]], writers: Mapping[str, stages.Writer], evaluation_task: str, conf: ReportConf,
     posts: DataFrame | None = None,
@@ -173,7 +182,7 @@ def build_parts(
         ),
         lambda: contents.contents_part(
             shown.rows("gold.near_duplicates"), shown.rows("silver.texts"), shown.rows("gold.conversations"),
-            shown.rows("gold.topics"), current_pictures(shown), shown.absent,
+            shown.rows("gold.topics"), current_pictures(shown), shown.absent, likeness(shown, items, titles),
         ),
         lambda: shifts.shifts_part(
             shown.rows("ops.drift"), shown.rows("ops.profiles"), shown.day("ops.drift"), shown.as_of, shown.absent
