@@ -19,7 +19,7 @@ HARD = [
     "I kind of like it, but not the LEAST bit of it!!! :)", "never so good", "without doubt great", "no good", "no, good or bad",
     "😀😀 ok😡", "the shit", "it is the bomb and bad ass", "sort of good, VERY very GOOD", "yeah right, at least good", "", "  ",
     "😀", "least good", "to die for", "not never no good", "kind", "kind of", "ALL CAPS GREAT", "good " * 50 + "but bad " * 20,
-    "x" * 3000,
+    "we all are so happy", "nobody here was this happy", "x" * 3000,
 ]  # fmt: skip
 
 

@@ -59,7 +59,9 @@ def likeness_blocks(similar: DataFrame, items: DataFrame | None, titles: DataFra
         return []
     tables = [_kinds(kinds)]
     if items is not None:
-        tables += [_items(nearest_items(similar, items, titles), [row["kind"] for row in kinds])]
+        nearest = nearest_items(similar, items, titles)
+        shown = {row["kind"] for row in nearest}
+        tables += [_items(nearest, [row["kind"] for row in kinds if row["kind"] in shown])] if nearest else []
     return tables
 
 
