@@ -22,7 +22,7 @@ def test_without_them_every_text_is_alone() -> None:
     found = columns(roles_of_texts(WorldConf(texts=400), ALL))
     for name in ("campaign", "conversation", "parent"):
         assert (found[name] == -1).all()
-    for name in ("place", "delay"):
+    for name in ("place", "delay", "span"):
         assert (found[name] == 0).all()
     for name in ("about", "voice"):
         assert (found[name] == ALL).all()
@@ -56,6 +56,7 @@ def test_a_conversation_is_whole_and_each_reply_answers_an_earlier_text_of_it() 
         assert found.parent[texts[1]] == texts[0]
         assert all(parent in texts[:place] for place, parent in enumerate(found.parent[texts]) if place)
         assert found.delay[texts[0]] == 0
+        assert (found.span[texts] == found.delay[texts[-1]]).all()
         assert (np.diff(found.delay[texts]) >= 1).all()
         spans += np.diff(found.delay[texts]).tolist()
     assert (min(sizes), max(sizes)) == (2, 7)

@@ -59,6 +59,6 @@ def test_the_demo_world_is_fixed() -> None:
     # What the demo asks for besides the world of the defaults.
     asked = {name: value for name, value in conf.model_dump().items() if value != WorldConf().model_dump()[name]}
     assert asked == {
-        "emotion_share": 0.6, "quiet_spam_share": 0.3, "moderated_share": 0.5, "campaign_share": 0.03, "conversation_share": 0.2,
-        "pictures": 240, "copied_pictures": 3, "broken_pictures": 2,
+        "emotion_share": 0.6, "quiet_spam_share": 0.3, "moderated_share": 0.5, "verdict_noise": 0.01, "campaign_share": 0.03,
+        "conversation_share": 0.2, "pictures": 240, "copied_pictures": 3, "broken_pictures": 2,
     }  # fmt: skip

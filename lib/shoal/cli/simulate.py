@@ -59,6 +59,8 @@ def simulate(
     for name in formats or []:
         if name not in FORMATS:
             raise UsageError(f"--format {name}: no such form; there are {', '.join(FORMATS)}")
+        if name in MORE_FOLDERS and conf.moderated_share:
+            raise UsageError(f"--format {name}: with moderated_share the world has a folder {name} of its own; leave one out")
     settings = load(env, others)
     spark = spark_session("shoal-simulate", env, settings.spark)
     try:

@@ -1,4 +1,4 @@
-"""What a world's moderators decide: about posts, with a time each, and about texts, as a label. They are never wrong for good."""
+"""What a world's moderators decide about posts, and when. They are never wrong for long; their labels of texts are in `tables`."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Roles:
     campaign, conversation: their numbers, -1 for none. place: within the conversation, 0 for the first and for texts alone.
     about: the number of the text whose item and time this one shares (its conversation's first; else itself). voice: the number of
     the text whose author this one has. parent: the number of the text that it answers, -1 for none. delay: seconds after the
-    conversation's first text.
+    conversation's first text; span: seconds from that to its last one.
     """
 
     campaign: Longs
@@ -38,6 +38,7 @@ class Roles:
     voice: Longs
     parent: Longs
     delay: Longs
+    span: Longs
 
 
 def role_counts(conf: WorldConf) -> tuple[int, int]:
@@ -52,7 +53,7 @@ def roles_of_texts(conf: WorldConf, texts: Longs) -> Roles:
     campaigns, conversations = role_counts(conf)
     none, zero = np.full(len(texts), -1, dtype=np.int64), np.zeros(len(texts), dtype=np.int64)
     if not campaigns and not conversations:
-        return Roles(none, none, zero, texts, texts, none, zero)
+        return Roles(none, none, zero, texts, texts, none, zero, zero)
     width, first = conf.conversation_texts, campaigns * conf.campaign_texts
     slots = permute(conf.seed, "text-role", texts, conf.texts)
     campaign = np.where(slots < first, slots // conf.campaign_texts, -1)
@@ -81,6 +82,7 @@ def roles_of_texts(conf: WorldConf, texts: Longs) -> Roles:
         text_at(_speakers(conf, number, place, sizes)),
         np.where(place > 0, text_at(np.maximum(answered, 0)), -1),
         np.where(talks, _delays(conf, number, place), 0),
+        np.where(talks, _delays(conf, number, sizes - 1), 0),
     )
 
 

@@ -183,7 +183,9 @@ def texts_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | Non
         )
         group = np.where(uniform_array(conf.seed, "text-crosses", voice) < conf.mu, away, home)
         since = np.maximum(catalogue.created_at(conf, item), conf.starts_at)
-        wait = np.floor((conf.ends_at - since) * uniform_array(conf.seed, "text-time", about)).astype(np.int64)
+        # A conversation begins early enough to end in the window; one about an item of its last hours is cut short there.
+        room = np.maximum(conf.ends_at - since - roles.span, 1)
+        wait = np.floor(room * uniform_array(conf.seed, "text-time", about)).astype(np.int64)
         return {
             "number": number,
             "item": catalogue.public_numbers(conf, item),
@@ -216,6 +218,7 @@ def texts_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | Non
     if conf.campaign_share > 0:
         text = F.when(is_campaign, written_campaign(conf, "campaign", campaign, key)).otherwise(text)
     is_met = uniform_column(conf.seed, "moderated-text", key) < conf.moderated_share
+    is_wrong = uniform_column(conf.seed, "wrong-verdict", key) < conf.verdict_noise
     columns = {
         "text_id": text_id(conf, key),
         "kind": F.when(F.col("is_product") & ~is_reply, "review").otherwise("comment"),
@@ -224,7 +227,7 @@ def texts_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | Non
         "text": text,
         "label": F.when(~is_spam, noisy_label(conf, "text", key, sentiment, SENTIMENTS)),
         "emotion_label": noisy_label(conf, "text-emotion", key, emotion, EMOTIONS),
-        "moderation_label": F.when(is_met, F.element_at(word_list(VERDICTS), is_spam.cast("int") + 1)),
+        "moderation_label": F.when(is_met, F.element_at(word_list(VERDICTS), (is_spam != is_wrong).cast("int") + 1)),
         "conversation_id": _numbered("c", F.col("conversation"), conf.texts),
         "created_at": F.timestamp_seconds("created"),
     }

@@ -72,6 +72,7 @@ class WorldConf(BaseModel):
     emotion_share: float = Field(default=0.0, ge=0, le=1, description="texts (spam apart) that say an emotion; others: neutral")
     quiet_spam_share: float = Field(default=0.0, ge=0, le=1, description="spam that is a usual text with a call to act")
     moderated_share: float = Field(default=0.0, ge=0, le=1, description="texts and posts that the moderators have met")
+    verdict_noise: float = Field(default=0.0, ge=0, le=1, description="moderators' labels of texts that are wrong")
     campaign_share: float = Field(default=0.0, ge=0, le=0.5, description="texts that are a spam text of several accounts")
     campaign_texts: int = Field(default=8, ge=2, le=1_000, description="texts of a campaign")
     conversation_share: float = Field(default=0.0, ge=0, le=0.5, description="texts that are part of a conversation")
@@ -148,6 +149,6 @@ def demo_world(seed: int = 42) -> WorldConf:
     """The world of `shoal demo`: 1,500 users, 800 items, some 40,000 events, 3,000 texts and 10,000 follows in 120 days, with
     emotions, moderators, campaigns, conversations and 240 pictures."""
     return WorldConf(
-        seed=seed, as_of=DEMO_AS_OF, emotion_share=0.6, quiet_spam_share=0.3, moderated_share=0.5, campaign_share=0.03,
-        conversation_share=0.2, pictures=240, copied_pictures=3, broken_pictures=2,
+        seed=seed, as_of=DEMO_AS_OF, emotion_share=0.6, quiet_spam_share=0.3, moderated_share=0.5, verdict_noise=0.01,
+        campaign_share=0.03, conversation_share=0.2, pictures=240, copied_pictures=3, broken_pictures=2,
     )  # fmt: skip
