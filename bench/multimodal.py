@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.arrays import Floats
@@ -43,11 +42,12 @@ from shoal.recommend.protocol.metrics import mean_metrics, user_metrics
 from shoal.recommend.ranking.top_k import rank_top_k
 from shoal.runner.job import find_job
 from shoal.simulate import tables
+from shoal.simulate.pictures import picture
 from shoal.simulate.words import TOPICS
 from shoal.simulate.world import DEMO_AS_OF, WorldConf
 
 WORLD = WorldConf(users=1_000, items=800, events=30_000, texts=2_000)
-NEW_SHARE, MISSING, K, SIDE = 0.2, 0.5, 10, 64
+NEW_SHARE, MISSING, K = 0.2, 0.5, 10
 PARTS = ("text", "image", "graph")
 SETS: tuple[tuple[str, ...], ...] = (("text",), ("image",), ("graph",), ("around",), ("text", "image"), ("text", "graph"), PARTS)
 # Of ALS and of the regression from parts alone, whose rows have length VECTOR_WEIGHT.
@@ -71,19 +71,6 @@ class Asked:
 def drawn(key: Column, name: str) -> Column:
     """A number in 0..1 for each key, by a hash."""
     return F.pmod(F.xxhash64(key, F.lit(name)), F.lit(1_000_000)) / 1_000_000
-
-
-def picture(topic: int, number: int) -> Image.Image:
-    """Stripes whose direction and width are the topic's, give or take, under as much noise: neighbours in direction are easily
-    confused."""
-    rng = np.random.default_rng([topic, number])
-    angle = topic * np.pi / len(TOPICS) + rng.normal(0, 0.14)
-    period = 5 + 3 * (topic % 3) + rng.normal(0, 1.0)
-    x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
-    waves = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / max(period, 3) + rng.uniform(0, 6))
-    light = 128 + 40 * waves + rng.normal(0, 45, (SIDE, SIDE))
-    tint = rng.uniform(0.6, 1.0, 3)
-    return Image.fromarray(np.clip(light[:, :, None] * tint, 0, 255).astype(np.uint8))
 
 
 def put(lake: Lake, table: str, rows: DataFrame) -> None:

@@ -74,6 +74,11 @@ def test_another_form_that_is_none(tmp_path: Path) -> None:
         simulate(output=tmp_path / "w", formats=["mastodon"])
 
 
+def test_decisions_are_written_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--format moderation: with moderated_share the world has a folder moderation of its own"):
+        simulate(output=tmp_path / "w", formats=["moderation"], sets=["moderated_share=0.5"])
+
+
 def test_a_folder_of_another_form_is_a_worlds_own(tmp_path: Path) -> None:
     (tmp_path / "instagram_export").mkdir()
     check_folders(tmp_path, tmp_path / "truth")

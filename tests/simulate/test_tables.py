@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 
 import numpy as np
@@ -18,6 +20,7 @@ from sklearn.model_selection import cross_val_score
 
 from tests.simulate.conftest import World
 
+ROUNDED = {"taste", "quality", "expected_share"}
 SMALL = WorldConf(users=300, items=100, events=4_000, texts=200, days=40, seed=11)
 
 
@@ -32,12 +35,26 @@ def as_set(rows: DataFrame) -> set[str]:
     return set(lines)
 
 
-@pytest.mark.parametrize("name", ["users", "items_with_truth", "texts_with_truth", "follows", "likes", "other_events"])
-def test_the_number_of_partitions_changes_nothing(spark: SparkSession, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("users", "70a9cf2a4a311703"),
+        ("items_with_truth", "9935f91bead20aee"),
+        ("texts_with_truth", "4bf551bbacdc62bd"),
+        ("follows", "31cda4f88c6f4ac5"),
+        ("likes", "c2021c926a191972"),
+        ("other_events", "c24436c25198e16a"),
+    ],
+)
+def test_the_number_of_partitions_changes_nothing_nor_do_releases(spark: SparkSession, name: str, digest: str) -> None:
     make = getattr(tables, name)
     one, many = as_set(make(spark, SMALL, 1)), as_set(make(spark, SMALL, 7))
     assert one
     assert one == many
+    # Worlds of before emotions, moderators, campaigns, conversations and pictures; another digest is another world (CHANGELOG).
+    # Without what a processor may round its own way.
+    kept = [{key: value for key, value in json.loads(line).items() if key not in ROUNDED} for line in sorted(one)]
+    assert hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16] == digest
 
 
 def test_another_seed_is_another_world(spark: SparkSession) -> None:

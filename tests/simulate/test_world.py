@@ -40,6 +40,8 @@ def test_a_shift_longer_than_the_window_begins_with_it() -> None:
         ({"click_rate": 0.8, "lift": 0.5}, "click_rate"),
         ({"transmission_rate": 0.5, "follows_per_user": 7}, "would reach everybody"),
         ({"users": 10, "communities": 5}, "5 communities for 10 users"),
+        ({"pictures": 801}, "at most one an item"),
+        ({"pictures": 4, "copied_pictures": 2, "broken_pictures": 1}, r"copied_pictures and broken_pictures together \(5\)"),
     ],
 )
 def test_what_cannot_be_is_refused(values: dict[str, Any], message: str) -> None:
@@ -54,3 +56,9 @@ def test_communities_default_to_half_the_square_root_of_the_users() -> None:
 def test_the_demo_world_is_fixed() -> None:
     conf = demo_world()
     assert (conf.users, conf.items, conf.events, conf.as_of) == (1_500, 800, 40_000, date(2025, 6, 30))
+    # What the demo asks for besides the world of the defaults.
+    asked = {name: value for name, value in conf.model_dump().items() if value != WorldConf().model_dump()[name]}
+    assert asked == {
+        "emotion_share": 0.6, "quiet_spam_share": 0.3, "moderated_share": 0.5, "verdict_noise": 0.01, "campaign_share": 0.03,
+        "conversation_share": 0.2, "pictures": 240, "copied_pictures": 3, "broken_pictures": 2,
+    }  # fmt: skip

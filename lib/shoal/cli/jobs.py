@@ -35,6 +35,11 @@ DEMO_SETS = (
     "train_recommender.feedback=implicit", "train_recommender.ranks=[32]", "train_recommender.reg_params=[0.1]",
     "train_recommender.alphas=[0.5]", "similar.vectors=[price,multimodal]",
 )  # fmt: skip
+# What the demo ingests, in this order, each from the folder of the world beside it.
+DEMO_SOURCES = {
+    "items": "items", "events": "events", "texts": "texts", "edges": "edges", "moderation": "moderation",
+    "fashion_catalog": "pictures",
+}  # fmt: skip
 # One question for each of the demo's results: recommendations, trends, communities, drift.
 DEMO_QUERIES = {
     "What should a user see next?": """
@@ -138,15 +143,15 @@ def demo(
     raw, truth = root / "raw", root / "raw-truth"
     jobs = stages.jobs_between(settings)
     ingest_job = find_job("ingest_files")
-    with progress(len(jobs) + 5) as show:
+    with progress(len(jobs) + len(DEMO_SOURCES) + 1) as show:
         show.describe("start", "spark")
         spark = spark_session("shoal-demo", env, settings.spark)
         show.describe("simulate", "world")
         interruptible(spark, lambda: write_world(spark, demo_world(seed), raw, truth))
         steps: list[stages.Step] = []
-        for source in ("items", "events", "texts", "edges"):
-            show.describe("ingest", source)
-            given = {"source": source, "input": str(raw / source)}
+        for source, folder in DEMO_SOURCES.items():
+            show.describe("ingest", folder)
+            given = {"source": source, "input": str(raw / folder)}
             steps.append(interruptible(spark, partial(execute, spark, ingest_job, settings, root, day, given)))
             show.ended(steps[-1])
             if steps[-1].exit_code:  # type: ignore[union-attr]

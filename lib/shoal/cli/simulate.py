@@ -18,7 +18,7 @@ from shoal.errors import TransientError, UsageError, one_line
 from shoal.runner.command import parse_as_of
 from shoal.simulate.formats import FORMATS
 from shoal.simulate.world import WorldConf
-from shoal.simulate.write import FOLDERS, write_world
+from shoal.simulate.write import FOLDERS, MORE_FOLDERS, write_world
 from shoal.spark.session import spark_session
 
 _DEFAULT = WorldConf()
@@ -59,6 +59,8 @@ def simulate(
     for name in formats or []:
         if name not in FORMATS:
             raise UsageError(f"--format {name}: no such form; there are {', '.join(FORMATS)}")
+        if name in MORE_FOLDERS and conf.moderated_share:
+            raise UsageError(f"--format {name}: with moderated_share the world has a folder {name} of its own; leave one out")
     settings = load(env, others)
     spark = spark_session("shoal-simulate", env, settings.spark)
     try:
@@ -117,7 +119,7 @@ def check_folders(output: Path, truth: Path) -> None:
     for option, folder in (("--output", output), ("--truth", truth)):
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{option} {folder}: is a file, expected a folder")
-    known = (*FOLDERS, *FORMATS)
+    known = (*FOLDERS, *MORE_FOLDERS, *FORMATS)
     there = sorted(output.iterdir()) if output.is_dir() else []
     strange = [p.name for p in there if p.name.strip(".").split(".")[0] not in known]
     if strange:

@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from shoal.simulate import tables
+from shoal.simulate.moderators import decisions
 from shoal.simulate.world import WorldConf
 from shoal.simulate.write import write_folder
 
@@ -130,18 +131,6 @@ def write_impressions(spark: SparkSession, conf: WorldConf, folder: Path) -> int
         ),
         folder / "random" / "all", "csv",
     )  # fmt: skip
-
-
-def decisions(spark: SparkSession, conf: WorldConf) -> DataFrame:
-    """One row per decision of the world's moderators up to the end of its last day: item_id, verdict, decided_at. Each spam post is
-    removed two hours after it was made; one in fifteen of the other posts too, by mistake, and restored a day later."""
-    posts = tables.items_with_truth(spark, conf).where("kind = 'post'")
-    decided = posts.where(F.col("is_spam") | (F.crc32("item_id") % 15 == 0))
-    removal = F.struct(F.lit("removed").alias("verdict"), F.expr("created_at + interval 2 hours").alias("decided_at"))
-    unsaid = F.struct(F.lit("restored").alias("verdict"), F.expr("created_at + interval 26 hours").alias("decided_at"))
-    each = F.when(F.col("is_spam"), F.array(removal)).otherwise(F.array(removal, unsaid))
-    rows = decided.select("item_id", F.explode(each).alias("_one")).select("item_id", "_one.*")
-    return rows.where(F.to_date("decided_at") <= F.lit(conf.as_of))
 
 
 def write_moderation(spark: SparkSession, conf: WorldConf, folder: Path) -> int:

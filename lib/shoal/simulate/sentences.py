@@ -14,11 +14,16 @@ from shoal.simulate.draws import uniform_column
 from shoal.simulate.words import (
     ADJECTIVES,
     CLOSINGS,
+    EMOTIONS,
+    EMOTIONS_BY_SENTIMENT,
+    FEELINGS,
     INTENSITIES,
     NEGATION,
     OPENINGS,
+    REACTIONS,
     SENTIMENTS,
     SPAM_CALLS,
+    SPAM_FAREWELLS,
     SPAM_HASHTAGS,
     SPAM_OFFERS,
     SPAM_OPENINGS,
@@ -62,17 +67,41 @@ def true_sentiment(conf: WorldConf, stream: str, key: Column) -> Column:
     return F.when(draw < positive, 0).when(draw < positive + negative, 1).otherwise(2)
 
 
-def noisy_label(conf: WorldConf, stream: str, key: Column, sentiment: Column, is_spam: Column) -> Column:
-    """The sentiment's name as a labeller gave it: null for spam and unlabelled texts, wrong in `label_noise` of the rest."""
+def noisy_label(conf: WorldConf, stream: str, key: Column, truth: Column, names: Sequence[str]) -> Column:
+    """The name of number `truth` as a labeller gave it: null for texts without a label, wrong in `label_noise` of the rest."""
     wrong = uniform_column(conf.seed, f"{stream}/wrong", key) < conf.label_noise
-    turn = 1 + F.floor(uniform_column(conf.seed, f"{stream}/other-label", key) * 2)
-    seen = F.when(wrong, (sentiment + turn) % 3).otherwise(sentiment).cast("int")
-    name = F.element_at(word_list(SENTIMENTS), seen + 1)
-    return F.when(~is_spam & (uniform_column(conf.seed, f"{stream}/labelled", key) < conf.label_share), name)
+    turn = 1 + F.floor(uniform_column(conf.seed, f"{stream}/other-label", key) * (len(names) - 1))
+    seen = F.when(wrong, (truth + turn) % len(names)).otherwise(truth).cast("int")
+    name = F.element_at(word_list(names), seen + 1)
+    return F.when(uniform_column(conf.seed, f"{stream}/labelled", key) < conf.label_share, name)
+
+
+def true_emotion(conf: WorldConf, stream: str, key: Column, sentiment: Column) -> Column:
+    """The emotion of a text, an index into words.EMOTIONS: one that goes with its sentiment, or none (neutral)."""
+    ways = [EMOTIONS_BY_SENTIMENT[name] for name in SENTIMENTS]
+    chosen = choose_for(conf, f"{stream}/emotion", key, sentiment, ways)
+    felt = F.call_function("array_position", word_list(EMOTIONS), chosen) - 1
+    is_felt = uniform_column(conf.seed, f"{stream}/felt", key) < conf.emotion_share
+    return F.when(is_felt, felt).otherwise(EMOTIONS.index("neutral"))
+
+
+def written_emotion(conf: WorldConf, stream: str, key: Column, emotion: Column) -> Column:
+    """A sentence or two of an emotion (an index into words.EMOTIONS), with another's word in `word_noise`; null for neutral."""
+    kinds = EMOTIONS[:-1]
+    noise = uniform_column(conf.seed, f"{stream}/feeling-noise", key) < conf.word_noise
+    turn = 1 + F.floor(uniform_column(conf.seed, f"{stream}/other-feeling", key) * (len(kinds) - 1))
+    shown = F.when(noise, (emotion + turn) % len(kinds)).otherwise(emotion)
+    feeling = choose_for(conf, f"{stream}/feeling", key, shown, [FEELINGS[name] for name in kinds])
+    strength = choose(conf, f"{stream}/feeling-strength", key, INTENSITIES)
+    said = F.concat(F.concat_ws(" ", F.lit("I felt"), strength, feeling), F.lit("."))
+    reaction = choose_for(conf, f"{stream}/reaction", key, emotion, [REACTIONS[name] for name in kinds])
+    reacts = uniform_column(conf.seed, f"{stream}/reacts", key) < _CLOSED_SHARE
+    return F.when(emotion < len(kinds), F.concat_ws(" ", said, F.when(reacts, reaction)))
 
 
 def written_text(conf: WorldConf, stream: str, key: Column, topic: Column, sentiment: Column, is_spam: Column) -> Column:
-    """One to three sentences on a topic in a sentiment; for spam, an offer with a call to act."""
+    """One to three sentences on a topic in a sentiment; for spam, an offer with a call to act, or, in `quiet_spam_share`, the
+    sentences and the call."""
     first = F.concat_ws(
         " ",
         choose(conf, f"{stream}/opening", key, OPENINGS),
@@ -98,7 +127,24 @@ def written_text(conf: WorldConf, stream: str, key: Column, topic: Column, senti
         choose(conf, f"{stream}/spam-offer", key, SPAM_OFFERS),
         F.concat(F.lit("- "), choose(conf, f"{stream}/spam-call", key, SPAM_CALLS), F.lit("!!!")),
     )
-    return F.when(is_spam, spam).otherwise(text)
+    if conf.quiet_spam_share == 0:
+        return F.when(is_spam, spam).otherwise(text)
+    is_quiet = uniform_column(conf.seed, f"{stream}/quiet-spam", key) < conf.quiet_spam_share
+    quiet = F.concat(text, F.lit(" "), choose(conf, f"{stream}/spam-call", key, SPAM_CALLS), F.lit("."))
+    return F.when(is_spam & ~is_quiet, spam).when(is_spam, quiet).otherwise(text)
+
+
+def written_campaign(conf: WorldConf, stream: str, campaign: Column, key: Column) -> Column:
+    """The spam text of a campaign, all its words but the last the campaign's own: the last is each text's (`key`)."""
+    offers = [choose(conf, f"{stream}/offer/{n}", campaign, SPAM_OFFERS) for n in range(2)]
+    return F.concat_ws(
+        " ",
+        choose(conf, f"{stream}/opening", campaign, SPAM_OPENINGS),
+        F.concat(offers[0], F.lit(",")),
+        F.concat(offers[1], F.lit(" -")),
+        choose(conf, f"{stream}/call", campaign, SPAM_CALLS),
+        F.concat(choose(conf, f"{stream}/farewell", key, SPAM_FAREWELLS), F.lit("!!!")),
+    )
 
 
 def written_title(conf: WorldConf, stream: str, key: Column, topic: Column) -> Column:

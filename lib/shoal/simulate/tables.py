@@ -15,10 +15,21 @@ from pyspark.sql import functions as F
 
 from shoal.simulate import activity, catalogue, people
 from shoal.simulate.draws import Longs, uniform_array, uniform_column
-from shoal.simulate.sentences import chosen_hashtags, noisy_label, true_sentiment, word_list, written_text, written_title
+from shoal.simulate.roles import roles_of_texts
+from shoal.simulate.sentences import (
+    chosen_hashtags,
+    noisy_label,
+    true_emotion,
+    true_sentiment,
+    word_list,
+    written_campaign,
+    written_emotion,
+    written_text,
+    written_title,
+)
 from shoal.simulate.spread import spread_likes
 from shoal.simulate.tails import share_above
-from shoal.simulate.words import LOCATIONS, SENTIMENTS, TOPICS
+from shoal.simulate.words import EMOTIONS, LOCATIONS, SENTIMENTS, TOPICS, VERDICTS
 from shoal.simulate.world import WorldConf
 
 # One of so many users has blocked somebody.
@@ -55,9 +66,9 @@ def users(spark: SparkSession, conf: WorldConf, partitions: int | None = None) -
         "number long, community_id long, topic long, planned_events long, planned_followers long, is_treated boolean, "
         "taste array<float>"
     )
-    rows = _map_numbers(spark, conf.users, partitions, describe, schema)
+    rows = map_numbers(spark, conf.users, partitions, describe, schema)
     return rows.select(user_id(conf, F.col("number")).alias("user_id"), *rows.columns[1:]).withColumn(
-        "topic", _topic_name(F.col("topic"))
+        "topic", topic_name(F.col("topic"))
     )
 
 
@@ -109,7 +120,7 @@ def items_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | Non
         "number long, public long, owner long, community_id long, topic_number long, created long, quality double, "
         "is_spam boolean, is_product boolean, price double, expected_share double, taste array<float>"
     )
-    rows = _map_numbers(spark, conf.items, partitions, describe, schema)
+    rows = map_numbers(spark, conf.items, partitions, describe, schema)
     key, topic, is_spam = F.col("number"), F.col("topic_number"), F.col("is_spam")
     has_place = uniform_column(conf.seed, "has-location", key) < 0.4
     place = F.floor(uniform_column(conf.seed, "location", key) * len(LOCATIONS)).cast("int") + 1
@@ -122,12 +133,12 @@ def items_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | Non
         written_title(conf, "item", key, topic).alias("title"),
         F.concat_ws(" #", text, F.concat_ws(" #", "hashtags")).alias("text"),
         "hashtags",
-        F.array(_topic_name(topic)).alias("categories"),
+        F.array(topic_name(topic)).alias("categories"),
         F.when(F.col("is_product"), F.col("price")).alias("price_usd"),
         F.when(has_place, F.element_at(word_list(LOCATIONS), place)).alias("location"),
         F.timestamp_seconds("created").alias("created_at"),
         "community_id",
-        _topic_name(topic).alias("topic"),
+        topic_name(topic).alias("topic"),
         "quality",
         "is_spam",
         "expected_share",
@@ -141,51 +152,98 @@ ITEM_COLUMNS = (
 TEXT_COLUMNS = ("text_id", "kind", "author_id", "item_id", "text", "label", "created_at")
 
 
-def texts_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | None = None) -> DataFrame:
-    """One row per text: the columns of the raw texts, then the truth about it.
+def text_columns(conf: WorldConf) -> tuple[str, ...]:
+    """The columns of a world's raw texts: TEXT_COLUMNS, and before the time those of emotions, moderators and conversations where
+    the world has them."""
+    shares = (conf.emotion_share, conf.moderated_share, conf.conversation_share)
+    names = ("emotion_label", "moderation_label", "conversation_id")
+    more = [name for name, share in zip(names, shares, strict=True) if share > 0]
+    return (*TEXT_COLUMNS[:-1], *more, TEXT_COLUMNS[-1])
 
-    text_id, kind (review of a product, comment on a post), author_id, item_id, text, label (positive, negative, neutral, null),
-    created_at (after the item's, within the window); sentiment (what the author meant), topic, is_spam.
+
+def texts_with_truth(spark: SparkSession, conf: WorldConf, partitions: int | None = None) -> DataFrame:
+    """One row per text: the columns of the raw texts (`text_columns`), then the truth about it.
+
+    text_id, kind (review of a product, comment on a post or in answer to a text), author_id, item_id, text, label (positive,
+    negative, neutral, null), emotion_label (null for spam and unlabelled texts), moderation_label (allowed, removed, null),
+    conversation_id (null for texts alone), created_at (after the item's, within the window); sentiment (what the author meant),
+    topic, is_spam; with emotions: emotion (null for spam); with campaigns: campaign_id (null for other texts); with conversations:
+    place (0 for the first text), reply_to (the text_id that it answers, null for a first text and for texts alone).
     """
     planted = people.plant_communities(conf)
 
     def describe(number: Longs) -> dict[str, object]:
-        pick, draw = (uniform_array(conf.seed, f"text-item/{name}", number) for name in ("place", "rank"))
+        roles = roles_of_texts(conf, number)
+        about, voice = roles.about, roles.voice
+        pick, draw = (uniform_array(conf.seed, f"text-item/{name}", about) for name in ("place", "rank"))
         item = catalogue.draw_anywhere(planted, pick, draw, conf)
         home = catalogue.communities_of_items(planted, item)
         away = people.communities_of_slots(
-            planted, np.floor(uniform_array(conf.seed, "text-away", number) * conf.users).astype(np.int64)
+            planted, np.floor(uniform_array(conf.seed, "text-away", voice) * conf.users).astype(np.int64)
         )
-        group = np.where(uniform_array(conf.seed, "text-crosses", number) < conf.mu, away, home)
+        group = np.where(uniform_array(conf.seed, "text-crosses", voice) < conf.mu, away, home)
         since = np.maximum(catalogue.created_at(conf, item), conf.starts_at)
-        wait = np.floor((conf.ends_at - since) * uniform_array(conf.seed, "text-time", number)).astype(np.int64)
+        # A conversation begins early enough to end in the window; one about an item of its last hours is cut short there.
+        room = np.maximum(conf.ends_at - since - roles.span, 1)
+        wait = np.floor(room * uniform_array(conf.seed, "text-time", about)).astype(np.int64)
         return {
             "number": number,
             "item": catalogue.public_numbers(conf, item),
-            "author": people.draw_members(conf, planted, group, uniform_array(conf.seed, "author", number)),
+            "author": people.draw_members(conf, planted, group, uniform_array(conf.seed, "author", voice)),
             "topic_number": catalogue.topics_of_items(conf, planted, item),
             "is_product": catalogue.are_products(conf, item),
-            "created": since + wait,
+            "created": np.minimum(since + wait + roles.delay, conf.ends_at - 1),
+            "campaign": roles.campaign,
+            "conversation": roles.conversation,
+            "place": roles.place,
+            "parent": roles.parent,
         }
 
-    schema = "number long, item long, author long, topic_number long, is_product boolean, created long"
-    rows = _map_numbers(spark, conf.texts, partitions, describe, schema)
-    key, topic = F.col("number"), F.col("topic_number")
-    rows = rows.withColumn("is_spam", uniform_column(conf.seed, "text-spam", key) < conf.spam_share)
+    schema = (
+        "number long, item long, author long, topic_number long, is_product boolean, created long, campaign long, "
+        "conversation long, place long, parent long"
+    )
+    rows = map_numbers(spark, conf.texts, partitions, describe, schema)
+    key, topic, campaign = F.col("number"), F.col("topic_number"), F.col("campaign")
+    is_campaign, is_reply = campaign >= 0, F.col("place") > 0
+    rows = rows.withColumn("is_spam", (uniform_column(conf.seed, "text-spam", key) < conf.spam_share) | is_campaign)
     rows = rows.withColumn("sentiment_number", true_sentiment(conf, "text", key))
     sentiment, is_spam = F.col("sentiment_number"), F.col("is_spam")
-    return rows.select(
-        _public_id("t", key, conf.texts).alias("text_id"),
-        F.when(F.col("is_product"), "review").otherwise("comment").alias("kind"),
-        user_id(conf, F.col("author")).alias("author_id"),
-        item_id(conf, F.col("item")).alias("item_id"),
-        written_text(conf, "text", key, topic, sentiment, is_spam).alias("text"),
-        noisy_label(conf, "text", key, sentiment, is_spam).alias("label"),
-        F.timestamp_seconds("created").alias("created_at"),
-        F.element_at(word_list(SENTIMENTS), sentiment + 1).alias("sentiment"),
-        _topic_name(topic).alias("topic"),
-        "is_spam",
-    )
+    text = written_text(conf, "text", key, topic, sentiment, is_spam)
+    emotion = F.lit(None).cast("int")
+    if conf.emotion_share > 0:
+        rows = rows.withColumn("emotion_number", F.when(~is_spam, true_emotion(conf, "text", key, sentiment)))
+        emotion = F.col("emotion_number")
+        text = F.concat_ws(" ", text, written_emotion(conf, "text", key, emotion))
+    if conf.campaign_share > 0:
+        text = F.when(is_campaign, written_campaign(conf, "campaign", campaign, key)).otherwise(text)
+    is_met = uniform_column(conf.seed, "moderated-text", key) < conf.moderated_share
+    is_wrong = uniform_column(conf.seed, "wrong-verdict", key) < conf.verdict_noise
+    columns = {
+        "text_id": text_id(conf, key),
+        "kind": F.when(F.col("is_product") & ~is_reply, "review").otherwise("comment"),
+        "author_id": user_id(conf, F.col("author")),
+        "item_id": item_id(conf, F.col("item")),
+        "text": text,
+        "label": F.when(~is_spam, noisy_label(conf, "text", key, sentiment, SENTIMENTS)),
+        "emotion_label": noisy_label(conf, "text-emotion", key, emotion, EMOTIONS),
+        "moderation_label": F.when(is_met, F.element_at(word_list(VERDICTS), (is_spam != is_wrong).cast("int") + 1)),
+        "conversation_id": _numbered("c", F.col("conversation"), conf.texts),
+        "created_at": F.timestamp_seconds("created"),
+    }
+    truth = {
+        "sentiment": F.element_at(word_list(SENTIMENTS), sentiment + 1),
+        "topic": topic_name(topic),
+        "is_spam": is_spam,
+    }
+    if conf.emotion_share > 0:
+        truth["emotion"] = F.element_at(word_list(EMOTIONS), emotion.cast("int") + 1)
+    if conf.campaign_share > 0:
+        truth["campaign_id"] = _numbered("s", campaign, conf.texts)
+    if conf.conversation_share > 0:
+        truth |= {"place": F.col("place"), "reply_to": _numbered("t", F.col("parent"), conf.texts)}
+    raw = {name: columns[name] for name in text_columns(conf)}
+    return rows.select(*[column.alias(name) for name, column in (raw | truth).items()])
 
 
 def follows(spark: SparkSession, conf: WorldConf, partitions: int | None = None) -> DataFrame:
@@ -344,17 +402,27 @@ def item_id(conf: WorldConf, public: Column) -> Column:
     return _public_id("i", public, conf.items)
 
 
+def text_id(conf: WorldConf, number: Column) -> Column:
+    """The public id of a text's number."""
+    return _public_id("t", number, conf.texts)
+
+
+def _numbered(letter: str, number: Column, size: int) -> Column:
+    """`_public_id`, null for -1."""
+    return F.when(number >= 0, _public_id(letter, number, size))
+
+
 def _public_id(letter: str, number: Column, size: int) -> Column:
     """A letter and the number with leading zeros, all ids of one kind equally long."""
     return F.concat(F.lit(letter), F.lpad(number.cast("string"), len(str(max(size - 1, 0))), "0"))
 
 
-def _topic_name(topic: Column) -> Column:
+def topic_name(topic: Column) -> Column:
     """The name of a topic's number."""
     return F.element_at(word_list([t.name for t in TOPICS]), topic.cast("int") + 1)
 
 
-def _map_numbers(
+def map_numbers(
     spark: SparkSession,
     size: int,
     partitions: int | None,

@@ -127,6 +127,33 @@ CLOSINGS = {
         "Same time next week.", "Ask me anything.", "It took two hours.",
     ),
 }  # fmt: skip
+# What people feel besides; `neutral` says nothing of it.
+EMOTIONS = ("joy", "anger", "sadness", "fear", "surprise", "neutral")
+FEELINGS = {
+    "joy": ("joyful", "cheerful", "delighted", "overjoyed", "merry", "elated", "giddy", "blissful", "radiant", "gleeful"),
+    "anger": ("angry", "furious", "outraged", "livid", "irritated", "fuming", "cross", "bitter", "enraged", "resentful"),
+    "sadness": ("sad", "heartbroken", "lonely", "gloomy", "tearful", "miserable", "homesick", "grieving", "downcast", "forlorn"),
+    "fear": ("afraid", "scared", "anxious", "terrified", "nervous", "worried", "uneasy", "panicked", "frightened", "alarmed"),
+    "surprise": (
+        "surprised", "astonished", "stunned", "speechless", "amazed", "startled", "dumbfounded", "baffled", "astounded",
+        "thunderstruck",
+    ),
+}  # fmt: skip
+REACTIONS = {
+    "joy": ("I could not stop smiling.", "We laughed all the way home.", "My heart sings 😄", "I danced in the kitchen."),
+    "anger": ("I slammed the door.", "My blood is boiling 😡", "How dare they.", "I shouted at the screen."),
+    "sadness": ("I cried on the bus.", "Tears all evening 😢", "I miss the old days.", "My heart sank."),
+    "fear": ("My hands were shaking.", "I did not dare to look 😨", "I hid under the blanket.", "It gave me nightmares."),
+    "surprise": ("I did not see that coming.", "My jaw dropped 😲", "Who would have thought.", "I had to look twice."),
+}
+# Which emotions go with a sentiment, each as often.
+EMOTIONS_BY_SENTIMENT = {
+    "positive": ("joy", "joy", "surprise"),
+    "negative": ("anger", "sadness", "fear"),
+    "neutral": ("surprise", "surprise", "fear"),
+}
+# What moderators say of a text.
+VERDICTS = ("allowed", "removed")
 OPENINGS = (
     "Just", "Today I", "Finally I", "Yesterday we", "This week I", "With friends we", "After work I", "Once more I",
     "Last night we", "On Sunday I",
@@ -145,6 +172,10 @@ SPAM_OFFERS = (
 SPAM_CALLS = (
     "click the link in bio", "DM me NOW", "text WIN to 80800", "visit free-prizes.example", "reply with your number",
     "limited offer, act fast", "sign up at easy-cash.example", "follow and share to claim",
+)  # fmt: skip
+# The last word of a campaign's text, which every account chooses for itself.
+SPAM_FAREWELLS = (
+    "friend", "today", "tonight", "everybody", "please", "now", "dear", "quickly", "thanks", "neighbour", "hurry", "cheers",
 )  # fmt: skip
 SPAM_HASHTAGS = ("free", "win", "followback", "cash", "giveaway", "promo")
 

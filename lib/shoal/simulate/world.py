@@ -68,6 +68,19 @@ class WorldConf(BaseModel):
     label_share: float = Field(default=0.7, ge=0, le=1, description="texts (spam apart) that carry a sentiment label")
     label_noise: float = Field(default=0.05, ge=0, le=1, description="labels that are wrong")
     word_noise: float = Field(default=0.12, ge=0, le=1, description="sentiment words of another sentiment than the text's")
+    # Emotions, moderators, campaigns, conversations and pictures: none by default, as worlds were before them.
+    emotion_share: float = Field(default=0.0, ge=0, le=1, description="texts (spam apart) that say an emotion; others: neutral")
+    quiet_spam_share: float = Field(default=0.0, ge=0, le=1, description="spam that is a usual text with a call to act")
+    moderated_share: float = Field(default=0.0, ge=0, le=1, description="texts and posts that the moderators have met")
+    verdict_noise: float = Field(default=0.0, ge=0, le=1, description="moderators' labels of texts that are wrong")
+    campaign_share: float = Field(default=0.0, ge=0, le=0.5, description="texts that are a spam text of several accounts")
+    campaign_texts: int = Field(default=8, ge=2, le=1_000, description="texts of a campaign")
+    conversation_share: float = Field(default=0.0, ge=0, le=0.5, description="texts that are part of a conversation")
+    conversation_texts: int = Field(default=6, ge=2, le=50, description="texts of the longest conversations; the shortest have 2")
+    reply_minutes: float = Field(default=40.0, gt=0, le=10_000, description="mean time to the next text of a conversation")
+    pictures: int = Field(default=0, ge=0, le=1_000_000, description="items with a picture")
+    copied_pictures: int = Field(default=0, ge=0, description="of them, those that are another's picture, a little lighter")
+    broken_pictures: int = Field(default=0, ge=0, description="of them, those whose file ends in its middle")
     # Spread: the chance that a like passes along one follow (independent cascades), and the mean delay.
     transmission_rate: float = Field(default=0.03, ge=0, le=1)
     spread_delay_hours: float = Field(default=12.0, gt=0, le=10_000)
@@ -95,6 +108,11 @@ class WorldConf(BaseModel):
             )
         if self.communities is not None and self.communities * 5 > self.users:
             raise ValueError(f"{self.communities} communities for {self.users} users: at most one for five users")
+        if self.pictures > self.items or self.pictures < 2 * self.copied_pictures + self.broken_pictures:
+            raise ValueError(
+                f"pictures is {self.pictures}: at most one an item ({self.items}), and no fewer than twice copied_pictures and "
+                f"broken_pictures together ({2 * self.copied_pictures + self.broken_pictures})"
+            )
         return self
 
     @property
@@ -128,5 +146,9 @@ class WorldConf(BaseModel):
 
 
 def demo_world(seed: int = 42) -> WorldConf:
-    """The world of `shoal demo`: 1,500 users, 800 items, some 40,000 events, 3,000 texts and 10,000 follows in 120 days."""
-    return WorldConf(seed=seed, as_of=DEMO_AS_OF)
+    """The world of `shoal demo`: 1,500 users, 800 items, some 40,000 events, 3,000 texts and 10,000 follows in 120 days, with
+    emotions, moderators, campaigns, conversations and 240 pictures."""
+    return WorldConf(
+        seed=seed, as_of=DEMO_AS_OF, emotion_share=0.6, quiet_spam_share=0.3, moderated_share=0.5, verdict_noise=0.01,
+        campaign_share=0.03, conversation_share=0.2, pictures=240, copied_pictures=3, broken_pictures=2,
+    )  # fmt: skip

@@ -5,7 +5,9 @@
     <output>/texts/*.jsonl       text_id,kind,author_id,item_id,text,label,created_at
     <output>/edges/*.csv         src,dst,weight,followed_at
     <output>/assignments/*.csv   experiment,user_id,variant,assigned_at
-    <truth>/users, items, texts, likes, communities (Parquet) and world.json
+    <output>/moderation/*.csv    item_id,verdict,decided_at, of a world with moderators
+    <output>/pictures/*.png      named after their items, of a world with pictures
+    <truth>/users, items, texts, likes, communities, pictures (Parquet) and world.json
 
 Only this module and those of the other forms (`formats`) write. No job reads the truth.
 """
@@ -23,11 +25,16 @@ from pyspark.sql import functions as F
 
 from shoal.simulate import tables
 from shoal.simulate.activity import KINDS, RATING_MEAN
+from shoal.simulate.moderators import decisions_about, decisions_as_text
+from shoal.simulate.pictures import pictures, write_pictures
+from shoal.simulate.roles import role_counts
 from shoal.simulate.spoil import mark_spoiled, spoiled_key, spoiled_number, spoiled_time
 from shoal.simulate.words import TOPICS
 from shoal.simulate.world import WorldConf
 
 FOLDERS = ("items", "texts", "edges", "assignments", "events")
+# Folders of worlds that have moderators or pictures.
+MORE_FOLDERS = ("moderation", "pictures")
 _SUFFIX = {"csv": ".csv", "tsv": ".tsv", "json": ".jsonl", "parquet": ".parquet"}
 
 
@@ -53,6 +60,8 @@ def write_world(
         "communities": tables.communities(spark, conf),
         "likes": tables.likes(spark, conf, partitions),
     }
+    if conf.pictures:
+        truths["pictures"] = pictures(spark, conf, partitions)
     spread_rows = 0
     for name, rows in truths.items():
         generation = F.col("generation") if name == "likes" else F.lit(0)
@@ -63,11 +72,15 @@ def write_world(
     # What the truth already holds is read back: making the likes again would double a large world's dearest step.
     made = {name: spark.read.parquet(str(truth / name)) for name in truths}
     files = {}
-    for name in FOLDERS:
+    for name in (*FOLDERS, *(["moderation"] if conf.moderated_share else [])):
         rows, form = _raw_rows(spark, conf, name, made, partitions)
         count, spoiled = write_folder(rows, output / name, form, F.count("spoiled"))
         files[name] = {"rows": count, "spoiled": spoiled}
         report(name, count)
+    if conf.pictures:
+        count = write_pictures(made["pictures"], output / "pictures")
+        files["pictures"] = {"rows": count, "spoiled": 0}
+        report("pictures", count)
 
     facts = planted_facts(conf) | {"files": files, "likes_that_spread": spread_rows}
     _replace_text(truth / "world.json", json.dumps(facts, indent=2) + "\n")
@@ -77,6 +90,7 @@ def write_world(
 def planted_facts(conf: WorldConf) -> dict[str, Any]:
     """The parameters of a world, with the dates that follow from them, as plain values."""
     start, end = conf.experiment_window
+    campaigns, conversations = role_counts(conf)
     return {
         "parameters": conf.model_dump(mode="json"),
         "window": {"first_day": str(conf.day(conf.starts_at)), "day_after": str(conf.day(conf.ends_at))},
@@ -84,6 +98,8 @@ def planted_facts(conf: WorldConf) -> dict[str, Any]:
         "mu": conf.mu,
         "transmission_rate": conf.transmission_rate,
         "topics": [topic.name for topic in TOPICS],
+        "campaigns": campaigns,
+        "conversations": conversations,
         "event_kinds": list(KINDS),
         "rating_mean_before_taste": RATING_MEAN,
         "shift": {
@@ -122,7 +138,10 @@ def _raw_rows(
     if folder == "assignments":
         rows = tables.assignments(conf, made["users"]).withColumn("spoiled", F.lit(None).cast("string"))
         return rows.withColumn("assigned_at", spoiled_time("assigned_at")), "csv"
-    names = {"items": tables.ITEM_COLUMNS, "texts": tables.TEXT_COLUMNS}[folder]
+    if folder == "moderation":
+        decided = decisions_about(made["items"].where("kind = 'post'"), conf, conf.moderated_share)
+        return decisions_as_text(decided).withColumn("spoiled", F.lit(None).cast("string")), "csv"
+    names = {"items": tables.ITEM_COLUMNS, "texts": tables.text_columns(conf)}[folder]
     marked = mark_spoiled(made[folder], conf, folder, [names[0]], has_number=False)
     return marked.select(spoiled_key(names[0]), *names[1:-1], spoiled_time(names[-1]), "spoiled"), "json"
 
