@@ -30,7 +30,7 @@ from shoal.mine.text.parts import Parts, Plan, count_parts, is_drawn, known_text
 from shoal.mine.text.search import best_settings, label_weights, trials
 from shoal.mine.text.term_matrix import TermMatrix, collect_terms, weight_terms
 from shoal.mine.text.terms import TERMS, TEXT, Preprocessing, is_blank, shortened, with_terms
-from shoal.mine.text.thresholds import Threshold, judged_threshold, threshold_for_precision
+from shoal.mine.text.thresholds import Threshold, judged_thresholds, thresholds_for_precisions
 from shoal.mine.text.transfer import Prior, Space, search_and_fit, space_of
 from shoal.mine.text.transfer import prior_of as prior_from
 
@@ -219,10 +219,8 @@ def transfer_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, pl
     given = softmax(factor * np.log(np.maximum(given, FLOOR)), axis=1)
     weights = weights.scaled(factor)
     judged, tested = weights.probabilities(space.vectors[matrix.is_test]), matrix.target[matrix.is_test]
-    chosen = {n: [(p, threshold_for_precision(given[:, n], truth == n, p)) for p in plan.precisions] for n in range(len(labels))}
-    thresholds = {
-        label: [judged_threshold(p, at, judged[:, n], tested == n) for p, at in chosen[n]] for n, label in enumerate(labels)
-    }
+    chosen = [thresholds_for_precisions(given[:, n], truth == n, plan.precisions) for n in range(len(labels))]
+    thresholds = {label: judged_thresholds(chosen[n], judged[:, n], tested == n) for n, label in enumerate(labels)}
     found, counts = quality_of_arrays(judged, tested, labels), parts.train
     if refit:
         space, weights, settings, _, _ = fitted(is_train | matrix.is_test)
@@ -247,10 +245,7 @@ def train_on_driver(matrix: TermMatrix, spark: SparkSession, parts: Parts, plan:
     found = found.scaled(factor)
     given, truth = found.probabilities(vectors[matrix.is_test]), matrix.target[matrix.is_test]
     judged = quality_of_arrays(given, truth, labels)
-    thresholds = {
-        label: [judged_threshold(precision, at, given[:, i], truth == i) for precision, at in chosen.get(label, [])]
-        for i, label in enumerate(labels)
-    }
+    thresholds = {label: judged_thresholds(chosen.get(label, []), given[:, i], truth == i) for i, label in enumerate(labels)}
     counts = parts.train
     if refit:
         counts = parts.counts
@@ -283,9 +278,7 @@ def _search_on_driver(
     best = fitted(settings)
     factor = temperature(best, valid, truth)
     given = best.scaled(factor).probabilities(valid)
-    chosen = {
-        label: [(p, threshold_for_precision(given[:, i], truth == i, p)) for p in plan.precisions] for i, label in enumerate(labels)
-    }
+    chosen = {label: thresholds_for_precisions(given[:, i], truth == i, plan.precisions) for i, label in enumerate(labels)}
     return settings, factor, chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,8 @@ MIN_ROWS = 10
 
 @dataclass(frozen=True)
 class Threshold:
-    """From `threshold` on a label had `precision` on the rows that chose it; None where no threshold has. `held_out_rows` of the
-    rows held out reach it, and `held_out_precision` of them have the label (None without a row)."""
+    """From `threshold` on, up to the one before it, a label had `precision` on the rows that chose it; None where no threshold has.
+    `held_out_rows` of the rows held out lie there, and `held_out_precision` of them have the label (None without a row)."""
 
     precision: float
     threshold: float | None
@@ -34,7 +35,36 @@ def threshold_for_precision(probabilities: Doubles, has_label: np.ndarray, preci
     return float(values[fits[-1]]) if len(fits) else None
 
 
-def judged_threshold(precision: float, threshold: float | None, probabilities: Doubles, has_label: np.ndarray) -> Threshold:
-    """The threshold with what it does on rows that it was not chosen on."""
-    reached = has_label[probabilities >= threshold] if threshold is not None else has_label[:0]
-    return Threshold(precision, threshold, len(reached), float(reached.mean()) if len(reached) else None)
+def thresholds_for_precisions(
+    probabilities: Doubles, has_label: np.ndarray, precisions: Sequence[float]
+) -> list[tuple[float, float | None]]:
+    """Each precision with its threshold, each chosen on the rows below the threshold before it: what a machine removes must not
+    stand for what a person is asked to look at.
+
+    Where too few rows are left to choose by, the probability that is the precision, as the probabilities are calibrated, or the
+    threshold before it where that is lower; None where no threshold was before it.
+    """
+    found: list[tuple[float, float | None]] = []
+    before: float | None = None
+    for precision in precisions:
+        left = np.ones(len(probabilities), dtype=bool) if before is None else probabilities < before
+        at = threshold_for_precision(probabilities[left], has_label[left], precision)
+        if at is None and before is not None:
+            at = min(precision, before)
+        found.append((precision, at))
+        before = before if at is None else at
+    return found
+
+
+def judged_thresholds(
+    chosen: Sequence[tuple[float, float | None]], probabilities: Doubles, has_label: np.ndarray
+) -> list[Threshold]:
+    """`thresholds_for_precisions` with what each does on rows that it was not chosen on."""
+    found: list[Threshold] = []
+    before = np.inf
+    for precision, at in chosen:
+        low = np.inf if at is None else at
+        reached = has_label[(probabilities >= low) & (probabilities < before)]
+        found.append(Threshold(precision, at, len(reached), float(reached.mean()) if len(reached) else None))
+        before = before if at is None else at
+    return found
