@@ -110,8 +110,8 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Build the lists of the champion and of the fallbacks, and replace the day's rows."""
     events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
     optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks")]
-    follows = lake.read_if_exists("silver.follows", before=as_of)
-    optional += [read_decisions(lake, as_of), follows]
+    follows, profiles = (lake.read_if_exists(f"silver.{name}", before=as_of) for name in ("follows", "profiles"))
+    optional += [read_decisions(lake, as_of), follows, profiles]
     weights = others.train_recommender.event_weights
     described = lake.read_if_exists("features.item_vectors", on=as_of) if others.content.vectors else None
     vectors = None if described is None else named_vectors(described, others.content.vectors)
@@ -121,7 +121,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     groups = Groups(
         follows,
         None if communities is None else communities.where("relation = 'follows'"),
-        lake.read_if_exists("silver.profiles", before=as_of),
+        profiles,
     )  # fmt: skip
     popular = PopularitySettings(conf.k, others.features.half_life_days, F.lit(end_of(as_of)), weights, conf.user_batch_size)
     with caching() as keep:
