@@ -108,8 +108,8 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     """Build the lists of the champion and of the fallbacks, and replace the day's rows."""
     events, champion, others = lake.read("silver.interactions", before=as_of), load_champion(lake), lake.settings
     optional = [lake.read_if_exists(name, before=as_of) for name in ("silver.items", "silver.blocks")]
-    follows = lake.read_if_exists("silver.follows", before=as_of)
-    optional += [read_decisions(lake, as_of), follows]
+    follows, profiles = (lake.read_if_exists(f"silver.{name}", before=as_of) for name in ("follows", "profiles"))
+    optional += [read_decisions(lake, as_of), follows, profiles]
     weights = others.train_recommender.event_weights
     model = serving_model(lake, champion, conf.user_batch_size, as_of)
     spec = champion.trained
@@ -117,7 +117,7 @@ def run(lake: Lake, conf: RecommendConf, as_of: date) -> None:
     groups = Groups(
         follows,
         None if communities is None else communities.where("relation = 'follows'"),
-        lake.read_if_exists("silver.profiles", before=as_of),
+        profiles,
     )  # fmt: skip
     popular = PopularitySettings(conf.k, others.features.half_life_days, F.lit(end_of(as_of)), weights, conf.user_batch_size)
     with caching() as keep:

@@ -37,7 +37,7 @@ MODELS = (
     "models:/shoal_viral", "models:/shoal_engagement", "models:/shoal_influencers",
 )  # fmt: skip
 READS = ("ops.runs", "ops.drift", *POST_TABLES, "silver.texts", "silver.blocks", "silver.moderation",
-         "features.authors", *MODELS)  # fmt: skip
+         "silver.profiles", "features.authors", *MODELS)  # fmt: skip
 WRITES = ("ops.retraining", *MODELS)
 SETTINGS = ("blend", "content", "features", "moderation", "posts", "recommend", "train_recommender", "train_sentiment")
 

@@ -5,6 +5,7 @@ Reads:  silver.interactions   events up to as_of
         silver.blocks         users whose items a user is not to see, where the table exists
         silver.moderation     items that moderators have removed, where the table exists
         silver.follows        whom users follow, where the table exists
+        silver.profiles       country, language and age group of users, where the table exists
 Writes: ops.model_metrics     one row per model, metric and slice of the task recommender; replaces as_of's part
         and a version of the registered model `shoal_recommender` with its run in MLflow
 
@@ -25,7 +26,8 @@ from shoal.models.recommender_training import RecommenderConf, train_recommender
 from shoal.recommend.evaluation.training import SERVED
 from shoal.runner.command import run_job
 
-READS = ("silver.interactions", "silver.items", "silver.blocks", "silver.moderation", "silver.follows")
+READS = ("silver.interactions", "silver.items", "silver.blocks", "silver.moderation", "silver.follows",
+         "silver.profiles")  # fmt: skip
 WRITES = ("ops.model_metrics", "models:/shoal_recommender")
 SETTINGS = ("blend", "content", "features", "recommend")
 TASK = "recommender"

@@ -19,11 +19,12 @@ from shoal.conf.loading import load, section_name
 from shoal.conf.sections import EvaluateRecommenderConf, IngestConf, Settings
 from shoal.errors import InputError, UsageError
 from shoal.ingest.formats.files import check_output, read_rows, refuse_faults, write_rows
-from shoal.ingest.sources.general import ITEM, ITEMS, RATING, USER
+from shoal.ingest.sources.general import ITEM, ITEMS, PROFILES, RATING, USER
 from shoal.models.evaluations import keep, result_from
 from shoal.recommend.candidates.als import AlsSettings, with_numbers
 from shoal.recommend.candidates.blend import asked_experts
 from shoal.recommend.candidates.configured import blend_settings, content_settings
+from shoal.recommend.candidates.demographics import ATTRIBUTES
 from shoal.recommend.candidates.ease import EaseSettings
 from shoal.recommend.candidates.neighbours import NeighbourSettings
 from shoal.recommend.candidates.personalised_pagerank import PagerankSettings
@@ -56,6 +57,10 @@ ALIASES = {
     "timestamp": ("occurred_at", "time"),
 }
 ITEM_ALIASES = {field.name: field.aliases for field in ITEMS.fields}
+PROFILE_ALIASES = {
+    **{field.name: field.aliases for field in PROFILES.fields}, "user_id": (*USER.aliases, "id"), "gender": ("sex",),
+    "occupation": ("job", "profession"),
+}  # fmt: skip
 
 
 @evaluate_app.callback()
@@ -85,6 +90,12 @@ def recommender(
         typer.Option(help="With --protocol strong: what is known of the test users; columns as --train.", metavar="FILE"),
     ] = None,
     follows: Annotated[Optional[Path], typer.Option(help="Who follows whom, edges for pagerank: src, dst.", metavar="FILE")] = None,
+    users: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="What is known of users, for blend: user_id, country, language, age_group, gender, occupation.", metavar="FILE"
+        ),
+    ] = None,
     lake: Annotated[
         Optional[str], typer.Option("--lake", help="Keep the results in this lake: ops.model_metrics, MLflow.", metavar="DIR")
     ] = None,
@@ -129,7 +140,8 @@ def recommender(
     space = SearchSpace(conf.feedback, conf.ranks, conf.reg_params, conf.alphas, conf.search_iter, conf.max_iter, conf.seed)
     about = read_items(spark, items, settings.ingest).persist() if items is not None else None
     led = read_follows(spark, follows, settings.ingest).persist() if follows is not None else None
-    plan = replace(protocol_of(settings, space, k or conf.k, about, led), fold_in=folded)
+    described = read_users(spark, users, settings.ingest).persist() if users is not None else None
+    plan = replace(protocol_of(settings, space, k or conf.k, about, led), fold_in=folded, profiles=described)
     plan = plan if folded is None else replace(plan, depth=max(plan.depth, NDCG_AT))
     names = list(MODELS) if model == "all" else list(dict.fromkeys([model, *BASELINES]))
     if model == "all" and about is None:
@@ -273,6 +285,19 @@ def read_items(spark: SparkSession, path: Path, conf: IngestConf | None = None) 
     return chosen.select("item_id", "_row.*").select(
         "item_id", "title", "text", *[listed(name) for name in lists], "kind", "owner_id", price.alias("price_usd")
     )
+
+
+def read_users(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
+    """One row per user of a file: user_id and ATTRIBUTES, null where the file has none; other columns are ignored.
+
+    Of a user with several rows the first by its text counts. A number, as an age, is a value like any other. Raises InputError for
+    a row without a user, and for a file with none of ATTRIBUTES.
+    """
+    rows = read_rows(spark, path, ["user_id"], ATTRIBUTES, PROFILE_ALIASES, conf)
+    refuse_faults(rows, path, {"user_id": (F.col("user_id").isNull(), "an id")})
+    if rows.where(F.coalesce(*ATTRIBUTES).isNotNull()).isEmpty():
+        raise InputError(f"{path}: nothing is known of any user; expected one of the columns {', '.join(ATTRIBUTES)}")
+    return rows.groupBy("user_id").agg(F.min(F.struct(*ATTRIBUTES)).alias("_row")).select("user_id", "_row.*")
 
 
 def read_events(spark: SparkSession, path: str | Path, conf: IngestConf | None = None) -> DataFrame:

@@ -106,7 +106,10 @@ class Task:
 def _split(lake: Lake, conf: TaskConf, window: EvaluationWindow, keep: Callable[[DataFrame], DataFrame]) -> TrainingData | None:
     events = lake.read("silver.interactions", before=window.end)
     data = prepare(events, conf.recommender.settings(), keep, moment=_micros(window.cutoff))
-    return None if data is None else replace(data, follows=lake.read_if_exists("silver.follows", before=window.end))
+    if data is None:
+        return None
+    follows, profiles = (lake.read_if_exists(f"silver.{name}", before=window.end) for name in ("follows", "profiles"))
+    return replace(data, follows=follows, profiles=profiles)
 
 
 def _count_users(lake: Lake, conf: TaskConf, window: EvaluationWindow) -> int:

@@ -61,7 +61,7 @@ class TrainedRecommender:
 
 def serving_of(lake: Lake, conf: RecommenderConf, as_of: date) -> ServingInputs:
     """What build_recommendations would read, up to as_of; the evaluation drops what is later than its moment."""
-    tables = ("silver.items", "silver.blocks", "silver.moderation", "silver.follows")
+    tables = ("silver.items", "silver.blocks", "silver.moderation", "silver.follows", "silver.profiles")
     optional = [lake.read_if_exists(name, before=as_of) for name in tables]
     sources = Sources(lake.read("silver.interactions", before=as_of), *optional)
     half_life = conf.features.half_life_days
@@ -77,7 +77,8 @@ def train_recommender(lake: Lake, conf: RecommenderConf, as_of: date, promotes: 
         data = prepare(events, settings, keep)
         if data is None:
             raise SkippedError(f"silver.interactions has no event up to {as_of}: there is nothing to train on")
-        data = replace(data, follows=lake.read_if_exists("silver.follows", before=as_of))
+        follows, profiles = (lake.read_if_exists(f"silver.{name}", before=as_of) for name in ("follows", "profiles"))
+        data = replace(data, follows=follows, profiles=profiles)
         items = lake.read("silver.items", before=as_of) if lake.exists("silver.items") else None
         described = labels_of(items, content_settings(conf.content)) if settings.blend is not None else None
         content = keep(described) if described is not None else None

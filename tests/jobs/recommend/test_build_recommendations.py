@@ -73,6 +73,9 @@ def fill(spark: SparkSession, lake: Lake) -> None:
     lake.append("silver.moderation", rows_of(spark, "silver.moderation", verdicts))
     tie = {"src_id": "u0", "dst_id": "follower only", "weight": 1.0}
     lake.append("silver.follows", rows_of(spark, "silver.follows", [tie]))
+    # Six users of a country; the other six are of none that is known.
+    profiles = [{"user_id": f"u{n}", "country": "pt" if n % 4 < 2 else None} for n in range(12)]
+    lake.append("silver.profiles", rows_of(spark, "silver.profiles", profiles))
 
 
 def build(lake: Lake) -> list[Row]:
@@ -125,6 +128,8 @@ def test_everybody_gets_a_list_with_reasons_and_the_same_twice(
     assert all({r["item_id"][0] for r in lists[f"u{n}"][:2]} == {str(n % 2)} for n in range(12))
     assert all(r["parts"] == {r["source"]: r["score"]} for r in lists["follower only"])
     assert [set(r["parts"]) for r in lists["u2"]] == [set(EXPLAINED), set(EXPLAINED), {"content"}]
+    # The country counts for who has one.
+    assert {n for n in range(12) for r in lists[f"u{n}"] if r["parts"].get("demographic", 0.0) != 0} == {0, 1, 4, 5, 8, 9}
     assert {(r["variant"], r["model_version"], r["propensity"]) for r in rows} == {("champion", "shoal_recommender/1", 1.0)}
 
     codes = {user: [r["reason_code"] for r in one] for user, one in lists.items()}

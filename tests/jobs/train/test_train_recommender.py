@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -126,8 +127,14 @@ def test_events_without_a_time_are_split_at_random(spark: SparkSession, settings
     wanted = {(r["user_id"], r["item_id"]) for r in data.wanted.collect()}
     known = {(r["user_id"], r["item_id"]) for r in data.train.collect()}
     assert (len(wanted), len(known), wanted & known) == (24, 192, set())
+    profiles = spark.createDataFrame([(f"u{n:02d}", "pt") for n in range(24)], "user_id string, country string")
+    data = replace(data, profiles=profiles)
     blend = fit_both(data, AlsSettings("implicit", 4, 0.1, 1.0, 2, 1), None, None, given)[1]
     assert blend is not None
+    # Every training pair of the catalogue is of that country.
+    assert (blend.parts.group_names, blend.asked) == (("country=pt",), None)
+    assert blend.parts.group_counts is not None
+    assert blend.parts.group_counts.sum() == round(float(np.expm1(blend.parts.log_popularity).sum()))
     assert [expert.name for expert in blend.experts] == ["random_holdout"]
 
 

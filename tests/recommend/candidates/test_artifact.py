@@ -23,6 +23,7 @@ from shoal.recommend.candidates.artifact import (
     save_recommender,
 )
 from shoal.recommend.candidates.blend import FIXED, Blend, Expert, blend_of, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.demographics import members_of, user_groups
 from shoal.recommend.candidates.parts import FEATURES
 from shoal.recommend.candidates.trained import RecommenderSpec
 from shoal.recommend.ranking.lists import backfill_lists
@@ -52,9 +53,15 @@ def met(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def fitted(met: DataFrame) -> tuple[AlsModel, Blend]:
-    parts = fit_parts(met, SETTINGS)
+    parts = fit_parts(met, SETTINGS, groups=user_groups(profiles(met.sparkSession)))
     assert parts is not None
     return parts.als, blend_of(parts, EXPERTS, SETTINGS)
+
+
+def profiles(spark: SparkSession) -> DataFrame:
+    """Of two thirds of the users a country."""
+    rows = [(f"u{n:02d}", ("pt", "de", None)[n % 3]) for n in range(60)]
+    return spark.createDataFrame(rows, "user_id string, country string")
 
 
 def as_lists(rows: DataFrame) -> Lists:
@@ -64,9 +71,9 @@ def as_lists(rows: DataFrame) -> Lists:
     return found
 
 
-def by_spark(recommender: Recommender, met: DataFrame, users: DataFrame) -> Lists:
+def by_spark(recommender: Recommender, met: DataFrame, users: DataFrame, known: DataFrame | None = None) -> Lists:
     wanted, als = ListSettings(K, 64), recommender.als(met.sparkSession)
-    first = list_recommender(recommender, als, met, users, None, wanted)
+    first = list_recommender(recommender, als, met, users, None, wanted, None, known)
     rest = fill_with_als(recommender, als, met, users, first, wanted)
     return as_lists(first if rest is None else backfill_lists([first, rest], K))
 
@@ -88,12 +95,18 @@ def test_lists_from_the_files_are_those_of_the_fit(met: DataFrame, fitted: tuple
     loaded = load_recommender(tmp_path / "model")
     assert loaded.spec == spec
     users = met.select("user_id").distinct().persist()
-    rows = history_rows(met, blend.catalogue(met.sparkSession), als.user_factors, blend.max_history, users)
+    described = profiles(met.sparkSession)
+    members = members_of(described, blend.parts.group_names)
+    rows = history_rows(met, blend.catalogue(met.sparkSession), als.user_factors, blend.max_history, users, members=members)
     before = as_lists(list_blend(blend, rows, K))
-    after = by_spark(loaded, met, users)
+    grouped = by_spark(loaded, met, users, described)
     # Where the blend has fewer than K, ALS' come after it.
-    assert {user: one[: len(before[user])] for user, one in after.items()} == before
+    assert {user: one[: len(before[user])] for user, one in grouped.items()} == before
+    after = by_spark(loaded, met, users)
     assert len(after) == 60
+    # A country moves scores of those who have one.
+    assert {int(user[1:]) % 3 for user, one in grouped.items() if one != after[user]} == {0, 1}
+    # Without Spark there are no profiles.
     here = by_hand(loaded, met)
     assert {user: [item for item, _ in one] for user, one in here.items()} == {
         user: [item for item, _ in one] for user, one in after.items()
@@ -102,6 +115,29 @@ def test_lists_from_the_files_are_those_of_the_fit(met: DataFrame, fitted: tuple
         assert [score for _, score in one] == pytest.approx([score for _, score in after[user]], rel=1e-5)
     assert loaded.recommend("nobody", [], 5) == []
     assert [p.source for p in loaded.recommend("u00", [], 3)] == ["als"] * 3  # known, without a history
+
+
+def test_a_model_of_before_lists_as_it_did(met: DataFrame, fitted: tuple[AlsModel, Blend], tmp_path: Path) -> None:
+    """It has one trend an item, and neither days nor groups, and its experts have no weight for them."""
+    als, blend = fitted
+    old = ("trend_60", "demographic")
+    known = [name.split("*")[0] not in old for name in FEATURES]
+    experts = tuple(replace(e, coefficients=tuple(np.where(known, e.coefficients, 0.0).tolist())) for e in EXPERTS)
+    trend = np.linspace(0, 3, len(blend.ids)).astype(np.float32)
+    parts = replace(blend.parts, trend=trend, daily=None, daily_days=None, group_counts=None, group_names=())
+    before = replace(blend, parts=parts, experts=experts, asked=None)
+    save_recommender(tmp_path / "model", RecommenderSpec(SETTINGS.als, experts, "blend"), als, before)
+    file = tmp_path / "model" / "recommender.json"
+    document = json.loads(file.read_text())
+    del document["blend"]["asked"], document["blend"]["groups"]
+    for expert in document["experts"]:
+        expert["coefficients"] = {name: c for name, c in expert["coefficients"].items() if name.split("*")[0] not in old}
+    file.write_text(json.dumps(document))
+    loaded = load_recommender(tmp_path / "model")
+    assert loaded.blend is not None and loaded.blend.parts.daily is None and loaded.blend.asked is None
+    np.testing.assert_array_equal(loaded.blend.parts.trend, trend)
+    one = [Met(*(row[name] for name in Met._fields)) for row in met.where("user_id = 'u07'").collect()]
+    assert loaded.recommend("u07", one, 4) == replace(loaded, blend=before).recommend("u07", one, 4) != []
 
 
 def test_sparse_weights_come_back_as_they_were(met: DataFrame, fitted: tuple[AlsModel, Blend], tmp_path: Path) -> None:

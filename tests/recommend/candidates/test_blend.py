@@ -140,7 +140,7 @@ def test_candidates_are_the_best_of_each_part_and_their_recall_is_of_all_users()
     scores[SCORES.index("whole")] = [9, 8, 7, 6, 5, 4]
     scores[SCORES.index("als")] = [0, 0, 0, 1, 2, 3]
     named = nominated(scores, np.array([0]), 2)
-    assert [list(best) for best in named] == [[1, 2], [1, 2], [1, 2], [5, 4], [], []]
+    assert [list(best) for best in named] == [[1, 2], [1, 2], [1, 2], [5, 4], [], [], []]
     assert list(union_of(named)) == [1, 2, 4, 5]
     rows = [("u", 1, 1.0, 0b0111, 2), ("u", 5, 0.0, 0b1000, 2), ("v", -1, 0.0, 0, 1)]
     table = pa.table(dict(zip(("user_id", "item", "label", "named", "held"), map(list, zip(*rows, strict=True)), strict=True)))
@@ -161,7 +161,8 @@ def test_an_item_that_no_part_names_is_not_listed(numbered: DataFrame, fitted: F
     rows = history_rows(numbered, fitted.catalogue, fitted.als.user_factors, 1000, users)
     one = next(history for batch in rows._collect_as_arrow() for history in rows_of(batch))
     found = blend.scorer(1)(one)
-    named = union_of(nominated(scores_of(blend.parts, one), one.items, 1))
+    # Lists are for the end of the one day of this world, which is over then.
+    named = union_of(nominated(scores_of(blend.parts, replace(one, asked=1.0)), one.items, 1))
     assert sorted(np.flatnonzero(np.isfinite(found))) == list(named) and len(named) <= 5
     hidden = np.zeros(len(found), np.bool_)
     hidden[named] = True
@@ -242,6 +243,8 @@ def test_with_nothing_to_learn_from_fixed_weights_serve(spark: SparkSession) -> 
 
 def test_parts_on_the_driver_and_by_spark_are_the_same(numbered: DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     rated = numbered.withColumn("value", F.expr("nullif(pmod(xxhash64(user_id, item_id), 6), 0)").cast("double"))
+    # On three days.
+    rated = rated.withColumn("occurred_at", F.col("occurred_at") + F.expr("make_interval(0, 0, 0, pmod(hash(item_id), 3))"))
     disliked = rated.withColumn("weight", F.when(F.col("item_id") == "s0i0", 0.0).otherwise(F.col("weight")))
     als = fit_als(disliked, SETTINGS.als)
     here = fit_parts(disliked, SETTINGS, als)
@@ -254,8 +257,11 @@ def test_parts_on_the_driver_and_by_spark_are_the_same(numbered: DataFrame, monk
     np.testing.assert_allclose(here.parts.weights, there.parts.weights, atol=1e-5)
     np.testing.assert_allclose(here.parts.transitions.toarray(), there.parts.transitions.toarray(), rtol=1e-6)
     np.testing.assert_allclose(here.parts.walk.toarray(), there.parts.walk.toarray(), rtol=1e-5)
-    for name in ("item_factors", "item_history", "item_rating", "first_day", "last_day", "max_rating", "trend"):
+    for name in ("item_factors", "item_history", "item_rating", "first_day", "last_day", "max_rating", "daily_days"):
         np.testing.assert_array_equal(getattr(here.parts, name), getattr(there.parts, name))
+    assert here.parts.daily is not None and there.parts.daily is not None
+    np.testing.assert_array_equal(here.parts.daily.toarray(), there.parts.daily.toarray())
+    assert here.parts.daily.sum() == here.catalogue.users.sum() and len(here.parts.daily_days) == 3
 
 
 def test_a_catalogue_above_the_bound_has_sparse_weights(
@@ -292,7 +298,7 @@ def test_the_item_that_speaks_for_a_row_is_of_its_strongest_reason() -> None:
     one = History(np.array([0, 1, 2]), np.ones(3, np.float32), np.array([0, 1, 2]))
     names = list(REASONS)
     found = {name: int(because_of(known, one, np.array([3]), np.array([names.index(name)]))[0]) for name in names}
-    assert found == {"history": 1, "next": 0, "people": 1, "content": 2, "popularity": 1, "followed": 1}
+    assert found == {"history": 1, "next": 0, "people": 1, "content": 2, "popularity": 1, "followed": 1, "demographic": 1}
     alone = replace(known, transitions=csr_matrix((4, 4), dtype=np.float32))
     assert because_of(alone, one, np.array([3]), np.array([names.index("next")])).tolist() == [-1]
 

@@ -30,6 +30,7 @@ from shoal.recommend.ranking.history_top_k import History
 ONE = History(
     np.array([0, 1]), np.array([1, 1], np.float32), np.array([0, 2]), np.array([2.0], np.float32),
     np.array([4.0, np.nan], np.float32), np.array([100.0, 90.0]), (np.array([2, 0]), np.array([3.0, 0.5], np.float32)),
+    np.array([0, 1]),
 )  # fmt: skip
 KNOWN = Parts(
     weights=np.array([[0, 1, 2], [4, 0, 8], [0, 0, 0]], np.float32),
@@ -43,7 +44,11 @@ KNOWN = Parts(
     first_day=np.array([10.0, 90.0, 103.0]),
     last_day=np.array([97.0, 90.0, 103.0]),
     max_rating=5.0,
-    trend=np.array([0.1, 0.2, 0.3], np.float32),
+    # Item 0 has two events on day 40, item 1 one the day before the last of the history, item 2 nine on that day itself.
+    daily=csr_matrix(np.array([[2, 0, 0], [0, 1, 0], [0, 0, 9]], np.float32)),
+    daily_days=np.array([40.0, 99.0, 100.0]),
+    group_counts=csr_matrix(np.array([[2, 0, 1], [0, 3, 0]], np.float32)),
+    group_names=("country=pt", "language=pt"),
 )
 
 
@@ -70,7 +75,10 @@ def test_parts_of_a_history_by_hand() -> None:
         # Of 0.8 and 1 the mean is 0.9.
         "content_rated": [-0.05, 0.05, -0.05 * 0.6 + 0.05 * 0.8],
         "affinity": [odds[0], odds[1], odds.mean()],
-        "followed": [0.5, 0, 3], "trending": [0.1, 0.2, 0.3],
+        # Day 40 is more than five weeks before the last event; the last day is not over. It ends 59 days after day 40.
+        "followed": [0.5, 0, 3], "trending": [0, np.log(2), 0], "trend_60": [np.log1p(2 * 2 ** (-59 / 60)), np.log(2), 0],
+        # Three preferences of either group, of which items of 1, 2 and 4 of 7 preferences would have 3/7, 6/7 and 12/7.
+        "demographic": np.log([7, 5, 6]) + np.log([5, 8, 5]) - 2 * np.log(np.array([3, 6, 12]) / 7 + 5),
         "log_popularity": np.log([2, 3, 5]), "log_history": [np.log(3)] * 3,
         "item_history": [1, 2, 3], "item_rating": [0.5, 0.6, 0.7],
         "popularity_match": -np.abs(np.log([2, 3, 5]) - np.log([2, 3]).mean()),
@@ -84,6 +92,18 @@ def test_parts_of_a_history_by_hand() -> None:
     np.testing.assert_allclose(parts_of(KNOWN, ONE, np.array([2, 0])), found[:, [2, 0]], rtol=1e-5)
 
 
+def test_trends_are_of_the_time_that_is_asked_for() -> None:
+    place = [PARTS.index("trending"), PARTS.index("trend_60")]
+    # A day later the ninth event of item 2 counts; without a time nothing does.
+    later = np.log1p([[0, 2 ** (-1 / 7), 9], [2 * 2 ** (-60 / 60), 2 ** (-1 / 60), 9]])
+    np.testing.assert_allclose(parts_of(KNOWN, replace(ONE, asked=101.5))[place], later, rtol=1e-6)
+    np.testing.assert_array_equal(parts_of(KNOWN, replace(ONE, days=None))[place], 0)
+    # A model of before knows one number an item, of the end of its data.
+    old = replace(KNOWN, daily=None, daily_days=None, trend=np.array([0.1, 0.2, 0.3], np.float32))
+    np.testing.assert_allclose(parts_of(old, ONE)[place], [[0.1, 0.2, 0.3], [0, 0, 0]], rtol=1e-6)
+    assert (KNOWN.last_moment, old.last_moment) == (101.0, None)
+
+
 def test_the_best_window_is_two_neighbouring_halves() -> None:
     # Twenty events, the one `back` places from the end weighs 1 for item 0; four old ones weigh 5.
     weights = np.zeros((21, 21), np.float32)
@@ -95,7 +115,7 @@ def test_the_best_window_is_two_neighbouring_halves() -> None:
         KNOWN, weights=weights, transitions=csr_matrix((21, 21)), walk=csr_matrix((21, 21)), terms=csr_matrix((21, 2)),
         item_factors=np.zeros((21, 1), np.float32), log_popularity=np.zeros(21, np.float32), item_history=np.zeros(21, np.float32),
         item_rating=np.zeros(21, np.float32), first_day=np.full(21, np.nan), last_day=np.full(21, np.nan),
-        trend=None,
+        daily=None, daily_days=None, group_counts=None,
     )  # fmt: skip
     found = dict(zip(PARTS, parts_of(known, many)[:, 20], strict=True))
     # Events 10 to 19: six of 1 and four of 5; there are not two windows of 30.

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
-from shoal.cli.evaluate import read_follows, read_items, recommender
+from pyspark.sql import DataFrame, SparkSession
+from shoal.cli.evaluate import read_follows, read_items, read_users, recommender
 from shoal.errors import InputError, UsageError
+from shoal.recommend.candidates.demographics import UserGroups, user_groups
+from shoal.recommend.evaluation import evaluate
 
 QUICK = ["ranks=[4]", "reg_params=[0.1]", "alphas=[1.0]", "max_iter=3", "rating_rank=2", "rating_reg_params=[0.05]", "content.l2=1"]
 
@@ -92,6 +94,22 @@ def test_a_file_of_items_under_the_names_people_give(spark: SparkSession, tmp_pa
         read_items(spark, bad)
 
 
+def test_a_file_of_users_under_the_names_people_give(spark: SparkSession, tmp_path: Path) -> None:
+    given = [("b", "30", "F", "DE", "x"), ("b", "25", "F", "DE", "y"), ("a", "", "", "", "z")]
+    path = write(tmp_path / "users.csv", ["userId", "Age", "sex", "country_code", "zip"], given)
+    rows = {row["user_id"]: row.asDict() for row in read_users(spark, path).collect()}
+    assert rows == {
+        "a": dict.fromkeys(("country", "language", "age_group", "gender", "occupation")) | {"user_id": "a"},
+        "b": {"user_id": "b", "country": "DE", "language": None, "age_group": "25", "gender": "F", "occupation": None},
+    }
+    bad = write(tmp_path / "bad.csv", ["userId", "sex"], [("", "f")])
+    with pytest.raises(InputError, match="column user_id: 1 rows left empty; expected an id"):
+        read_users(spark, bad)
+    nothing = write(tmp_path / "nothing.csv", ["userId", "zip"], [("a", "1")])
+    with pytest.raises(InputError, match="nothing.csv: nothing is known of any user; expected one of the columns country"):
+        read_users(spark, nothing)
+
+
 def test_a_follow_leads_a_newcomer_to_items(
     spark: SparkSession, films: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,8 +131,9 @@ def test_a_follow_leads_a_newcomer_to_items(
 
 
 def test_users_whom_no_model_was_fitted_with_get_lists_from_what_is_known_of_them(
-    spark: SparkSession, films: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    spark: SparkSession, films: tuple[Path, Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """u10 and u11 are held out: with the seas 0 to 4 known of u10 the seas 5, 6 and 7 are sought, and so with the wars of u11."""
     with films[0].open(encoding="utf-8") as text:
         header, *rows = list(csv.reader(text))
@@ -122,12 +141,23 @@ def test_users_whom_no_model_was_fitted_with_get_lists_from_what_is_known_of_the
     train = write(tmp_path / "others.csv", header, [row for row in rows if row not in held])
     known = write(tmp_path / "known.csv", header, [row for row in held if int(row[1][3:]) < 5])
     test = write(tmp_path / "sought.csv", header, [row for row in held if int(row[1][3:]) >= 5])
-    recommender(train, test, k=3, protocol="strong", fold_in=known, sets=QUICK)
+    groups: list[tuple[str, ...]] = []
+
+    def noted(profiles: DataFrame | None) -> UserGroups | None:
+        made = user_groups(profiles)
+        groups.append(made.names if made is not None else ())
+        return made
+
+    monkeypatch.setattr(evaluate, "user_groups", noted)
+    users = write(tmp_path / "users.csv", ["uid", "sex", "age"], [(f"u{u}", "fm"[u % 2], 20 + u) for u in range(12)])
+    recommender(train, test, k=3, protocol="strong", fold_in=known, users=users, sets=QUICK)
     shown = capsys.readouterr()
     said = json.loads(shown.out)
     assert "the models user_neighbours, pagerank are skipped: they list for training users only" in shown.err
     for model in ("ease", "als", "item_neighbours", "blend"):
         assert said["models"][model]["ndcg@3"] == 1.0, model
+    # Six of either sex; no age has five users.
+    assert groups == [("gender=f", "gender=m")]
     assert said["strong"]["ease"]["recall@20"] == said["strong"]["ease"]["ndcg@100"] == 1.0
     assert said["slices"]["ease"]["short_history"]["users"] == 2  # what is known of them counts, not the training file
     assert set(said["strong"]) == set(said["models"]) >= {"ease", "random", "popularity"}

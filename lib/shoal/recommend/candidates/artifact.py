@@ -27,6 +27,7 @@ from shoal.arrays import Floats
 from shoal.errors import InputError
 from shoal.recommend.candidates.als import AlsModel, list_als
 from shoal.recommend.candidates.blend import Blend, history_rows, list_blend
+from shoal.recommend.candidates.demographics import members_of
 from shoal.recommend.candidates.histories import MICROS_A_DAY
 from shoal.recommend.candidates.parts import Parts
 from shoal.recommend.candidates.trained import RecommenderSpec, spec_from
@@ -41,7 +42,8 @@ CANDIDATES = 100
 SPARSE = ("transitions", "walk", "terms")
 DENSE = ("weights", "item_factors", "log_popularity", "item_history", "item_rating", "first_day", "last_day")
 # Parts that a model of an earlier version may lack.
-ADDED = ("trend",)
+ADDED = ("trend", "daily_days")
+SPARSE_ADDED = ("daily", "group_counts")
 
 
 class Met(NamedTuple):
@@ -141,9 +143,11 @@ def save_recommender(folder: Path, spec: RecommenderSpec, als: AlsModel, blend: 
     document: dict[str, Any] = {"format": FORMAT, **spec.document()}
     if blend is not None:
         document["blend"] = {"random_holdout_share": blend.random_holdout_share, "max_history": blend.max_history,
-                             "max_rating": blend.parts.max_rating, "candidates": blend.candidates}  # fmt: skip
+                             "max_rating": blend.parts.max_rating, "candidates": blend.candidates,
+                             "asked": blend.asked, "groups": blend.parts.group_names}  # fmt: skip
         pq.write_table(pa.table({"item_id": blend.ids}), folder / "catalogue.parquet")
-        sparse = (*SPARSE, "weights") if isinstance(blend.parts.weights, csr_matrix) else SPARSE
+        known = tuple(name for name in SPARSE_ADDED if getattr(blend.parts, name) is not None)
+        sparse = (*SPARSE, *known, "weights") if isinstance(blend.parts.weights, csr_matrix) else (*SPARSE, *known)
         dense = [*(name for name in DENSE if name not in sparse), *(n for n in ADDED if getattr(blend.parts, n) is not None)]
         arrays = {name: getattr(blend.parts, name) for name in dense}
         for name in sparse:
@@ -169,15 +173,15 @@ def load_recommender(folder: Path) -> Recommender:
         return Recommender(spec, None, folder)
     ids = pq.read_table(folder / "catalogue.parquet").column("item_id").combine_chunks()
     with np.load(folder / "parts.npz", allow_pickle=False) as arrays:
-        sparse = (*SPARSE, "weights") if "weights_shape" in arrays else SPARSE
+        sparse = (*SPARSE, *(name for name in (*SPARSE_ADDED, "weights") if f"{name}_shape" in arrays))
         made = {name: arrays[name] for name in (*DENSE, *ADDED) if name not in sparse and (name in DENSE or name in arrays)}
         for name in sparse:
             fields = (arrays[f"{name}_{field}"] for field in ("data", "indices", "indptr"))
             made[name] = csr_matrix(tuple(fields), shape=tuple(arrays[f"{name}_shape"]))
     settings = document["blend"]
-    parts = Parts(**made, max_rating=settings["max_rating"])
+    parts = Parts(**made, max_rating=settings["max_rating"], group_names=tuple(settings.get("groups", ())))
     share, length, count = settings["random_holdout_share"], settings["max_history"], settings.get("candidates", CANDIDATES)
-    blend = Blend(ids, parts, spec.experts, share, length, count)
+    blend = Blend(ids, parts, spec.experts, share, length, count, settings.get("asked"))
     return Recommender(spec, blend, folder)
 
 
@@ -198,18 +202,22 @@ def list_recommender(
     allowed: DataFrame | None,
     settings: ListSettings,
     follows: DataFrame | None = None,
+    profiles: DataFrame | None = None,
 ) -> DataFrame:
     """One row per user and rank 1..k of what serves alone: the blend's lists, else ALS'. Nothing is fitted.
 
     `preferences`: user_id, item_id, weight, value, occurred_at as the specification makes them (`preferences` with its ratings and
     event_weights); `als`: that of the recommender; `follows`: as for `history_rows`;
-    `allowed`: item_id, of which alone is listed. ALS' item factors must be of
-    allowed items already. Cost: that of `list_blend` or `list_als`. See `fill_with_als`.
+    `profiles`: as for `user_groups`, of which the groups that the blend knows count; `allowed`: item_id, of which alone is listed.
+    ALS' item factors must be of allowed items already. Cost: that of `list_blend` or `list_als`. See `fill_with_als`.
     """
     blend = recommender.blend
     if blend is None:
         return list_als(als, preferences, users, settings.k, settings.user_batch_size, settings.with_reason)
-    rows = history_rows(preferences, blend.catalogue(users.sparkSession), als.user_factors, blend.max_history, users, follows)
+    names = blend.parts.group_names
+    members = members_of(profiles, names) if profiles is not None and names else None
+    catalogue = blend.catalogue(users.sparkSession)
+    rows = history_rows(preferences, catalogue, als.user_factors, blend.max_history, users, follows, members)
     return list_blend(blend, rows, settings.k, allowed, settings.with_reason)
 
 

@@ -23,7 +23,7 @@ What weighs 0 (candidates.preferences) was met and not liked: it is never listed
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from shoal.errors import UsageError
 from shoal.recommend.candidates.als import AlsModel, AlsSettings, fit_als
 from shoal.recommend.candidates.content import ContentSettings, content_matrix
 from shoal.recommend.candidates.cooccurrence import as_matrix
+from shoal.recommend.candidates.demographics import UserGroups, group_counts
 from shoal.recommend.candidates.ease import (
     EaseSettings,
     catalogue_weights,
@@ -68,7 +69,6 @@ from shoal.recommend.candidates.parts import (
     PARTS,
     REASONS,
     SCORES,
-    TREND_LIFE,
     Parts,
     context_of,
     contributions_of,
@@ -82,15 +82,16 @@ from shoal.recommend.candidates.parts import (
 )
 from shoal.recommend.candidates.preferences import liked
 from shoal.recommend.candidates.transitions import TransitionSettings, transitions, transitions_here
+from shoal.recommend.candidates.trends import DailyEvents, daily_events, daily_here
 from shoal.recommend.protocol.split import has_times, test_part, training_part, with_random_split, with_time_split
 from shoal.recommend.ranking.history_top_k import Explain, History, Score, best_unseen, rank_histories, rows_of
 from shoal.recommend.ranking.reason import BY
 
 EXPERTS = ("random_holdout", "next_item")
 # Of the scores, those whose best items are candidates.
-NOMINATING = ("whole", "recent_5", "transitions", "als", "followed", "trending")
+NOMINATING = ("whole", "recent_5", "transitions", "als", "followed", "trending", "demographic")
 # Of these only where they say anything: they are 0 for most items, or for all.
-SPARSE_NOMINATING = ("followed", "trending")
+SPARSE_NOMINATING = ("followed", "trending", "demographic")
 # What the expert `next_item` does not look at where users are not asked right after their last event: when that was says what was
 # held out of the history, and nothing of what a user who comes back later can meet.
 SINCE_LAST = ("log_unborn", "log_age", "log_idle")
@@ -108,6 +109,7 @@ MIN_JUDGES = 50
 DIGITS = 5
 # The closed form of EASE over so many items is a second's work of one thread.
 ONE_THREAD_ITEMS = 3000
+NOTHING = np.empty(0, np.int64)
 # Examples that an expert learns from, on the driver.
 MAX_EXAMPLE_BYTES = 2 << 30
 
@@ -164,7 +166,7 @@ class FittedParts:
 @dataclass(frozen=True)
 class Blend:
     """Everything that scores a history: ids of the catalogue, parts, experts and the weight of the first; the events of a history
-    that count."""
+    that count; `asked`: the time that lists are for, in days since 1970, None: right after each user's last event."""
 
     ids: pa.StringArray
     parts: Parts
@@ -172,6 +174,7 @@ class Blend:
     random_holdout_share: float
     max_history: int
     candidates: int
+    asked: float | None = None
 
     def catalogue(self, spark: SparkSession) -> Catalogue:
         """The catalogue that histories are numbered by."""
@@ -194,7 +197,8 @@ class Blend:
         away = np.empty(0, np.int64) if hidden is None else np.flatnonzero(hidden)
         last: dict[str, Any] = {}
 
-        def score(one: History) -> Floats:
+        def score(given: History) -> Floats:
+            one = replace(given, asked=self.asked)
             scores = scores_of(self.parts, one)
             chosen = union_of(nominated(scores, np.concatenate([one.items, away]), max(count, self.candidates)))
             found = np.full(scores.shape[1], np.nan, np.float32)
@@ -203,10 +207,11 @@ class Blend:
             last.update(chosen=chosen, features=features)
             return found
 
-        def explain(one: History, best: Ints) -> tuple[Ints, Floats]:
-            given = contributions_of(last["features"], coefficients, shares)[:, np.searchsorted(last["chosen"], best)]
-            because = because_of(self.parts, one, best, given.argmax(axis=0))
-            return because, np.vstack([parts_of(self.parts, one, best), given]).T
+        def explain(given: History, best: Ints) -> tuple[Ints, Floats]:
+            one = replace(given, asked=self.asked)
+            adds = contributions_of(last["features"], coefficients, shares)[:, np.searchsorted(last["chosen"], best)]
+            because = because_of(self.parts, one, best, adds.argmax(axis=0))
+            return because, np.vstack([parts_of(self.parts, one, best), adds]).T
 
         return score, explain
 
@@ -230,7 +235,11 @@ def nominated(scores: Floats, seen: Ints, count: int) -> list[Ints]:
     found = []
     for part in NOMINATING:
         own = scores[SCORES.index(part)]
-        found.append(best_unseen(np.where(own > 0, own, np.float32(np.nan)) if part in SPARSE_NOMINATING else own, seen, count))
+        if part in SPARSE_NOMINATING:
+            says = own > 0
+            found.append(best_unseen(np.where(says, own, np.float32(np.nan)), seen, count) if says.any() else NOTHING)
+        else:
+            found.append(best_unseen(own, seen, count))
     return found
 
 
@@ -240,14 +249,15 @@ def union_of(best: Sequence[Ints]) -> Ints:
 
 
 def fit_parts(
-    preferences: DataFrame, settings: BlendSettings, als: AlsModel | None = None, content: DataFrame | None = None
+    preferences: DataFrame, settings: BlendSettings, als: AlsModel | None = None, content: DataFrame | None = None,
+    groups: UserGroups | None = None,
 ) -> FittedParts | None:
-    """Every part over preferences, with ALS as it was fitted on them, else fitted here, and `content` (see `as_content`); None
-    where no item has `ease.min_users` users who like it.
+    """Every part over preferences, with ALS as it was fitted on them, else fitted here, `content` (see `as_content`), and what the
+    users' `groups` met; None where no item has `ease.min_users` users who like it.
 
-    Cost: that of ALS and of `content_matrix`; up to LOCAL_PREFERENCES preferences one collect, and sparse products on the
-    driver; above, that of EASE's `gram`, of `transitions` and of `item_neighbours`; collects the factors of EASE's catalogue, of at
-    most `ease.max_items` items.
+    Cost: that of ALS, of `content_matrix` and of `group_counts`; up to LOCAL_PREFERENCES preferences one collect, and sparse
+    products on the driver; above, that of EASE's `gram`, of `transitions`, of `item_neighbours` and of `facts_of`; collects the
+    factors of EASE's catalogue, of at most `ease.max_items` items.
     """
     wanted = settings.ease
     here = collect_met(preferences, wanted.max_history)
@@ -285,12 +295,15 @@ def fit_parts(
     if content is not None:
         terms = content_matrix(content, catalogue, width)
     popularity = np.log1p(catalogue.users).astype(np.float32)
-    parts = Parts(weights, following, near, terms, factors_of(als, catalogue), popularity, **facts)
+    met_by = group_counts(preferences, catalogue, groups, wanted.max_history)
+    names = () if groups is None else groups.names
+    factors = factors_of(als, catalogue)
+    parts = Parts(weights, following, near, terms, factors, popularity, group_counts=met_by, group_names=names, **facts)
     return FittedParts(catalogue, parts, als)
 
 
 def facts_here(met: Met, items: int) -> dict[str, Any]:
-    """item_history, item_rating, first_day, last_day and max_rating of `Parts`, of histories on the driver."""
+    """item_history, item_rating, first_day, last_day, max_rating and the daily events of `Parts`, of histories on the driver."""
     users = np.maximum(np.bincount(met.items, minlength=items), 1)
     lengths = np.log1p(np.bincount(met.users))[met.users]
     rated = np.isfinite(met.ratings)
@@ -302,31 +315,30 @@ def facts_here(met: Met, items: int) -> dict[str, Any]:
     return _facts(
         np.bincount(met.items, lengths, minlength=items) / users, np.bincount(rated_items, values, minlength=items),
         np.bincount(rated_items, minlength=items), first, last, float(values.max(initial=0.0)),
-        np.bincount(days.items, 2.0 ** ((days.days - days.days.max(initial=-np.inf)) / TREND_LIFE), items).astype(np.float64),
+        daily_here(met.days, met.items, items),
     )  # fmt: skip
 
 
 def facts_of(placed: DataFrame, catalogue: Catalogue) -> dict[str, Any]:
-    """`facts_here` by Spark. Cost: an aggregate, two shuffles, by user and by item; collects a row an item of the catalogue."""
+    """`facts_here` by Spark. Cost: two shuffles, by user and by item, and that of `daily_events`; collects a row an item of the
+    catalogue."""
     numbered = placed.join(F.broadcast(catalogue.numbers), "item_id")
     length = F.log1p(F.count(F.lit(1)).over(Window.partitionBy("user_id")).cast("double"))
     day = days_of("occurred_at")
-    end = numbered.agg(F.max(day)).first()
-    until = F.lit(end[0] if end is not None else None).cast("double")
     made = numbered.select("item", "rating", length.alias("length"), day.alias("day")).groupBy("item")
     columns = {"history": F.avg("length"), "total": F.sum("rating"), "rated": F.count("rating"), "first": F.min("day"),
-               "last": F.max("day"), "most": F.max("rating"),
-               "recent": F.sum(F.pow(F.lit(2.0), (F.col("day") - until) / F.lit(TREND_LIFE)))}  # fmt: skip
+               "last": F.max("day"), "most": F.max("rating")}  # fmt: skip
     rows = made.agg(*[column.alias(name) for name, column in columns.items()])
     table = pa.Table.from_batches(rows._collect_as_arrow()).sort_by("item").combine_chunks()
     found = {name: table.column(name).to_numpy().astype(np.float64) for name in columns}
     most = float(np.nan_to_num(found["most"]).max(initial=0.0))
-    found = {name: np.nan_to_num(values) if name in ("total", "rated", "recent") else values for name, values in found.items()}
-    return _facts(found["history"], found["total"], found["rated"], found["first"], found["last"], most, found["recent"])
+    found = {name: np.nan_to_num(values) if name in ("total", "rated") else values for name, values in found.items()}
+    daily = daily_events(numbered.select("item", day.alias("day")), len(catalogue))
+    return _facts(found["history"], found["total"], found["rated"], found["first"], found["last"], most, daily)
 
 
 def _facts(
-    history: Doubles, total: Any, rated: Any, first: Doubles, last: Doubles, most: float, recent: Doubles
+    history: Doubles, total: Any, rated: Any, first: Doubles, last: Doubles, most: float, daily: DailyEvents
 ) -> dict[str, Any]:
     """The fields, rounded; a mean rating is damped by five at the mean of all."""
     mean = float(total.sum()) / max(float(rated.sum()), 1.0)
@@ -335,7 +347,7 @@ def _facts(
     days = [np.where(np.isfinite(values), values, np.nan) for values in (first, last)]
     return {"item_history": np.round(history, DIGITS).astype(np.float32), "item_rating": rating.astype(np.float32),
             "first_day": days[0], "last_day": days[1], "max_rating": most,
-            "trend": np.round(np.log1p(recent), DIGITS).astype(np.float32)}  # fmt: skip
+            "daily": daily.counts, "daily_days": daily.days}  # fmt: skip
 
 
 def factors_of(als: AlsModel, catalogue: Catalogue) -> Floats:
@@ -348,25 +360,28 @@ def factors_of(als: AlsModel, catalogue: Catalogue) -> Floats:
 
 def history_rows(
     preferences: DataFrame, catalogue: Catalogue, user_factors: DataFrame, max_history: int, users: DataFrame | None = None,
-    follows: DataFrame | None = None,
+    follows: DataFrame | None = None, members: DataFrame | None = None,
 ) -> DataFrame:
-    """`histories` of the catalogue, with `factors`, null for a user that ALS does not know, and, with `follows`, what
-    `with_followed` adds. `users`: user_id, those wanted, each once or more. Cost: two shuffles by user, a join with the factors;
-    that of `with_followed`."""
+    """`histories` of the catalogue, with `factors`, null for a user that ALS does not know, with `follows` what `with_followed`
+    adds, and with `members` (see `UserGroups`) the user's `groups`, null without any. `users`: user_id, those wanted, each once or
+    more. Cost: two shuffles by user, a join with the factors, one with the members; that of `with_followed`."""
     met = preferences
     if users is not None:
         met = preferences.join(users.select("user_id").distinct(), "user_id", "left_semi")
     factors = user_factors.select("user_id", F.col("features").cast("array<float>").alias("factors"))
     rows = histories(with_places(met, max_history), catalogue).join(factors, "user_id", "left")
+    if members is not None:
+        rows = rows.join(members, "user_id", "left")
     return rows if follows is None else with_followed(rows, preferences, catalogue, follows)
 
 
 def fit_expert(
     name: str, known: DataFrame, held_out: DataFrame, settings: BlendSettings, content: DataFrame | None = None,
-    follows: DataFrame | None = None,
+    follows: DataFrame | None = None, groups: UserGroups | None = None,
 ) -> Expert:
     """The logistic regression that tells held-out events that were liked from other candidates by parts fitted on `known`, or one
-    part, where that does it better (see `better_part`); parts that it does not look at weigh 0. `follows`: as for `history_rows`.
+    part, where that does it better (see `better_part`); parts that it does not look at weigh 0. `follows`: as for `history_rows`;
+    `groups`: as for `fit_parts`.
 
     Fixed weights where nothing was held out, or no candidate was. Raises UsageError for settings that make more than
     MAX_EXAMPLE_BYTES of examples. Cost: `fit_parts`, a pass over the candidates of `max_users` users, which are collected.
@@ -377,7 +392,7 @@ def fit_expert(
             f"blend.learning_users {settings.max_users} x blend.candidates {settings.candidates}: {size >> 20} MiB of examples; at "
             f"most {MAX_EXAMPLE_BYTES >> 20}: lower one of them"
         )
-    fitted = fit_parts(known, settings, content=content)
+    fitted = fit_parts(known, settings, content=content, groups=groups)
     if fitted is None:
         return Expert(name, FIXED, 0.0, False)
     numbers = F.broadcast(fitted.catalogue.numbers)
@@ -394,7 +409,9 @@ def fit_expert(
                 yield examples(shared.value, one, user.as_py(), np.asarray(held.values), unseen, count)
 
     asked, factors = None if follows is None else chosen, fitted.als.user_factors
-    rows = history_rows(known, fitted.catalogue, factors, settings.ease.max_history, asked, follows).join(chosen, "user_id")
+    members = None if groups is None else groups.members
+    rows = history_rows(known, fitted.catalogue, factors, settings.ease.max_history, asked, follows, members)
+    rows = rows.join(chosen, "user_id")
     made = rows.repartition(context.defaultParallelism, "user_id").mapInArrow(labelled, EXAMPLE)
     batches = made._collect_as_arrow()
     shared.unpersist()
@@ -512,10 +529,11 @@ def candidate_recall(experts: Sequence[Expert], count: int) -> dict[str, dict[st
 
 
 def fit_experts(
-    preferences: DataFrame, settings: BlendSettings, content: DataFrame | None = None, follows: DataFrame | None = None
+    preferences: DataFrame, settings: BlendSettings, content: DataFrame | None = None, follows: DataFrame | None = None,
+    groups: UserGroups | None = None,
 ) -> list[Expert]:
     """The experts of the settings: `next_item` only where preferences have times; `random_holdout` alone where none is left.
-    `content` of the items: see `as_content`; `follows` that were known then: see `with_followed`."""
+    `content` of the items: see `as_content`; `follows` and `groups` that were known then: see `with_followed`, `user_groups`."""
     splits = {}
     asks_next = "next_item" in settings.experts and has_times(preferences)
     if "random_holdout" in settings.experts or not asks_next:
@@ -526,7 +544,7 @@ def fit_experts(
     for name, marked in splits.items():
         split = marked.persist()
         try:
-            experts.append(fit_expert(name, training_part(split), test_part(split), settings, content, follows))
+            experts.append(fit_expert(name, training_part(split), test_part(split), settings, content, follows, groups))
         finally:
             split.unpersist()
     return experts
@@ -551,7 +569,9 @@ def _share_of(name: str, random_holdout_share: float) -> float:
 def blend_of(fitted: FittedParts, experts: Sequence[Expert], settings: BlendSettings) -> Blend:
     """The parts with the experts that read them."""
     share, length = settings.random_holdout_share, settings.ease.max_history
-    return Blend(fitted.catalogue.ids, fitted.parts, tuple(experts), share, length, settings.candidates)
+    # A user who comes back after a year meets what rises then, not what rose at the last event.
+    asked = None if settings.is_after_last else fitted.parts.last_moment
+    return Blend(fitted.catalogue.ids, fitted.parts, tuple(experts), share, length, settings.candidates, asked)
 
 
 def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None = None, with_reason: bool = False) -> DataFrame:

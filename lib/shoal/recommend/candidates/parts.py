@@ -5,7 +5,9 @@ and 20 events, on one in which each item counts by its rating (`rated`), and on 
 (`best_window_10`); transitions from the newest events (`candidates.transitions`); implicit ALS; where a walk over the users of
 what was met leads (`candidates.neighbours`); how like the newest events, the whole history, and what was rated above the user's
 mean an item is by its terms (`content...`); and by how much the item's terms are more frequent in the history than among all
-events (`affinity`); how much the people whom the user follows like it (`followed`); and what rises with all users (`trending`).
+events (`affinity`); how much the people whom the user follows like it (`followed`); what rises with all users at the user's time,
+by events that count half after 7 days (`trending`) and after 60 (`trend_60`; `candidates.trends`); and how much more than everybody
+the users of the same country, language or age group met it (`demographic`; `candidates.demographics`).
 
 Context: base rates of the item and of the user, by which the others are to be read (CONTEXT). How long before the user's last
 event an item was first met (`log_age`), or how long after (`log_unborn`), and how long no user had met it by then (`log_idle`),
@@ -26,6 +28,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from shoal.arrays import Doubles, Floats, Ints
+from shoal.recommend.candidates.demographics import liking_of
+from shoal.recommend.candidates.trends import LIVES, DailyEvents, trends_at
 from shoal.recommend.ranking.history_top_k import History
 
 # What a fading history is worth: half after so many events.
@@ -36,6 +40,7 @@ BLOCK = 5
 SCORES = (
     "whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS), "transitions",
     "als", "walk", "content", "content_whole", "content_rated", "affinity", "followed", "trending",
+    "trend_60", "demographic",
 )  # fmt: skip
 CONTEXT = (
     "log_popularity", "log_history", "item_history", "item_rating", "popularity_match", "history_match", "log_unborn", "log_age",
@@ -52,7 +57,8 @@ RANK_LIMIT = 1000
 REASONS = {
     "history": ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS)),
     "next": ("transitions",), "people": ("als", "walk"), "content": ("content", "content_whole", "content_rated", "affinity"),
-    "popularity": (*CONTEXT, "trending"), "followed": ("followed",),
+    "popularity": (*CONTEXT, "trending", "trend_60"), "followed": ("followed",),
+    "demographic": ("demographic",),
 }  # fmt: skip
 _REASON_OF = [next(n for n, parts in enumerate(REASONS.values()) if name.removeprefix("log_rank_") in parts) for name in _OWN]
 # What experts weigh.
@@ -65,8 +71,6 @@ HISTORY_CENTRE = 4.5
 FADING = 5.0
 # A term counts in a history as if so large a share of it were drawn from all events.
 TERM_PRIOR = 0.02
-# Days after which an event counts half for what is trending: the weekly rhythm of a social product.
-TREND_LIFE = 7.0
 # Of what weighs 0 altogether no share can be taken.
 SMALLEST = np.float32(1e-30)
 
@@ -89,8 +93,30 @@ class Parts:
     first_day: Doubles
     last_day: Doubles
     max_rating: float
-    # The log of the item's events, each worth half TREND_LIFE days before the last event of all; None in a model of before.
+    # What a model of before has instead of days: the log of the item's events, each worth half 7 days before the last of all.
     trend: Floats | None = None
+    # Days x items: the events of each day (see `trends.DailyEvents`), and which days these are.
+    daily: csr_matrix | None = None
+    daily_days: Doubles | None = None
+    # Groups x items (see `demographics.group_counts`), and the groups' names.
+    group_counts: csr_matrix | None = None
+    group_names: tuple[str, ...] = ()
+
+    @property
+    def last_moment(self) -> float | None:
+        """The end of the last day with an event, in days since 1970; None without any."""
+        return float(self.daily_days[-1]) + 1 if self.daily_days is not None and len(self.daily_days) else None
+
+    @cached_property
+    def shares(self) -> Floats:
+        """Each item's share of all preferences."""
+        users = np.expm1(self.log_popularity.astype(np.float64))
+        return np.asarray(users / max(float(users.sum()), 1e-30), np.float32)
+
+    @cached_property
+    def last_trends(self) -> dict[float, Floats]:
+        """The trends of the moment that was asked for last: lists of a day ask for one moment."""
+        return {}
 
     @cached_property
     def has_term(self) -> csr_matrix:
@@ -129,7 +155,8 @@ def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
         (known.walk[one.items].T @ (one.strengths / np.maximum(one.strengths.sum(), SMALLEST)))[at],
         *by_terms(known, one, fading, liking, at),
         by_followed(one, len(known.log_popularity))[at],
-        (np.zeros_like(known.log_popularity) if known.trend is None else known.trend)[at],
+        *(row[at] for row in by_time(known, one)),
+        by_groups(known, one)[at],
     ]
     return np.vstack([np.asarray(part, np.float32)[None, :] for part in found])
 
@@ -223,13 +250,36 @@ def by_followed(one: History, items: int) -> Floats:
     return found
 
 
+def by_time(known: Parts, one: History) -> Floats:
+    """trending and trend_60 of every item, at the time that the list is for; 0 where no time is known."""
+    if known.daily is None or known.daily_days is None:
+        of_before = np.zeros((len(LIVES), len(known.log_popularity)), np.float32)
+        if known.trend is not None:
+            of_before[0] = known.trend
+        return of_before
+    moment = one.last_day if one.asked is None else one.asked
+    found = known.last_trends.get(moment)
+    if found is None:
+        found = trends_at(DailyEvents(known.daily_days, known.daily), moment)
+        known.last_trends.clear()
+        known.last_trends[moment] = found
+    return found
+
+
+def by_groups(known: Parts, one: History) -> Floats:
+    """For each item how much more than everybody the users of the user's groups met it; 0 where no group is known."""
+    if known.group_counts is None or one.groups is None:
+        return np.zeros_like(known.log_popularity)
+    return liking_of(known.group_counts, known.shares, one.groups)
+
+
 def context_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
     """len(CONTEXT) x items: the context among `parts_of`."""
     at: slice | Ints = slice(None) if chosen is None else chosen
     popular, history = known.log_popularity[at], known.item_history[at]
     length = np.float32(np.log1p(len(one.items)))
     first, last = known.first_day[at], known.last_day[at]
-    now = np.float64(np.nan) if one.days is None or not np.isfinite(one.days).any() else np.nanmax(one.days)
+    now = np.float64(one.last_day)
     ages = [np.log1p(np.nan_to_num(np.maximum(days, 0.0))) for days in (first - now, now - first, now - last)]
     usual = known.log_popularity[one.items].mean() if len(one.items) else np.float32(0)
     return np.asarray([

@@ -45,7 +45,8 @@ def personal_lists(context: RecommendationContext, model: ServingModel, users: D
     met = context.preferences
     als = replace(model.als, item_factors=context.apply_item_filter(model.als.item_factors))
     settings = ListSettings(k, model.user_batch_size, with_reason=True)
-    listed = list_recommender(model.recommender, als, met, users, context.allowed, settings, context.follows)
+    tables = context.follows, context.profiles
+    listed = list_recommender(model.recommender, als, met, users, context.allowed, settings, *tables)
     if model.recommender.blend is None:
         return [as_candidates(listed, "als")]
     first = keep(as_candidates(listed, "blend"))

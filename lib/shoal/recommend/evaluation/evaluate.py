@@ -16,6 +16,7 @@ from shoal.recommend.candidates.als import LOCAL_RATINGS, AlsModel, AlsSettings,
 from shoal.recommend.candidates.blend import BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
 from shoal.recommend.candidates.content import ContentSettings, content_factors, genre_popularity, labels_of
 from shoal.recommend.candidates.cooccurrence import MAX_ITEMS
+from shoal.recommend.candidates.demographics import user_groups
 from shoal.recommend.candidates.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
 from shoal.recommend.candidates.histories import catalogue_of, with_places
 from shoal.recommend.candidates.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
@@ -67,7 +68,8 @@ class EvaluationProtocol:
     """How models are trained and evaluated: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
     columns of `content.content_terms`), which the model content needs; `depth`: make lists longer than k;
-    `follows`: src_id, dst_id, more edges for pagerank; `fold_in`: preferences of users who are not in the training part, which
+    `follows`: src_id, dst_id, more edges for pagerank; `profiles`: user_id and attributes of users, for the blend (see
+    `demographics.user_groups`); `fold_in`: preferences of users who are not in the training part, which
     lists are then made for (strong generalisation: Liang et al., WWW 2018)."""
 
     k: int
@@ -79,6 +81,7 @@ class EvaluationProtocol:
     depth: int = 0
     follows: DataFrame | None = None
     fold_in: DataFrame | None = None
+    profiles: DataFrame | None = None
 
     def histories(self, train: DataFrame) -> DataFrame:
         """What the users to list for have met: `fold_in`, else the training part."""
@@ -378,17 +381,19 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
     kept = content.persist() if content is not None else None
     try:
         als = fit_als(train, settings.als)
-        fitted = fit_parts(train, settings, als, kept)
+        groups = user_groups(protocol.profiles)
+        fitted = fit_parts(train, settings, als, kept, groups)
         if fitted is None:
             return list_als(protocol.knowing(als), protocol.histories(train), users, protocol.length, protocol.user_batch_size)
-        experts = fit_experts(train, settings, kept)
+        experts = fit_experts(train, settings, kept, groups=groups)
         chosen["blend"] = {
             expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
                           "candidate_recall": dict(expert.recall), **dict(zip(FEATURES, expert.coefficients, strict=True))}
             for expert in experts
         }  # fmt: skip
         factors, met = protocol.knowing(als).user_factors, protocol.histories(train)
-        rows = history_rows(met, fitted.catalogue, factors, settings.ease.max_history, users)
+        members = None if groups is None else groups.members
+        rows = history_rows(met, fitted.catalogue, factors, settings.ease.max_history, users, members=members)
         return list_blend(blend_of(fitted, experts, settings), rows, protocol.length)
     finally:
         if kept is not None:

@@ -23,6 +23,7 @@ from shoal.recommend.candidates.als import AlsModel
 from shoal.recommend.candidates.artifact import Recommender
 from shoal.recommend.candidates.blend import Blend
 from shoal.recommend.candidates.cold_start import Groups, PopularitySettings
+from shoal.recommend.candidates.demographics import profiles_before
 from shoal.recommend.candidates.followed import follows_before
 from shoal.recommend.candidates.personal import ServingModel
 from shoal.recommend.candidates.sources import Fallback, list_candidates
@@ -69,7 +70,7 @@ def training_sources(sources: Sources, part: TrainingPart) -> Sources:
     events = sources.events.where(F.col("occurred_at").isNull() | (F.unix_micros("occurred_at") <= F.lit(part.moment)))
     return Sources(
         events, known(sources.items, "created_at"), known(sources.blocks, "occurred_at"), known(sources.moderation, "decided_at"),
-        follows_before(sources.follows, part.moment),
+        follows_before(sources.follows, part.moment), profiles_before(sources.profiles, part.moment),
     )  # fmt: skip
 
 

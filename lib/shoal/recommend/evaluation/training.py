@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -29,6 +29,7 @@ from shoal.recommend.candidates.blend import (
     history_rows,
     list_blend,
 )
+from shoal.recommend.candidates.demographics import UserGroups, profiles_before, user_groups
 from shoal.recommend.candidates.followed import follows_before
 from shoal.recommend.candidates.popularity import list_popular, popularity
 from shoal.recommend.candidates.preferences import Ratings, liked, preferences, with_relative_ratings
@@ -72,8 +73,8 @@ class TrainingSettings:
 class TrainingData:
     """`everything`: all preferences; `train`: those before the moment, their weights from events before it; `wanted`: user_id,
     item_id, is_validation: what users met first, and liked, after it; `kind`: GLOBAL_TIME or RANDOM; `moment`, `until`:
-    microseconds since 1970 of the split and of the last event, None without any time; `follows`: silver.follows, None without
-    that table."""
+    microseconds since 1970 of the split and of the last event, None without any time; `follows`, `profiles`: silver.follows
+    and silver.profiles, None without the table."""
 
     everything: DataFrame
     train: DataFrame
@@ -82,11 +83,22 @@ class TrainingData:
     moment: int | None
     until: int | None
     follows: DataFrame | None = None
+    profiles: DataFrame | None = None
 
     @property
     def known_follows(self) -> DataFrame | None:
         """The follows up to the moment (see `follows_before`)."""
         return follows_before(self.follows, self.moment)
+
+    @property
+    def known_profiles(self) -> DataFrame | None:
+        """The profiles that were known at the moment (see `profiles_before`)."""
+        return profiles_before(self.profiles, self.moment)
+
+    @cached_property
+    def known_groups(self) -> UserGroups | None:
+        """The groups of `known_profiles`. Cost: that of `user_groups`, once."""
+        return user_groups(self.known_profiles)
 
     @property
     def users(self) -> DataFrame:
@@ -195,7 +207,7 @@ def fit_both(
     if settings.blend is None or not als.is_implicit or (experts is not None and not experts):
         return model, None
     wanted = settings.blend(als)
-    fitted = fit_parts(data.train, wanted, model, content)
+    fitted = fit_parts(data.train, wanted, model, content, data.known_groups)
     if fitted is None:
         return model, None
     learned = experts if experts is not None else _learned(data, wanted, content)
@@ -203,7 +215,7 @@ def fit_both(
 
 
 def _learned(data: TrainingData, wanted: BlendSettings, content: DataFrame | None) -> tuple[Expert, ...]:
-    return tuple(map(rounded, fit_experts(data.train, wanted, content, data.known_follows)))
+    return tuple(map(rounded, fit_experts(data.train, wanted, content, data.known_follows, data.known_groups)))
 
 
 def own_lists(data: TrainingData, als: AlsModel, blend: Blend | None, settings: TrainingSettings) -> dict[str, DataFrame]:
@@ -211,7 +223,8 @@ def own_lists(data: TrainingData, als: AlsModel, blend: Blend | None, settings: 
     made = {"als": list_als(als, data.train, data.users, settings.k, settings.user_batch_size)}
     if blend is not None:
         catalogue = blend.catalogue(data.train.sparkSession)
-        rows = history_rows(data.train, catalogue, als.user_factors, blend.max_history, data.users, data.known_follows)
+        members = None if data.known_groups is None else data.known_groups.members
+        rows = history_rows(data.train, catalogue, als.user_factors, blend.max_history, data.users, data.known_follows, members)
         made["blend"] = list_blend(blend, rows, settings.k)
     return made
 
@@ -255,7 +268,7 @@ def shadow_lists(model: Recommender, data: TrainingData, settings: TrainingSetti
     """The lists of a saved recommender as it serves, by what was known at the moment: user_id, rank, item_id, score. Lazy."""
     train, users, wanted = data.train, data.users, ListSettings(settings.k, settings.user_batch_size)
     als = model.als(train.sparkSession)
-    lists = list_recommender(model, als, train, users, None, wanted, data.known_follows)
+    lists = list_recommender(model, als, train, users, None, wanted, data.known_follows, data.known_profiles)
     filled = fill_with_als(model, als, train, users, lists, wanted)
     return lists if filled is None else backfill_lists([lists, filled], settings.k)
 
@@ -279,7 +292,7 @@ def fit_chosen(
     if spec.serves != "blend" or settings.blend is None:
         return als, None
     wanted = settings.blend(spec.als)
-    fitted = fit_parts(data.everything, wanted, als, content)
+    fitted = fit_parts(data.everything, wanted, als, content, user_groups(data.profiles))
     return als, None if fitted is None else blend_of(fitted, spec.experts, wanted)
 
 

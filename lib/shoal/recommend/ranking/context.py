@@ -17,13 +17,15 @@ from shoal.recommend.ranking.rules import allowed_items, blocked_items, removed_
 @dataclass(frozen=True)
 class Sources:
     """The tables of a day, as the lake has them. `events`: silver.interactions; `items`: silver.items; `blocks`: silver.blocks;
-    `moderation`: silver.moderation; `follows`: silver.follows; None for a table that does not exist."""
+    `moderation`: silver.moderation; `follows`: silver.follows; `profiles`: silver.profiles; None for a table that does not
+    exist."""
 
     events: DataFrame
     items: DataFrame | None = None
     blocks: DataFrame | None = None
     moderation: DataFrame | None = None
     follows: DataFrame | None = None
+    profiles: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class RecommendationContext:
     """`preferences`: of all users, with is_liked; `events`: those that they come from; `items`: silver.items, None without that
     table; `allowed`: item_id of the items that the rules allow, None without a rule; `blocked`: user_id, item_id of items whose
     owner the user has blocked, None without blocks; `removed`: item_id of items that moderators have removed, None without
-    decisions; `follows`: who follows whom, None where that is not to be asked."""
+    decisions; `follows`, `profiles`: who follows whom and what users say of themselves, None where that is not to be asked."""
 
     preferences: DataFrame
     events: DataFrame
@@ -40,6 +42,7 @@ class RecommendationContext:
     blocked: DataFrame | None = None
     removed: DataFrame | None = None
     follows: DataFrame | None = None
+    profiles: DataFrame | None = None
 
     @property
     def unlisted(self) -> DataFrame:
@@ -89,4 +92,4 @@ def recommendation_context(
     removed = None if removed is None else keep(removed)
     allowed = allowed_items(sources.items, conf, as_of, met, removed)
     shown = None if allowed is None else keep(allowed)
-    return RecommendationContext(met, sources.events, sources.items, shown, blocked, removed, sources.follows)
+    return RecommendationContext(met, sources.events, sources.items, shown, blocked, removed, sources.follows, sources.profiles)

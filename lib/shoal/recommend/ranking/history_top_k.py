@@ -20,8 +20,9 @@ from shoal.errors import UsageError
 @dataclass(frozen=True)
 class History:
     """One user's row: item numbers (ascending, each once), how much each counts, its place from the end, and, where the model has
-    them, the user's factors, each item's rating (NaN without one) and time in days since 1970 (NaN without one), and what the
-    people whom the user follows like: item numbers (each once) and how much."""
+    them, the user's factors, each item's rating (NaN without one) and time in days since 1970 (NaN without one), what the people
+    whom the user follows like: item numbers (each once) and how much, and the numbers of the user's groups. `asked`: the time that
+    the list is for, in days since 1970; None: right after the last event."""
 
     items: Ints
     strengths: Floats
@@ -30,6 +31,13 @@ class History:
     ratings: Floats | None = None
     days: Doubles | None = None
     followed: tuple[Ints, Floats] | None = None
+    groups: Ints | None = None
+    asked: float | None = None
+
+    @property
+    def last_day(self) -> float:
+        """The time of the last event; NaN without any time."""
+        return float("nan") if self.days is None or not np.isfinite(self.days).any() else float(np.nanmax(self.days))
 
 
 # A model on a worker: a history to one float32 score an item of the catalogue.
@@ -103,7 +111,7 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[History]:
         items, strengths, backs = flat[0][here].astype(np.int64), flat[1][here].astype(np.float32), flat[2][here].astype(np.int64)
         own = None if factors is None or not factors[row].is_valid else np.asarray(factors[row].values, np.float32)
         ratings, days = (None if column is None else column[here] for column in others)
-        yield History(items, strengths, backs, own, ratings, days, _followed(batch, row))
+        yield History(items, strengths, backs, own, ratings, days, _followed(batch, row), _groups(batch, row))
 
 
 def _followed(batch: pa.RecordBatch, row: int) -> tuple[Ints, Floats] | None:
@@ -112,6 +120,13 @@ def _followed(batch: pa.RecordBatch, row: int) -> tuple[Ints, Floats] | None:
         return None
     items, scores = (batch.column(f"followed_{name}")[row].values for name in ("items", "scores"))
     return items.to_numpy(zero_copy_only=False).astype(np.int64), scores.to_numpy(zero_copy_only=False).astype(np.float32)
+
+
+def _groups(batch: pa.RecordBatch, row: int) -> Ints | None:
+    """The column groups of a row; None without it, or where it is null."""
+    if "groups" not in batch.schema.names or not batch.column("groups")[row].is_valid:
+        return None
+    return np.asarray(batch.column("groups")[row].values.to_numpy(zero_copy_only=False), np.int64)
 
 
 def best_unseen(scores: Floats, seen: Ints, n: int) -> Ints:

@@ -23,7 +23,7 @@ BY = "by_"
 # Kinds of reason with a because-item that stands in a sentence of its own, and kinds that no item of the user's speaks for. Of
 # history and people (ALS, walks: what those like who met the same) the item is one that the user met.
 ITEM_KINDS = {"next": "because_next", "content": "because_content"}
-OTHER_KINDS = {"popularity": "popular", "followed": "popular_with_followed"}
+OTHER_KINDS = {"popularity": "popular", "followed": "popular_with_followed", "demographic": "popular_in_group"}
 KINDS = ("history", "people", *ITEM_KINDS, *OTHER_KINDS)
 # The reason of a row without a because-item, by source; GENERAL for the sources that are not named here.
 CODES = {

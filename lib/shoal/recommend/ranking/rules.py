@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from pyspark.errors import AnalysisException, ParseException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from shoal.conf.sections import RecommendConf
@@ -82,6 +82,10 @@ def profile_groups(profiles: DataFrame) -> DataFrame:
 
     `profiles`: user_id (unique), country, language, age_group. Column expressions only.
     """
-    names = ("country", "language", "age_group")
-    parts = [F.when(F.trim(name) != "", F.concat(F.lit(f"{name}="), F.lower(F.trim(name)))) for name in names]
+    parts = [named_attribute(name) for name in ("country", "language", "age_group")]
     return profiles.select("user_id", F.concat_ws("/", *parts).alias("group_id")).where("group_id != ''")
+
+
+def named_attribute(name: str) -> Column:
+    """An attribute of a profile as name=value, without regard to case and blanks around; null where it is not known."""
+    return F.when(F.trim(name) != "", F.concat(F.lit(f"{name}="), F.lower(F.trim(name))))

@@ -12,6 +12,7 @@ SENTENCES = {
     "because_next": "Often next after {item}.", "because_content": "About the same as {item}.",
     "similar_users": "Liked by people like you.", "popular_with_followed": "Popular with people you follow.",
     "popular_in_community": "Popular in your community.", "popular_in_profile": "Popular with people like you.",
+    "popular_in_group": "Popular with people of your country, language or age.",
     "popular": "Popular with everybody lately.", "new_item": "New, and close to what you like.",
     "exploration": "Something different to try.",
 }  # fmt: skip
