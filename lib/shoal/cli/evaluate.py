@@ -89,7 +89,10 @@ def recommender(
         Optional[Path],
         typer.Option(help="With --protocol strong: what is known of the test users; columns as --train.", metavar="FILE"),
     ] = None,
-    follows: Annotated[Optional[Path], typer.Option(help="Who follows whom, edges for pagerank: src, dst.", metavar="FILE")] = None,
+    follows: Annotated[
+        Optional[Path],
+        typer.Option(help="Who follows whom, as known when lists are made, for pagerank and blend: src, dst.", metavar="FILE"),
+    ] = None,
     users: Annotated[
         Optional[Path],
         typer.Option(
@@ -255,11 +258,12 @@ def ratings_of(conf: EvaluateRecommenderConf) -> RatingSettings:
 
 
 def read_follows(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:
-    """src_id, dst_id: the rows of a file of edges, whose columns may be called as `shoal graph` knows them. Raises InputError for a
-    row without an id."""
+    """src_id, dst_id, followed_at (null): the rows of a file of edges, whose columns may be called as `shoal graph` knows them.
+    Raises InputError for a row without an id."""
     rows = read_rows(spark, path, ["src", "dst"], (), EDGE_ALIASES, conf)
     refuse_faults(rows, path, {name: (F.col(name).isNull(), "an id") for name in ("src", "dst")})
-    return rows.select(F.col("src").alias("src_id"), F.col("dst").alias("dst_id"))
+    when = F.lit(None).cast("timestamp").alias("followed_at")
+    return rows.select(F.col("src").alias("src_id"), F.col("dst").alias("dst_id"), when)
 
 
 def read_items(spark: SparkSession, path: Path, conf: IngestConf | None = None) -> DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F
 from shoal.cli.evaluate import protocol_of
 from shoal.conf.loading import load
@@ -29,9 +29,14 @@ def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) 
     test = events.where("is_test").select("user_id", "item_id")
     # An item's shelf is what it is about.
     items = events.select("item_id").distinct().withColumn("categories", F.array(F.substring("item_id", 1, 2)))
+    # Users follow the first of those whose item of the largest id is the same.
+    last = train.groupBy("user_id").agg(F.max("item_id").alias("item_id"))
+    leader = F.first("user_id").over(Window.partitionBy("item_id").orderBy("user_id")).alias("dst_id")
+    follows = last.select(F.col("user_id").alias("src_id"), leader, F.lit(None).cast("timestamp").alias("followed_at"))
     protocol = protocol_of(
-        settings.model_copy(update={"evaluate_recommender": quick, "blend": blend, "content": content}), space, 5, items
-    )
+        settings.model_copy(update={"evaluate_recommender": quick, "blend": blend, "content": content}), space, 5, items,
+        follows,
+    )  # fmt: skip
     found = evaluate_models(train, test, list(MODELS), protocol)
     assert list(found.metrics) == list(MODELS)
     users = test.select("user_id").distinct().count()
@@ -44,6 +49,8 @@ def test_every_model_lists_for_every_user_and_beats_chance(spark: SparkSession) 
     varied = {name: slices["all"]["intra_list_diversity@5"] or 0.0 for name, slices in found.metrics.items()}
     assert 0 < varied["content"] < varied["random"] < 1
     assert set(found.settings) == {"als", "ease", "pagerank", "blend"}
+    # The blend has candidates of the people followed.
+    assert found.settings["blend"]["random_holdout"]["candidate_recall"]["followed"] > 0
     found.lists.unpersist()
     train.unpersist()
 

@@ -68,9 +68,9 @@ class EvaluationProtocol:
     """How models are trained and evaluated: list length, search, validation share, users a block of the top-k engine;
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
     columns of `content.content_terms`), which the model content needs; `depth`: make lists longer than k;
-    `follows`: src_id, dst_id, more edges for pagerank; `profiles`: user_id and attributes of users, for the blend (see
-    `demographics.user_groups`); `fold_in`: preferences of users who are not in the training part, which
-    lists are then made for (strong generalisation: Liang et al., WWW 2018)."""
+    `follows`: src_id, dst_id, followed_at, more edges for pagerank and a part of the blend (see `with_followed`); `profiles`:
+    user_id and attributes of users, for the blend (see `demographics.user_groups`); `fold_in`: preferences of users who are not in the
+    training part, which lists are then made for (strong generalisation: Liang et al., WWW 2018)."""
 
     k: int
     space: SearchSpace
@@ -385,7 +385,7 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
         fitted = fit_parts(train, settings, als, kept, groups)
         if fitted is None:
             return list_als(protocol.knowing(als), protocol.histories(train), users, protocol.length, protocol.user_batch_size)
-        experts = fit_experts(train, settings, kept, groups=groups)
+        experts = fit_experts(train, settings, kept, protocol.follows, groups)
         chosen["blend"] = {
             expert.name: {"learned": expert.is_learned, "intercept": expert.intercept,
                           "candidate_recall": dict(expert.recall), **dict(zip(FEATURES, expert.coefficients, strict=True))}
@@ -393,7 +393,7 @@ def _blend(train: DataFrame, users: DataFrame, protocol: EvaluationProtocol, cho
         }  # fmt: skip
         factors, met = protocol.knowing(als).user_factors, protocol.histories(train)
         members = None if groups is None else groups.members
-        rows = history_rows(met, fitted.catalogue, factors, settings.ease.max_history, users, members=members)
+        rows = history_rows(met, fitted.catalogue, factors, settings.ease.max_history, users, protocol.follows, members)
         return list_blend(blend_of(fitted, experts, settings), rows, protocol.length)
     finally:
         if kept is not None:
