@@ -30,6 +30,8 @@ REACH = 3
 UNIT = 1000.0
 # Pairs that are made at once: 50 MB.
 CHUNK = 1 << 20
+# Sums that are held as doubles: 32 MB.
+BLOCK_SUMS = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,16 @@ def ends_of(users: npt.NDArray[np.int64]) -> Ints:
 def followed(
     items: Ints, ends: Ints, kernel: npt.NDArray[np.float64], width: int, chunk: int = CHUNK
 ) -> Iterator[tuple[Ints, csr_matrix]]:
-    """The sums, BLOCK_ITEMS rows at a time: kernel[d - 1] for every event and the one d places after it, before its user's end;
-    `chunk` pairs are made at once."""
+    """The sums, at most BLOCK_ITEMS rows and BLOCK_SUMS numbers at a time: kernel[d - 1] for every event and the one d places after
+    it, before its user's end; `chunk` pairs are made at once."""
     by_item = np.argsort(items, kind="stable")
     names, starts = np.unique(items[by_item], return_index=True)
     starts = np.append(starts, len(items))
     ahead = np.arange(1, len(kernel) + 1)
     step = max(1, chunk // len(kernel))
-    for first in range(0, len(names), BLOCK_ITEMS):
-        block = names[first : first + BLOCK_ITEMS]
+    size = max(1, min(BLOCK_ITEMS, BLOCK_SUMS // max(width, 1)))
+    for first in range(0, len(names), size):
+        block = names[first : first + size]
         events = by_item[starts[first] : starts[first + len(block)]]
         sums = np.zeros(len(block) * width)
         for at in range(0, len(events), step):
