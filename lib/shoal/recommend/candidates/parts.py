@@ -217,12 +217,24 @@ def by_terms(known: Parts, one: History, fading: Floats, liking: Floats, at: sli
 
 def term_profiles(known: Parts, one: History, fading: Floats, liking: Floats) -> tuple[list[Floats], Floats]:
     """What each term weighs in content, content_whole and content_rated, and its log odds in affinity."""
-    met = known.terms[one.items]
+    places, item = entries(known.terms, one.items)
+    terms, width = known.terms.indices[places], known.terms.shape[1]
     total = np.maximum(one.strengths.sum(), SMALLEST)
     above = (liking - one.strengths * (liking.sum() / total)) / total
-    profiles = [fading / np.maximum(fading.sum(), SMALLEST), one.strengths / total, above]
-    share = known.has_term[one.items].T @ (one.strengths / total)
-    return [met.T @ profile for profile in profiles], log_odds(share, known.term_shares)
+    counts = [fading / np.maximum(fading.sum(), SMALLEST), one.strengths / total, above]
+    met = known.terms.data[places]
+    profiles = [np.asarray(np.bincount(terms, met * count[item], width), np.float32) for count in counts]
+    share = np.bincount(terms, known.has_term.data[places] * counts[1][item], width)
+    return profiles, log_odds(share.astype(np.float32), known.term_shares)
+
+
+def entries(matrix: csr_matrix, rows: Ints) -> tuple[Ints, Ints]:
+    """Where the entries of these rows stand in the matrix' arrays, and of each entry which of the rows it is of. A sparse matrix of
+    the rows holds the same; of a few hundred rows it takes three times as long to make."""
+    starts, lengths = matrix.indptr[rows].astype(np.int64), matrix.indptr[rows + 1] - matrix.indptr[rows]
+    row = np.repeat(np.arange(len(rows)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return np.arange(len(row)) + (starts - before)[row], row
 
 
 def log_odds(share: Floats, usual: Floats) -> Floats:

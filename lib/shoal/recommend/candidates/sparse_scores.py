@@ -38,6 +38,7 @@ from shoal.recommend.candidates.parts import (
     Parts,
     best_pair,
     count_larger,
+    entries,
     faded,
     log_odds,
     nth_largest,
@@ -52,6 +53,7 @@ from shoal.recommend.ranking.history_top_k import History, best_unseen
 Flags = npt.NDArray[np.bool_]
 # What `rows_of_weights` gives, in its order: then the best windows.
 OF_WEIGHTS = ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS))
+_RANKED = [SCORES.index(name) for name in RANKED]
 OF_TERMS = ("content", "content_whole", "content_rated", "affinity")
 # Products with all items that are made at once: histories x items x 4 bytes, which stay in a processor's cache for the most part.
 BLOCK_BYTES, BLOCK_HISTORIES = 8 << 20, 64
@@ -71,8 +73,8 @@ class Rows(Protocol):
     def at(self, items: Ints) -> Floats:
         """len(names) x items: the scores of these."""
 
-    def sums(self, seen: Ints) -> tuple[Doubles, Doubles]:
-        """Of each score the sum over all items that are not `seen`, and that of squares."""
+    def sums(self) -> tuple[Doubles, Doubles]:
+        """Of each score the sum over all items, and that of squares."""
 
 
 class Ranking(Rows, Protocol):
@@ -81,8 +83,8 @@ class Ranking(Rows, Protocol):
     def best(self, name: str, shown: Shown, count: int, is_positive: bool) -> Ints:
         """The `count` best items that may be listed, best first, ties by number; with `is_positive` only those above 0."""
 
-    def larger(self, name: str, shown: Shown, items: Ints) -> Floats:
-        """For each of `items` how many unseen ones have a larger score: see `parts.count_larger`."""
+    def larger(self, name: str, shown: Shown, values: Floats) -> Floats:
+        """For each of the `values` how many unseen items have a larger score: see `parts.count_larger`."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,10 @@ class SparseRows:
         place = np.minimum(np.searchsorted(self.columns, items), len(self.columns) - 1)
         return np.where(self.columns[place] == items, self.values[:, place], np.float32(0))
 
-    def sums(self, seen: Ints) -> tuple[Doubles, Doubles]:
+    def sums(self) -> tuple[Doubles, Doubles]:
         """See `Rows`."""
-        met = self.at(seen).astype(np.float64)
-        total = self.values.sum(axis=1, dtype=np.float64) - met.sum(axis=1)
-        return total, np.einsum("ij,ij->i", self.values, self.values, dtype=np.float64) - np.einsum("ij,ij->i", met, met)
+        exact = self.values.astype(np.float64)
+        return exact.sum(axis=1), np.einsum("ij,ij->i", exact, exact)
 
     def best(self, name: str, shown: Shown, count: int, is_positive: bool) -> Ints:
         """See `Ranking`."""
@@ -137,13 +138,13 @@ class SparseRows:
         found = np.concatenate([found, np.flatnonzero(~is_taken)[: count - len(found)]])
         return np.concatenate([found, _best(columns, values, values < 0, count - len(found))])
 
-    def larger(self, name: str, shown: Shown, items: Ints) -> Floats:
+    def larger(self, name: str, shown: Shown, values: Floats) -> Floats:
         """See `Ranking`."""
         own = self.values[self.names.index(name)]
         unseen = own[~shown.is_seen[self.columns]]
         # More zeros than ranks count change no rank.
         zeros = min(RANK_LIMIT, self.items - len(shown.seen) - len(unseen))
-        return count_larger(np.concatenate([unseen, np.zeros(zeros, np.float32)]), self.at(items)[self.names.index(name)])
+        return count_larger(np.concatenate([unseen, np.zeros(zeros, np.float32)]), values)
 
 
 def _best(columns: Ints, values: Floats, chosen: Flags, count: int) -> Ints:
@@ -189,10 +190,9 @@ class DenseRow:
         """See `Rows`."""
         return self.values[None, items]
 
-    def sums(self, seen: Ints) -> tuple[Doubles, Doubles]:
+    def sums(self) -> tuple[Doubles, Doubles]:
         """See `Rows`."""
-        met = self.values[seen]
-        return np.array([self.total - met.sum(dtype=np.float64)]), np.array([self.squares - _squares(met)])
+        return np.array([self.total]), np.array([self.squares])
 
     def best(self, name: str, shown: Shown, count: int, is_positive: bool) -> Ints:
         """See `Ranking`."""
@@ -206,9 +206,9 @@ class DenseRow:
                 return found
             taken *= 4
 
-    def larger(self, name: str, shown: Shown, items: Ints) -> Floats:
+    def larger(self, name: str, shown: Shown, values: Floats) -> Floats:
         """See `Ranking`."""
-        return count_larger(self.values[~shown.is_seen], self.values[items])
+        return count_larger(self.values[~shown.is_seen], values)
 
 
 @dataclass(frozen=True)
@@ -234,10 +234,9 @@ class FactorRow:
         """See `Rows`."""
         return self.values[None, items]
 
-    def sums(self, seen: Ints) -> tuple[Doubles, Doubles]:
+    def sums(self) -> tuple[Doubles, Doubles]:
         """See `Rows`."""
-        met = self.values[seen]
-        return np.array([self.total - met.sum(dtype=np.float64)]), np.array([self.squares - _squares(met)])
+        return np.array([self.total]), np.array([self.squares])
 
     def best(self, name: str, shown: Shown, count: int, is_positive: bool) -> Ints:
         """See `Ranking`."""
@@ -246,9 +245,9 @@ class FactorRow:
         found = _best(items, values, is_free & (values > 0) if is_positive else is_free, count)
         return found if len(found) == count else _best_of_all(self.values, shown, count, is_positive)
 
-    def larger(self, name: str, shown: Shown, items: Ints) -> Floats:
+    def larger(self, name: str, shown: Shown, values: Floats) -> Floats:
         """See `Ranking`."""
-        return count_larger(self.near[1], self.values[items])
+        return count_larger(self.near[1], values)
 
 
 def largest(values: Floats, n: int) -> Ints:
@@ -280,15 +279,15 @@ class TermRows:
 
     def at(self, items: Ints) -> Floats:
         """See `Rows`."""
-        terms = self.known.terms[items]
-        has_term = csr_matrix((self.known.has_term[items].data, terms.indices, terms.indptr), shape=terms.shape)
-        return np.vstack([*(terms @ profile for profile in self.profiles), has_term @ self.odds])
+        places, item = entries(self.known.terms, items)
+        terms = self.known.terms.indices[places]
+        weights, having = self.known.terms.data[places], self.known.has_term.data[places]
+        each = [*(weights * profile[terms] for profile in self.profiles), having * self.odds[terms]]
+        return np.array([np.bincount(item, values, len(items)) for values in each], np.float32)
 
-    def sums(self, seen: Ints) -> tuple[Doubles, Doubles]:
+    def sums(self) -> tuple[Doubles, Doubles]:
         """See `Rows`."""
-        total, squares = self.sums_of_terms.of_all(self.profiles, self.odds, self.terms)
-        met = self.at(seen).astype(np.float64)
-        return total - met.sum(axis=1), squares - np.einsum("ij,ij->i", met, met)
+        return self.sums_of_terms.of_all(self.profiles, self.odds, self.terms)
 
 
 @dataclass(frozen=True)
@@ -309,14 +308,21 @@ class TermSums:
         return TermSums(known, log_odds(np.zeros_like(usual), usual))
 
     @cached_property
-    def pairs(self) -> tuple[csr_matrix, csr_matrix] | None:
-        """T' T of the terms' weights and of `has_term`; None where they would take over PAIR_BYTES."""
-        terms = self.known.terms
-        each = np.diff(terms.indptr).astype(np.float64)
-        if 2 * 12 * min(float(each @ each), float(terms.shape[1]) ** 2) > PAIR_BYTES:
+    def places(self) -> Ints:
+        """Of each term its place among those that some item has."""
+        is_used = np.zeros(self.known.terms.shape[1], np.bool_)
+        is_used[self.known.terms.indices] = True
+        return np.cumsum(is_used) - 1
+
+    @cached_property
+    def pairs(self) -> tuple[Doubles, Doubles] | None:
+        """T' T of the terms' weights and of `has_term`, by `places`; None where they would take over PAIR_BYTES. Dense, because a
+        history asks for a block of it, which takes a sparse matrix ten times as long."""
+        used = np.unique(self.known.terms.indices)
+        if 2 * 8 * len(used) ** 2 > PAIR_BYTES:
             return None
-        made = [matrix.astype(np.float64) for matrix in (terms, self.known.has_term)]
-        return tuple(csr_matrix(matrix.T @ matrix) for matrix in made)  # type: ignore[return-value]
+        terms, has_term = (matrix[:, used].astype(np.float64) for matrix in (self.known.terms, self.known.has_term))
+        return (terms.T @ terms).toarray(), (has_term.T @ has_term).toarray()
 
     @cached_property
     def base(self) -> tuple[Doubles, Doubles, Doubles, float]:
@@ -335,17 +341,16 @@ class TermSums:
         weights, having, of_nothing, square_of_nothing = self.base
         profile = np.stack([each[terms] for each in profiles]).astype(np.float64)
         more = odds[terms].astype(np.float64) - self.absent[terms]
-        squares = [*_quadratic(self.pairs[0], terms, profile), _quadratic(self.pairs[1], terms, more[None, :])[0]]
+        block = np.ix_(self.places[terms], self.places[terms])
+        squares = [*_quadratic(self.pairs[0][block], profile), *_quadratic(self.pairs[1][block], more[None, :])]
         squares[-1] += square_of_nothing + 2 * float(of_nothing[terms] @ more)
         total = [*(profile @ weights[terms]), float(having @ self.absent.astype(np.float64)) + float(having[terms] @ more)]
         return np.array(total), np.array(squares)
 
 
-def _quadratic(pairs: csr_matrix, terms: Ints, values: Doubles) -> Doubles:
-    """Of each row of `values` (by the `terms`) its product with itself over `pairs`."""
-    spread = np.zeros((pairs.shape[1], len(values)))
-    spread[terms] = values.T
-    return np.asarray(np.einsum("ij,ji->i", values, pairs[terms] @ spread))
+def _quadratic(pairs: Doubles, values: Doubles) -> Doubles:
+    """Of each row of `values` its product with itself over `pairs`."""
+    return np.asarray(np.einsum("ij,ij->i", values, values @ pairs))
 
 
 def _squares(values: Floats) -> float:
@@ -367,7 +372,7 @@ class SparseScores:
         """len(SCORES) x items: the scores of these, as `parts.scores_of` has them."""
         return np.vstack([rows.at(items) for rows in self.rows])[self._order]
 
-    @property
+    @cached_property
     def _order(self) -> list[int]:
         names = [name for rows in self.rows for name in rows.names]
         return [names.index(name) for name in SCORES]
@@ -378,11 +383,15 @@ class SparseScores:
 
     def features(self, context: Floats, chosen: Ints) -> Floats:
         """`parts.features_of` the chosen items."""
-        sums = [rows.sums(self.shown.seen) for rows in self.rows]
-        total, squares = (np.concatenate([pair[n] for pair in sums])[self._order] for n in (0, 1))
-        spread = spread_of(total, squares, len(self.shown.is_seen) - len(self.shown.seen))
-        ranks = [self._ranking(name).larger(name, self.shown, chosen) for name in RANKED]
-        return standardised(self.at(chosen), spread, ranks, context)
+        seen = self.shown.seen
+        # What was met and what is asked for in one go: of a few hundred items the calls cost more than the sums.
+        values = self.at(np.concatenate([seen, chosen]))
+        met, values = values[:, : len(seen)].astype(np.float64), values[:, len(seen) :]
+        total, squares = (np.concatenate(each)[self._order] for each in zip(*(rows.sums() for rows in self.rows), strict=True))
+        unseen = total - met.sum(axis=1), squares - np.einsum("ij,ij->i", met, met)
+        spread = spread_of(*unseen, len(self.shown.is_seen) - len(seen))
+        ranks = [self._ranking(name).larger(name, self.shown, value) for name, value in zip(RANKED, values[_RANKED], strict=True)]
+        return standardised(values, spread, ranks, context)
 
     def _ranking(self, name: str) -> Ranking:
         rows = self._places[name]
@@ -460,7 +469,8 @@ class SparseParts:
         if not self.known.terms.nnz:
             return _nothing(OF_TERMS, len(self))
         profiles, odds = term_profiles(self.known, one, fading, liking)
-        return TermRows(self.known, self.term_sums, profiles, odds, np.unique(self.known.terms[one.items].indices).astype(np.int64))
+        terms = np.unique(self.known.terms.indices[entries(self.known.terms, one.items)[0]]).astype(np.int64)
+        return TermRows(self.known, self.term_sums, profiles, odds, terms)
 
     def _by_followed(self, one: History) -> Rows:
         if one.followed is None or not len(one.followed[0]):
@@ -475,7 +485,7 @@ def _nothing(names: tuple[str, ...], items: int) -> SparseRows:
 
 def by_weights(known: Parts, one: History, liking: Floats) -> SparseRows:
     """The scores by EASE's weights."""
-    columns, local = reached(known.weights[one.items])  # type: ignore[index]
+    columns, local, _ = reached(known.weights, one.items)
     asked = replace(one, items=np.arange(len(one.items)))
     counts = [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking]
     blocks = int(one.backs.max(initial=0)) // BLOCK + 1
@@ -490,15 +500,20 @@ def by_weights(known: Parts, one: History, liking: Floats) -> SparseRows:
 
 def by_matrix(name: str, matrix: csr_matrix, one: History, counts: Floats) -> SparseRows:
     """One score: the sum of the rows of the matrix, so counted."""
-    columns, local = reached(matrix[one.items])
-    return SparseRows((name,), columns, np.asarray(local.T @ counts, np.float32)[None, :], matrix.shape[1])
+    columns, local, row = reached(matrix, one.items)
+    found = np.bincount(local.indices, local.data * counts[row], len(columns))
+    return SparseRows((name,), columns, found.astype(np.float32)[None, :], matrix.shape[1])
 
 
-def reached(rows: csr_matrix) -> tuple[Ints, csr_matrix]:
-    """The columns that some of the rows have an entry in, ascending, and the rows over these columns alone."""
-    is_reached = np.zeros(rows.shape[1], np.bool_)
-    is_reached[rows.indices] = True
+def reached(matrix: csr_matrix, rows: Ints) -> tuple[Ints, csr_matrix, Ints]:
+    """The columns that some of the rows have an entry in, ascending; the rows over these columns alone; and of each entry which of
+    the rows it is of."""
+    places, row = entries(matrix, rows)
+    indices = matrix.indices[places]
+    is_reached = np.zeros(matrix.shape[1], np.bool_)
+    is_reached[indices] = True
     columns = np.flatnonzero(is_reached)
-    place = np.empty(rows.shape[1], np.int32)
+    place = np.empty(matrix.shape[1], np.int32)
     place[columns] = np.arange(len(columns), dtype=np.int32)
-    return columns, csr_matrix((rows.data, place[rows.indices], rows.indptr), shape=(rows.shape[0], len(columns)))
+    starts = np.searchsorted(row, np.arange(len(rows) + 1)).astype(np.int32)
+    return columns, csr_matrix((matrix.data[places], place[indices], starts), shape=(len(rows), len(columns))), row
