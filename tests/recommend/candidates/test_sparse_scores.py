@@ -121,6 +121,14 @@ def test_what_all_items_share_has_no_variance() -> None:
         np.testing.assert_array_equal(features[FEATURES.index(part)], 0, err_msg=part)
 
 
+@pytest.mark.parametrize("entries", [0, 1e9])
+def test_the_sums_of_terms_by_pairs_and_by_products(monkeypatch: pytest.MonkeyPatch, entries: float) -> None:
+    monkeypatch.setattr(sparse_scores, "ENTRIES_A_PAIR", entries)
+    assert SparseParts(KNOWN).term_sums.pairs is not None
+    for one in HISTORIES.values():
+        assert_equal_to_dense(KNOWN, one)
+
+
 def test_pieces_of_windows_and_terms_without_their_pairs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse_scores, "WINDOW_BYTES", 20_000)
     monkeypatch.setattr(sparse_scores, "PAIR_BYTES", 0)

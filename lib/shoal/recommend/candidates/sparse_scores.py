@@ -61,6 +61,8 @@ BLOCK_BYTES, BLOCK_HISTORIES = 8 << 20, 64
 WINDOW_BYTES = 64 << 20
 # How often two terms are of one item, for both weights; above it the products with all items are made instead.
 PAIR_BYTES = 512 << 20
+# Entries of items that are gone through in the time of one pair of terms.
+ENTRIES_A_PAIR = 4
 
 
 class Rows(Protocol):
@@ -335,7 +337,8 @@ class TermSums:
 
     def of_all(self, profiles: Sequence[Floats], odds: Floats, terms: Ints) -> tuple[Doubles, Doubles]:
         """Sums, and sums of squares, over all items; `terms`: those of the history."""
-        if self.pairs is None:
+        # A block of pairs is read from everywhere; the products with all items go through the entries in order.
+        if ENTRIES_A_PAIR * len(terms) ** 2 > self.known.terms.nnz or self.pairs is None:
             rows = np.vstack([*(self.known.terms @ profile for profile in profiles), self.known.has_term @ odds])
             return rows.sum(axis=1, dtype=np.float64), np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
         weights, having, of_nothing, square_of_nothing = self.base
