@@ -196,7 +196,7 @@ def case_rows(spark: SparkSession, folder: Path, case: Case) -> list[dict[str, A
     some = events.select("user_id").distinct().orderBy(F.xxhash64("user_id")).limit(SAMPLE)
     asked = history_rows(events, fitted.catalogue, fitted.als.user_factors, settings.ease.max_history, some)
     mine, dense, same = beside_dense(blend, [one for batch in asked._collect_as_arrow() for one in rows_of(batch)])
-    what = f"{case.users:,} users x {len(fitted.catalogue):,} items, {case.events:,} events"
+    what = f"{case.users:,} users x {len(fitted.catalogue):,} items, {case.events:,} draws"
     cores = os.cpu_count() or 1
     learned = f"experts {taken['experts']:.0f} s" if case.is_learned else "fixed experts"
     return [
