@@ -19,8 +19,8 @@ from shoal.runner.fingerprint import code_version
 from shoal.spark.session import spark_session
 
 PARTS = ("ingest", "sources", "small_files", "stream", "features", "ranking", "seeds", "recommend", "recommend_large",
-         "neighbours", "vectors", "graph", "mining", "multimodal", "sentiment", "texts", "pictures", "planted", "transfer",
-         "federated", "drift", "spark_jobs", "cluster", "serving")  # fmt: skip
+         "blend_large", "neighbours", "vectors", "graph", "mining", "multimodal", "sentiment", "texts", "pictures", "planted",
+         "transfer", "federated", "drift", "spark_jobs", "cluster", "serving")  # fmt: skip
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 KEPT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.json"
 

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
-from shoal.recommend.candidates import histories
+from shoal.recommend.candidates import cooccurrence, histories, transitions
 from shoal.recommend.candidates.als import AlsSettings, fit_als, with_numbers
 from shoal.recommend.candidates.blend import (
     FIXED,
@@ -270,10 +270,14 @@ def test_a_catalogue_above_the_bound_has_sparse_weights(
     """On the driver and by Spark the same; of ten neighbours each, the lists are of the two shelves that the user walks through."""
     als = fitted.als
     settings = replace(SETTINGS, ease=replace(SETTINGS.ease, max_items=10, max_sparse_items=1000, neighbours=10))
+    # Sums of a few rows at a time, rows of some tasks: neither changes what is summed.
+    monkeypatch.setattr(transitions, "BLOCK_SUMS", 500)
+    monkeypatch.setattr(cooccurrence, "TASK_ROWS", 1000)
     here = fit_parts(numbered, settings, als)
     monkeypatch.setattr(histories, "LOCAL_PREFERENCES", 10)
     there = fit_parts(numbered, settings, als)
     assert here is not None and there is not None and len(here.catalogue) == 60
+    np.testing.assert_allclose(here.parts.transitions.toarray(), there.parts.transitions.toarray(), rtol=1e-6)
     assert isinstance(here.parts.weights, csr_matrix) and isinstance(there.parts.weights, csr_matrix)
     np.testing.assert_allclose(here.parts.weights.toarray(), there.parts.weights.toarray(), atol=1e-4)
     assert np.diff(here.parts.weights.tocsc().indptr).max() == 10

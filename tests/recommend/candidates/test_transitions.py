@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from shoal.recommend.candidates import transitions as of_transitions
 from shoal.recommend.candidates.histories import catalogue_here, catalogue_of, collect_met, with_places
 from shoal.recommend.candidates.transitions import TransitionSettings, ends_of, followed, transitions, transitions_here
 
@@ -62,7 +64,7 @@ def test_without_a_time_there_is_no_transition(spark: SparkSession) -> None:
     assert transitions(with_places(frame, 10), catalogue_of(frame, 10), TransitionSettings(2.0, 5)).nnz == 0
 
 
-def test_many_items_and_small_chunks_change_nothing() -> None:
+def test_many_items_and_small_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(8)
     users = np.sort(rng.integers(0, 20, 900))
     items = rng.integers(0, 600, 900)  # more than one block
@@ -72,7 +74,8 @@ def test_many_items_and_small_chunks_change_nothing() -> None:
         for ahead in (1, 2, 3):
             if at + ahead < 900 and users[at + ahead] == users[at]:
                 expected[before, items[at + ahead]] += kernel[ahead - 1]
-    for chunk in (4, 1 << 20):
+    for chunk, most in ((4, 1 << 22), (1 << 20, 1 << 22), (4, 0), (1 << 20, 0)):
+        monkeypatch.setattr(of_transitions, "BLOCK_SUMS", most)
         found = np.zeros((600, 600))
         for block, sums in followed(items, ends_of(users), kernel, 600, chunk):
             found[block] += sums.toarray()

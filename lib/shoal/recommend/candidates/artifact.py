@@ -31,7 +31,7 @@ from shoal.recommend.candidates.demographics import members_of
 from shoal.recommend.candidates.histories import MICROS_A_DAY
 from shoal.recommend.candidates.parts import Parts
 from shoal.recommend.candidates.trained import RecommenderSpec, spec_from
-from shoal.recommend.ranking.history_top_k import History, best_unseen
+from shoal.recommend.ranking.history_top_k import History
 from shoal.recommend.ranking.lists import users_below_k
 from shoal.recommend.ranking.top_k import Items
 from shoal.spark.driver_files import read_parquet_folder, written_by_tasks
@@ -128,9 +128,8 @@ class Recommender:
         days = [np.nan if row.occurred_at is None else _micros(row.occurred_at) / MICROS_A_DAY for *_, row in places]
         strengths = np.log2(1 + weights).astype(np.float32)
         one = History(items, strengths, backs, self.users.get(user_id), ratings, np.array(days, np.float64))
-        scores = blend.scorer(k)(one)
-        ids = blend.ids
-        return [(ids[int(n)].as_py(), float(scores[n])) for n in best_unseen(scores, one.items, k)]
+        best = next(blend.ranker(k)([one]))
+        return [(blend.ids[int(n)].as_py(), float(score)) for n, score in zip(best.items, best.scores, strict=True)]
 
 
 def save_recommender(folder: Path, spec: RecommenderSpec, als: AlsModel, blend: Blend | None) -> None:

@@ -24,11 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
@@ -81,10 +83,11 @@ from shoal.recommend.candidates.parts import (
     with_products,
 )
 from shoal.recommend.candidates.preferences import liked
+from shoal.recommend.candidates.sparse_scores import Flags, SparseParts, SparseScores
 from shoal.recommend.candidates.transitions import TransitionSettings, transitions, transitions_here
 from shoal.recommend.candidates.trends import DailyEvents, daily_events, daily_here
 from shoal.recommend.protocol.split import has_times, test_part, training_part, with_random_split, with_time_split
-from shoal.recommend.ranking.history_top_k import Explain, History, Score, best_unseen, rank_histories, rows_of
+from shoal.recommend.ranking.history_top_k import Best, History, Rank, Score, best_unseen, list_histories, rows_of
 from shoal.recommend.ranking.reason import BY
 
 EXPERTS = ("random_holdout", "next_item")
@@ -180,40 +183,83 @@ class Blend:
         """The catalogue that histories are numbered by."""
         return catalogue_from(spark, self.ids)
 
-    def scorer(self, count: int, hidden: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None) -> Score:
+    @cached_property
+    def sparse_parts(self) -> SparseParts:
+        """What a large catalogue's histories are scored by."""
+        return SparseParts(self.parts)
+
+    def scorer(self, count: int, hidden: Flags | None = None) -> Score:
         """The mean of the experts' probabilities for each candidate, NaN for all other items. Candidates are the `count` best of
         each part of NOMINATING, `candidates` of each at least, none of the `hidden` ones: what no part has among its best is not
         worth the features that experts weigh."""
-        return self.explained_scorer(count, hidden)[0]
 
-    def explained_scorer(
-        self, count: int, hidden: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None
-    ) -> tuple[Score, Explain]:
-        """`scorer`, and what explains the items listed for the history that was scored last: the item of the history that speaks
-        for each by the strongest of its REASONS, and its parts and contributions (EXPLAINED)."""
+        def score(one: History) -> Floats:
+            found = np.full(len(self.ids), np.nan, np.float32)
+            for _, _, chosen, _, probabilities in self._candidates([one], count, hidden):
+                found[chosen] = probabilities
+            return found
+
+        return score
+
+    def ranker(self, k: int, hidden: Flags | None = None, is_explained: bool = False) -> Rank:
+        """The k best of `scorer` for each history, ties by number; with `is_explained` the item of the history that speaks for each
+        by the strongest of its REASONS, and its parts and contributions (EXPLAINED)."""
+        coefficients = np.array([expert.coefficients for expert in self.experts], np.float64)
+        shares = shares_of(self.experts, self.random_holdout_share)
+
+        def rank(histories: Iterable[History]) -> Iterator[Best]:
+            for one, scores, chosen, features, probabilities in self._candidates(histories, k, hidden):
+                first = np.lexsort((chosen, -probabilities))[:k]
+                best = chosen[first]
+                if not is_explained:
+                    yield Best(best, probabilities[first])
+                    continue
+                given = contributions_of(features, coefficients, shares)[:, first]
+                because = because_of(self.parts, one, best, given.argmax(axis=0))
+                if isinstance(scores, SparseScores):
+                    parts = np.vstack([scores.at(best), context_of(self.parts, one, best)])
+                else:
+                    parts = parts_of(self.parts, one, best)
+                yield Best(best, probabilities[first], because, np.vstack([parts, given]).T)
+
+        return rank
+
+    def _candidates(
+        self, histories: Iterable[History], count: int, hidden: Flags | None
+    ) -> Iterator[tuple[History, Floats | SparseScores, Ints, Floats, Floats]]:
+        """Of each history its scores, candidates, and their features and probabilities."""
         coefficients = np.array([expert.coefficients for expert in self.experts], np.float64)
         intercepts = np.array([expert.intercept for expert in self.experts], np.float64)
         shares = shares_of(self.experts, self.random_holdout_share)
         away = np.empty(0, np.int64) if hidden is None else np.flatnonzero(hidden)
-        last: dict[str, Any] = {}
+        asked = (replace(one, asked=self.asked) for one in histories)
+        for one, scores in scored_histories(self.sparse_parts if is_sparse(self.parts) else self.parts, asked, hidden):
+            unlisted = one.items if isinstance(scores, SparseScores) else np.concatenate([one.items, away])
+            chosen = union_of(nominated(scores, unlisted, max(count, self.candidates)))
+            features = candidate_features(self.parts, scores, one, chosen)
+            logits = logits_of(features, coefficients, intercepts)
+            yield one, scores, chosen, features, np.asarray(shares @ (1 / (1 + np.exp(-logits))), np.float32)
 
-        def score(given: History) -> Floats:
-            one = replace(given, asked=self.asked)
-            scores = scores_of(self.parts, one)
-            chosen = union_of(nominated(scores, np.concatenate([one.items, away]), max(count, self.candidates)))
-            found = np.full(scores.shape[1], np.nan, np.float32)
-            features = features_of(scores, context_of(self.parts, one, chosen), one.items, chosen)
-            found[chosen] = shares @ (1 / (1 + np.exp(-logits_of(features, coefficients, intercepts))))
-            last.update(chosen=chosen, features=features)
-            return found
 
-        def explain(given: History, best: Ints) -> tuple[Ints, Floats]:
-            one = replace(given, asked=self.asked)
-            adds = contributions_of(last["features"], coefficients, shares)[:, np.searchsorted(last["chosen"], best)]
-            because = because_of(self.parts, one, best, adds.argmax(axis=0))
-            return because, np.vstack([parts_of(self.parts, one, best), adds]).T
+def scored_histories(
+    known: Parts | SparseParts, histories: Iterable[History], hidden: Flags | None = None
+) -> Iterator[tuple[History, Floats | SparseScores]]:
+    """Each history with its scores: of every item, or, over parts with sparse weights, of what it reaches."""
+    if isinstance(known, SparseParts):
+        yield from known.scored(histories, hidden)
+    else:
+        yield from ((one, scores_of(known, one)) for one in histories)
 
-        return score, explain
+
+def is_sparse(known: Parts) -> bool:
+    """Whether EASE's weights are sparse, as above `blend.max_items`."""
+    return isinstance(known.weights, csr_matrix)
+
+
+def candidate_features(known: Parts, scores: Floats | SparseScores, one: History, chosen: Ints) -> Floats:
+    """`features_of` the chosen items."""
+    context = context_of(known, one, chosen)
+    return scores.features(context, chosen) if isinstance(scores, SparseScores) else features_of(scores, context, one.items, chosen)
 
 
 def because_of(known: Parts, one: History, best: Ints, reason: Ints) -> Ints:
@@ -229,9 +275,11 @@ def because_of(known: Parts, one: History, best: Ints, reason: Ints) -> Ints:
     return np.where(terms.max(axis=0) > 0, one.items[terms.argmax(axis=0)], -1)
 
 
-def nominated(scores: Floats, seen: Ints, count: int) -> list[Ints]:
-    """The `count` best items that are not `seen` of each part of NOMINATING, best first, from `scores_of`; of SPARSE_NOMINATING
-    only those above 0."""
+def nominated(scores: Floats | SparseScores, seen: Ints, count: int) -> list[Ints]:
+    """The `count` best items that are not `seen` (`SparseScores` know these) of each part of NOMINATING, best first, from
+    `scores_of`; of SPARSE_NOMINATING only those above 0."""
+    if isinstance(scores, SparseScores):
+        return [scores.best(part, count, part in SPARSE_NOMINATING) for part in NOMINATING]
     found = []
     for part in NOMINATING:
         own = scores[SCORES.index(part)]
@@ -279,16 +327,20 @@ def fit_parts(
         near = walks_here(met, catalogue, settings.walk)
         facts = facts_here(met, len(catalogue))
     else:
-        placed = liked(with_places(preferences, wanted.max_history))
-        catalogue = catalogue_of(placed, wanted.most_items, wanted.min_users)
-        if not len(catalogue):
-            return None
-        weights = catalogue_weights(
-            len(catalogue), wanted, lambda: gram(placed, catalogue, wanted), lambda: sparse_gram(placed, catalogue, wanted)
-        )
-        following = transitions(placed, catalogue, settings.transitions)
-        near = as_matrix(item_neighbours(placed, catalogue, settings.walk), len(catalogue))
-        facts = facts_of(placed, catalogue)
+        # Gone through seven times, each of them a sort by user; on disk, because the driver's memory is for the sums.
+        placed = liked(with_places(preferences, wanted.max_history)).persist(StorageLevel.DISK_ONLY)
+        try:
+            catalogue = catalogue_of(placed, wanted.most_items, wanted.min_users)
+            if not len(catalogue):
+                return None
+            weights = catalogue_weights(
+                len(catalogue), wanted, lambda: gram(placed, catalogue, wanted), lambda: sparse_gram(placed, catalogue, wanted)
+            )
+            following = transitions(placed, catalogue, settings.transitions)
+            near = as_matrix(item_neighbours(placed, catalogue, settings.walk), len(catalogue))
+            facts = facts_of(placed, catalogue)
+        finally:
+            placed.unpersist()
     als = als or fit_als(preferences, settings.als)
     width = settings.content.max_terms
     terms = csr_matrix((len(catalogue), width), dtype=np.float32)
@@ -404,9 +456,12 @@ def fit_expert(
     count, unseen = settings.candidates, settings.unseen(name)
 
     def labelled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        parts = shared.value
+        known = SparseParts(parts) if is_sparse(parts) else parts
         for batch in batches:
-            for user, one, held in zip(batch.column("user_id"), rows_of(batch), batch.column("wanted"), strict=True):
-                yield examples(shared.value, one, user.as_py(), np.asarray(held.values), unseen, count)
+            scored = scored_histories(known, rows_of(batch))
+            for user, (one, scores), held in zip(batch.column("user_id"), scored, batch.column("wanted"), strict=True):
+                yield examples(parts, one, scores, user.as_py(), np.asarray(held.values), unseen, count)
 
     asked, factors = None if follows is None else chosen, fitted.als.user_factors
     members = None if groups is None else groups.members
@@ -483,10 +538,12 @@ def ndcg_of(scores: Doubles | Floats, labels: Doubles, users: Ints, starts: Ints
 EXAMPLE = "user_id string, item int, features binary, label double, weight double, named int, held int"
 
 
-def examples(known: Parts, one: History, user_id: str, held: Ints, unseen: Sequence[str], count: int) -> pa.RecordBatch:
-    """The candidates of one user as examples: packed features, whether `held` out, weight, which parts named it, and how many were
-    held out. Without a held-out one among them they teach nothing: one row of weight 0 then says how many there were."""
-    scores = scores_of(known, one)
+def examples(
+    known: Parts, one: History, scores: Floats | SparseScores, user_id: str, held: Ints, unseen: Sequence[str], count: int
+) -> pa.RecordBatch:
+    """The candidates of one user with these scores as examples: packed features, whether `held` out, weight, which parts named it,
+    and how many were held out. Without a held-out one among them they teach nothing: one row of weight 0 then says how many there
+    were."""
     nominees = nominated(scores, one.items, count)
     best = union_of(nominees)
     label = np.isin(best, held).astype(np.float64)
@@ -494,7 +551,7 @@ def examples(known: Parts, one: History, user_id: str, held: Ints, unseen: Seque
         best, label, weight = best[:0], np.zeros(1), 0.0
         rows, items, named = [b""], np.array([-1]), np.zeros(1, np.int64)
     else:
-        found = features_of(scores, context_of(known, one, best), one.items, best)
+        found = candidate_features(known, scores, one, best)
         found[[FEATURES.index(part) for part in unseen]] = 0
         rows, items, weight = [row.tobytes() for row in np.ascontiguousarray(found.T, np.float32)], best, float(label.sum() ** -0.5)
         named = sum((np.isin(best, some).astype(np.int64) << n for n, some in enumerate(nominees)), np.zeros(len(best), np.int64))
@@ -583,6 +640,8 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
     strongest reason (null where none does), and `parts`, a map of EXPLAINED. Cost: one pass over the rows; with `allowed` at most
     the ids of the catalogue are collected.
     """
+    if k < 1:
+        raise UsageError(f"k {k}; expected a whole number from 1 on")
     context = rows.sparkSession.sparkContext
     hidden = None
     if allowed is not None:
@@ -592,13 +651,7 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
         hidden[shown] = False
     shared = context.broadcast(blend)
 
-    def load() -> Score:
-        return shared.value.scorer(k, hidden)
-
-    def explain() -> tuple[Score, Explain]:
-        return shared.value.explained_scorer(k, hidden)
-
+    listed = list_histories(rows, blend.ids, lambda: shared.value.ranker(k, hidden, with_reason), with_reason)
     if not with_reason:
-        return rank_histories(rows, blend.ids, load, k)
-    listed = rank_histories(rows, blend.ids, load, k, explain)
+        return listed
     return listed.withColumn("parts", F.map_from_arrays(F.array(*[F.lit(part) for part in EXPLAINED]), "parts"))

@@ -28,21 +28,31 @@ DENSE_NUMBERS = 32 << 20
 # A dense row of float32 a task: beyond it the second round would need a sparse sum.
 MAX_ITEMS = 1_000_000
 
+# A task of the first round multiplies so many rows: some 2 GB while they are sorted.
+TASK_ROWS = 32 << 20
+
+COLUMNS = {"row": "bigint", "item": "int", "weight": "double"}
 PIECES = "item int, others binary, weights binary"
 # For some rows of the product, given their items: what to keep of each row as (columns, values).
 Keep = Callable[[int, Floats], "tuple[Ints, Floats]"]
+# For the rows of a task: the numbers of the rows of the matrix (from 0), items and weights.
+Expand = Callable[[pa.Table], "tuple[Ints, Ints, Floats]"]
 
 
-def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None, in_order: bool = False) -> DataFrame:
+def co_occurrence(
+    rows: DataFrame, items: int, keep: Keep | None = None, in_order: bool = False, size: float = 0, expand: Expand | None = None
+) -> DataFrame:
     """One row per item that occurs: `item`, `others` (int32, packed, ascending) and `weights` (float32, packed): the sums of
     weight x weight over the rows in which both occur, the item itself included.
 
     `rows`: row (bigint), item (int from 0 to `items` - 1), weight (double); an item twice in a row counts with both weights.
     `keep(item, sums)` chooses columns and values of a full row of sums; without it all that are not 0 are kept. `in_order`: sums of
-    weights that are no whole numbers have the same last digits every time, for a sort of the pieces.
+    weights that are no whole numbers have the same last digits every time, for a sort of the pieces. `size`: how many rows are
+    multiplied, where the caller knows it. `expand` makes these in the task, of rows with other columns too: those of one `row`
+    are in one task.
 
     Raises InputError for more than MAX_ITEMS items. Cost: two shuffles, of the rows and of the pieces; a task of the first
-    holds its rows and BLOCK_ITEMS rows of the product, one of the second DENSE_NUMBERS sums.
+    holds its rows, some TASK_ROWS by `size`, and BLOCK_ITEMS rows of the product, one of the second DENSE_NUMBERS sums.
     """
     if items > MAX_ITEMS:
         raise InputError(f"co-occurrence of {items:,} items; at most {MAX_ITEMS:,}: leave out rare items")
@@ -54,15 +64,20 @@ def co_occurrence(rows: DataFrame, items: int, keep: Keep | None = None, in_orde
         if not held:
             return
         table = pa.Table.from_batches(held)
-        _, row = np.unique(table.column("row").to_numpy(), return_inverse=True)
-        item, weight = table.column("item").to_numpy(), table.column("weight").to_numpy().astype(np.float32)
-        for block, product in products(row, item, weight, width):
+        held.clear()
+        for block, product in products(*(expand or _as_they_are)(table), width):
             yield pieces(block, product)
 
-    typed = rows.select(F.col("row").cast("bigint"), F.col("item").cast("int"), F.col("weight").cast("double"))
+    typed = rows.withColumns({name: F.col(name).cast(kind) for name, kind in COLUMNS.items()})
     # Explicit numbers of partitions: adaptive execution would join small ones, and a task's memory would be anybody's guess.
-    first = typed.repartition(context.defaultParallelism, "row").mapInArrow(multiplied, PIECES)
+    tasks = max(context.defaultParallelism, int(size / TASK_ROWS) + 1)
+    first = typed.repartition(tasks, "row").mapInArrow(multiplied, PIECES)
     return added_pieces(first, width, keep, in_order)
+
+
+def _as_they_are(table: pa.Table) -> tuple[Ints, Ints, Floats]:
+    _, row = np.unique(table.column("row").to_numpy(), return_inverse=True)
+    return row, table.column("item").to_numpy(), table.column("weight").to_numpy().astype(np.float32)
 
 
 def products(row: Ints, item: Ints, weight: Floats, width: int) -> Iterator[tuple[Ints, csr_matrix]]:

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.linalg import LinAlgError, lapack, solve
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from shoal.arrays import Doubles, Floats, Ints
 from shoal.errors import InputError
@@ -93,39 +95,44 @@ def fit_each_l2(placed: DataFrame, settings: EaseSettings, l2s: Sequence[float],
 
 def gram(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> Floats:
     """The Gram matrix of the catalogue over histories and windows: items x items, float32."""
-    packed = co_occurrence(_rows_of(placed, catalogue, settings), len(catalogue))
+    packed = _multiplied(_rows_of(placed, catalogue), catalogue, settings)
     return np.asarray(as_matrix(packed, len(catalogue)).todense(), np.float32)
 
 
 def sparse_gram(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> csr_matrix:
     """`gram` as a sparse matrix: of each row its diagonal and the MOST_SUMS entries of the largest cosine, or of an entry's column.
     Cost: that of `co_occurrence`, and one aggregate by item, which is collected."""
-    rows = _rows_of(placed, catalogue, settings)
-    sums = rows.groupBy("item").agg(F.sum(F.col("weight") * F.col("weight")).alias("sum"))._collect_as_arrow()
+    rows = _rows_of(placed, catalogue)
+    # Each event with a time is in two windows of each length, which weigh window_weight together.
+    windows = F.lit(1.0) + F.when(F.col("is_timed"), F.lit(settings.window_weight)).otherwise(0.0)
+    sums = rows.groupBy("item").agg(F.sum(F.col("weight") * F.col("weight") * windows).alias("sum"))._collect_as_arrow()
     own = np.zeros(len(catalogue))
     for batch in sums:
         own[batch.column("item").to_numpy()] = batch.column("sum").to_numpy()
     keep = _keep_largest_cosines(np.round(own, 4))
-    return _symmetric(as_matrix(co_occurrence(rows, len(catalogue), keep, in_order=True), len(catalogue)))
+    return _symmetric(as_matrix(_multiplied(rows, catalogue, settings, keep), len(catalogue)))
 
 
-def _rows_of(placed: DataFrame, catalogue: Catalogue, settings: EaseSettings) -> DataFrame:
-    """Histories and windows: row, item, weight."""
+def _rows_of(placed: DataFrame, catalogue: Catalogue) -> DataFrame:
+    """Histories: row, item, weight, back, is_timed."""
     numbered = placed.join(F.broadcast(catalogue.numbers), "item_id")
-    rows = [numbered.select(F.xxhash64("user_id").alias("row"), "item", strength().alias("weight"))]
-    if settings.window_weight > 0:
-        # Two windows cover every event, one shifted by half a length: the mean over both and over lengths.
-        share = (settings.window_weight / (2 * len(settings.lengths))) ** 0.5
-        windows = [
-            F.struct(F.lit(length).alias("length"), F.lit(shift).alias("shift"),
-                     F.floor((F.col("back") + shift) / F.lit(length)).alias("at"))
-            for length in settings.lengths for shift in (0, length // 2)
-        ]  # fmt: skip
-        # Without a time nothing says what was met together.
-        each = numbered.where("occurred_at is not null").withColumn("_window", F.explode(F.array(*windows)))
-        row = F.xxhash64("user_id", "_window.length", "_window.shift", "_window.at")
-        rows.append(each.select(row.alias("row"), "item", (strength() * F.lit(share)).alias("weight")))
-    return reduce(DataFrame.unionByName, rows)
+    return numbered.select(
+        F.xxhash64("user_id").alias("row"), "item", strength().alias("weight"), F.col("back").cast("bigint").alias("back"),
+        F.col("occurred_at").isNotNull().alias("is_timed"),
+    )  # fmt: skip
+
+
+def _multiplied(rows: DataFrame, catalogue: Catalogue, settings: EaseSettings, keep: Keep | None = None) -> DataFrame:
+    """`co_occurrence` of histories and their windows, which are made in the tasks: several rows of one event are not shuffled."""
+
+    def expanded(table: pa.Table) -> tuple[Ints, Ints, Floats]:
+        _, users = np.unique(table.column("row").to_numpy(), return_inverse=True)
+        is_timed = table.column("is_timed").to_numpy().astype(np.bool_)
+        strengths = table.column("weight").to_numpy().astype(np.float32)
+        return with_windows(users, table.column("item").to_numpy(), strengths, table.column("back").to_numpy(), is_timed, settings)
+
+    size = catalogue.users.sum() * (1 + (2 * len(settings.lengths) if settings.window_weight > 0 else 0))
+    return co_occurrence(rows, len(catalogue), keep, in_order=keep is not None, size=size, expand=expanded)
 
 
 def gram_here(met: Met, items: int, settings: EaseSettings) -> Floats:
@@ -145,18 +152,27 @@ def sparse_gram_here(met: Met, items: int, settings: EaseSettings) -> csr_matrix
 
 
 def _rows_here(met: Met, settings: EaseSettings) -> tuple[Ints, Ints, Floats]:
-    """Rows (numbers from 0), items and weights of histories and windows."""
-    keys, numbers, weights = [met.users], [met.items], [met.strengths]
+    return with_windows(met.users, met.items, met.strengths, met.backs, met.is_timed, settings)
+
+
+def with_windows(
+    users: Ints, items: Ints, strengths: Floats, backs: Ints, is_timed: npt.NDArray[np.bool_], settings: EaseSettings
+) -> tuple[Ints, Ints, Floats]:
+    """Rows (numbers from 0), items and weights of histories and windows, from the events of users (numbers from 0). Without a time
+    nothing says what was met together."""
+    keys, numbers, weights = [users], [items], [strengths]
     if settings.window_weight > 0:
+        # Two windows cover every event, one shifted by half a length: the mean over both and over lengths.
         share = np.float32((settings.window_weight / (2 * len(settings.lengths))) ** 0.5)
-        timed = met.only(met.is_timed)
+        timed_users, timed_items, timed_backs = users[is_timed], items[is_timed], backs[is_timed]
+        timed_weights = strengths[is_timed] * share
         # No window of a history has a number above its length.
-        span = int(met.backs.max(initial=0)) + 2
-        users = int(met.users.max(initial=-1)) + 1
+        span = int(backs.max(initial=0)) + 2
+        count = int(users.max(initial=-1)) + 1
         for n, (length, shift) in enumerate((size, shift) for size in settings.lengths for shift in (0, size // 2)):
-            keys.append(users + (n * users + timed.users) * span + (timed.backs + shift) // length)
-            numbers.append(timed.items)
-            weights.append(timed.strengths * share)
+            keys.append(count + (n * count + timed_users) * span + (timed_backs + shift) // length)
+            numbers.append(timed_items)
+            weights.append(timed_weights)
     _, row = np.unique(np.concatenate(keys), return_inverse=True)
     return row, np.concatenate(numbers), np.concatenate(weights)
 
@@ -188,6 +204,12 @@ def neighbour_weights(gram: csr_matrix, l2: float, neighbours: int) -> csr_matri
     what 50 to 400 neighbours lose. Ties go to the smaller number. Cost: a thread, `neighbours`^3 / 3 operations and a cut of the
     Gram matrix an item: with 100 of them .3 ms (20,000 items, 660 entries a row) to 2 ms.
     """
+    # Threads of BLAS take longer to meet than a system of a hundred unknowns takes one of them.
+    with threadpool_limits(1, "blas"):
+        return _neighbour_weights(gram, l2, neighbours)
+
+
+def _neighbour_weights(gram: csr_matrix, l2: float, neighbours: int) -> csr_matrix:
     items = gram.shape[0]
     own = np.sqrt(np.maximum(gram.diagonal(), 1e-12))
     rows, columns, values = [], [], []

@@ -62,7 +62,7 @@ def item_neighbours(placed: DataFrame, catalogue: Catalogue, settings: Neighbour
     rows = numbered.select(F.xxhash64("user_id").alias("row"), "item", weight.alias("weight"))
     total = numbered.select("user_id").distinct().count() if settings.kind == "lift" else 0
     keep = keep_nearest(catalogue.users, total, settings)
-    return co_occurrence(rows, len(catalogue), keep, in_order=settings.kind in ("walk", "bm25"))
+    return co_occurrence(rows, len(catalogue), keep, in_order=settings.kind in ("walk", "bm25"), size=catalogue.users.sum())
 
 
 def walks_here(met: Met, catalogue: Catalogue, settings: NeighbourSettings) -> csr_matrix:

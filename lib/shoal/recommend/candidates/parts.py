@@ -21,6 +21,7 @@ than short ones. docs/adr/0048.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -144,7 +145,7 @@ def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
     if chosen is not None:
         weights, asked = weights_between(known.weights, one.items, chosen), replace(one, items=np.arange(len(one.items)))
         at = chosen
-    liking = one.strengths if one.ratings is None else one.strengths * _shares(one.ratings, known.max_rating)
+    liking = rated(known, one)
     totals, blocks = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
     fading = faded(one, FADING)
     found = [
@@ -159,6 +160,11 @@ def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
         by_groups(known, one)[at],
     ]
     return np.vstack([np.asarray(part, np.float32)[None, :] for part in found])
+
+
+def rated(known: Parts, one: History) -> Floats:
+    """How much each item of the history counts by its rating as a share of the largest one."""
+    return one.strengths if one.ratings is None else one.strengths * _shares(one.ratings, known.max_rating)
 
 
 def faded(one: History, half_life: float) -> Floats:
@@ -230,16 +236,38 @@ def by_terms(known: Parts, one: History, fading: Floats, liking: Floats, at: sli
     """content, content_whole, content_rated, affinity: 0 where items have no terms."""
     if not known.terms.nnz:
         return [np.zeros_like(known.log_popularity[at])] * 4
-    met = known.terms[one.items]
     # A whole slice of a sparse matrix would be a copy.
     terms, has_term = (each if isinstance(at, slice) else each[at] for each in (known.terms, known.has_term))
+    profiles, odds = term_profiles(known, one, fading, liking)
+    return [*(terms @ profile for profile in profiles), has_term @ odds]
+
+
+def term_profiles(known: Parts, one: History, fading: Floats, liking: Floats) -> tuple[list[Floats], Floats]:
+    """What each term weighs in content, content_whole and content_rated, and its log odds in affinity."""
+    places, item = entries(known.terms, one.items)
+    terms, width = known.terms.indices[places], known.terms.shape[1]
     total = np.maximum(one.strengths.sum(), SMALLEST)
     above = (liking - one.strengths * (liking.sum() / total)) / total
-    profiles = [fading / np.maximum(fading.sum(), SMALLEST), one.strengths / total, above]
-    share = known.has_term[one.items].T @ (one.strengths / total)
-    usual = known.term_shares
+    counts = [fading / np.maximum(fading.sum(), SMALLEST), one.strengths / total, above]
+    met = known.terms.data[places]
+    profiles = [np.asarray(np.bincount(terms, met * count[item], width), np.float32) for count in counts]
+    share = np.bincount(terms, known.has_term.data[places] * counts[1][item], width)
+    return profiles, log_odds(share.astype(np.float32), known.term_shares)
+
+
+def entries(matrix: csr_matrix, rows: Ints) -> tuple[Ints, Ints]:
+    """Where the entries of these rows stand in the matrix' arrays, and of each entry which of the rows it is of. A sparse matrix of
+    the rows holds the same and takes half as long again to make."""
+    starts, lengths = matrix.indptr[rows].astype(np.int64), matrix.indptr[rows + 1] - matrix.indptr[rows]
+    row = np.repeat(np.arange(len(rows)), lengths)
+    before = np.cumsum(lengths) - lengths
+    return np.arange(len(row)) + (starts - before)[row], row
+
+
+def log_odds(share: Floats, usual: Floats) -> Floats:
+    """By how much terms are more frequent in a history than among all events, from both shares."""
     odds = np.log((share + TERM_PRIOR * usual + SMALLEST) / ((1 + TERM_PRIOR) * usual + SMALLEST))
-    return [*(terms @ (met.T @ profile) for profile in profiles), has_term @ odds]
+    return np.asarray(odds, np.float32)
 
 
 def by_followed(one: History, items: int) -> Floats:
@@ -295,39 +323,56 @@ def features_of(scores: Floats, context: Floats, seen: Ints, chosen: Ints | None
     A score's mean and deviation are those of unseen items; a score without variance there is 0. Ranks: see `larger`.
     """
     at: slice | Ints = slice(None) if chosen is None else chosen
-    mean, deviation = moments(scores, seen)
+    ranks = [larger(scores[SCORES.index(part)], seen)[at] for part in RANKED]
+    return standardised(scores[:, at], moments(scores, seen), ranks, context)
+
+
+def standardised(scores: Floats, spread: tuple[Doubles, Doubles], ranks: Sequence[Floats], context: Floats) -> Floats:
+    """`features_of` some items from their `scores`, the mean and deviation of each score, their `ranks` by RANKED, and context."""
+    mean, deviation = spread
     # What rounding leaves of a constant is no variance.
     flat = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
-    standard = (scores[:, at] - mean[:, None].astype(np.float32)) / np.where(flat, 1.0, deviation)[:, None].astype(np.float32)
+    standard = (scores - mean[:, None].astype(np.float32)) / np.where(flat, 1.0, deviation)[:, None].astype(np.float32)
     standard[flat] = 0.0
-    ranks = [np.log1p(larger(scores[SCORES.index(part)], seen)[at]) for part in RANKED]
-    return np.vstack([standard, np.asarray(ranks, np.float32), context])
+    return np.vstack([standard, np.log1p(np.asarray(ranks, np.float32)), context])
 
 
 def moments(scores: Floats, seen: Ints) -> tuple[Doubles, Doubles]:
     """Mean and standard deviation of each row over the columns that are not `seen`; 0 where there is none."""
-    count = scores.shape[1] - len(seen)
-    if count < 1:
-        return np.zeros(len(scores)), np.zeros(len(scores))
     met = scores[:, seen].astype(np.float64)
     total = scores.sum(axis=1, dtype=np.float64) - met.sum(axis=1)
     squares = np.einsum("ij,ij->i", scores, scores, dtype=np.float64) - np.einsum("ij,ij->i", met, met)
+    return spread_of(total, squares, scores.shape[1] - len(seen))
+
+
+def spread_of(total: Doubles, squares: Doubles, count: int) -> tuple[Doubles, Doubles]:
+    """Mean and standard deviation of `count` numbers from their sum and their sum of squares; 0 where there is none."""
+    if count < 1:
+        return np.zeros(len(total)), np.zeros(len(total))
     mean = total / count
     return mean, np.sqrt(np.maximum(squares / count - mean**2, 0.0))
 
 
 def larger(scores: Floats, seen: Ints) -> Floats:
     """For each column how many columns that are not `seen` have a larger score, RANK_LIMIT at the most."""
-    others = scores.copy()
-    others[seen] = -np.inf
-    limit = np.float32(-np.inf)
-    if len(others) > RANK_LIMIT:
-        limit = np.partition(others, len(others) - RANK_LIMIT)[len(others) - RANK_LIMIT]
+    return count_larger(np.delete(scores, seen), scores)
+
+
+def count_larger(others: Floats, scores: Floats) -> Floats:
+    """For each of `scores` how many of the `others` are larger: the RANK_LIMIT largest count, without the last and its equals."""
+    limit = nth_largest(others, RANK_LIMIT)
     best = np.sort(-others[others > limit])
     found = np.full(len(scores), len(best), np.float32)
     near = np.flatnonzero(scores > limit)
     found[near] = np.searchsorted(best, -scores[near], side="left")
     return found
+
+
+def nth_largest(values: Floats, n: int) -> np.float32:
+    """The largest value but n - 1; -inf where there are fewer than n."""
+    if len(values) < n:
+        return np.float32(-np.inf)
+    return np.float32(np.partition(values, len(values) - n)[len(values) - n])
 
 
 def with_products(features: Doubles) -> Doubles:

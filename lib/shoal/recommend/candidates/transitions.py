@@ -30,6 +30,8 @@ REACH = 3
 UNIT = 1000.0
 # Pairs that are made at once: 50 MB.
 CHUNK = 1 << 20
+# More sums than this, 32 MB, are a sparse matrix while they are added.
+BLOCK_SUMS = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,18 @@ def followed(
     for first in range(0, len(names), BLOCK_ITEMS):
         block = names[first : first + BLOCK_ITEMS]
         events = by_item[starts[first] : starts[first + len(block)]]
-        sums = np.zeros(len(block) * width)
+        shape = len(block), width
+        # Few pairs of a large catalogue: zeros between them would take most of the time.
+        is_sparse = len(block) * width > BLOCK_SUMS
+        sums = csr_matrix(shape) if is_sparse else np.zeros(len(block) * width)
         for at in range(0, len(events), step):
             some = events[at : at + step]
             places = some[:, None] + ahead
             is_own = places < ends[some][:, None]
-            rows = np.searchsorted(block, items[some]).astype(np.int64)[:, None] * width
-            flat = (rows + items[np.where(is_own, places, 0)])[is_own]
-            sums += np.bincount(flat, np.broadcast_to(kernel, is_own.shape)[is_own], minlength=len(sums))
-        yield block, csr_matrix(sums.reshape(len(block), width))
+            rows = np.broadcast_to(np.searchsorted(block, items[some])[:, None], is_own.shape)[is_own]
+            columns, counts = items[places[is_own]], np.broadcast_to(kernel, is_own.shape)[is_own]
+            if is_sparse:
+                sums = sums + csr_matrix((counts, (rows, columns)), shape=shape)
+            else:
+                sums += np.bincount(rows.astype(np.int64) * width + columns, counts, minlength=len(sums))
+        yield block, sums if is_sparse else csr_matrix(sums.reshape(shape))

@@ -69,8 +69,8 @@ class EvaluationProtocol:
     `beyond`: what models other than random, popularity and als need; `items`: what items are about (item_id, and any of the
     columns of `content.content_terms`), which the model content needs; `depth`: make lists longer than k;
     `follows`: src_id, dst_id, followed_at, more edges for pagerank and a part of the blend (see `with_followed`); `profiles`:
-    user_id and attributes of users, for the blend (see `demographics.user_groups`); `fold_in`: preferences of users who are not in the
-    training part, which lists are then made for (strong generalisation: Liang et al., WWW 2018)."""
+    user_id and attributes of users, for the blend (see `demographics.user_groups`); `fold_in`: preferences of users who are not in
+    the training part, which lists are then made for (strong generalisation: Liang et al., WWW 2018)."""
 
     k: int
     space: SearchSpace

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,58 +43,66 @@ class History:
 
 # A model on a worker: a history to one float32 score an item of the catalogue.
 Score = Callable[[History], Floats]
-# For a history and the items listed: the item of the history that speaks for each (-1: none), and each one's parts, as rows.
-Explain = Callable[[History, Ints], "tuple[Ints, Floats]"]
+
+
+class Best(NamedTuple):
+    """A user's list: item numbers, best first, and scores; where it is explained, the item of the history that speaks for each (-1:
+    none), and each one's parts, as rows."""
+
+    items: Ints
+    scores: Floats
+    because: Ints | None = None
+    parts: Floats | None = None
+
+
+# A model on a worker that makes lists itself: histories to one list each, in their order, made as they are asked for.
+Rank = Callable[[Iterable[History]], Iterator[Best]]
 LIST = "user_id string, rank int, item_id string, score double"
 
 
-def rank_histories(
-    histories: DataFrame,
-    ids: pa.StringArray,
-    load: Callable[[], Score],
-    k: int,
-    explain: Callable[[], tuple[Score, Explain]] | None = None,
-) -> DataFrame:
-    """One row per user and rank 1..k: user_id, rank, item_id, score (double), best first; because_item_id and parts
-    (array<double>) where there is something to `explain` them.
+def rank_histories(histories: DataFrame, ids: pa.StringArray, load: Callable[[], Score], k: int) -> DataFrame:
+    """One row per user and rank 1..k: user_id, rank, item_id, score (double), best first.
 
-    `histories`: see candidates.histories; those items are never listed. `load`, or `explain` instead, makes the model on the
-    worker, once a task; a history is explained right after it is scored. NaN scores are never listed. Raises UsageError for k
-    below 1. Cost: no shuffle; a task holds the model, a batch of histories and one user's scores.
+    `histories`: see candidates.histories; those items are never listed. `load` makes the model on the worker, once a task. NaN
+    scores are never listed. Raises UsageError for k below 1. Cost: no shuffle; a task holds the model, a batch of histories and
+    one user's scores.
     """
     if k < 1:
         raise UsageError(f"k {k}; expected a whole number from 1 on")
+
+    def ranking() -> Rank:
+        score = load()
+        return lambda many: (Best(*_best(score(one), one.items, k)) for one in many)
+
+    return list_histories(histories, ids, ranking)
+
+
+def list_histories(histories: DataFrame, ids: pa.StringArray, load: Callable[[], Rank], is_explained: bool = False) -> DataFrame:
+    """`rank_histories` by a model that makes lists itself; with `is_explained` also because_item_id and parts (array<double>)."""
     shared = histories.sparkSession.sparkContext.broadcast(ids)
 
     def listed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        names = shared.value
-        score, explained = explain() if explain is not None else (load(), None)
+        names, rank = shared.value, load()
         for batch in batches:
-            found: list[tuple[Ints, Floats]] = []
-            reasons: list[tuple[Ints, Floats]] = []
-            for one in rows_of(batch):
-                found.append(_best(score(one), one.items, k))
-                if explained is not None and len(found[-1][0]):
-                    reasons.append(explained(one, found[-1][0]))
-            lengths = [len(best) for best, _ in found]
+            found = list(rank(rows_of(batch)))
+            lengths = [len(one.items) for one in found]
             if not sum(lengths):
                 continue
-            best = np.concatenate([best for best, _ in found])
             columns = {
                 "user_id": batch.column("user_id").take(pa.array(np.repeat(np.arange(len(found)), lengths))),
                 "rank": pa.array(np.concatenate([np.arange(1, n + 1) for n in lengths]), pa.int32()),
-                "item_id": names.take(pa.array(best)),
-                "score": pa.array(np.concatenate([scores for _, scores in found]).astype(np.float64)),
+                "item_id": names.take(pa.array(np.concatenate([one.items for one in found]))),
+                "score": pa.array(np.concatenate([one.scores for one in found]).astype(np.float64)),
             }
-            if explained is not None:
-                because = np.concatenate([items for items, _ in reasons])
-                parts = np.concatenate([values for _, values in reasons]).astype(np.float64)
+            if is_explained:
+                because = np.concatenate([one.because for one in found if one.because is not None])
+                parts = np.concatenate([one.parts for one in found if one.parts is not None and len(one.items)]).astype(np.float64)
                 offsets = pa.array(np.arange(len(parts) + 1) * parts.shape[1], pa.int32())
                 columns["because_item_id"] = names.take(pa.array(because, pa.int64(), mask=because < 0))
                 columns["parts"] = pa.ListArray.from_arrays(offsets, pa.array(parts.ravel()))
             yield pa.RecordBatch.from_pydict(columns)
 
-    return histories.mapInArrow(listed, LIST + (", because_item_id string, parts array<double>" if explain else ""))
+    return histories.mapInArrow(listed, LIST + (", because_item_id string, parts array<double>" if is_explained else ""))
 
 
 def rows_of(batch: pa.RecordBatch) -> Iterator[History]:
