@@ -64,8 +64,8 @@ HISTORIES = {
     "disliked": replace(MANY, strengths=np.zeros(60, np.float32)),
     "everything": drawn_history(ITEMS),
     "all but few": drawn_history(ITEMS - 20),
-    "nothing": drawn_history(0),
     "right after the last event": replace(MANY, asked=None),
+    "nothing": drawn_history(0),
 }
 
 
