@@ -1,4 +1,4 @@
-"""Neighbours by vectors: the exact engine and its buckets beside faiss, on the blocks that a worker holds.
+"""Neighbours by vectors: the exact engine beside faiss, on the blocks that a worker holds.
 
 Both sides run in one process with the same number of threads, so that the work inside an Arrow batch is compared and not Spark.
 Vectors are drawn, seeded: 200 centres with noise, of length 1.

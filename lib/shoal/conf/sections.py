@@ -396,8 +396,8 @@ class SimilarConf(Section):
     max_term_share: float = Field(gt=0, le=1)
     vectors: list[Literal["text", "word2vec", "image", "price", "multimodal"]]
     exact_items: int = Field(ge=0, le=1_000_000)
-    hash_bands: int = Field(ge=1, le=256)
-    hash_bucket: int = Field(ge=10, le=10_000)
+    probes: int = Field(ge=1, le=1000)
+    max_list: int = Field(ge=10, le=10_000)
     word_size: int = Field(ge=2, le=1000)
     word_window: int = Field(ge=1, le=100)
     word_iterations: int = Field(ge=1, le=100)

@@ -1,4 +1,4 @@
-"""Cosines beside brute force; buckets find planted neighbours and stay small."""
+"""Cosines beside brute force; lists of centres find planted neighbours and stay small."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from shoal.errors import InputError
 from shoal.recommend.candidates import vector_neighbours
 from shoal.recommend.candidates.vector_neighbours import VectorSettings, in_parts, nearest_vectors
 
-EXACT = VectorSettings(neighbours=3, exact_items=10_000, bands=16, bucket=40, user_batch_size=16, seed=7)
-HASHED = replace(EXACT, exact_items=0)
+EXACT = VectorSettings(neighbours=3, exact_items=10_000, probes=8, most=40, user_batch_size=16, seed=7)
+LISTED = replace(EXACT, exact_items=0)
 
 
 def frame_of(spark: SparkSession, rows: np.ndarray, parts: int = 2) -> DataFrame:
@@ -49,10 +49,10 @@ def test_small_catalogues_are_ranked_exactly(spark: SparkSession, centred: bool)
     assert found_in(nearest_vectors(frame_of(spark, rows), EXACT, centred)) == brute_force(rows, centred, 3)
 
 
-def test_buckets_find_what_is_near(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
-    # All vectors point one way besides: without the mean's planes they would share one code.
+def test_lists_of_centres_find_what_is_near(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    # All vectors point one way besides.
     rows = clusters() + 3.0
-    found = found_in(nearest_vectors(frame_of(spark, rows), HASHED, False))
+    found = found_in(nearest_vectors(frame_of(spark, rows), LISTED, False))
     expected = brute_force(rows, False, 3)
     met = sum(found.get(key, ("", 0.0))[0] == name for key, (name, _) in expected.items())
     assert met / len(expected) > 0.95
@@ -60,18 +60,23 @@ def test_buckets_find_what_is_near(spark: SparkSession, monkeypatch: pytest.Monk
     assert found["i000", 1] == expected["i000", 1]
     # The same from other partitions, and of a task each for a few vectors.
     monkeypatch.setattr(vector_neighbours, "TASK_BYTES", 100_000)
-    assert found_in(nearest_vectors(frame_of(spark, rows, 5), HASHED, False)) == found
+    assert found_in(nearest_vectors(frame_of(spark, rows, 5), LISTED, False)) == found
 
 
-def test_a_hot_bucket_is_cut(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([(f"i{n:03d}", 1 if n < 200 else 2) for n in range(210)], "item_id string, bucket bigint")
-    sizes = in_parts(rows, 20).groupBy("bucket", "part").count().collect()
+def test_a_full_list_is_cut(spark: SparkSession) -> None:
+    placed = [(f"i{n:03d}", 1 if n < 200 else 2, True) for n in range(210)] + [(f"i{n:03d}", 2, False) for n in range(50)]
+    rows = spark.createDataFrame(placed, "item_id string, list bigint, is_in boolean")
+    parts = in_parts(rows, 20).persist()
+    # Who only asks in a list does not make it full.
+    assert [row["part"] for row in parts.where("list = 2").select("part").distinct().collect()] == [0]
+    sizes = parts.where("is_in").groupBy("list", "part").count().collect()
+    parts.unpersist()
     assert sum(row["count"] for row in sizes) == 210
-    assert [row["count"] for row in sizes if row["bucket"] == 2] == [10]
+    assert [row["count"] for row in sizes if row["list"] == 2] == [10]
     assert max(row["count"] for row in sizes) < 40
     # Two hundred that are one and the same still find each other.
     same = np.vstack([np.tile([1.0, 0.0, 0.0], (200, 1)), np.random.default_rng(3).standard_normal((10, 3))])
-    found = found_in(nearest_vectors(frame_of(spark, same), replace(HASHED, bucket=20, bands=4), False))
+    found = found_in(nearest_vectors(frame_of(spark, same), replace(LISTED, most=20, probes=4), False))
     assert {round(value, 6) for (item, _), (_, value) in found.items() if item < "i200"} == {1.0}
     assert len([1 for item, rank in found if item < "i200" and rank == 3]) == 200
 
@@ -80,11 +85,12 @@ def test_what_has_no_direction_has_no_neighbour(spark: SparkSession) -> None:
     nothing = spark.createDataFrame([], "item_id string, features array<float>")
     assert found_in(nearest_vectors(nothing, EXACT, True)) == {}
     rows = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [-1.0, 0.0]])
-    for settings in (EXACT, HASHED):
+    for settings in (EXACT, LISTED):
         found = found_in(nearest_vectors(frame_of(spark, rows), settings, False))
         assert found == {("i000", 1): ("i001", pytest.approx(1.0)), ("i001", 1): ("i000", pytest.approx(1.0))}
     # All the same: less their mean there is nothing left.
-    assert found_in(nearest_vectors(frame_of(spark, np.ones((3, 2))), EXACT, True)) == {}
+    for settings in (EXACT, LISTED):
+        assert found_in(nearest_vectors(frame_of(spark, np.ones((3, 2))), settings, True)) == {}
 
 
 def test_what_is_no_vector_is_refused(spark: SparkSession) -> None:

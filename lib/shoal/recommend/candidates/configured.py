@@ -45,7 +45,7 @@ def content_settings(conf: ContentConf) -> ContentSettings:
 
 def vector_settings(conf: SimilarConf, block: int) -> VectorSettings:
     """Neighbours by vectors, so many items being ranked at once."""
-    return VectorSettings(conf.neighbours, conf.exact_items, conf.hash_bands, conf.hash_bucket, block, conf.seed)
+    return VectorSettings(conf.neighbours, conf.exact_items, conf.probes, conf.max_list, block, conf.seed)
 
 
 def word_settings(conf: SimilarConf) -> WordSettings:

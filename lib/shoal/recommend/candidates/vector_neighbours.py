@@ -1,23 +1,23 @@
 """Neighbours by vectors: the cosine of what words, pictures or prices say of items.
 
-Small catalogues are ranked exactly, each item against all, by the top-k engine. Above `exact_items` only items that fall into a
-bucket together are: random hyperplanes give each vector a code of bits, equal for vectors of angle a with probability 1 - a / pi a
-bit (Charikar, Similarity Estimation Techniques from Rounding Algorithms, STOC 2002); items meet where all bits of one of `bands`
-codes agree. Within a bucket ranking is exact again. Planes are laid through the mean of all vectors: those that all point one way
-would otherwise have one code.
+Small catalogues are ranked exactly, each item against all, by the top-k engine. Above `exact_items` each item is in the list of
+its nearest centre, and is compared with the items in the `probes` lists whose centres are nearest to it: an inverted file (Sivic
+and Zisserman, Video Google, ICCV 2003; IVFFlat of faiss). Centres are those of k-means on a drawn sample. Within a list ranking is
+exact again. docs/adr/0161 has recall beside faiss and beside hashing by random hyperplanes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import ceil, log2
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from shoal.arrays import Doubles, Floats, Ints
 from shoal.errors import InputError
@@ -28,22 +28,24 @@ NEIGHBOURS = "item_id string, rank int, similar_item_id string, similarity doubl
 PAIRS = "item_id string, similar_item_id string, similarity double"
 # A vector shorter than this has no direction: it is the mean, or nothing at all.
 SHORTEST = 1e-6
-# Vectors that a task of the buckets holds.
+# Vectors that a task of the lists holds.
 TASK_BYTES = 64 << 20
-# More bits a code separate no items that is left in a bucket.
-MAX_BITS = 40
+# So many lists, times the root of the number of items, as faiss advises: to find the nearest centres costs what a list costs then.
+LISTS_A_ROOT = 4
+# Vectors a list that k-means learns from, and its rounds: more of either move the centres little.
+SAMPLED_A_LIST, ROUNDS = 32, 8
 
 
 @dataclass(frozen=True)
 class VectorSettings:
-    """`neighbours`: kept an item; `exact_items`: up to so many items all pairs are looked at; above, `bands` codes of so many bits
-    that a bucket has a quarter of `bucket` items in the mean; a bucket of more than `bucket` is cut into parts of that size.
-    `user_batch_size`: items ranked at once; `seed`: of the planes."""
+    """`neighbours`: kept an item; `exact_items`: up to so many items all pairs are looked at; above, an item is compared with those
+    of the `probes` lists that are nearest to it; a list of more than `most` items is cut into parts of that size.
+    `user_batch_size`: items ranked at once; `seed`: of the centres."""
 
     neighbours: int
     exact_items: int
-    bands: int
-    bucket: int
+    probes: int
+    most: int
     user_batch_size: int
     seed: int
 
@@ -56,14 +58,14 @@ def nearest_vectors(vectors: DataFrame, settings: VectorSettings, centred: bool)
     share makes no two alike. Who has no direction, or no neighbour with a cosine above 0, has no row. Exact up to `exact_items`;
     above, a neighbour may be missed, in ways that depend on `seed` and not on partitions. Rows of several lengths raise InputError;
     null, NaN or infinity fail the Spark job with such a line. Cost: a pass for the mean, a row a partition collected; then that of
-    `exact_pairs` (items^2) or of `hashed_pairs`. `vectors` is gone through some times: cache it.
+    `exact_pairs` (items^2) or of `listed_pairs`. `vectors` is gone through some times: cache it.
     """
     count, mean = mean_vector(vectors)
     if count < 2:
         return vectors.sparkSession.createDataFrame([], NEIGHBOURS)
     units = unit_vectors(vectors, mean if centred else np.zeros_like(mean))
     size = count, len(mean)
-    pairs = exact_pairs(units, size, settings) if count <= settings.exact_items else hashed_pairs(units, count, settings)
+    pairs = exact_pairs(units, size, settings) if count <= settings.exact_items else listed_pairs(units, size, settings)
     near = pairs.where("similarity > 0").withColumn("similarity", F.least(F.lit(1.0), "similarity"))
     order = Window.partitionBy("item_id").orderBy(F.desc("similarity"), "similar_item_id")
     ranked = near.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= settings.neighbours)
@@ -126,76 +128,99 @@ def exact_pairs(units: DataFrame, size: tuple[int, int], settings: VectorSetting
     return ranked.selectExpr("user_id as item_id", "item_id as similar_item_id", "score as similarity")
 
 
-def hashed_pairs(units: DataFrame, count: int, settings: VectorSettings) -> DataFrame:
-    """Each item's nearest of those it shares a bucket with: item_id, similar_item_id, similarity, each pair once.
+def listed_pairs(units: DataFrame, size: tuple[int, int], settings: VectorSettings) -> DataFrame:
+    """Each item's nearest of those in the `probes` lists nearest to it: item_id, similar_item_id, similarity, each pair once.
 
-    `units`: of length 1, `count` of them, roughly. Cost: two passes for the planes and for what is in which bucket; one shuffle of
-    items x bands vectors, of which a task holds about TASK_BYTES; n^2 products a bucket of n, and n is at most some `bucket`,
-    whatever the skew, since a fuller one is cut (`in_parts`); one shuffle of items x bands x neighbours pairs.
+    `units`: of length 1; `size`: how many, roughly, and their length. Cost: that of `list_centres`; a pass for the nearest lists,
+    items x lists products; one shuffle of items x probes vectors, of which a task holds about TASK_BYTES; in a list each asking
+    item times each item that is in it, `most` at most, whatever the skew, since a fuller one is cut (`in_parts`).
     """
-    _, mean = mean_vector(units)
-    bits = min(MAX_BITS, max(1, ceil(log2(max(1.0, 4 * count / settings.bucket)))))
-    planes = np.random.default_rng(settings.seed).standard_normal((settings.bands * bits, len(mean)))
+    count, length = size
+    centres = list_centres(units, size, settings)
+    probes = min(settings.probes, len(centres))
 
-    def coded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        powers = 1 << np.arange(bits, dtype=np.int64)
+    def asking(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if not batch.num_rows:
                 continue
-            sides = (_rows_of(batch) - mean) @ planes.T > 0
-            codes = sides.reshape(-1, settings.bands, bits) @ powers + (np.arange(settings.bands) << bits)
-            yield batch.append_column("buckets", _as_lists(codes))
+            near = _rows_of(batch) @ centres.T
+            # Equal centres are one; what is left of ties is decided by number, whatever batch a row is in.
+            lists = np.argsort(-near, axis=1, kind="stable")[:, :probes].astype(np.int64)
+            yield batch.append_column("lists", _as_lists(lists))
 
-    each = units.mapInArrow(coded, "item_id string, features array<float>, buckets array<bigint>")
-    each = each.select("item_id", "features", F.explode("buckets").alias("bucket"))
-    placed = in_parts(each, settings.bucket)
-    tasks = max(units.sparkSession.sparkContext.defaultParallelism, count * settings.bands * len(mean) * 4 // TASK_BYTES + 1)
+    each = units.mapInArrow(asking, "item_id string, features array<float>, lists array<bigint>")
+    each = each.select("item_id", "features", F.posexplode("lists").alias("_place", "list"))
+    placed = in_parts(each.select("item_id", "features", "list", (F.col("_place") == 0).alias("is_in")), settings.most)
+    tasks = max(units.sparkSession.sparkContext.defaultParallelism, count * probes * length * 4 // TASK_BYTES + 1)
     # An explicit number of partitions: adaptive execution would join some, and a task's memory would be anybody's guess.
-    spread = placed.select("item_id", "features", "bucket", "part").repartition(tasks, "bucket", "part")
+    spread = placed.select("item_id", "features", "is_in", "list", "part").repartition(tasks, "list", "part")
 
     def ranked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held = [batch for batch in batches if batch.num_rows]
         if held:
-            table = pa.Table.from_batches(held).sort_by([("bucket", "ascending"), ("part", "ascending"), ("item_id", "ascending")])
-            yield from _bucket_pairs(table.combine_chunks(), settings)
+            table = pa.Table.from_batches(held).sort_by([("list", "ascending"), ("part", "ascending"), ("item_id", "ascending")])
+            yield from _list_pairs(table.combine_chunks(), settings)
 
-    return spread.mapInArrow(ranked, PAIRS).groupBy("item_id", "similar_item_id").agg(F.max("similarity").alias("similarity"))
+    return spread.mapInArrow(ranked, PAIRS)
+
+
+def list_centres(units: DataFrame, size: tuple[int, int], settings: VectorSettings) -> Doubles:
+    """The centres of the lists, each of length 1 and unlike the others: LISTS_A_ROOT times the root of the number of items, or
+    fewer; one of zeros where there is no unit. `size`: how many units, roughly, and their length.
+
+    K-means on SAMPLED_A_LIST items a list, drawn by a hash of the id and in order of the ids, in one thread: the same from any
+    partitions. Cost: one pass; collects the sample, 128 times the root of `count` vectors in the mean (128,000 of a million items),
+    and goes through it lists times in each of ROUNDS rounds.
+    """
+    count, length = size
+    lists = max(1, round(LISTS_A_ROOT * count**0.5))
+    share = min(1.0, SAMPLED_A_LIST * lists / count)
+    drawn = F.pmod(F.xxhash64(F.lit(settings.seed), "item_id"), F.lit(1 << 30)) < F.lit(int(share * (1 << 30)))
+    found = units.where(drawn | F.lit(share == 1.0))._collect_as_arrow()
+    if not found:
+        return np.zeros((1, length))
+    rows = np.unique(_rows_of(pa.Table.from_batches(found).sort_by("item_id").combine_chunks()).round(6), axis=0)
+    if len(rows) > lists:
+        with threadpool_limits(1):
+            fitted = KMeans(lists, init="random", n_init=1, max_iter=ROUNDS, random_state=settings.seed, copy_x=False).fit(rows)
+        rows = fitted.cluster_centers_
+    lengths = np.linalg.norm(rows, axis=1)
+    kept = lengths > SHORTEST
+    return np.unique((rows[kept] / lengths[kept, None]).round(6), axis=0)
 
 
 def in_parts(rows: DataFrame, most: int) -> DataFrame:
-    """The rows (item_id, bucket ...) with `part`: 0 where a bucket has at most `most` rows, else drawn, so that a part has some
-    `most`. Cost: one shuffle of counts, a broadcast of the full buckets, which are fewer than rows / most."""
-    counts = rows.groupBy("bucket").agg(F.count(F.lit(1)).alias("_items")).where(F.col("_items") > most)
-    placed = rows.join(F.broadcast(counts), "bucket", "left")
-    drawn = F.pmod(F.xxhash64("item_id", "bucket"), F.ceil(F.col("_items") / F.lit(most)))
+    """The rows (item_id, list, is_in ...) with `part`: 0 where at most `most` rows of a list are in it, else drawn, so that so many
+    are in a part. Cost: one shuffle of counts, a broadcast of the full lists, which are fewer than rows / most."""
+    counts = rows.where("is_in").groupBy("list").agg(F.count(F.lit(1)).alias("_items")).where(F.col("_items") > most)
+    placed = rows.join(F.broadcast(counts), "list", "left")
+    drawn = F.pmod(F.xxhash64("item_id", "list"), F.ceil(F.col("_items") / F.lit(most)))
     return placed.withColumn("part", F.coalesce(drawn, F.lit(0))).drop("_items")
 
 
-def _bucket_pairs(rows: pa.Table, settings: VectorSettings) -> Iterator[pa.RecordBatch]:
-    """Of rows in order of bucket, part and item_id: each item's nearest within its part."""
-    vectors = _rows_of(rows).astype(np.float32)
+def _list_pairs(rows: pa.Table, settings: VectorSettings) -> Iterator[pa.RecordBatch]:
+    """Of rows in order of list, part and item_id: each one's nearest of those that are in its part."""
+    vectors, is_in = _rows_of(rows).astype(np.float32), rows.column("is_in").to_numpy()
     names = rows.column("item_id").combine_chunks()
-    place = np.stack([rows.column(name).to_numpy() for name in ("bucket", "part")])
+    place = np.stack([rows.column(name).to_numpy() for name in ("list", "part")])
     starts = np.flatnonzero(np.concatenate([[True], (place[:, 1:] != place[:, :-1]).any(axis=0)]))
     for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
-        if end - start < 2:
+        asked, held = vectors[start:end], is_in[start:end]
+        if not held.any():
             continue
-        part = np.ascontiguousarray(vectors[start:end])
-        items = Items(names.slice(start, end - start), part, np.linalg.norm(part.astype(np.float64), axis=1))
-        for first in range(0, len(part), settings.user_batch_size):
-            block = part[first : first + settings.user_batch_size]
-            own = np.arange(first, first + len(block))
-            best, scores = top_k_of_block(block, items, _itself(own), min(settings.neighbours, len(part)))
-            asked, listed = np.nonzero(best >= 0)
+        part = np.ascontiguousarray(asked[held])
+        items = Items(names.slice(start, end - start).filter(pa.array(held)), part, np.linalg.norm(part.astype(np.float64), axis=1))
+        for first in range(0, len(asked), settings.user_batch_size):
+            here = slice(first, first + settings.user_batch_size)
+            # An item that is in the part is no neighbour of its own.
+            own = (np.cumsum(held) - 1)[here][held[here]]
+            seen = Seen(np.append(0, np.cumsum(held[here])), own, np.ones(len(own)), np.ones(len(own), np.bool_))
+            best, scores = top_k_of_block(np.ascontiguousarray(asked[here]), items, seen, min(settings.neighbours, len(part)))
+            row, listed = np.nonzero(best >= 0)
             yield pa.RecordBatch.from_pydict({
-                "item_id": items.ids.take(pa.array(own[asked])), "similar_item_id": items.ids.take(pa.array(best[asked, listed])),
-                "similarity": pa.array(scores[asked, listed]),
+                "item_id": names.take(pa.array(start + first + row)),
+                "similar_item_id": items.ids.take(pa.array(best[row, listed])), "similarity": pa.array(scores[row, listed]),
             })  # fmt: skip
-
-
-def _itself(own: Ints) -> Seen:
-    """So that an item is no neighbour of its own."""
-    return Seen(np.arange(len(own) + 1), own, np.ones(len(own)), np.ones(len(own), np.bool_))
 
 
 def _typed(vectors: DataFrame) -> DataFrame:
