@@ -29,21 +29,10 @@ from pyspark.sql import functions as F
 from shoal.arrays import Ints
 from shoal.conf.loading import load
 from shoal.recommend.candidates.als import AlsSettings
-from shoal.recommend.candidates.blend import (
-    FIXED,
-    Blend,
-    BlendSettings,
-    Expert,
-    blend_of,
-    fit_experts,
-    fit_parts,
-    history_rows,
-    list_blend,
-    nominated,
-    shares_of,
-    union_of,
-)
+from shoal.recommend.candidates.blend import Blend, BlendSettings, Expert, history_rows, list_blend, nominated, shares_of, union_of
 from shoal.recommend.candidates.configured import blend_settings
+from shoal.recommend.candidates.experts import FIXED, fit_experts
+from shoal.recommend.candidates.fitted_parts import blend_of, fit_parts
 from shoal.recommend.candidates.parts import context_of, features_of, logits_of, scores_of
 from shoal.recommend.ranking.history_top_k import History, rows_of
 from threadpoolctl import threadpool_limits

@@ -22,8 +22,10 @@ from shoal.recommend.candidates.artifact import (
     load_recommender,
     save_recommender,
 )
-from shoal.recommend.candidates.blend import FIXED, Blend, Expert, blend_of, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.blend import Blend, Expert, history_rows, list_blend
 from shoal.recommend.candidates.demographics import members_of, user_groups
+from shoal.recommend.candidates.experts import FIXED
+from shoal.recommend.candidates.fitted_parts import blend_of, fit_parts
 from shoal.recommend.candidates.parts import FEATURES
 from shoal.recommend.candidates.trained import RecommenderSpec
 from shoal.recommend.ranking.lists import backfill_lists

@@ -14,30 +14,30 @@ from scipy.sparse import csr_matrix
 from shoal.recommend.candidates import cooccurrence, histories, transitions
 from shoal.recommend.candidates.als import AlsSettings, fit_als, with_numbers
 from shoal.recommend.candidates.blend import (
-    FIXED,
-    MIN_JUDGES,
     NOMINATING,
     BlendSettings,
-    Examples,
     Expert,
-    FittedParts,
     asked_experts,
     because_of,
-    better_part,
-    blend_of,
-    candidate_recall,
-    fit_experts,
-    fit_parts,
     history_rows,
     list_blend,
-    ndcg_of,
     nominated,
-    recall_of,
     shares_of,
     union_of,
 )
 from shoal.recommend.candidates.content import ContentSettings, labels_of
 from shoal.recommend.candidates.ease import EaseSettings
+from shoal.recommend.candidates.experts import (
+    FIXED,
+    MIN_JUDGES,
+    Examples,
+    better_part,
+    candidate_recall,
+    fit_experts,
+    ndcg_of,
+    recall_of,
+)
+from shoal.recommend.candidates.fitted_parts import FittedParts, blend_of, fit_parts
 from shoal.recommend.candidates.neighbours import NeighbourSettings
 from shoal.recommend.candidates.parts import FEATURES, REASONS, SCORES, Parts, scores_of
 from shoal.recommend.candidates.transitions import TransitionSettings

@@ -10,8 +10,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from scipy.sparse import csr_matrix
 from shoal.recommend.candidates import demographics
-from shoal.recommend.candidates.blend import Expert, blend_of, fit_experts, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.blend import Expert, history_rows, list_blend
 from shoal.recommend.candidates.demographics import UserGroups, group_counts, liking_of, profiles_before, user_groups
+from shoal.recommend.candidates.experts import fit_experts
+from shoal.recommend.candidates.fitted_parts import blend_of, fit_parts
 from shoal.recommend.candidates.histories import catalogue_of
 from shoal.recommend.candidates.parts import FEATURES, HISTORY_CENTRE
 

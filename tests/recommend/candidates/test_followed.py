@@ -10,7 +10,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from shoal.recommend.candidates import followed
-from shoal.recommend.candidates.blend import Expert, blend_of, fit_experts, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.blend import Expert, history_rows, list_blend
+from shoal.recommend.candidates.experts import fit_experts
+from shoal.recommend.candidates.fitted_parts import blend_of, fit_parts
 from shoal.recommend.candidates.followed import follows_before, with_followed
 from shoal.recommend.candidates.histories import catalogue_of
 from shoal.recommend.candidates.parts import FEATURES

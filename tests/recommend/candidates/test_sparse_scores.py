@@ -11,7 +11,8 @@ import pytest
 from scipy.sparse import csr_matrix
 from scipy.sparse import random as drawn_matrix
 from shoal.recommend.candidates import sparse_scores
-from shoal.recommend.candidates.blend import Blend, Expert, examples, nominated, union_of
+from shoal.recommend.candidates.blend import Blend, Expert, nominated, union_of
+from shoal.recommend.candidates.experts import examples
 from shoal.recommend.candidates.parts import FEATURES, RANKED, SCORES, Parts, context_of, features_of, larger, moments, scores_of
 from shoal.recommend.candidates.sparse_scores import DenseRow, Flags, Shown, SparseParts, SparseScores, largest
 from shoal.recommend.ranking.history_top_k import History

@@ -13,11 +13,13 @@ from pyspark.sql import functions as F
 
 from shoal.errors import InputError, UsageError
 from shoal.recommend.candidates.als import LOCAL_RATINGS, AlsModel, AlsSettings, fit_als, fold_in, list_als
-from shoal.recommend.candidates.blend import BlendSettings, blend_of, fit_experts, fit_parts, history_rows, list_blend
+from shoal.recommend.candidates.blend import BlendSettings, history_rows, list_blend
 from shoal.recommend.candidates.content import ContentSettings, content_factors, genre_popularity, labels_of
 from shoal.recommend.candidates.cooccurrence import MAX_ITEMS
 from shoal.recommend.candidates.demographics import user_groups
 from shoal.recommend.candidates.ease import EaseSettings, fit_each_l2, fit_ease, list_ease
+from shoal.recommend.candidates.experts import fit_experts
+from shoal.recommend.candidates.fitted_parts import blend_of, fit_parts
 from shoal.recommend.candidates.histories import catalogue_of, with_places
 from shoal.recommend.candidates.neighbours import NeighbourSettings, list_item_neighbours, list_user_neighbours
 from shoal.recommend.candidates.parts import FEATURES

@@ -18,18 +18,10 @@ from pyspark.sql import functions as F
 
 from shoal.recommend.candidates.als import AlsModel, AlsSettings, fit_als, list_als
 from shoal.recommend.candidates.artifact import ListSettings, Recommender, fill_with_als, list_recommender
-from shoal.recommend.candidates.blend import (
-    Blend,
-    BlendSettings,
-    Expert,
-    blend_of,
-    candidate_recall,
-    fit_experts,
-    fit_parts,
-    history_rows,
-    list_blend,
-)
+from shoal.recommend.candidates.blend import Blend, BlendSettings, Expert, history_rows, list_blend
 from shoal.recommend.candidates.demographics import UserGroups, profiles_before, user_groups
+from shoal.recommend.candidates.experts import candidate_recall, fit_experts
+from shoal.recommend.candidates.fitted_parts import blend_of, fit_parts
 from shoal.recommend.candidates.followed import follows_before
 from shoal.recommend.candidates.popularity import list_popular, popularity
 from shoal.recommend.candidates.preferences import Ratings, liked, preferences, with_relative_ratings
