@@ -29,7 +29,6 @@ from pyspark.sql import functions as F
 from scipy.sparse import csr_matrix
 
 from shoal.arrays import Floats, Ints
-from shoal.errors import UsageError
 from shoal.recommend.candidates.als import AlsSettings
 from shoal.recommend.candidates.content import ContentSettings
 from shoal.recommend.candidates.ease import (
@@ -289,8 +288,6 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
     strongest reason (null where none does), and `parts`, a map of EXPLAINED. Cost: one pass over the rows; with `allowed` at most
     the ids of the catalogue are collected.
     """
-    if k < 1:
-        raise UsageError(f"k {k}; expected a whole number from 1 on")
     context = rows.sparkSession.sparkContext
     hidden = None
     if allowed is not None:
@@ -299,8 +296,7 @@ def list_blend(blend: Blend, rows: DataFrame, k: int, allowed: DataFrame | None 
         hidden = np.ones(len(blend.ids), np.bool_)
         hidden[shown] = False
     shared = context.broadcast(blend)
-
-    listed = list_histories(rows, blend.ids, lambda: shared.value.ranker(k, hidden, with_reason), with_reason)
+    listed = list_histories(rows, blend.ids, lambda: shared.value.ranker(k, hidden, with_reason), k, with_reason)
     if not with_reason:
         return listed
     return listed.withColumn("parts", F.map_from_arrays(F.array(*[F.lit(part) for part in EXPLAINED]), "parts"))

@@ -478,10 +478,10 @@ class SparseParts:
         return TermRows(self.known, self.term_sums, profiles, odds, terms)
 
     def _by_time(self, one: History) -> tuple[Rows, ...]:
-        found = None if one.asked is None else self.last_trends.get(one.asked)
-        if found is None:
-            named = zip(OF_TIME, by_time(self.known, one), strict=True)
-            found = tuple(DenseRow.of(name, row, is_shared=one.asked is not None) for name, row in named)
+        if one.asked in self.last_trends:
+            return self.last_trends[one.asked]
+        named = zip(OF_TIME, by_time(self.known, one), strict=True)
+        found = tuple(DenseRow.of(name, row, is_shared=one.asked is not None) for name, row in named)
         if one.asked is not None:
             self.last_trends.clear()
             self.last_trends[one.asked] = found

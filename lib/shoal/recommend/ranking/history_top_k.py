@@ -67,18 +67,20 @@ def rank_histories(histories: DataFrame, ids: pa.StringArray, load: Callable[[],
     scores are never listed. Raises UsageError for k below 1. Cost: no shuffle; a task holds the model, a batch of histories and
     one user's scores.
     """
-    if k < 1:
-        raise UsageError(f"k {k}; expected a whole number from 1 on")
 
     def ranking() -> Rank:
         score = load()
         return lambda many: (Best(*_best(score(one), one.items, k)) for one in many)
 
-    return list_histories(histories, ids, ranking)
+    return list_histories(histories, ids, ranking, k)
 
 
-def list_histories(histories: DataFrame, ids: pa.StringArray, load: Callable[[], Rank], is_explained: bool = False) -> DataFrame:
-    """`rank_histories` by a model that makes lists itself; with `is_explained` also because_item_id and parts (array<double>)."""
+def list_histories(
+    histories: DataFrame, ids: pa.StringArray, load: Callable[[], Rank], k: int, is_explained: bool = False
+) -> DataFrame:
+    """`rank_histories` by a model that makes lists itself; with `is_explained` because_item_id and parts (array<double>) too."""
+    if k < 1:
+        raise UsageError(f"k {k}; expected a whole number from 1 on")
     shared = histories.sparkSession.sparkContext.broadcast(ids)
 
     def listed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
