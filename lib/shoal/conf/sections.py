@@ -116,6 +116,7 @@ class BlendConf(Section):
     holdout: float = Field(gt=0, lt=1)
     candidates: int = Field(ge=1)
     learning_users: int = Field(ge=1)
+    learning_events: int = Field(ge=1000)
     random_holdout_share: Literal["auto"] | Annotated[float, Field(ge=0, le=1)]
     random_holdout_prior: float = Field(ge=0, le=1)
 

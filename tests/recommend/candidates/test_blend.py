@@ -36,6 +36,7 @@ from shoal.recommend.candidates.experts import (
     fit_experts,
     ndcg_of,
     recall_of,
+    sample_users,
 )
 from shoal.recommend.candidates.fitted_parts import FittedParts, blend_of, fit_parts
 from shoal.recommend.candidates.neighbours import NeighbourSettings
@@ -99,6 +100,19 @@ def fitted(numbered: DataFrame) -> FittedParts:
 def experts(numbered: DataFrame) -> list[Expert]:
     """The experts of that world."""
     return fit_experts(numbered, SETTINGS)
+
+
+def test_of_too_many_events_experts_see_all_those_of_some_users(numbered: DataFrame) -> None:
+    """60 users with 14 events each, of which half of the events are wanted."""
+    assert sample_users(numbered, 840, 1) is numbered
+    drawn = {row["user_id"]: row["count"] for row in sample_users(numbered, 420, 1).groupBy("user_id").count().collect()}
+    assert set(drawn.values()) == {14}
+    assert 20 <= len(drawn) <= 40
+    other = {row["user_id"] for row in sample_users(numbered, 420, 2).select("user_id").distinct().collect()}
+    assert other != set(drawn)
+    experts = fit_experts(numbered, replace(SETTINGS, max_events=420))
+    learned = sample_users(numbered, 420, SETTINGS.seed)
+    assert [dict(expert.recall)["users"] for expert in experts] == [learned.select("user_id").distinct().count()] * 2
 
 
 def test_the_next_expert_lists_what_is_on_the_shelf_of_the_last_event(
@@ -323,7 +337,7 @@ def examples_of(users: int, part: int | None) -> Examples:
     """Ten candidates a user, one of them held out; features are noise, but for `part`, which has the held-out one first."""
     rng = np.random.default_rng(4)
     rows = users * 10
-    own = sum("*" not in name for name in FEATURES)
+    own = sum(not name.endswith("*log_history") for name in FEATURES)
     features = rng.normal(size=(rows, own)).astype(np.float32)
     labels = np.zeros(rows)
     labels[np.arange(users) * 10 + rng.integers(0, 10, users)] = 1

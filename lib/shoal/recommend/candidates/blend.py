@@ -79,10 +79,10 @@ NOTHING = np.empty(0, np.int64)
 @dataclass(frozen=True)
 class BlendSettings:
     """`holdout`: share of each user's events an expert learns on; `candidates`: items a part nominates for a user;
-    `max_users`: users an expert learns from; `seed`: of the random hold-out and of the users; `random_holdout_share`: the weight of
-    the expert `random_holdout` beside `next_item`, 0..1; `experts`: those of EXPERTS that are asked; `is_after_last`: whether
-    what comes next is asked right after a user's last event, as when the end of each history is held out, and not at one moment
-    for all."""
+    `max_users`: users an expert learns from; `max_events`: preferences that its parts are fitted on; `seed`: of the random hold-out
+    and of the users; `random_holdout_share`: the weight of the expert `random_holdout` beside `next_item`, 0..1; `experts`: those
+    of EXPERTS that are asked; `is_after_last`: whether what comes next is asked right after a user's last event, as when the end
+    of each history is held out, and not at one moment for all."""
 
     ease: EaseSettings
     transitions: TransitionSettings
@@ -96,6 +96,7 @@ class BlendSettings:
     random_holdout_share: float
     experts: tuple[str, ...] = EXPERTS
     is_after_last: bool = False
+    max_events: int = 5_000_000
 
     def unseen(self, name: str) -> tuple[str, ...]:
         """The features that an expert does not look at."""

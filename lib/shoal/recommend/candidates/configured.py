@@ -29,7 +29,7 @@ def blend_settings(
     walk = NeighbourSettings("walk", beta=conf.walk_beta, neighbours=conf.walk_neighbours)
     return BlendSettings(
         windows, following, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users, als.seed,
-        conf.known_share, tuple(experts), is_after_last,
+        conf.known_share, tuple(experts), is_after_last, conf.learning_events,
     )  # fmt: skip
 
 

@@ -215,18 +215,32 @@ def candidate_recall(experts: Sequence[Expert], count: int) -> dict[str, dict[st
     }  # fmt: skip
 
 
+def sample_users(preferences: DataFrame, most: int, seed: int) -> DataFrame:
+    """All preferences of so many users, drawn by a hash, that some `most` are left; as they are where there are no more. Cost: one
+    count."""
+    count = preferences.count()
+    if count <= most:
+        return preferences
+    place = F.pmod(F.xxhash64(F.lit(f"experts:{seed}"), "user_id"), F.lit(1_000_000))
+    return preferences.where(place < int(1_000_000 * most / count))
+
+
 def fit_experts(
     preferences: DataFrame, settings: BlendSettings, content: DataFrame | None = None, follows: DataFrame | None = None,
     groups: UserGroups | None = None,
 ) -> list[Expert]:
     """The experts of the settings: `next_item` only where preferences have times; `random_holdout` alone where none is left.
-    `content` of the items: see `as_content`; `follows` and `groups` that were known then: see `with_followed`, `user_groups`."""
+    `content` of the items: see `as_content`; `follows` and `groups` that were known then: see `with_followed`, `user_groups`.
+
+    Of more than `max_events` preferences they learn from those of some users: see `sample_users`. Cost: a count, and that of
+    `fit_expert` for each."""
     splits = {}
-    asks_next = "next_item" in settings.experts and has_times(preferences)
+    some = sample_users(preferences, settings.max_events, settings.seed)
+    asks_next = "next_item" in settings.experts and has_times(some)
     if "random_holdout" in settings.experts or not asks_next:
-        splits["random_holdout"] = with_random_split(preferences, settings.holdout, settings.seed, "blend")
+        splits["random_holdout"] = with_random_split(some, settings.holdout, settings.seed, "blend")
     if asks_next:
-        splits["next_item"] = with_time_split(preferences, settings.holdout)
+        splits["next_item"] = with_time_split(some, settings.holdout)
     experts = []
     for name, marked in splits.items():
         split = marked.persist()
