@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from shoal.recommend.candidates.parts import (
+    BREADTH_CENTRE,
     FEATURES,
     HISTORY_CENTRE,
     PARTS,
@@ -62,7 +63,7 @@ def test_parts_of_a_history_by_hand() -> None:
         "whole": [4, 1, 10], "recent_2": [2, 1, 6], "recent_5": [4 * five, 1, 2 + 8 * five],
         "recent_20": [4 * 2**-0.1, 1, 2 + 8 * 2**-0.1],
         # 4 of 5 points for item 0; item 1 has no rating.
-        "rated": [4, 0.8, 1.6 + 8],
+        "rated": [4, 0.8, 1.6 + 8], "nearest": [4, 1, 8],
         # Both events lie in one window.
         "best_window_10": [4, 1, 10], "best_window_30": [4, 1, 10],
         "transitions": [five, 0, 5 + 3 * five],
@@ -85,11 +86,23 @@ def test_parts_of_a_history_by_hand() -> None:
         "history_match": -np.abs(np.array([1, 2, 3]) - np.log(3)),
         # Item 2 is first met three days after the last event; item 0 was new 90 days before it and last met 3 days before it.
         "log_unborn": [0, 0, np.log(4)], "log_age": [np.log(91), np.log(11), 0], "log_idle": [np.log(4), np.log(11), 0],
+        # Two terms in equal shares.
+        "breadth": [np.log(2)] * 3,
     }  # fmt: skip
     found = parts_of(KNOWN, ONE)
     for row, part in enumerate(PARTS):
         np.testing.assert_allclose(found[row], expected[part], rtol=1e-5, atol=1e-6, err_msg=part)
     np.testing.assert_allclose(parts_of(KNOWN, ONE, np.array([2, 0])), found[:, [2, 0]], rtol=1e-5)
+
+
+def test_what_was_met_and_not_liked_speaks_for_nothing() -> None:
+    disliked = replace(ONE, strengths=np.array([1, 0], np.float32))
+    found = dict(zip(PARTS, parts_of(KNOWN, disliked), strict=True))
+    np.testing.assert_array_equal(found["nearest"], [0, 1, 2])
+    # One term is left.
+    np.testing.assert_array_equal(found["breadth"], 0)
+    sparse = dict(zip(PARTS, parts_of(replace(KNOWN, weights=csr_matrix(KNOWN.weights)), disliked), strict=True))
+    np.testing.assert_array_equal(sparse["nearest"], [0, 1, 2])
 
 
 def test_trends_are_of_the_time_that_is_asked_for() -> None:
@@ -130,6 +143,8 @@ def test_features_are_standard_over_unseen_items_and_products_with_the_length() 
     parts[SCORES.index("als")] = 7  # the same for all
     parts[PARTS.index("log_history")] = 5.0
     parts[PARTS.index("log_popularity")] = [1, 2, 3, 4]
+    parts[SCORES.index("affinity")] = [9, 6, 4, 2]
+    parts[PARTS.index("breadth")] = 3.0
     scores, context = parts[: len(SCORES)], parts[len(SCORES) :]
     found = features_of(scores, context, np.array([0]))
     own = list(FEATURES[: len(found)])
@@ -138,6 +153,8 @@ def test_features_are_standard_over_unseen_items_and_products_with_the_length() 
     np.testing.assert_allclose(found[own.index("log_rank_whole"), 1:], np.log([3, 2, 1]), rtol=1e-5)
     np.testing.assert_array_equal(found[own.index("als")], 0)
     np.testing.assert_array_equal(found[own.index("log_popularity")], [1, 2, 3, 4])
+    expected = (np.array([6, 2]) - 4) / np.sqrt(8 / 3) * (3 - BREADTH_CENTRE)
+    np.testing.assert_allclose(found[own.index("affinity*breadth")][[1, 3]], expected, rtol=1e-5)
     np.testing.assert_array_equal(features_of(scores, context[:, [3, 1]], np.array([0]), np.array([3, 1])), found[:, [3, 1]])
     rows = with_products(found.T.astype(np.float64))
     assert rows.shape == (4, len(FEATURES))
@@ -149,7 +166,7 @@ def test_features_are_standard_over_unseen_items_and_products_with_the_length() 
 
 def test_contributions_of_the_reasons_are_the_logit_beside_the_other_candidates() -> None:
     rng = np.random.default_rng(3)
-    own = [name for name in FEATURES if "*" not in name]
+    own = [name for name in FEATURES if not name.endswith("*log_history")]
     features = rng.normal(size=(len(own), 5)).astype(np.float32)
     features[own.index("log_history")] = 5.5
     coefficients, shares = rng.normal(size=(2, len(FEATURES))), np.array([0.7, 0.3], np.float32)

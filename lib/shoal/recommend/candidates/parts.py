@@ -1,22 +1,23 @@
 """What is known of a user and an item: the parts of a score, and the features that experts weigh.
 
 Parts that score (SCORES): EASE over windows (`candidates.ease`) on the whole history, on histories that fade by half every 2, 5
-and 20 events, on one in which each item counts by its rating (`rated`), and on the best window of 10 and of 30 events
-(`best_window_10`); transitions from the newest events (`candidates.transitions`); implicit ALS; where a walk over the users of
-what was met leads (`candidates.neighbours`); how like the newest events, the whole history, and what was rated above the user's
-mean an item is by its terms (`content...`); and by how much the item's terms are more frequent in the history than among all
-events (`affinity`); how much the people whom the user follows like it (`followed`); what rises with all users at the user's time,
-by events that count half after 7 days (`trending`) and after 60 (`trend_60`; `candidates.trends`); and how much more than everybody
-the users of the same country, language or age group met it (`demographic`; `candidates.demographics`).
+and 20 events, on one in which each item counts by its rating (`rated`), on the one item that speaks most for it (`nearest`),
+and on the best window of 10 and of 30 events (`best_window_10`); transitions from the newest events (`candidates.transitions`);
+implicit ALS; where a walk over the users of what was met leads (`candidates.neighbours`); how like the newest events, the whole
+history, and what was rated above the user's mean an item is by its terms (`content...`); and by how much the item's terms are
+more frequent in the history than among all events (`affinity`); how much the people whom the user follows like it (`followed`);
+what rises with all users at the user's time, by events that count half after 7 days (`trending`) and after 60 (`trend_60`;
+`candidates.trends`); and how much more than everybody the users of the same country, language or age group met it
+(`demographic`; `candidates.demographics`).
 
 Context: base rates of the item and of the user, by which the others are to be read (CONTEXT). How long before the user's last
 event an item was first met (`log_age`), or how long after (`log_unborn`), and how long no user had met it by then (`log_idle`),
-say what the user can have met.
+say what the user can have met. How many interests the history has (`breadth`) tells how much likeness by terms says.
 
 Scores of different parts, and of one part for different users, have different scales. So an expert sees each score as its
 distance from the mean over the items that the user has not met, in standard deviations over these; of some the logarithm of the
-rank; the context as it is; and each of these times the length of the history, because long histories are to be trusted otherwise
-than short ones. docs/adr/0048.
+rank; the context as it is; likeness by terms times the breadth of the history; and each of these times the length of the
+history, because long histories are to be trusted otherwise than short ones. docs/adr/0048.
 """
 
 from __future__ import annotations
@@ -38,36 +39,47 @@ HALF_LIVES = (2.0, 5.0, 20.0)
 # Events of a window whose best is a part: each is two neighbouring halves, which are made of blocks of 5 events.
 WINDOWS = (10, 30)
 BLOCK = 5
+# Scores by the weights of EASE.
+OF_WEIGHTS = (
+    "whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", "nearest", *(f"best_window_{length}" for length in WINDOWS),
+)  # fmt: skip
 SCORES = (
-    "whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS), "transitions",
-    "als", "walk", "content", "content_whole", "content_rated", "affinity", "followed", "trending",
+    *OF_WEIGHTS, "transitions", "als", "walk", "content", "content_whole", "content_rated", "affinity", "followed", "trending",
     "trend_60", "demographic",
 )  # fmt: skip
 CONTEXT = (
     "log_popularity", "log_history", "item_history", "item_rating", "popularity_match", "history_match", "log_unborn", "log_age",
-    "log_idle",
+    "log_idle", "breadth",
 )  # fmt: skip
 PARTS = (*SCORES, *CONTEXT)
 # Scores of which the rank is a feature too.
 RANKED = ("whole", "recent_5", "transitions", "als", "walk")
-_OWN = (*SCORES, *(f"log_rank_{part}" for part in RANKED), *CONTEXT)
+# Likeness by terms that says more of who has few interests.
+BY_BREADTH = ("content_whole", "affinity")
+_OWN = (*SCORES, *(f"log_rank_{part}" for part in RANKED), *CONTEXT, *(f"{part}*breadth" for part in BY_BREADTH))
 _SCALED = tuple(name for name in _OWN if name != "log_history")
 # Ranks beyond it are one.
 RANK_LIMIT = 1000
 # What an item is listed for -> the parts that say so.
 REASONS = {
-    "history": ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS)),
-    "next": ("transitions",), "people": ("als", "walk"), "content": ("content", "content_whole", "content_rated", "affinity"),
+    "history": OF_WEIGHTS, "next": ("transitions",), "people": ("als", "walk"),
+    "content": ("content", "content_whole", "content_rated", "affinity"),
     "popularity": (*CONTEXT, "trending", "trend_60"), "followed": ("followed",),
     "demographic": ("demographic",),
 }  # fmt: skip
-_REASON_OF = [next(n for n, parts in enumerate(REASONS.values()) if name.removeprefix("log_rank_") in parts) for name in _OWN]
+_REASON_OF = [
+    next(n for n, parts in enumerate(REASONS.values()) if name.removeprefix("log_rank_").removesuffix("*breadth") in parts)
+    for name in _OWN
+]
 # What experts weigh.
 FEATURES = (*_OWN, *(f"{name}*log_history" for name in _SCALED))
+_OF_BREADTH = [SCORES.index(part) for part in BY_BREADTH]
 _IS_SCALED = np.array([name in _SCALED for name in _OWN])
-_LENGTH = _OWN.index("log_history")
+_LENGTH, _BREADTH = _OWN.index("log_history"), CONTEXT.index("breadth")
 # The length of a history, as a logarithm, at which products with it are 0: 90 events.
 HISTORY_CENTRE = 4.5
+# The breadth of a history at which products with it are 0: that of fifteen terms in equal shares.
+BREADTH_CENTRE = 2.7
 # Transitions and likeness by content are asked of a history that fades so.
 FADING = 5.0
 # A term counts in a history as if so large a share of it were drawn from all events.
@@ -146,10 +158,10 @@ def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
         weights, asked = weights_between(known.weights, one.items, chosen), replace(one, items=np.arange(len(one.items)))
         at = chosen
     liking = rated(known, one)
-    totals, blocks = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
+    totals, blocks, nearest = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
     fading = faded(one, FADING)
     found = [
-        *totals,
+        *totals, nearest,
         *(best_pair(blocks, length // BLOCK // 2) for length in WINDOWS),
         (known.transitions[one.items].T @ fading)[at],
         known.item_factors[at] @ one.factors if one.factors is not None else np.zeros_like(known.log_popularity[at]),
@@ -179,19 +191,26 @@ def weights_between(weights: Floats | csr_matrix, items: Ints, chosen: Ints) -> 
     return weights[np.ix_(items, chosen)]
 
 
-def rows_of_weights(weights: Floats | csr_matrix, one: History, counts: list[Floats]) -> tuple[Floats, Floats]:
-    """len(counts) x items: for each way of counting the history's items, the sum of their rows of `weights`, so counted; and
+def rows_of_weights(weights: Floats | csr_matrix, one: History, counts: list[Floats]) -> tuple[Floats, Floats, Floats]:
+    """len(counts) x items: for each way of counting the history's items, the sum of their rows of `weights`, so counted;
     blocks x items: the sums over each BLOCK neighbouring events, the newest first, none without times, where nothing says what
-    was met together. Events outside the catalogue leave gaps in blocks."""
+    was met together; and of each item the largest weight that one of the history which was liked has for it, 0 at least. Events
+    outside the catalogue leave gaps in blocks."""
     order, stacked = np.argsort(one.backs, kind="stable"), np.stack(counts)
     block = one.backs[order] // BLOCK
-    totals = np.zeros((len(counts), weights.shape[1]), np.float32)
+    totals, nearest = np.zeros((len(counts), weights.shape[1]), np.float32), np.zeros(weights.shape[1], np.float32)
     is_timed = one.days is not None and bool(np.isfinite(one.days).any())
     sums = np.zeros((int(block[-1]) + 1 if is_timed else 0, weights.shape[1]), np.float32)
     # Some rows at a time: a history of thousands of items would copy a large part of the weights.
     for start in range(0, len(order), 256):
         here, names = order[start : start + 256], block[start : start + 256]
         rows = weights[one.items[here]]
+        is_liked = one.strengths[here] > 0
+        liked = rows if is_liked.all() else rows[is_liked]
+        if isinstance(liked, csr_matrix):
+            np.maximum.at(nearest, liked.indices, liked.data)
+        else:
+            np.maximum(nearest, liked.max(axis=0, initial=0), out=nearest)
         if not is_timed:
             totals += _product(stacked[:, here], rows)
             continue
@@ -203,7 +222,7 @@ def rows_of_weights(weights: Floats | csr_matrix, one: History, counts: list[Flo
         found = _product(members, rows)
         totals += found[: len(counts)]
         sums[first:last] += found[len(counts) :]
-    return totals, sums
+    return totals, sums, nearest
 
 
 def _product(members: Floats, rows: Floats | csr_matrix) -> Floats:
@@ -253,6 +272,15 @@ def term_profiles(known: Parts, one: History, fading: Floats, liking: Floats) ->
     profiles = [np.asarray(np.bincount(terms, met * count[item], width), np.float32) for count in counts]
     share = np.bincount(terms, known.has_term.data[places] * counts[1][item], width)
     return profiles, log_odds(share.astype(np.float32), known.term_shares)
+
+
+def breadth_of(known: Parts, one: History) -> float:
+    """How many interests a history has: the entropy, in nats, of the terms of its items, an item with n terms counting 1 / n for
+    each; 0 where no item has any."""
+    places, item = entries(known.terms, one.items)
+    share: Doubles = np.bincount(known.terms.indices[places], known.has_term.data[places] * one.strengths[item]).astype(np.float64)
+    share = share[share > 0] / max(float(share.sum()), float(SMALLEST))
+    return float(-(share * np.log(share)).sum())
 
 
 def entries(matrix: csr_matrix, rows: Ints) -> tuple[Ints, Ints]:
@@ -312,7 +340,7 @@ def context_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats
     usual = known.log_popularity[one.items].mean() if len(one.items) else np.float32(0)
     return np.asarray([
         popular, np.full_like(popular, length), history, known.item_rating[at], -np.abs(popular - usual), -np.abs(history - length),
-        *ages,
+        *ages, np.full_like(popular, breadth_of(known, one)),
     ], np.float32)  # fmt: skip
 
 
@@ -334,7 +362,8 @@ def standardised(scores: Floats, spread: tuple[Doubles, Doubles], ranks: Sequenc
     flat = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
     standard = (scores - mean[:, None].astype(np.float32)) / np.where(flat, 1.0, deviation)[:, None].astype(np.float32)
     standard[flat] = 0.0
-    return np.vstack([standard, np.log1p(np.asarray(ranks, np.float32)), context])
+    by_breadth = standard[_OF_BREADTH] * (context[_BREADTH] - np.float32(BREADTH_CENTRE))
+    return np.vstack([standard, np.log1p(np.asarray(ranks, np.float32)), context, by_breadth])
 
 
 def moments(scores: Floats, seen: Ints) -> tuple[Doubles, Doubles]:

@@ -30,6 +30,7 @@ from shoal.recommend.candidates.parts import (
     BLOCK,
     FADING,
     HALF_LIVES,
+    OF_WEIGHTS,
     RANK_LIMIT,
     RANKED,
     SCORES,
@@ -53,8 +54,6 @@ from shoal.recommend.candidates.parts import (
 from shoal.recommend.ranking.history_top_k import History, best_unseen
 
 Flags = npt.NDArray[np.bool_]
-# What `rows_of_weights` gives, in its order: then the best windows.
-OF_WEIGHTS = ("whole", *(f"recent_{life:g}" for life in HALF_LIVES), "rated", *(f"best_window_{length}" for length in WINDOWS))
 _RANKED = [SCORES.index(name) for name in RANKED]
 OF_TIME = ("trending", "trend_60")
 OF_TERMS = ("content", "content_whole", "content_rated", "affinity")
@@ -513,8 +512,8 @@ def by_weights(known: Parts, one: History, liking: Floats) -> SparseRows:
     found = []
     for start in range(0, max(len(columns), 1), width):
         some = local if width >= len(columns) else local[:, start : start + width]
-        totals, sums = rows_of_weights(some, asked, counts)
-        found.append(np.vstack([totals, *(best_pair(sums, length // BLOCK // 2)[None, :] for length in WINDOWS)]))
+        totals, sums, nearest = rows_of_weights(some, asked, counts)
+        found.append(np.vstack([totals, nearest[None, :], *(best_pair(sums, length // BLOCK // 2)[None, :] for length in WINDOWS)]))
     return SparseRows(OF_WEIGHTS, columns, np.hstack(found), len(known.log_popularity))
 
 
