@@ -19,7 +19,7 @@ from bench.ranking import RATINGS
 
 SEEDS = (42, 43, 44, 45, 46)
 # Model -> what it has to reach, of NDCG@10.
-TARGETS = {"popularity": "", "blend": "at least .420"}
+TARGETS = {"popularity": "", "blend": "at least .442"}
 SHOWN = ("ndcg@10", "map@10")
 
 
