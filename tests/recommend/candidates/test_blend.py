@@ -49,7 +49,7 @@ from shoal.recommend.ranking.history_top_k import History, rows_of
 
 SETTINGS = BlendSettings(
     EaseSettings(5.0, 1.0, (4,), 1000, 1000), TransitionSettings(5.0, 100), NeighbourSettings("walk", beta=0.5, neighbours=100),
-    ContentSettings(100, 1, 1.0), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1), 0.2, 20, 1000, 1, 0.5,
+    ContentSettings(100, 1, 1.0), AlsSettings("implicit", 4, 0.1, 1.0, 3, 1), 0.2, 20, 1000, 1_000_000, 1, 0.5,
 )  # fmt: skip
 
 

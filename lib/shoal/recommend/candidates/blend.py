@@ -92,11 +92,11 @@ class BlendSettings:
     holdout: float
     candidates: int
     max_users: int
+    max_events: int
     seed: int
     random_holdout_share: float
     experts: tuple[str, ...] = EXPERTS
     is_after_last: bool = False
-    max_events: int = 5_000_000
 
     def unseen(self, name: str) -> tuple[str, ...]:
         """The features that an expert does not look at."""

@@ -28,8 +28,8 @@ def blend_settings(
     following = TransitionSettings(conf.transition_life, conf.transitions)
     walk = NeighbourSettings("walk", beta=conf.walk_beta, neighbours=conf.walk_neighbours)
     return BlendSettings(
-        windows, following, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users, als.seed,
-        conf.known_share, tuple(experts), is_after_last, conf.learning_events,
+        windows, following, walk, content_settings(content), als, conf.holdout, conf.candidates, conf.learning_users,
+        conf.learning_events, als.seed, conf.known_share, tuple(experts), is_after_last,
     )  # fmt: skip
 
 

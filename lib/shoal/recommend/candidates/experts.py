@@ -42,7 +42,7 @@ from shoal.recommend.candidates.parts import (
 )
 from shoal.recommend.candidates.preferences import liked
 from shoal.recommend.candidates.sparse_scores import SparseParts, SparseScores
-from shoal.recommend.protocol.split import has_times, test_part, training_part, with_random_split, with_time_split
+from shoal.recommend.protocol.split import has_times, is_drawn_user, test_part, training_part, with_random_split, with_time_split
 from shoal.recommend.ranking.history_top_k import History, rows_of
 
 # All of these together, where candidates are counted.
@@ -221,8 +221,7 @@ def sample_users(preferences: DataFrame, most: int, seed: int) -> DataFrame:
     count = preferences.count()
     if count <= most:
         return preferences
-    place = F.pmod(F.xxhash64(F.lit(f"experts:{seed}"), "user_id"), F.lit(1_000_000))
-    return preferences.where(place < int(1_000_000 * most / count))
+    return preferences.where(is_drawn_user(most / count, seed, "experts"))
 
 
 def fit_experts(

@@ -158,11 +158,9 @@ def scores_of(known: Parts, one: History, chosen: Ints | None = None) -> Floats:
         weights, asked = weights_between(known.weights, one.items, chosen), replace(one, items=np.arange(len(one.items)))
         at = chosen
     liking = rated(known, one)
-    totals, blocks, nearest = rows_of_weights(weights, asked, [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking])
     fading = faded(one, FADING)
     found = [
-        *totals, nearest,
-        *(best_pair(blocks, length // BLOCK // 2) for length in WINDOWS),
+        *by_weights(weights, asked, liking),
         (known.transitions[one.items].T @ fading)[at],
         known.item_factors[at] @ one.factors if one.factors is not None else np.zeros_like(known.log_popularity[at]),
         (known.walk[one.items].T @ (one.strengths / np.maximum(one.strengths.sum(), SMALLEST)))[at],
@@ -189,6 +187,13 @@ def weights_between(weights: Floats | csr_matrix, items: Ints, chosen: Ints) -> 
     if isinstance(weights, csr_matrix):
         return np.asarray(weights[items][:, chosen].toarray(), np.float32)
     return weights[np.ix_(items, chosen)]
+
+
+def by_weights(weights: Floats | csr_matrix, one: History, liking: Floats) -> Floats:
+    """len(OF_WEIGHTS) x items, `liking` being how much each item of the history counts by its rating."""
+    counts = [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking]
+    totals, blocks, nearest = rows_of_weights(weights, one, counts)
+    return np.vstack([totals, nearest, *(best_pair(blocks, length // BLOCK // 2) for length in WINDOWS)])
 
 
 def rows_of_weights(weights: Floats | csr_matrix, one: History, counts: list[Floats]) -> tuple[Floats, Floats, Floats]:
@@ -270,15 +275,19 @@ def term_profiles(known: Parts, one: History, fading: Floats, liking: Floats) ->
     counts = [fading / np.maximum(fading.sum(), SMALLEST), one.strengths / total, above]
     met = known.terms.data[places]
     profiles = [np.asarray(np.bincount(terms, met * count[item], width), np.float32) for count in counts]
-    share = np.bincount(terms, known.has_term.data[places] * counts[1][item], width)
-    return profiles, log_odds(share.astype(np.float32), known.term_shares)
+    return profiles, log_odds(term_share(known, one, places, item).astype(np.float32), known.term_shares)
+
+
+def term_share(known: Parts, one: History, places: Ints, item: Ints) -> Doubles:
+    """Each term's share of the history, from the `entries` of its items, an item with n terms counting 1 / n for each; they sum to
+    less than 1 where items have no term."""
+    count = one.strengths / np.maximum(one.strengths.sum(), SMALLEST)
+    return np.asarray(np.bincount(known.terms.indices[places], known.has_term.data[places] * count[item], known.terms.shape[1]))
 
 
 def breadth_of(known: Parts, one: History) -> float:
-    """How many interests a history has: the entropy, in nats, of the terms of its items, an item with n terms counting 1 / n for
-    each; 0 where no item has any."""
-    places, item = entries(known.terms, one.items)
-    share: Doubles = np.bincount(known.terms.indices[places], known.has_term.data[places] * one.strengths[item]).astype(np.float64)
+    """How many interests a history has: the entropy, in nats, of its terms (see `term_share`); 0 where no item has any."""
+    share = term_share(known, one, *entries(known.terms, one.items))
     share = share[share > 0] / max(float(share.sum()), float(SMALLEST))
     return float(-(share * np.log(share)).sum())
 

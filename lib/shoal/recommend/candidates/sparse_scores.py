@@ -29,24 +29,21 @@ from shoal.arrays import Doubles, Floats, Ints
 from shoal.recommend.candidates.parts import (
     BLOCK,
     FADING,
-    HALF_LIVES,
     OF_WEIGHTS,
     RANK_LIMIT,
     RANKED,
     SCORES,
     SMALLEST,
-    WINDOWS,
     Parts,
-    best_pair,
     by_groups,
     by_time,
+    by_weights,
     count_larger,
     entries,
     faded,
     log_odds,
     nth_largest,
     rated,
-    rows_of_weights,
     spread_of,
     standardised,
     term_profiles,
@@ -456,7 +453,7 @@ class SparseParts:
         share = one.strengths / np.maximum(one.strengths.sum(), SMALLEST)
         shown = Shown.of(one.items, len(self), hidden)
         rows: tuple[Rows, ...] = (
-            by_weights(self.known, one, liking), by_matrix("transitions", self.known.transitions, one, fading),
+            by_ease(self.known, one, liking), by_matrix("transitions", self.known.transitions, one, fading),
             self._by_factors(one, products, shown), by_matrix("walk", self.known.walk, one, share),
             self._by_terms(one, fading, liking), self._by_followed(one), *self._by_time(one), self._by_groups(one),
         )  # fmt: skip
@@ -502,18 +499,16 @@ def _nothing(names: tuple[str, ...], items: int) -> SparseRows:
     return SparseRows(names, np.empty(0, np.int64), np.empty((len(names), 0), np.float32), items)
 
 
-def by_weights(known: Parts, one: History, liking: Floats) -> SparseRows:
+def by_ease(known: Parts, one: History, liking: Floats) -> SparseRows:
     """The scores by EASE's weights."""
     columns, local, _ = reached(known.weights, one.items)
     asked = replace(one, items=np.arange(len(one.items)))
-    counts = [one.strengths, *(faded(one, life) for life in HALF_LIVES), liking]
     blocks = int(one.backs.max(initial=0)) // BLOCK + 1
     width = max(1, WINDOW_BYTES // (4 * blocks))
     found = []
     for start in range(0, max(len(columns), 1), width):
         some = local if width >= len(columns) else local[:, start : start + width]
-        totals, sums, nearest = rows_of_weights(some, asked, counts)
-        found.append(np.vstack([totals, nearest[None, :], *(best_pair(sums, length // BLOCK // 2)[None, :] for length in WINDOWS)]))
+        found.append(by_weights(some, asked, liking))
     return SparseRows(OF_WEIGHTS, columns, np.hstack(found), len(known.log_popularity))
 
 

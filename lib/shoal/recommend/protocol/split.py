@@ -93,6 +93,12 @@ def with_random_split(events: DataFrame, test_ratio: float, seed: int, purpose: 
     return _marked(events, F.row_number().over(drawn) <= _share(F.count(F.lit(1)).over(group), test_ratio))
 
 
+def is_drawn_user(share: float, seed: int, purpose: str) -> Column:
+    """Whether the row's user_id is among a share of all users, drawn by a hash of purpose, seed and user_id."""
+    place = F.pmod(F.xxhash64(F.lit(f"{purpose}:{seed}"), "user_id"), F.lit(1_000_000)) / F.lit(1e6)
+    return place < F.lit(share)
+
+
 def with_validation_split(events: DataFrame, ratio: float, seed: int) -> DataFrame:
     """For choosing settings: of each user's events half of `ratio` are test as the last by time, the other half drawn
     at random.

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from shoal.errors import UsageError
 from shoal.recommend.protocol.metrics import user_metrics
-from shoal.recommend.protocol.split import with_random_split
+from shoal.recommend.protocol.split import is_drawn_user, with_random_split
 
 PARTS = ("train", "fold_in", "test")
 # Lengths of lists of the published tables.
@@ -31,8 +31,7 @@ def with_strong_parts(events: DataFrame, user_share: float, test_ratio: float, s
     """
     if not 0 < user_share < 1:
         raise UsageError(f"user_share: {user_share}; expected a number between 0 and 1")
-    place = F.pmod(F.xxhash64(F.lit(f"strong users:{seed}"), "user_id"), F.lit(1_000_000)) / F.lit(1e6)
-    marked = events.withColumn("_held", place < F.lit(user_share))
+    marked = events.withColumn("_held", is_drawn_user(user_share, seed, "strong users"))
     train = marked.where(~F.col("_held")).drop("_held")
     held = marked.where("_held").drop("_held").join(train.select("item_id").distinct(), "item_id", "left_semi")
     divided = with_random_split(held, test_ratio, seed, "strong events")
